@@ -1,0 +1,1 @@
+"""The state machine: pure functions from (state, block) to (changes, events, root)."""

@@ -1,0 +1,1 @@
+"""Types, codec, hashing, keys, addresses and integer arithmetic; imports nothing else of ours."""

@@ -1,0 +1,63 @@
+"""The one canonical encoding: msgpack arrays, fields in declared order, shortest form.
+
+A record is a frozen `Record`; its bytes are a msgpack array of its fields. There are no maps, floats, negative
+numbers, strings as keys or extension types. `decode` is strict by type and by the bounds in
+`types`, then encodes again and compares, so a record has exactly one accepted encoding.
+A union is an array that starts with its member's number: give each member `tag=<int>`.
+"""
+
+from functools import cache
+from typing import Any, TypeVar
+
+import msgspec
+
+from chain.primitives.errors import DecodeError
+
+DEPTH_BYTES_MAX = 64 * 2**20
+"""No record of the protocol is larger; callers pass a tighter bound."""
+
+T = TypeVar("T")
+
+
+class Record(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """Base of everything that is encoded: immutable, compared by value, an array on the wire."""
+
+
+_encoder = msgspec.msgpack.Encoder()
+
+
+@cache
+def _decoder(kind: Any) -> msgspec.msgpack.Decoder[Any]:
+    return msgspec.msgpack.Decoder(kind)
+
+
+def encode(value: object) -> bytes:
+    """The canonical bytes of a record, tuple, integer, bytes, text, bool or None."""
+    return _encoder.encode(value)
+
+
+def decode(kind: type[T], data: bytes, bytes_max: int = DEPTH_BYTES_MAX) -> T:
+    """The record of type `kind` whose canonical encoding is `data`.
+
+    Raises DecodeError for anything else: too long, malformed, out of bounds, not the shortest form.
+    """
+    if len(data) > bytes_max:
+        raise DecodeError(f"{len(data)} bytes, at most {bytes_max} allowed")
+    try:
+        value: T = _decoder(kind).decode(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError) as error:
+        raise DecodeError(str(error)) from error
+    if _encoder.encode(value) != data:
+        raise DecodeError("not the canonical encoding")
+    return value
+
+
+def check_bounds(value: T) -> T:
+    """The same record, having passed the checks that `decode` would make; raises DecodeError.
+
+    For records built from people's input, where no decoding took place.
+    """
+    try:
+        return decode(type(value), encode(value))
+    except (OverflowError, TypeError) as error:
+        raise DecodeError(str(error)) from error
