@@ -13,7 +13,7 @@ import msgspec
 
 from chain.primitives.errors import DecodeError
 
-DEPTH_BYTES_MAX = 64 * 2**20
+RECORD_BYTES_MAX = 64 * 2**20
 """No record of the protocol is larger; callers pass a tighter bound."""
 
 T = TypeVar("T")
@@ -36,7 +36,7 @@ def encode(value: object) -> bytes:
     return _encoder.encode(value)
 
 
-def decode(kind: type[T], data: bytes, bytes_max: int = DEPTH_BYTES_MAX) -> T:
+def decode(kind: type[T], data: bytes, bytes_max: int = RECORD_BYTES_MAX) -> T:
     """The record of type `kind` whose canonical encoding is `data`.
 
     Raises DecodeError for anything else: too long, malformed, out of bounds, not the shortest form.
@@ -49,6 +49,12 @@ def decode(kind: type[T], data: bytes, bytes_max: int = DEPTH_BYTES_MAX) -> T:
         raise DecodeError(str(error)) from error
     if _encoder.encode(value) != data:
         raise DecodeError("not the canonical encoding")
+    return value
+
+
+def decode_trusted(kind: type[T], data: bytes) -> T:
+    """A record that this program encoded itself and has kept under a checksum: no second encoding, no error tree."""
+    value: T = _decoder(kind).decode(data)
     return value
 
 

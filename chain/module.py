@@ -1,0 +1,139 @@
+"""How a module declares its calls, events and errors, and the context its functions run in.
+
+A module is one file: doc, parameters, records, storage, events, errors, calls, hooks, genesis, queries, invariants.
+It declares itself on a `Module` object, which the runtime lists explicitly: importing a module registers nothing
+globally. All numbers (module, call, event, error, storage item) are protocol and are never reused.
+"""
+
+import re
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from chain.errors import DispatchError
+from chain.primitives.codec import Record
+from chain.primitives.types import Address, Epoch, Era, Hash, Height, TimeMs, Weight
+from chain.state import Overlay
+
+C = TypeVar("C", bound=Record)
+E = TypeVar("E", bound=type[Record])
+X = TypeVar("X", bound=type[DispatchError])
+WeightOf = Callable[[Any], Weight]
+Handler = Callable[["Context", Address, Any], None]
+
+
+class Context:
+    """What a handler or hook sees: the state it writes to, where in the chain it is, and where events go.
+
+    `sender` is not here: a hook has none.
+    """
+
+    __slots__ = ("epoch", "era", "events", "genesis_hash", "height", "proposer", "state", "time_ms")
+
+    def __init__(
+        self,
+        state: Overlay,
+        *,
+        genesis_hash: Hash,
+        height: Height,
+        time_ms: TimeMs,
+        epoch: Epoch,
+        era: Era,
+        proposer: Address,
+    ) -> None:
+        self.state = state
+        self.genesis_hash = genesis_hash
+        self.height = height
+        self.time_ms = time_ms
+        self.epoch = epoch
+        self.era = era
+        self.proposer = proposer
+        self.events: list[Record] = []
+
+    def emit(self, event: Record) -> None:
+        """Leave a fact in the receipts; the chain never reads it again."""
+        self.events.append(event)
+
+    def fork(self) -> "Context":
+        """The same place with a fresh layer and no events yet."""
+        return Context(
+            Overlay(self.state),
+            genesis_hash=self.genesis_hash,
+            height=self.height,
+            time_ms=self.time_ms,
+            epoch=self.epoch,
+            era=self.era,
+            proposer=self.proposer,
+        )
+
+    def join(self, inner: "Context") -> None:
+        """Take over what happened in a fork."""
+        self.state.apply(inner.state.changes)
+        self.events.extend(inner.events)
+
+
+class CallSpec:
+    """One callable: its number, arguments, handler and cost. A duty pays no fee and must succeed to be included."""
+
+    __slots__ = ("handler", "index", "is_duty", "kind", "name", "weight")
+
+    def __init__(self, index: int, kind: type[Record], handler: Handler, weight: Weight | WeightOf, is_duty: bool):
+        self.index = index
+        self.kind = kind
+        self.handler = handler
+        self.name = handler.__name__
+        self.weight = weight
+        self.is_duty = is_duty
+
+    def compute_weight(self, arguments: Record) -> Weight:
+        """Microseconds on the reference machine that running the call takes, measured by `bench/weights.py`."""
+        return self.weight(arguments) if callable(self.weight) else self.weight
+
+
+class Module:
+    """A named, numbered part of the state machine and everything it declares."""
+
+    def __init__(self, name: str, index: int) -> None:
+        self.name = name
+        self.index = index
+        self.calls: dict[int, CallSpec] = {}
+        self.events: dict[int, type[Record]] = {}
+        self.errors: dict[int, type[DispatchError]] = {}
+
+    def call(
+        self, index: int, kind: type[C], *, weight: Weight | WeightOf, is_duty: bool = False
+    ) -> Callable[[Callable[[Context, Address, C], None]], Callable[[Context, Address, C], None]]:
+        """Declare the handler of call `index`, whose arguments are a `kind`."""
+
+        def declare(handler: Callable[[Context, Address, C], None]) -> Callable[[Context, Address, C], None]:
+            assert index not in self.calls, f"call {self.name}.{index} is taken"
+            self.calls[index] = CallSpec(index, kind, handler, weight, is_duty)
+            return handler
+
+        return declare
+
+    def event(self, index: int) -> Callable[[E], E]:
+        """Declare event `index`."""
+
+        def declare(kind: E) -> E:
+            assert index not in self.events, f"event {self.name}.{index} is taken"
+            self.events[index] = kind
+            return kind
+
+        return declare
+
+    def error(self, number: int) -> Callable[[X], X]:
+        """Declare error `number`; people read it as module.name_of_the_class."""
+
+        def declare(kind: X) -> X:
+            assert number not in self.errors, f"error {self.name}.{number} is taken"
+            kind.module, kind.number = self.index, number
+            kind.code = f"{self.name}.{snake_case(kind.__name__)}"
+            self.errors[number] = kind
+            return kind
+
+        return declare
+
+
+def snake_case(name: str) -> str:
+    """`NotBonded` -> `not_bonded`."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()

@@ -1,0 +1,155 @@
+"""State as a sorted map from keys to bytes, and the layers that execution writes to.
+
+A key is module number, item number, then fixed-width big-endian parts, so that `scan` walks an item in a
+defined order. Reads go through the layers down to a `StateReader`; writes stay in the topmost `Overlay` until
+its owner applies them. Nothing here knows what a value means; `StorageMap` and `StorageValue` give types to the
+items of a module.
+"""
+
+from collections.abc import Iterator, Mapping
+from heapq import merge
+from typing import Generic, Protocol, TypeVar
+
+from chain.primitives.codec import decode_trusted, encode
+
+KeyPart = bytes | int
+Changes = Mapping[bytes, bytes | None]
+T = TypeVar("T")
+
+
+class StateReader(Protocol):
+    """What execution may ask of the state below it."""
+
+    def get(self, key: bytes) -> bytes | None:
+        """The value at `key`, None if there is none."""
+        ...
+
+    def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """All pairs whose key starts with `prefix`, in the order of their keys."""
+        ...
+
+
+class MemoryState:
+    """A state in a dict, for genesis and tests."""
+
+    def __init__(self, values: Mapping[bytes, bytes] | None = None) -> None:
+        self.values = dict(values or {})
+
+    def get(self, key: bytes) -> bytes | None:
+        """The value at `key`."""
+        return self.values.get(key)
+
+    def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """Sorted pairs under `prefix`."""
+        yield from sorted(pair for pair in self.values.items() if pair[0].startswith(prefix))
+
+    def apply(self, changes: Changes) -> None:
+        """Write a change set."""
+        for key, value in changes.items():
+            if value is None:
+                self.values.pop(key, None)
+            else:
+                self.values[key] = value
+
+
+class Overlay:
+    """Writes on top of a reader; dropped or applied as a whole."""
+
+    __slots__ = ("base", "changes")
+
+    def __init__(self, base: StateReader) -> None:
+        self.base = base
+        self.changes: dict[bytes, bytes | None] = {}
+
+    def get(self, key: bytes) -> bytes | None:
+        """The value at `key` as this layer sees it."""
+        if key in self.changes:
+            return self.changes[key]
+        return self.base.get(key)
+
+    def set(self, key: bytes, value: bytes) -> None:
+        """Write `value` in this layer."""
+        self.changes[key] = value
+
+    def delete(self, key: bytes) -> None:
+        """Forget `key` in this layer."""
+        self.changes[key] = None
+
+    def apply(self, changes: Changes) -> None:
+        """Take over the writes of a layer above."""
+        self.changes.update(changes)
+
+    def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """Sorted pairs under `prefix`: this layer's writes hide what is below. Safe against writes meanwhile."""
+        own = sorted((key, value) for key, value in self.changes.items() if key.startswith(prefix))
+        hidden = dict(own)
+        below = ((key, value) for key, value in self.base.scan(prefix) if key not in hidden)
+        written = ((key, value) for key, value in own if value is not None)
+        yield from merge(below, written)
+
+
+def encode_key(parts: tuple[KeyPart, ...]) -> bytes:
+    """Parts of a key in order: integers as 8 bytes big-endian, bytes as they are."""
+    return b"".join(part.to_bytes(8, "big") if isinstance(part, int) else part for part in parts)
+
+
+class StorageValue(Generic[T]):
+    """One typed item of a module."""
+
+    def __init__(self, module: int, item: int, kind: type[T]) -> None:
+        self.key = bytes((module, item))
+        self.kind = kind
+
+    def get(self, state: StateReader) -> T | None:
+        """The item, None if never set."""
+        data = state.get(self.key)
+        return None if data is None else decode_trusted(self.kind, data)
+
+    def require(self, state: StateReader) -> T:
+        """The item, which genesis has set."""
+        value = self.get(state)
+        assert value is not None, f"state item {self.key.hex()} is not set"
+        return value
+
+    def set(self, state: Overlay, value: T) -> None:
+        """Write the item."""
+        state.set(self.key, encode(value))
+
+    def delete(self, state: Overlay) -> None:
+        """Forget the item."""
+        state.delete(self.key)
+
+
+class StorageMap(Generic[T]):
+    """A typed map of a module; its key parts are fixed-width, so that order is meaningful."""
+
+    def __init__(self, module: int, item: int, kind: type[T]) -> None:
+        self.prefix = bytes((module, item))
+        self.kind = kind
+
+    def key(self, *parts: KeyPart) -> bytes:
+        """The state key of an entry, for proofs."""
+        return self.prefix + encode_key(parts)
+
+    def get(self, state: StateReader, *parts: KeyPart) -> T | None:
+        """The entry, None if there is none."""
+        data = state.get(self.prefix + encode_key(parts))
+        return None if data is None else decode_trusted(self.kind, data)
+
+    def has(self, state: StateReader, *parts: KeyPart) -> bool:
+        """Whether the entry exists."""
+        return state.get(self.prefix + encode_key(parts)) is not None
+
+    def set(self, state: Overlay, value: T, *parts: KeyPart) -> None:
+        """Write the entry."""
+        state.set(self.prefix + encode_key(parts), encode(value))
+
+    def delete(self, state: Overlay, *parts: KeyPart) -> None:
+        """Forget the entry."""
+        state.delete(self.prefix + encode_key(parts))
+
+    def items(self, state: StateReader, *parts: KeyPart) -> Iterator[tuple[bytes, T]]:
+        """Entries whose key starts with `parts`, in order, each with the rest of its key."""
+        prefix = self.prefix + encode_key(parts)
+        for key, data in state.scan(prefix):
+            yield key[len(prefix) :], decode_trusted(self.kind, data)
