@@ -7,7 +7,7 @@ A union is an array that starts with its member's number: give each member `tag=
 """
 
 from functools import cache
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast, dataclass_transform
 
 import msgspec
 
@@ -19,8 +19,25 @@ RECORD_BYTES_MAX = 64 * 2**20
 T = TypeVar("T")
 
 
-class Record(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """Base of everything that is encoded: immutable, compared by value, an array on the wire."""
+if TYPE_CHECKING:
+
+    @dataclass_transform(frozen_default=True)
+    class Record:
+        """Base of everything that is encoded: immutable, compared by value, an array on the wire."""
+
+        def __init_subclass__(cls, tag: int | None = None) -> None: ...
+else:
+
+    class Record(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+        """Base of everything that is encoded: immutable, compared by value, an array on the wire."""
+
+
+R = TypeVar("R", bound=Record)
+
+
+def replace(record: R, **changes: object) -> R:
+    """The same record with some fields changed."""
+    return cast(R, msgspec.structs.replace(cast(Any, record), **changes))
 
 
 _encoder = msgspec.msgpack.Encoder()
