@@ -1,0 +1,77 @@
+"""Errors of storage: what a disk, an operator or a second process may cause.
+
+StorageError
+├── DiskFailed             a write, sync or rename failed; the object that met it refuses every later write
+│   └── DiskFull           the same, for want of space or quota
+├── StoreInUse             another process, or another object of this one, holds the lock
+├── CorruptStore           a database or a stored block does not verify
+├── CorruptWal             the write-ahead log is damaged before its tail, or is not ours
+├── WalMissing             no write-ahead log where there must be one
+├── CorruptSignState       the last-sign state does not verify
+├── SignStateMissing       no last-sign state where there must be one
+├── ForeignSignState       the last-sign state belongs to another key
+└── DoubleSignRefused      a signature was asked for at or below what is already signed
+
+Every message names the file and what an operator can do. Anything else that is raised is a bug.
+"""
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+
+
+class StorageError(Exception):
+    """Expected in operation: the disk or its keeper is to blame, not the program."""
+
+
+class DiskFailed(StorageError):
+    """The operating system refused; what was written since the last sync must be taken as lost."""
+
+
+class DiskFull(DiskFailed):
+    """No space, or a quota is used up."""
+
+
+class StoreInUse(StorageError):
+    """Held by another process, or twice by this one."""
+
+
+class CorruptStore(StorageError):
+    """A database or a stored block does not verify."""
+
+
+class CorruptWal(StorageError):
+    """The write-ahead log is damaged before its tail, or is no log of this program."""
+
+
+class WalMissing(StorageError):
+    """No write-ahead log, and leave to create one was not given."""
+
+
+class CorruptSignState(StorageError):
+    """The last-sign state does not verify."""
+
+
+class SignStateMissing(StorageError):
+    """No last-sign state, and leave to create one was not given."""
+
+
+class ForeignSignState(StorageError):
+    """The last-sign state belongs to another key."""
+
+
+class DoubleSignRefused(StorageError):
+    """Signing this could contradict an earlier signature."""
+
+
+@contextmanager
+def disk_errors(path: Path) -> Iterator[None]:
+    """Turns an OSError inside the block into DiskFull or DiskFailed naming `path`."""
+    try:
+        yield
+    except OSError as error:
+        kind = DiskFull if error.errno in _NO_SPACE else DiskFailed
+        raise kind(f"{path}: {error.strerror or error}; make the disk writable, then start again") from error

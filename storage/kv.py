@@ -1,0 +1,226 @@
+"""The key-value store: ordered byte keys, atomic synced batches, columns.
+
+Invariants: a batch happens as a whole or not at all, and has reached the disk when `write_batch` returns (unless
+`sync=False`); every read verifies the checksum of what it read; after a failed write the store refuses all later
+ones, since what the disk holds is then unknown. An iterator sees the store as it was when it was made.
+It does not interpret values; the stores above do.
+"""
+
+from bisect import bisect_left, insort
+from collections.abc import Iterable, Iterator
+from enum import IntEnum
+from pathlib import Path
+from typing import Protocol
+
+import plyvel
+
+from storage.errors import CorruptStore, DiskFailed, DiskFull, StorageError, StoreInUse
+from storage.lock import FileLock, lock_directory
+
+Entry = tuple[bytes, bytes | None]
+"""One change of a batch: key and new value; None deletes."""
+
+
+class Prefix(IntEnum):
+    """The first byte of every key: the column. On disk for ever, so never reused or renumbered."""
+
+    META = 1
+    HEADER = 2
+    BLOCK = 3
+    CERTIFICATE = 4
+    RECEIPTS = 5
+    HEIGHT_BY_HASH = 6
+    TX_PLACE = 7
+    STATE_VALUE = 16
+    STATE_NODE = 17
+    STATE_STALE = 18
+    STATE_META = 19
+    CONTENT_DATUM = 32
+    CONTENT_NODE = 33
+    CONTENT_CHUNK = 34
+    CONTENT_PLACE = 35
+
+
+class KeyValueReader(Protocol):
+    """Reading, by a whole store or by one column of it."""
+
+    def get(self, key: bytes) -> bytes | None:
+        """The value, or None."""
+
+    def iterate(
+        self, prefix: bytes = b"", *, start: bytes = b"", stop: bytes | None = None, is_reversed: bool = False
+    ) -> Iterator[tuple[bytes, bytes]]:
+        """Pairs in key order whose key begins with `prefix` and lies in [start, stop)."""
+
+
+class KeyValueStore(KeyValueReader, Protocol):
+    """A whole store."""
+
+    def write_batch(self, entries: Iterable[Entry], *, sync: bool = True) -> None:
+        """All entries, in order, or none; on disk when it returns. `sync=False` may lose the latest batches
+        in a power loss, never part of one."""
+
+    def close(self) -> None:
+        """Releases the store; calling again does nothing."""
+
+
+class Column:
+    """The keys of a store that begin with one prefix byte, seen without it."""
+
+    def __init__(self, store: KeyValueReader, prefix: Prefix) -> None:
+        self._store = store
+        self._prefix = bytes((prefix,))
+
+    def get(self, key: bytes) -> bytes | None:
+        """The value, or None."""
+        return self._store.get(self._prefix + key)
+
+    def iterate(
+        self, prefix: bytes = b"", *, start: bytes = b"", stop: bytes | None = None, is_reversed: bool = False
+    ) -> Iterator[tuple[bytes, bytes]]:
+        """As KeyValueReader.iterate, within the column."""
+        own = self._prefix
+        end = None if stop is None else own + stop
+        pairs = self._store.iterate(own + prefix, start=own + start, stop=end, is_reversed=is_reversed)
+        return ((key[1:], value) for key, value in pairs)
+
+    def entry(self, key: bytes, value: bytes | None) -> Entry:
+        """The change of this column's `key`, for a batch of the store."""
+        return self._prefix + key, value
+
+
+def compute_prefix_end(prefix: bytes) -> bytes | None:
+    """The smallest key above all keys that begin with `prefix`; None if there is no such key."""
+    head = prefix.rstrip(b"\xff")
+    return head[:-1] + bytes((head[-1] + 1,)) if head else None
+
+
+def _compute_range(prefix: bytes, start: bytes, stop: bytes | None) -> tuple[bytes, bytes | None]:
+    ends = [end for end in (stop, compute_prefix_end(prefix)) if end is not None]
+    return max(prefix, start), min(ends, default=None)
+
+
+class MemoryStore:
+    """A store in memory, for tests and for a node that keeps nothing (`--dev`)."""
+
+    def __init__(self) -> None:
+        self._values: dict[bytes, bytes] = {}
+        self._keys: list[bytes] = []
+
+    def get(self, key: bytes) -> bytes | None:
+        """The value, or None."""
+        return self._values.get(key)
+
+    def iterate(
+        self, prefix: bytes = b"", *, start: bytes = b"", stop: bytes | None = None, is_reversed: bool = False
+    ) -> Iterator[tuple[bytes, bytes]]:
+        """As KeyValueReader.iterate."""
+        low, high = _compute_range(prefix, start, stop)
+        end = len(self._keys) if high is None else bisect_left(self._keys, high)
+        pairs = [(key, self._values[key]) for key in self._keys[bisect_left(self._keys, low) : end]]
+        return iter(pairs[::-1] if is_reversed else pairs)
+
+    def write_batch(self, entries: Iterable[Entry], *, sync: bool = True) -> None:
+        """As KeyValueStore.write_batch; there is no disk."""
+        for key, value in list(entries):
+            if value is not None:
+                if key not in self._values:
+                    insort(self._keys, key)
+                self._values[key] = value
+            elif self._values.pop(key, None) is not None:
+                del self._keys[bisect_left(self._keys, key)]
+
+    def close(self) -> None:
+        """Nothing to release: what was written stays readable."""
+
+
+_CACHE_BYTES = 32 * 2**20
+_BUFFER_BYTES = 8 * 2**20
+_FILES_OPEN_MAX = 256
+_BLOOM_BITS = 10
+
+
+class LevelDbStore:
+    """A LevelDB directory, opened with paranoid checks; raises StoreInUse, CorruptStore or DiskFailed.
+
+    Paranoid checks alone verify the log and the manifest but no table block that is read (tried with
+    LevelDB 1.22), so each read asks for verification as well.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self._failure: StorageError | None = None
+        self._lock: FileLock = lock_directory(directory)
+        try:
+            self._database = self._open()
+        except BaseException:
+            self._lock.release()
+            raise
+
+    def _open(self) -> plyvel.DB:
+        try:
+            return plyvel.DB(
+                str(self.directory),
+                create_if_missing=True,
+                paranoid_checks=True,
+                lru_cache_size=_CACHE_BYTES,
+                write_buffer_size=_BUFFER_BYTES,
+                max_open_files=_FILES_OPEN_MAX,
+                bloom_filter_bits=_BLOOM_BITS,
+            )
+        except plyvel.Error as error:
+            raise self._translate(error) from error
+
+    def _translate(self, error: Exception) -> StorageError:
+        """What a LevelDB error means to an operator; its text is all that LevelDB says."""
+        text = str(error.args[0] if error.args else error)
+        if isinstance(error, plyvel.IOError) and "/LOCK" in text:
+            return StoreInUse(f"{self.directory} is open in another program: {text}")
+        if isinstance(error, plyvel.IOError) and ("No space left" in text or "quota" in text):
+            return DiskFull(f"{self.directory}: {text}; make room, then start again")
+        if isinstance(error, plyvel.IOError) and "No such file" not in text:
+            return DiskFailed(f"{self.directory}: {text}; make the disk writable, then start again")
+        return CorruptStore(f"{self.directory}: {text}; move the directory away and sync again from peers")
+
+    def get(self, key: bytes) -> bytes | None:
+        """The value, or None."""
+        try:
+            value: bytes | None = self._database.get(key, verify_checksums=True)
+        except plyvel.Error as error:
+            raise self._translate(error) from error
+        return value
+
+    def iterate(
+        self, prefix: bytes = b"", *, start: bytes = b"", stop: bytes | None = None, is_reversed: bool = False
+    ) -> Iterator[tuple[bytes, bytes]]:
+        """As KeyValueReader.iterate."""
+        low, high = _compute_range(prefix, start, stop)
+        return self._translated(
+            self._database.iterator(start=low, stop=high, reverse=is_reversed, verify_checksums=True)
+        )
+
+    def _translated(self, pairs: Iterator[tuple[bytes, bytes]]) -> Iterator[tuple[bytes, bytes]]:
+        try:
+            yield from pairs
+        except plyvel.Error as error:
+            raise self._translate(error) from error
+
+    def write_batch(self, entries: Iterable[Entry], *, sync: bool = True) -> None:
+        """As KeyValueStore.write_batch."""
+        if self._failure is not None:
+            raise self._failure
+        try:
+            with self._database.write_batch(transaction=True, sync=sync) as batch:
+                for key, value in entries:
+                    if value is None:
+                        batch.delete(key)
+                    else:
+                        batch.put(key, value)
+        except plyvel.Error as error:
+            self._failure = self._translate(error)
+            raise self._failure from error
+
+    def close(self) -> None:
+        """Releases the database and its lock; calling again does nothing."""
+        self._database.close()
+        self._lock.release()
