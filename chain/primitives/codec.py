@@ -6,6 +6,7 @@ numbers, strings as keys or extension types. `decode` is strict by type and by t
 A union is an array that starts with its member's number: give each member `tag=<int>`.
 """
 
+from collections.abc import Callable
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar, cast, dataclass_transform
 
@@ -43,9 +44,11 @@ def replace(record: R, **changes: object) -> R:
 _encoder = msgspec.msgpack.Encoder()
 
 
-@cache
-def _decoder(kind: Any) -> msgspec.msgpack.Decoder[Any]:
+def _build_decoder(kind: Any) -> msgspec.msgpack.Decoder[Any]:
     return msgspec.msgpack.Decoder(kind)
+
+
+_decoder: Callable[[Any], msgspec.msgpack.Decoder[Any]] = cache(_build_decoder)
 
 
 def encode(value: object) -> bytes:

@@ -1,0 +1,201 @@
+"""Balances: who owns how many base units, and the only place where units appear and disappear.
+
+Every unit is in exactly one account. A module that holds money (bonds, deposits, pools) owns a *pot*: an account that
+no key can sign for. So the supply identity is one line: the sum of all accounts is genesis + minted - burned
+(`check_invariants`), and each module's own invariant says what its pot must hold.
+"""
+
+from chain.errors import DispatchError
+from chain.module import Context, Module
+from chain.primitives.codec import Record, replace
+from chain.primitives.types import HASH_BYTES, Address, Amount, Nonce
+from chain.state import Overlay, StateReader, StorageMap, StorageValue
+
+MODULE = Module("balances", index=1)
+
+
+class Account(Record):
+    """A key's nonce (transactions it has had included) and free balance."""
+
+    nonce: Nonce = 0
+    free: Amount = 0
+
+
+class Supply(Record):
+    """How the total came about, in base units."""
+
+    genesis: Amount = 0
+    minted: Amount = 0
+    burned: Amount = 0
+
+
+ACCOUNTS = StorageMap(MODULE.index, 1, Account)
+SUPPLY = StorageValue(MODULE.index, 2, Supply)
+
+NEW_ACCOUNT = Account()
+POT_TAG = b"pot/"
+
+
+@MODULE.event(1)
+class Transferred(Record):
+    """`amount` moved from `sender` to `recipient`."""
+
+    sender: Address
+    recipient: Address
+    amount: Amount
+
+
+@MODULE.event(2)
+class Burned(Record):
+    """`amount` left the supply from an account, by its own wish."""
+
+    account: Address
+    amount: Amount
+
+
+@MODULE.error(1)
+class InsufficientBalance(DispatchError):
+    """The account's free balance is smaller than what the call needs."""
+
+
+@MODULE.error(2)
+class ZeroAmount(DispatchError):
+    """An amount must be at least one base unit."""
+
+
+@MODULE.error(3)
+class PotAddress(DispatchError):
+    """Pots of modules receive only from their module."""
+
+
+class Send(Record):
+    """Give `amount` to `recipient`."""
+
+    recipient: Address
+    amount: Amount
+
+
+class Burn(Record):
+    """Destroy `amount` of one's own."""
+
+    amount: Amount
+
+
+@MODULE.call(1, Send, weight=60)
+def send(ctx: Context, sender: Address, call: Send) -> None:
+    """Move `amount` to `recipient`; anybody may, the two may be the same."""
+    if call.amount == 0:
+        raise ZeroAmount
+    if is_pot(call.recipient):
+        raise PotAddress
+    transfer(ctx, sender, call.recipient, call.amount)
+    ctx.emit(Transferred(sender, call.recipient, call.amount))
+
+
+@MODULE.call(2, Burn, weight=60)
+def burn_own(ctx: Context, sender: Address, call: Burn) -> None:
+    """Destroy `amount` of the sender's."""
+    if call.amount == 0:
+        raise ZeroAmount
+    burn(ctx, sender, call.amount)
+    ctx.emit(Burned(sender, call.amount))
+
+
+def transfer(ctx: Context, payer: Address, payee: Address, amount: Amount) -> None:
+    """Move `amount`; raises InsufficientBalance and changes nothing if the payer has less."""
+    if amount == 0:
+        return
+    source = get_account(ctx.state, payer)
+    if source.free < amount:
+        raise InsufficientBalance(f"has {source.free}, needs {amount}")
+    _set(ctx.state, payer, replace(source, free=source.free - amount))
+    target = get_account(ctx.state, payee)
+    _set(ctx.state, payee, replace(target, free=target.free + amount))
+
+
+def mint(ctx: Context, payee: Address, amount: Amount) -> None:
+    """Create `amount` and give it to `payee`."""
+    if amount == 0:
+        return
+    account = get_account(ctx.state, payee)
+    _set(ctx.state, payee, replace(account, free=account.free + amount))
+    supply = get_supply(ctx.state)
+    SUPPLY.set(ctx.state, replace(supply, minted=supply.minted + amount))
+
+
+def burn(ctx: Context, payer: Address, amount: Amount) -> None:
+    """Destroy `amount` of `payer`'s; raises InsufficientBalance and changes nothing if there is less."""
+    if amount == 0:
+        return
+    account = get_account(ctx.state, payer)
+    if account.free < amount:
+        raise InsufficientBalance(f"has {account.free}, needs {amount}")
+    _set(ctx.state, payer, replace(account, free=account.free - amount))
+    supply = get_supply(ctx.state)
+    SUPPLY.set(ctx.state, replace(supply, burned=supply.burned + amount))
+
+
+def use_nonce(state: Overlay, who: Address) -> None:
+    """Count one included transaction of an account."""
+    account = get_account(state, who)
+    _set(state, who, replace(account, nonce=account.nonce + 1))
+
+
+class GenesisConfig(Record):
+    """Who owns what at genesis."""
+
+    accounts: tuple[tuple[Address, Amount], ...] = ()
+
+
+def build_genesis(ctx: Context, config: GenesisConfig) -> None:
+    """Give each listed account its amount."""
+    total = 0
+    for who, amount in config.accounts:
+        account = get_account(ctx.state, who)
+        _set(ctx.state, who, replace(account, free=account.free + amount))
+        total += amount
+    SUPPLY.set(ctx.state, Supply(genesis=total))
+
+
+def get_account(state: StateReader, who: Address) -> Account:
+    """Nonce and free balance; both zero for an account never seen."""
+    return ACCOUNTS.get(state, who) or NEW_ACCOUNT
+
+
+def get_balance(state: StateReader, who: Address) -> Amount:
+    """Free base units."""
+    return get_account(state, who).free
+
+
+def get_supply(state: StateReader) -> Supply:
+    """Genesis, minted and burned units."""
+    return SUPPLY.require(state)
+
+
+def get_total_supply(state: StateReader) -> Amount:
+    """Units that exist now."""
+    supply = get_supply(state)
+    return supply.genesis + supply.minted - supply.burned
+
+
+def compute_pot(name: str) -> Address:
+    """The account of a module's money. No key: its bytes are text, chosen before any key could be."""
+    return (POT_TAG + name.encode()).ljust(HASH_BYTES, b"\0")
+
+
+def is_pot(who: Address) -> bool:
+    """Whether the address has the form of a pot."""
+    return who.startswith(POT_TAG) and who.endswith(b"\0")
+
+
+def _set(state: Overlay, who: Address, account: Account) -> None:
+    if account == NEW_ACCOUNT:
+        ACCOUNTS.delete(state, who)
+    else:
+        ACCOUNTS.set(state, account, who)
+
+
+def check_invariants(state: StateReader) -> None:
+    """Supply identity: all accounts together hold genesis + minted - burned."""
+    held = sum(account.free for _, account in ACCOUNTS.items(state))
+    assert held == get_total_supply(state), f"accounts hold {held}, supply is {get_total_supply(state)}"

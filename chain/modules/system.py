@@ -1,0 +1,109 @@
+"""System: where in the chain we are, and how long its periods are.
+
+Height 0 is genesis; blocks start at height 1. Epoch e holds the heights e*epoch_blocks+1 .. (e+1)*epoch_blocks, era r the
+epochs r*era_epochs .. (r+1)*era_epochs-1. Weight is microseconds on the reference machine.
+"""
+
+from chain.module import Context, Module
+from chain.primitives.codec import Record
+from chain.primitives.types import Amount, Epoch, Era, Height, TimeMs, Uint, Uint32, Weight
+from chain.state import Overlay, StateReader, StorageValue
+
+MODULE = Module("system", index=0)
+
+
+class Parameters(Record):
+    """Time and size of the chain."""
+
+    block_ms: Uint32
+    """Aim of the interval between blocks."""
+    epoch_blocks: Uint32
+    era_epochs: Uint32
+    block_weight_max: Weight
+    """Of all transactions of a block; a quarter is kept for duties."""
+    block_bytes_max: Uint32
+    block_transactions_max: Uint32
+    transaction_lifetime_blocks_max: Uint32
+    """How far ahead `valid_until` may lie."""
+    precision_ms: Uint32
+    """Bound on the difference between two honest clocks (proposer-based timestamps)."""
+    message_delay_ms: Uint32
+    """Bound on the delivery of a proposal in round 0 (proposer-based timestamps)."""
+    evidence_age_blocks: Uint32
+    """Evidence older than this in blocks, and than `evidence_age_ms` in time, is expired."""
+    evidence_age_ms: Uint
+
+
+class Position(Record):
+    """The last executed block."""
+
+    height: Height
+    time_ms: TimeMs
+    spec_version: Uint32
+
+
+PARAMETERS = StorageValue(MODULE.index, 0, Parameters)
+POSITION = StorageValue(MODULE.index, 1, Position)
+
+SPEC_VERSION = 1
+"""Version of the rules in this program; a header that names another is not executed."""
+
+
+class GenesisConfig(Record):
+    """System at genesis."""
+
+    parameters: Parameters
+    time_ms: TimeMs
+    decimals: Uint32
+    symbol: str
+
+
+def on_block_end(ctx: Context) -> None:
+    """Remember the place."""
+    POSITION.set(ctx.state, Position(ctx.height, ctx.time_ms, SPEC_VERSION))
+
+
+def build_genesis(state: Overlay, config: GenesisConfig) -> None:
+    """Set the parameters and the time of height 0."""
+    PARAMETERS.set(state, config.parameters)
+    POSITION.set(state, Position(0, config.time_ms, SPEC_VERSION))
+
+
+def get_parameters(state: StateReader) -> Parameters:
+    """Time and size of the chain."""
+    return PARAMETERS.require(state)
+
+
+def get_position(state: StateReader) -> Position:
+    """The last executed block."""
+    return POSITION.require(state)
+
+
+def compute_epoch(parameters: Parameters, height: Height) -> Epoch:
+    """The epoch of a block; genesis counts to the first."""
+    return max(height - 1, 0) // parameters.epoch_blocks
+
+
+def compute_era(parameters: Parameters, height: Height) -> Era:
+    """The era of a block."""
+    return compute_epoch(parameters, height) // parameters.era_epochs
+
+
+def is_epoch_end(parameters: Parameters, height: Height) -> bool:
+    """Whether this block is the last of its epoch."""
+    return height % parameters.epoch_blocks == 0
+
+
+def is_era_end(parameters: Parameters, height: Height) -> bool:
+    """Whether this block is the last of its era."""
+    return height % (parameters.epoch_blocks * parameters.era_epochs) == 0
+
+
+def compute_first_height(parameters: Parameters, epoch: Epoch) -> Height:
+    """The first block of an epoch."""
+    return epoch * parameters.epoch_blocks + 1
+
+
+def compute_duty_weight_max(block_weight_max: Amount) -> Weight:
+    """The part of a block that only duties may fill."""
+    return block_weight_max // 4
