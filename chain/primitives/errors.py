@@ -2,7 +2,8 @@
 
 ChainError
 ├── DecodeError         bytes are no canonical record; raised at the edges, the sender is to blame
-└── InvalidKey          not an Ed25519 key, or one of small order
+├── InvalidKey          not an Ed25519 key, or one of small order
+└── InvalidAddress      text is no address of this network; the message says what is wrong with it
 """
 
 
@@ -16,3 +17,7 @@ class DecodeError(ChainError):
 
 class InvalidKey(ChainError):
     """Not an Ed25519 public key, or a point of small order (it would verify signatures of nobody)."""
+
+
+class InvalidAddress(ChainError):
+    """This text is not a bech32m id with the prefix asked for."""
