@@ -1,0 +1,49 @@
+# The only door: everything a developer or a user runs here starts with make.
+
+.DEFAULT_GOAL := help
+.PHONY: help setup test lint type lock clean
+
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.installed
+PIP_INSTALL := $(BIN)/pip --disable-pip-version-check install --quiet --no-deps
+
+help:  ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(STAMP)  ## virtual environment in .venv with the locked dependencies and the project
+	@:
+
+# Two dependencies are pure source archives: with the locked setuptools in place first, nothing else builds them.
+$(STAMP): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' \
+		|| { echo "vidya needs Python 3.11 or 3.12: make PYTHON=python3.11 ..." >&2; exit 1; }
+	@echo "creating .venv"
+	@$(PYTHON) -m venv .venv
+	@echo "installing the locked dependencies (about a minute)"
+	@awk '/^[a-z]/ { wanted = /^setuptools==/ } wanted' requirements.lock \
+		| $(PIP_INSTALL) --require-hashes -r /dev/stdin
+	@$(PIP_INSTALL) --require-hashes --no-build-isolation --use-pep517 -r requirements.lock
+	@echo "installing vidya itself, from this checkout"
+	@$(PIP_INSTALL) --no-build-isolation --editable .
+	@touch $@
+	@echo "ready: .venv/bin/vidya"
+
+test: setup  ## the tests, without those marked slow
+	@$(BIN)/python -m pytest -q -m "not slow"
+
+lint: setup  ## ruff, house rules, import contracts
+	@$(BIN)/ruff check .
+	@$(BIN)/python -m pytest -q tests/test_tidy.py
+	@$(BIN)/lint-imports
+
+type: setup  ## mypy, strict
+	@$(BIN)/mypy
+
+lock:  ## rewrite requirements.lock out of pyproject.toml (needs uv)
+	@uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \
+		--no-header --no-annotate --no-emit-index-url --quiet --output-file requirements.lock
+
+clean:  ## remove what make made
+	@rm -rf .venv dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
