@@ -1,0 +1,45 @@
+"""The state commitment: one hash over a map, with proofs of what is in it and what is not.
+
+A 16-ary Merkle trie over hashed keys, versioned and pruned; docs/spec/state.md is the specification.
+
+    nodes      what a node is, how it is hashed and stored
+    updates    a new version out of an old one and a change set
+    proofs     a key's value, or its absence, shown under a root
+    audit      re-hashing a whole version
+
+Invariants: the root depends on the map alone, never on the history. The root of version v is the node
+(v, empty path), written even when nothing changed. A version is never changed, so old roots stay provable
+until somebody deletes the nodes that `TreeUpdate.stale` names.
+
+Not here: values (the flat store has them), caches, deletion of old versions (storage.state_store).
+"""
+
+from chain.commitment.audit import TreeSummary, check_tree, compute_summary
+from chain.commitment.nodes import (
+    EMPTY_ROOT,
+    DamagedTree,
+    NodeReader,
+    UnknownVersion,
+    compute_node_key,
+    get_root,
+)
+from chain.commitment.proofs import PROOF_BYTES_MAX, Proof, check_proof, prove
+from chain.commitment.updates import TreeUpdate, update
+
+__all__ = [
+    "EMPTY_ROOT",
+    "PROOF_BYTES_MAX",
+    "DamagedTree",
+    "NodeReader",
+    "Proof",
+    "TreeSummary",
+    "TreeUpdate",
+    "UnknownVersion",
+    "check_proof",
+    "check_tree",
+    "compute_node_key",
+    "compute_summary",
+    "get_root",
+    "prove",
+    "update",
+]

@@ -1,0 +1,189 @@
+"""Nodes of the state tree: their bytes, hashes and places.
+
+Every node is a branch of up to 16 slots, and a slot is
+    empty              no key below,
+    leaf, 64 bytes     key hash + value hash: exactly one key below; it has no node of its own,
+    branch, 32 bytes   hash of the child branch: two keys or more below.
+Hashed are `present` (2 bytes, bit n: slot n is taken) + `leaves` (2 bytes, bit n: slot n is a leaf) + the
+taken slots in order. Stored are the same bytes and then the version (8 bytes) of each child branch, under the
+node key: version + path, one byte per nibble. Versions are not hashed, or the root would depend on history.
+
+ChainError
+├── UnknownVersion   the root of this version was never written, or is pruned
+└── DamagedTree      a node below a root is missing or not what its parent says: the store is damaged
+"""
+
+from struct import Struct
+from typing import Protocol
+
+from blake3 import blake3
+
+from chain.errors import ChainError, InvalidProof
+from chain.primitives.hashing import Domain, hash_key
+from chain.primitives.types import HASH_BYTES, Hash
+
+SLOTS_MAX = 16
+PATH_NIBBLES_MAX = 2 * HASH_BYTES
+VERSION_BYTES = 8
+HEADER_BYTES = 4
+LEAF_BYTES = 2 * HASH_BYTES
+HASHED_NODE_BYTES_MAX = HEADER_BYTES + SLOTS_MAX * LEAF_BYTES
+
+NO_SLOT = b""
+ROOT_PATH = b""
+
+# Bound once: a look-up per hash would cost a tenth of an update.
+_KEY_KEY = hash_key(Domain.STATE_KEY)
+_LEAF_KEY = hash_key(Domain.STATE_LEAF)
+_NODE_KEY = hash_key(Domain.STATE_NODE)
+_HEADER = Struct(">HH")
+_NIBBLE_OF_DIGIT = bytes.maketrans(b"0123456789abcdef", bytes(range(16)))
+
+
+class UnknownVersion(ChainError):
+    """No root of this version is stored."""
+
+
+class DamagedTree(ChainError):
+    """A node is missing or is not the one its parent names."""
+
+
+class NodeReader(Protocol):
+    """Where the nodes of older versions are read."""
+
+    def get_node(self, node_key: bytes) -> bytes | None:
+        """The stored bytes of a node."""
+
+
+class Branch:
+    """A decoded node. Changing a slot replaces the bytes, so nobody else's node changes."""
+
+    __slots__ = ("leaves", "present", "slots", "versions")
+
+    def __init__(self, present: int = 0, leaves: int = 0, slots: bytes = b"", versions: bytes = b"") -> None:
+        self.present = present
+        self.leaves = leaves
+        self.slots = slots
+        self.versions = versions
+
+    def encode_hashed(self) -> bytes:
+        """The bytes that the node's hash covers."""
+        return _HEADER.pack(self.present, self.leaves) + self.slots
+
+    def get_slot(self, nibble: int) -> bytes:
+        """NO_SLOT, a leaf (64 bytes) or the hash of a child branch (32 bytes)."""
+        bit = 1 << nibble
+        if not self.present & bit:
+            return NO_SLOT
+        start = self._compute_offset(bit)
+        return self.slots[start : start + (LEAF_BYTES if self.leaves & bit else HASH_BYTES)]
+
+    def get_version(self, nibble: int) -> bytes:
+        """The version under which the child branch at `nibble` is stored."""
+        start = self._compute_version_offset(1 << nibble)
+        return self.versions[start : start + VERSION_BYTES]
+
+    def set_slot(self, nibble: int, slot: bytes, version: bytes = b"") -> None:
+        """Replaces a slot; `version` counts only if the new slot is a branch."""
+        bit = 1 << nibble
+        old_bytes = len(self.get_slot(nibble))
+        start = self._compute_offset(bit)
+        self.slots = self.slots[:start] + slot + self.slots[start + old_bytes :]
+        if HASH_BYTES in (old_bytes, len(slot)):
+            self._set_version(bit, old_bytes, version if len(slot) == HASH_BYTES else b"")
+        if len(slot) != old_bytes:
+            self.present = self.present | bit if slot else self.present & ~bit
+            self.leaves = self.leaves | bit if len(slot) == LEAF_BYTES else self.leaves & ~bit
+
+    def _set_version(self, bit: int, old_bytes: int, version: bytes) -> None:
+        start = self._compute_version_offset(bit)
+        stop = start + (VERSION_BYTES if old_bytes == HASH_BYTES else 0)
+        self.versions = self.versions[:start] + version + self.versions[stop:]
+
+    def get_only_slot(self) -> bytes | None:
+        """What may stand in the parent instead of this branch: nothing or one leaf; None if it must stay."""
+        return self.slots if not self.present or self._is_single_leaf() else None
+
+    def _is_single_leaf(self) -> bool:
+        return self.present == self.leaves and self.present.bit_count() == 1
+
+    def _compute_offset(self, bit: int) -> int:
+        below = bit - 1
+        return HASH_BYTES * ((self.present & below).bit_count() + (self.leaves & below).bit_count())
+
+    def _compute_version_offset(self, bit: int) -> int:
+        return VERSION_BYTES * (self.present & ~self.leaves & (bit - 1)).bit_count()
+
+
+def compute_node_hash(hashed: bytes) -> Hash:
+    """Hash of a branch over its hashed bytes."""
+    return blake3(hashed, key=_NODE_KEY).digest()
+
+
+def compute_key_hash(key: bytes) -> Hash:
+    """Where a key stands in the tree."""
+    return blake3(key, key=_KEY_KEY).digest()
+
+
+def compute_leaf(key: bytes, value: bytes) -> bytes:
+    """The leaf of a key: its place and the hash of its value."""
+    return compute_key_hash(key) + blake3(value, key=_LEAF_KEY).digest()
+
+
+def compute_node_key(version: int, path: bytes) -> bytes:
+    """Where a node is stored; the keys of one version stand together and later versions stand later."""
+    return version.to_bytes(VERSION_BYTES, "big") + path
+
+
+EMPTY_ROOT: Hash = compute_node_hash(Branch().encode_hashed())
+
+
+def get_root(reader: NodeReader, version: int) -> Hash:
+    """The root of a version; raises UnknownVersion."""
+    return compute_node_hash(load_root(reader, version).encode_hashed())
+
+
+def compute_path(key: bytes) -> bytes:
+    """The place of a key, one byte per nibble."""
+    return compute_nibbles(compute_key_hash(key))
+
+
+def compute_nibbles(key_hash: bytes) -> bytes:
+    """A key hash, one byte per nibble."""
+    return key_hash.hex().encode().translate(_NIBBLE_OF_DIGIT)
+
+
+def decode_hashed(hashed: bytes) -> Branch:
+    """A branch of a proof, without versions."""
+    present, leaves = _HEADER.unpack_from(hashed)
+    unit_count = present.bit_count() + leaves.bit_count()
+    if leaves & ~present or len(hashed) != HEADER_BYTES + HASH_BYTES * unit_count:
+        raise InvalidProof("malformed node")
+    return Branch(present, leaves, hashed[HEADER_BYTES:])
+
+
+def decode_stored(stored: bytes) -> Branch:
+    """A branch of the store; raises DamagedTree if its length is wrong."""
+    if len(stored) < HEADER_BYTES:
+        raise DamagedTree("a node without a header")
+    present, leaves = _HEADER.unpack_from(stored)
+    slots_stop = HEADER_BYTES + HASH_BYTES * (present.bit_count() + leaves.bit_count())
+    if len(stored) != slots_stop + VERSION_BYTES * (present & ~leaves).bit_count():
+        raise DamagedTree("a node of the wrong length")
+    return Branch(present, leaves, stored[HEADER_BYTES:slots_stop], stored[slots_stop:])
+
+
+def load_root(reader: NodeReader, version: int) -> Branch:
+    """The root node of a version; raises UnknownVersion."""
+    stored = reader.get_node(compute_node_key(version, ROOT_PATH))
+    if stored is None:
+        raise UnknownVersion(f"no root of version {version}")
+    return decode_stored(stored)
+
+
+def load_branch(reader: NodeReader, node_key: bytes) -> Branch:
+    """A node that its parent names; raises DamagedTree if it is not there."""
+    stored = reader.get_node(node_key)
+    if stored is None:
+        raise DamagedTree(f"node {node_key.hex()} is missing")
+    return decode_stored(stored)
