@@ -9,7 +9,7 @@ from chain.module import Context, Module
 from chain.modules import balances, system
 from chain.primitives.codec import Record
 from chain.primitives.types import Amount, Uint32, Weight
-from chain.state import Overlay, StateReader, StorageValue
+from chain.state import StateReader, StorageValue
 from chain.transaction import Transaction
 
 MODULE = Module("fees", index=2)
@@ -68,10 +68,10 @@ def on_block_end(ctx: Context) -> None:
     WEIGHT_USED.delete(ctx.state)
 
 
-def build_genesis(state: Overlay, config: GenesisConfig) -> None:
+def build_genesis(ctx: Context, config: GenesisConfig) -> None:
     """Start at the floor."""
-    PARAMETERS.set(state, config.parameters)
-    BASE_FEE.set(state, config.parameters.base_fee_min)
+    PARAMETERS.set(ctx.state, config.parameters)
+    BASE_FEE.set(ctx.state, config.parameters.base_fee_min)
 
 
 def compute_next_base_fee(base_fee: Amount, weight_used: Weight, weight_target: Weight) -> Amount:

@@ -7,7 +7,7 @@ epochs r*era_epochs .. (r+1)*era_epochs-1. Weight is microseconds on the referen
 from chain.module import Context, Module
 from chain.primitives.codec import Record
 from chain.primitives.types import Amount, Epoch, Era, Height, TimeMs, Uint, Uint32, Weight
-from chain.state import Overlay, StateReader, StorageValue
+from chain.state import StateReader, StorageValue
 
 MODULE = Module("system", index=0)
 
@@ -53,9 +53,6 @@ class GenesisConfig(Record):
     """System at genesis."""
 
     parameters: Parameters
-    time_ms: TimeMs
-    decimals: Uint32
-    symbol: str
 
 
 def on_block_end(ctx: Context) -> None:
@@ -63,10 +60,10 @@ def on_block_end(ctx: Context) -> None:
     POSITION.set(ctx.state, Position(ctx.height, ctx.time_ms, SPEC_VERSION))
 
 
-def build_genesis(state: Overlay, config: GenesisConfig) -> None:
+def build_genesis(ctx: Context, config: GenesisConfig) -> None:
     """Set the parameters and the time of height 0."""
-    PARAMETERS.set(state, config.parameters)
-    POSITION.set(state, Position(0, config.time_ms, SPEC_VERSION))
+    PARAMETERS.set(ctx.state, config.parameters)
+    POSITION.set(ctx.state, Position(0, ctx.time_ms, SPEC_VERSION))
 
 
 def get_parameters(state: StateReader) -> Parameters:

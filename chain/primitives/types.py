@@ -29,8 +29,8 @@ Ppm = Annotated[int, Meta(ge=0, le=2**32 - 1)]
 Hash = Annotated[bytes, Meta(min_length=HASH_BYTES, max_length=HASH_BYTES)]
 PublicKey = Annotated[bytes, Meta(min_length=HASH_BYTES, max_length=HASH_BYTES)]
 """An Ed25519 public key (RFC 8032)."""
-Address = PublicKey
-"""An account is its Ed25519 public key; people see it as bech32m (`addresses`)."""
+Address = Annotated[bytes, Meta(min_length=HASH_BYTES, max_length=HASH_BYTES, title="address")]
+"""An account is its Ed25519 public key; people see it as bech32m (`addresses`), told by the title."""
 Signature = Annotated[bytes, Meta(min_length=SIGNATURE_BYTES, max_length=SIGNATURE_BYTES)]
 PeerId = Annotated[bytes, Meta(min_length=1, max_length=64)]
 """A libp2p peer identity (multihash bytes); opaque to the chain."""

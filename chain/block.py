@@ -1,0 +1,102 @@
+"""Blocks, headers, receipts, and the roots that bind them.
+
+A block is a header, its inherents (put in by the proposer, unsigned, mandatory: the beacon reveal and the commit of the
+last block; the time is in the header) and its transactions. The header carries the roots of its own block: the
+state after it, its extrinsics, its receipts. So who has one finalised header can check everything about that block.
+"""
+
+from typing import Annotated
+
+from msgspec import Meta
+
+from chain.list_tree import compute_list_root
+from chain.primitives.codec import Record, encode
+from chain.primitives.hashing import Domain, hash_record
+from chain.primitives.types import Address, Amount, Hash, Height, TimeMs, Uint8, Uint32, Weight
+from chain.transaction import SignedTransaction
+from chain.votes import CommitCertificate
+
+BLOCK_BYTES_MAX = 8 * 2**20
+"""No chain spec may allow more."""
+TRANSACTIONS_MAX = 20_000
+
+
+class Header(Record):
+    """What validators vote on, by its hash."""
+
+    spec_version: Uint32
+    height: Height
+    time_ms: TimeMs
+    """The proposer's clock (proposer-based timestamps), after the parent's."""
+    parent_hash: Hash
+    """Of the parent's header; of the chain spec at height 0."""
+    proposer: Address
+    extrinsics_root: Hash
+    receipts_root: Hash
+    state_root: Hash
+    """Of the state after this block."""
+    validators_hash: Hash
+    """Of the set that decides this height, with its priorities."""
+    next_validators_hash: Hash
+    """Of the set that decides the next height."""
+
+
+class Inherents(Record):
+    """What the proposer must add; if one is wrong the block is invalid."""
+
+    beacon_reveal: Hash | None
+    last_commit: CommitCertificate | None
+
+
+class Block(Record):
+    """A header and what it binds."""
+
+    header: Header
+    inherents: Inherents
+    transactions: Annotated[tuple[SignedTransaction, ...], Meta(max_length=TRANSACTIONS_MAX)]
+
+
+class EventRecord(Record):
+    """An event as receipts keep it."""
+
+    module: Uint8
+    index: Uint8
+    fields: bytes
+
+
+class Receipt(Record):
+    """What became of a transaction: `error` is (module, number, call) of the refusal, None if all calls ran."""
+
+    error: tuple[Uint8, Uint8, Uint8] | None
+    fee: Amount
+    tip: Amount
+    weight: Weight
+    events: tuple[EventRecord, ...]
+
+
+class BlockReceipts(Record):
+    """Events of the hooks before and after the transactions, and a receipt per transaction."""
+
+    start: tuple[EventRecord, ...]
+    transactions: tuple[Receipt, ...]
+    end: tuple[EventRecord, ...]
+
+
+def compute_header_hash(header: Header) -> Hash:
+    """The name of a block."""
+    return hash_record(Domain.HEADER, header)
+
+
+def compute_extrinsics_root(inherents: Inherents, transactions: tuple[SignedTransaction, ...]) -> Hash:
+    """Root over the inherents (entry 0) and the transactions."""
+    return compute_list_root((encode(inherents), *(encode(signed) for signed in transactions)))
+
+
+def list_receipt_entries(receipts: BlockReceipts) -> tuple[bytes, ...]:
+    """Entries under the receipts root: start events, one per transaction, end events."""
+    return (encode(receipts.start), *(encode(receipt) for receipt in receipts.transactions), encode(receipts.end))
+
+
+def compute_receipts_root(receipts: BlockReceipts) -> Hash:
+    """Root over `list_receipt_entries`."""
+    return compute_list_root(list_receipt_entries(receipts))

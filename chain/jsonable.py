@@ -1,0 +1,138 @@
+"""Records as JSON objects and back: for chain specs, the API and the CLI.
+
+Fields keep their names; accounts are bech32m with the network's prefix, other bytes hex, members of a union carry a
+`kind`. Lists stay lists. `from_json` accepts exactly what `to_json` writes and says where something is wrong.
+"""
+
+from functools import cache
+from types import NoneType, UnionType
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_type_hints
+
+import msgspec
+
+from chain.primitives.addresses import decode_address, encode_address
+from chain.primitives.codec import check_bounds
+from chain.primitives.errors import ChainError, DecodeError
+
+T = TypeVar("T")
+Json = Any
+
+
+def to_json(value: object, prefix: str) -> Json:
+    """The JSON form of a record; `prefix` is the network's address prefix."""
+    return _to_json(value, type(value), prefix)
+
+
+def from_json(kind: type[T], data: Json, prefix: str) -> T:
+    """The record of type `kind` written as `data`; raises DecodeError naming the place."""
+    try:
+        value: T = _from_json(kind, data, prefix, kind.__name__)
+        return check_bounds(value)
+    except ChainError as error:
+        raise DecodeError(str(error)) from error
+
+
+@cache
+def get_fields(kind: type) -> tuple[tuple[str, Any, bool], ...]:
+    """(name, annotated type, whether it may be left out) per field of a record, in order."""
+    hints = get_type_hints(kind, include_extras=True)
+    struct_fields = msgspec.structs.fields(kind)
+    return tuple((field.name, hints[field.name], not field.required) for field in struct_fields)
+
+
+def _is_record(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, msgspec.Struct)
+
+
+def _is_address(kind: Any) -> bool:
+    return get_origin(kind) is Annotated and any(getattr(meta, "title", None) == "address" for meta in kind.__metadata__)
+
+
+def _strip(kind: Any) -> Any:
+    """The type under `Annotated`."""
+    return get_args(kind)[0] if get_origin(kind) is Annotated else kind
+
+
+def _members(kind: Any) -> tuple[Any, ...]:
+    """The members of a union apart from None; the type itself if it is no union."""
+    if get_origin(kind) in (Union, UnionType):
+        return tuple(member for member in get_args(kind) if member is not NoneType)
+    return (kind,)
+
+
+def _to_json(value: object, kind: Any, prefix: str) -> Json:
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    members = _members(_strip(kind))
+    if isinstance(value, bytes):
+        return encode_address(prefix, value) if any(map(_is_address, (kind, *members))) else value.hex()
+    if isinstance(value, tuple):
+        return [_to_json(item, item_kind, prefix) for item, item_kind in zip(value, _items(kind, len(value)), strict=True)]
+    assert _is_record(type(value)), type(value)
+    named = {"kind": type(value).__name__} if len(members) > 1 else {}
+    fields = get_fields(type(value))
+    return named | {name: _to_json(getattr(value, name), field, prefix) for name, field, _ in fields}
+
+
+def _items(kind: Any, count: int) -> tuple[Any, ...]:
+    """The type of each item of a tuple of `count`."""
+    tuples = [member for member in map(_strip, _members(_strip(kind))) if get_origin(member) is tuple]
+    arguments = get_args(tuples[0]) if tuples else (Any, ...)
+    return (arguments[0],) * count if arguments[1:] == (...,) else arguments
+
+
+def _from_json(kind: Any, data: Json, prefix: str, where: str) -> Any:
+    members = _members(_strip(kind))
+    if data is None and NoneType in get_args(_strip(kind)):
+        return None
+    if len(members) > 1:
+        members = tuple(member for member in members if isinstance(data, dict) and member.__name__ == data.get("kind"))
+        if not members:
+            raise DecodeError(f"{where}: unknown kind")
+        data = {name: value for name, value in data.items() if name != "kind"}
+    inner = _strip(members[0])
+    if _is_record(inner):
+        return _record_from_json(inner, data, prefix, where)
+    if get_origin(inner) is tuple:
+        return _tuple_from_json(inner, data, prefix, where)
+    if inner is bytes:
+        return _bytes_from_json(any(map(_is_address, (kind, members[0]))), data, prefix, where)
+    if not isinstance(data, inner) or (inner is int and isinstance(data, bool)):
+        raise DecodeError(f"{where}: expected {inner.__name__}")
+    return data
+
+
+def _record_from_json(kind: Any, data: Json, prefix: str, where: str) -> Any:
+    fields = get_fields(kind)
+    if not isinstance(data, dict):
+        raise DecodeError(f"{where}: expected an object")
+    for name in data:
+        if name not in {field for field, _, _ in fields}:
+            raise DecodeError(f"{where}: unknown field {name!r}")
+    values = {}
+    for name, field, is_optional in fields:
+        if name in data:
+            values[name] = _from_json(field, data[name], prefix, f"{where}.{name}")
+        elif not is_optional:
+            raise DecodeError(f"{where}: field {name!r} is missing")
+    return kind(**values)
+
+
+def _tuple_from_json(kind: Any, data: Json, prefix: str, where: str) -> Any:
+    if not isinstance(data, list):
+        raise DecodeError(f"{where}: expected a list")
+    kinds = _items(kind, len(data))
+    if len(kinds) != len(data):
+        raise DecodeError(f"{where}: expected {len(kinds)} entries")
+    return tuple(_from_json(item, value, prefix, f"{where}[{n}]") for n, (item, value) in enumerate(zip(kinds, data, strict=True)))
+
+
+def _bytes_from_json(is_address: bool, data: Json, prefix: str, where: str) -> bytes:
+    if not isinstance(data, str):
+        raise DecodeError(f"{where}: expected text")
+    if is_address:
+        return decode_address(prefix, data)
+    try:
+        return bytes.fromhex(data)
+    except ValueError as error:
+        raise DecodeError(f"{where}: not hex") from error

@@ -1,0 +1,418 @@
+"""The state transition: what a block does to the state, in an order that is protocol.
+
+`execute_block` checks and runs a block that somebody else made; `build_block` runs candidates and makes one. Both
+go through the same stages:
+
+    block start   hooks, then inherents (a wrong one makes the block invalid), then epoch start hooks
+    transactions  each: envelope checks, fee, then its calls on a layer of their own, all or none
+    block end     epoch end hooks, era end hooks, block end hooks
+
+Nothing is written: the result carries the change set, the receipts and the tree update for the caller to commit.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import NamedTuple, Protocol
+
+from chain.block import (
+    Block,
+    BlockReceipts,
+    EventRecord,
+    Header,
+    Inherents,
+    Receipt,
+    compute_extrinsics_root,
+    compute_header_hash,
+    compute_receipts_root,
+)
+from chain.commitment import TreeUpdate
+from chain.errors import DecodeError, DispatchError, InvalidBlock, InvalidTransaction
+from chain.module import CallSpec, Context, Module
+from chain.modules import (
+    balances,
+    beacon,
+    catalogue,
+    escrow,
+    fees,
+    hosting,
+    membership,
+    offences,
+    possession,
+    rewards,
+    sessions,
+    staking,
+    system,
+    validators,
+)
+from chain.primitives.codec import Record, decode, encode, replace
+from chain.primitives.types import NO_HASH, Address, Hash, TimeMs, Weight
+from chain.state import Changes, Overlay, StateReader
+from chain.transaction import Call, SignedTransaction, Transaction, check_signature
+from chain.validator_set import compute_hash
+
+MODULES: tuple[Module, ...] = (
+    system.MODULE,
+    balances.MODULE,
+    fees.MODULE,
+    staking.MODULE,
+    validators.MODULE,
+    membership.MODULE,
+    beacon.MODULE,
+    catalogue.MODULE,
+    hosting.MODULE,
+    possession.MODULE,
+    sessions.MODULE,
+    rewards.MODULE,
+    escrow.MODULE,
+    offences.MODULE,
+)
+
+Hook = Callable[[Context], None]
+ON_BLOCK_START: tuple[Hook, ...] = (possession.on_block_start, offences.on_block_start, sessions.on_block_start)
+ON_EPOCH_START: tuple[Hook, ...] = (hosting.on_epoch_start, possession.on_epoch_start)
+ON_EPOCH_END: tuple[Hook, ...] = (offences.on_epoch_end, rewards.on_epoch_end, beacon.on_epoch_end)
+ON_ERA_END: tuple[Hook, ...] = (escrow.on_era_end, rewards.on_era_end, validators.on_era_end)
+ON_BLOCK_END: tuple[Hook, ...] = (fees.on_block_end, validators.on_block_end, system.on_block_end)
+
+_MODULE_OF = {module.index: module for module in MODULES}
+_EVENT_NUMBER = {
+    kind: (module.index, index) for module in MODULES for index, kind in module.events.items()
+}
+
+CheckSignature = Callable[[SignedTransaction], None]
+Verify = Callable[[bytes, bytes, bytes], bool]
+
+
+class StateView(StateReader, Protocol):
+    """The state after the parent block, and how its root would move."""
+
+    def compute_update(self, version: int, changes: Changes) -> TreeUpdate:
+        """The tree of block `version` with these changes."""
+        ...
+
+
+class BlockResult(NamedTuple):
+    """What a block does; committed by whoever asked."""
+
+    block: Block
+    block_hash: Hash
+    changes: Changes
+    update: TreeUpdate
+    receipts: BlockReceipts
+
+
+class DecodedCall(NamedTuple):
+    """A call, resolved."""
+
+    module: Module
+    spec: CallSpec
+    arguments: Record
+
+
+class BlockRun:
+    """A block being executed."""
+
+    def __init__(self, ctx: Context) -> None:
+        self.ctx = ctx
+        self.parameters = system.get_parameters(ctx.state)
+        self.receipts: list[Receipt] = []
+        self.start_events: tuple[EventRecord, ...] = ()
+        self.paying_weight: Weight = 0
+        self.duty_weight: Weight = 0
+        self.bytes_used = 0
+
+    def take_events(self) -> tuple[EventRecord, ...]:
+        """The events since the last call, numbered and encoded."""
+        taken = tuple(encode_event(event) for event in self.ctx.events)
+        self.ctx.events.clear()
+        return taken
+
+
+def execute_block(
+    view: StateView,
+    genesis_hash: Hash,
+    parent: Header,
+    block: Block,
+    *,
+    check: CheckSignature = check_signature,
+    verify: Verify | None = None,
+) -> BlockResult:
+    """The effect of `block` on the state after `parent`; raises InvalidBlock.
+
+    `check` and `verify` let a node pass signatures that it has seen to be good already.
+    """
+    header = block.header
+    check_header(view, parent, header)
+    if compute_extrinsics_root(block.inherents, block.transactions) != header.extrinsics_root:
+        raise InvalidBlock("extrinsics root differs")
+    run = start_block(view, genesis_hash, header.height, header.time_ms, header.proposer)
+    process_block_start(run, block.inherents, verify)
+    for signed in block.transactions:
+        try:
+            process_transaction(run, signed, check)
+        except InvalidTransaction as error:
+            raise InvalidBlock(f"transaction: {error}") from error
+    return _compare(finish_block(run, view, block), header)
+
+
+def build_block(
+    view: StateView,
+    genesis_hash: Hash,
+    parent: Header,
+    *,
+    proposer: Address,
+    time_ms: TimeMs,
+    inherents: Inherents,
+    candidates: Iterable[SignedTransaction],
+    check: CheckSignature = check_signature,
+    verify: Verify | None = None,
+) -> tuple[BlockResult, list[tuple[SignedTransaction, InvalidTransaction]]]:
+    """A valid block out of `candidates` in their order, and those that could not go in, with the reason."""
+    run = start_block(view, genesis_hash, parent.height + 1, time_ms, proposer)
+    process_block_start(run, inherents, verify)
+    taken: list[SignedTransaction] = []
+    refused: list[tuple[SignedTransaction, InvalidTransaction]] = []
+    for signed in candidates:
+        try:
+            process_transaction(run, signed, check)
+            taken.append(signed)
+        except InvalidTransaction as error:
+            refused.append((signed, error))
+    header = _open_header(view, parent, time_ms, proposer)
+    header = replace(header, extrinsics_root=compute_extrinsics_root(inherents, tuple(taken)))
+    result = finish_block(run, view, Block(header, inherents, tuple(taken)))
+    return result, refused
+
+
+def check_header(view: StateReader, parent: Header, header: Header) -> None:
+    """Raises InvalidBlock unless the header may follow `parent`; the roots are compared after execution."""
+    if header.spec_version != system.SPEC_VERSION:
+        raise InvalidBlock(f"rules of version {header.spec_version}; this program knows {system.SPEC_VERSION}")
+    if header.height != parent.height + 1 or header.parent_hash != compute_header_hash(parent):
+        raise InvalidBlock("does not follow its parent")
+    if header.time_ms <= parent.time_ms:
+        raise InvalidBlock("not later than its parent")
+    current, following = validators.get_current(view), validators.get_next(view)
+    if header.validators_hash != compute_hash(current) or header.next_validators_hash != compute_hash(following):
+        raise InvalidBlock("another validator set")
+    if all(validator.address != header.proposer for validator in current.validators):
+        raise InvalidBlock("proposer is no validator")
+
+
+def _open_header(view: StateReader, parent: Header, time_ms: TimeMs, proposer: Address) -> Header:
+    """A header whose roots are still to be computed."""
+    return Header(
+        spec_version=system.SPEC_VERSION,
+        height=parent.height + 1,
+        time_ms=time_ms,
+        parent_hash=compute_header_hash(parent),
+        proposer=proposer,
+        extrinsics_root=NO_HASH,
+        receipts_root=NO_HASH,
+        state_root=NO_HASH,
+        validators_hash=compute_hash(validators.get_current(view)),
+        next_validators_hash=compute_hash(validators.get_next(view)),
+    )
+
+
+def start_block(view: StateReader, genesis_hash: Hash, height: int, time_ms: TimeMs, proposer: Address) -> BlockRun:
+    """A run at `height` with nothing done yet."""
+    parameters = system.get_parameters(view)
+    ctx = Context(
+        Overlay(view),
+        genesis_hash=genesis_hash,
+        height=height,
+        time_ms=time_ms,
+        epoch=system.compute_epoch(parameters, height),
+        era=system.compute_era(parameters, height),
+        proposer=proposer,
+    )
+    return BlockRun(ctx)
+
+
+def process_block_start(run: BlockRun, inherents: Inherents, verify: Verify | None = None) -> None:
+    """Inherents and the hooks that come before any transaction; raises InvalidBlock."""
+    ctx = run.ctx
+    validators.process_last_commit(ctx, inherents.last_commit, verify)
+    beacon.process_reveal(ctx, inherents.beacon_reveal)
+    for hook in ON_BLOCK_START:
+        hook(ctx)
+    if ctx.height == system.compute_first_height(run.parameters, ctx.epoch):
+        for hook in ON_EPOCH_START:
+            hook(ctx)
+    run.start_events = run.take_events()
+
+
+def process_transaction(run: BlockRun, signed: SignedTransaction, check: CheckSignature) -> None:
+    """Run one transaction; raises InvalidTransaction and changes nothing if it can not be in this block."""
+    transaction = signed.transaction
+    size = len(encode(signed))
+    calls = decode_calls(transaction)
+    is_duty = check_kind(transaction, calls)
+    check_place(run.ctx, run.parameters, transaction)
+    weight = compute_weight(run.ctx.state, calls, size)
+    _check_room(run, weight, size, is_duty)
+    check(signed)
+    receipt = _process_duty(run.ctx, transaction, calls, weight) if is_duty else _process_paying(run.ctx, transaction, calls, weight)
+    run.receipts.append(receipt)
+    run.bytes_used += size
+    if is_duty:
+        run.duty_weight += weight
+    else:
+        run.paying_weight += weight
+
+
+def decode_calls(transaction: Transaction) -> tuple[DecodedCall, ...]:
+    """The calls, resolved; raises InvalidTransaction for unknown ones and malformed arguments."""
+    return tuple(decode_call(call) for call in transaction.calls)
+
+
+def decode_call(call: Call) -> DecodedCall:
+    """One call, resolved."""
+    module = _MODULE_OF.get(call.module)
+    spec = module.calls.get(call.index) if module else None
+    if module is None or spec is None:
+        raise InvalidTransaction("unknown_call", f"module {call.module}, call {call.index}")
+    try:
+        return DecodedCall(module, spec, decode(spec.kind, call.arguments))
+    except DecodeError as error:
+        raise InvalidTransaction("malformed_arguments", f"{module.name}.{spec.name}: {error}") from error
+
+
+def check_kind(transaction: Transaction, calls: tuple[DecodedCall, ...]) -> bool:
+    """Whether it is a duty; raises InvalidTransaction for what is neither a duty nor free of duty calls."""
+    if not any(call.spec.is_duty for call in calls):
+        return False
+    if len(calls) != 1:
+        raise InvalidTransaction("duty_not_alone", "a duty is the only call of its transaction")
+    if transaction.fee_max or transaction.tip or transaction.nonce:
+        raise InvalidTransaction("duty_with_fee", "nonce, fee and tip of a duty are zero")
+    return True
+
+
+def check_place(ctx: Context, parameters: system.Parameters, transaction: Transaction) -> None:
+    """Raises InvalidTransaction for another network's and for one that is expired or valid for too long."""
+    if transaction.genesis_hash != ctx.genesis_hash:
+        raise InvalidTransaction("other_network")
+    if transaction.valid_until < ctx.height:
+        raise InvalidTransaction("expired", f"valid until height {transaction.valid_until}")
+    if transaction.valid_until > ctx.height + parameters.transaction_lifetime_blocks_max:
+        raise InvalidTransaction("lifetime_too_long")
+
+
+def compute_weight(state: StateReader, calls: tuple[DecodedCall, ...], size_bytes: int) -> Weight:
+    """Envelope and calls."""
+    envelope = fees.compute_envelope_weight(fees.get_parameters(state), size_bytes)
+    return envelope + sum(call.spec.compute_weight(call.arguments) for call in calls)
+
+
+def _check_room(run: BlockRun, weight: Weight, size: int, is_duty: bool) -> None:
+    parameters = run.parameters
+    duty_max = system.compute_duty_weight_max(parameters.block_weight_max)
+    used, bound = (run.duty_weight, duty_max) if is_duty else (run.paying_weight, parameters.block_weight_max - duty_max)
+    if used + weight > bound:
+        raise InvalidTransaction("block_full", "weight")
+    if run.bytes_used + size > parameters.block_bytes_max or len(run.receipts) >= parameters.block_transactions_max:
+        raise InvalidTransaction("block_full", "size")
+
+
+def _process_duty(ctx: Context, transaction: Transaction, calls: tuple[DecodedCall, ...], weight: Weight) -> Receipt:
+    error, events = dispatch(ctx, transaction.sender, calls)
+    if error is not None:
+        refusal = _MODULE_OF[error[0]].errors[error[1]]
+        raise InvalidTransaction("duty_refused", refusal.code)
+    return Receipt(None, 0, 0, weight, events)
+
+
+def _process_paying(ctx: Context, transaction: Transaction, calls: tuple[DecodedCall, ...], weight: Weight) -> Receipt:
+    check_nonce(ctx.state, transaction)
+    fee = fees.charge(ctx, transaction, weight)
+    balances.use_nonce(ctx.state, transaction.sender)
+    error, events = dispatch(ctx, transaction.sender, calls)
+    return Receipt(error, fee, transaction.tip, weight, events)
+
+
+def check_nonce(state: StateReader, transaction: Transaction) -> None:
+    """Raises InvalidTransaction unless the nonce is the account's next."""
+    expected = balances.get_account(state, transaction.sender).nonce
+    if transaction.nonce < expected:
+        raise InvalidTransaction("nonce_too_low", f"next is {expected}")
+    if transaction.nonce > expected:
+        raise InvalidTransaction("nonce_too_high", f"next is {expected}")
+
+
+def dispatch(
+    ctx: Context, sender: Address, calls: tuple[DecodedCall, ...]
+) -> tuple[tuple[int, int, int] | None, tuple[EventRecord, ...]]:
+    """Run calls on a layer of their own: all of them happen, or none. The error names the call that was refused."""
+    inner = ctx.fork()
+    for position, call in enumerate(calls):
+        try:
+            call.spec.handler(inner, sender, call.arguments)
+        except DispatchError as refusal:
+            return (refusal.module, refusal.number, position), ()
+    ctx.state.apply(inner.state.changes)
+    return None, tuple(encode_event(event) for event in inner.events)
+
+
+def finish_block(run: BlockRun, view: StateView, block: Block) -> BlockResult:
+    """End hooks, roots, and the block with them in its header."""
+    ctx = run.ctx
+    if system.is_epoch_end(run.parameters, ctx.height):
+        _run_hooks(ON_EPOCH_END, ctx)
+    if system.is_era_end(run.parameters, ctx.height):
+        _run_hooks(ON_ERA_END, ctx)
+    _run_hooks(ON_BLOCK_END, ctx)
+    receipts = BlockReceipts(run.start_events, tuple(run.receipts), run.take_events())
+    update = view.compute_update(ctx.height, ctx.state.changes)
+    header = replace(block.header, receipts_root=compute_receipts_root(receipts), state_root=update.root)
+    sealed = replace(block, header=header)
+    return BlockResult(sealed, compute_header_hash(header), ctx.state.changes, update, receipts)
+
+
+def _run_hooks(hooks: tuple[Hook, ...], ctx: Context) -> None:
+    for hook in hooks:
+        hook(ctx)
+
+
+def _compare(result: BlockResult, header: Header) -> BlockResult:
+    found = result.block.header
+    if found.receipts_root != header.receipts_root:
+        raise InvalidBlock("receipts root differs")
+    if found.state_root != header.state_root:
+        raise InvalidBlock("state root differs")
+    return result
+
+
+def encode_event(event: Record) -> EventRecord:
+    """An event with its numbers."""
+    module, index = _EVENT_NUMBER[type(event)]
+    return EventRecord(module, index, encode(event))
+
+
+def decode_event(record: EventRecord) -> tuple[str, Record]:
+    """(`module.Name`, event) of a receipt's entry."""
+    module = _MODULE_OF[record.module]
+    kind = module.events[record.index]
+    return f"{module.name}.{kind.__name__}", decode(kind, record.fields)
+
+
+def get_error_code(error: tuple[int, int, int]) -> tuple[str, str]:
+    """(`module.state_that_refuses`, one sentence) of a receipt's error."""
+    kind = _MODULE_OF[error[0]].errors[error[1]]
+    return kind.code, (kind.__doc__ or "").split("\n")[0]
+
+
+def build_call(arguments: Record) -> Call:
+    """The call whose arguments these are."""
+    for module in MODULES:
+        for spec in module.calls.values():
+            if spec.kind is type(arguments):
+                return Call(module.index, spec.index, encode(arguments))
+    raise KeyError(type(arguments).__name__)
+
+
+def check_invariants(state: StateReader) -> None:
+    """Every module's own; for tests and for `vidya doctor`."""
+    balances.check_invariants(state)
+    for module in (staking, membership, catalogue, hosting, possession, sessions, escrow, rewards, validators):
+        module.check_invariants(state)
