@@ -1,1 +1,1 @@
-"""What survives a restart: the key-value store, chain store, write-ahead log, last-sign state, content. Synchronous."""
+"""What survives a restart: stores, write-ahead log, last-sign state, content. Synchronous, no network."""

@@ -7,6 +7,7 @@ StorageError
 ├── CorruptStore           a database or a stored block does not verify
 ├── CorruptWal             the write-ahead log is damaged before its tail, or is not ours
 ├── WalMissing             no write-ahead log where there must be one
+├── WalFull                one height has logged more than a log may hold
 ├── CorruptSignState       the last-sign state does not verify
 ├── SignStateMissing       no last-sign state where there must be one
 ├── ForeignSignState       the last-sign state belongs to another key
@@ -49,6 +50,10 @@ class CorruptWal(StorageError):
 
 class WalMissing(StorageError):
     """No write-ahead log, and leave to create one was not given."""
+
+
+class WalFull(StorageError):
+    """One height has logged more than a log may hold."""
 
 
 class CorruptSignState(StorageError):

@@ -1,9 +1,9 @@
 """The key-value store: ordered byte keys, atomic synced batches, columns.
 
-Invariants: a batch happens as a whole or not at all, and has reached the disk when `write_batch` returns (unless
-`sync=False`); every read verifies the checksum of what it read; after a failed write the store refuses all later
-ones, since what the disk holds is then unknown. An iterator sees the store as it was when it was made.
-It does not interpret values; the stores above do.
+Invariants: a batch happens as a whole or not at all, and has reached the disk when `write_batch` returns
+(unless `sync=False`); every read verifies the checksum of what it read; after a failed write the store
+refuses all later ones, since what the disk holds is then unknown. An iterator sees the store as it was when
+it was made. It does not interpret values; the stores above do.
 """
 
 from bisect import bisect_left, insort

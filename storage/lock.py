@@ -37,7 +37,7 @@ class FileLock:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             owner = os.pread(self._descriptor, _OWNER_BYTES_MAX, 0).decode("ascii", "replace").strip()
-            message = f"{self.path} is held by process {owner or 'unknown'}; stop it, or use another directory"
+            message = f"{self.path} is held by process {owner or 'unknown'}; stop it or use another"
             raise StoreInUse(message) from error
         os.ftruncate(self._descriptor, 0)
         os.pwrite(self._descriptor, b"%d\n" % os.getpid(), 0)

@@ -1,0 +1,253 @@
+"""The chain on disk: blocks by height, heights by hash, transactions by id, the head.
+
+Invariants: heights are contiguous from the first block to the head; a header's hash is the one it was stored
+under, and names the hash of the header below; block, certificate, receipts, transaction places and head are
+entries of one batch with the state that the block makes, so that a store never holds half a block. Each value
+carries a checksum bound to its key and is verified when read: a damaged or misplaced value raises
+CorruptStore. The store knows of a header only its height and parent (`read_link`, given by the node), and
+judges no block.
+
+Nothing is removed unless `stage_prune` is called; headers, certificates and transaction places are for ever.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple, TypeVar
+
+from blake3 import blake3
+
+from chain.primitives.codec import Record, decode, encode
+from chain.primitives.errors import DecodeError
+from chain.primitives.hashing import Domain, hash_bytes
+from chain.primitives.types import Hash, Height, Uint32
+from storage.errors import CorruptStore
+from storage.kv import Column, Entry, KeyValueStore, Prefix
+
+PRUNE_COUNT_MAX = 1000
+_HEIGHT_BYTES = 8
+_CHECKSUM_BYTES = 16
+_EXTENT_KEY = b"extent"
+_BODY_FIRST_KEY = b"body_first"
+_ADVICE = "move the data directory's store away and sync again from peers"
+
+T = TypeVar("T")
+
+
+class TxPlace(Record):
+    """Where a transaction is: its block, and its index there."""
+
+    height: Height
+    index: Uint32
+
+
+class Extent(Record):
+    """What the store holds: heights from `first` to `head`, and the hash of the head's header."""
+
+    first: Height
+    head: Height
+    head_hash: Hash
+
+
+class HeaderLink(NamedTuple):
+    """What chains a header to the one below."""
+
+    height: Height
+    parent_hash: Hash
+
+
+class StoredBlock(NamedTuple):
+    """One block as the node hands it over: encoded records, and the ids of its transactions in order."""
+
+    height: Height
+    header: bytes
+    block: bytes
+    certificate: bytes
+    receipts: bytes
+    tx_ids: Sequence[Hash]
+
+
+def _compute_checksum(prefix: Prefix, key: bytes, data: bytes) -> bytes:
+    return blake3(bytes((prefix, len(key))) + key + data).digest(length=_CHECKSUM_BYTES)
+
+
+class _SealedColumn:
+    """A column whose values carry a checksum over column, key and value."""
+
+    def __init__(self, store: KeyValueStore, prefix: Prefix) -> None:
+        self._column = Column(store, prefix)
+        self._prefix = prefix
+
+    def get(self, key: bytes) -> bytes | None:
+        sealed = self._column.get(key)
+        return None if sealed is None else self._open(key, sealed)
+
+    def _open(self, key: bytes, sealed: bytes) -> bytes:
+        data = sealed[_CHECKSUM_BYTES:]
+        if sealed[:_CHECKSUM_BYTES] != _compute_checksum(self._prefix, key, data):
+            raise CorruptStore(f"{self._prefix.name} {_describe(key)} does not verify; {_ADVICE}")
+        return data
+
+    def has_from(self, key: bytes) -> bool:
+        """Whether there is any key at or above `key`."""
+        return next(self._column.iterate(start=key), None) is not None
+
+    def entry(self, key: bytes, data: bytes | None) -> Entry:
+        value = None if data is None else _compute_checksum(self._prefix, key, data) + data
+        return self._column.entry(key, value)
+
+
+class ChainStore:
+    """The chain in `store`, beside the state; the node writes what the `stage_` calls return."""
+
+    def __init__(self, store: KeyValueStore) -> None:
+        self._meta = _SealedColumn(store, Prefix.META)
+        self._headers = _SealedColumn(store, Prefix.HEADER)
+        self._blocks = _SealedColumn(store, Prefix.BLOCK)
+        self._certificates = _SealedColumn(store, Prefix.CERTIFICATE)
+        self._receipts = _SealedColumn(store, Prefix.RECEIPTS)
+        self._heights = _SealedColumn(store, Prefix.HEIGHT_BY_HASH)
+        self._tx_places = _SealedColumn(store, Prefix.TX_PLACE)
+
+    # Reading: None for what is not there.
+
+    def get_extent(self) -> Extent | None:
+        """First height, head and its hash; None for an empty store."""
+        data = self._meta.get(_EXTENT_KEY)
+        return None if data is None else _decode(Extent, data, "the extent of the chain")
+
+    def get_body_first(self) -> Height:
+        """The lowest height whose block and receipts were not pruned; 0 where nothing was pruned."""
+        data = self._meta.get(_BODY_FIRST_KEY)
+        return 0 if data is None else int.from_bytes(data, "big")
+
+    def get_header(self, height: Height) -> bytes | None:
+        """The encoded header."""
+        return self._headers.get(_encode_height(height))
+
+    def get_block(self, height: Height) -> bytes | None:
+        """The encoded block; None also below a pruned height."""
+        return self._blocks.get(_encode_height(height))
+
+    def get_certificate(self, height: Height) -> bytes | None:
+        """The encoded commit certificate of this very height."""
+        return self._certificates.get(_encode_height(height))
+
+    def get_receipts(self, height: Height) -> bytes | None:
+        """The encoded receipts; None also below a pruned height."""
+        return self._receipts.get(_encode_height(height))
+
+    def get_height(self, block_hash: Hash) -> Height | None:
+        """The height of the block with this header hash."""
+        data = self._heights.get(block_hash)
+        return None if data is None else int.from_bytes(data, "big")
+
+    def get_tx_place(self, tx_id: Hash) -> TxPlace | None:
+        """The block and the index of a final transaction."""
+        data = self._tx_places.get(tx_id)
+        return None if data is None else _decode(TxPlace, data, f"the place of {tx_id.hex()}")
+
+    # Staging: entries for the one batch that commits a height.
+
+    def stage_block(self, stored: StoredBlock) -> list[Entry]:
+        """The entries that add the block above the head, or as the first one of an empty store."""
+        extent = self.get_extent()
+        assert extent is None or stored.height == extent.head + 1, (extent, stored.height)
+        key = _encode_height(stored.height)
+        block_hash = hash_bytes(Domain.HEADER, stored.header)
+        entries = [
+            self._headers.entry(key, stored.header),
+            self._blocks.entry(key, stored.block),
+            self._certificates.entry(key, stored.certificate),
+            self._receipts.entry(key, stored.receipts),
+            self._heights.entry(block_hash, key),
+            self._meta.entry(_EXTENT_KEY, encode(_grow(extent, stored.height, block_hash))),
+        ]
+        entries += (
+            self._tx_places.entry(tx_id, encode(TxPlace(stored.height, index)))
+            for index, tx_id in enumerate(stored.tx_ids)
+        )
+        return entries
+
+    def stage_prune(self, keep_from: Height) -> list[Entry]:
+        """The entries that drop blocks and receipts below `keep_from`, of at most PRUNE_COUNT_MAX heights.
+
+        The head keeps its block. May go into the batch of a new block.
+        """
+        extent = self.get_extent()
+        if extent is None:
+            return []
+        start = max(extent.first, self.get_body_first())
+        stop = min(keep_from, extent.head, start + PRUNE_COUNT_MAX)
+        if stop <= start:
+            return []
+        keys = [_encode_height(height) for height in range(start, stop)]
+        entries = [column.entry(key, None) for key in keys for column in (self._blocks, self._receipts)]
+        return [*entries, self._meta.entry(_BODY_FIRST_KEY, _encode_height(stop))]
+
+    # Checking.
+
+    def check_integrity(self, last_n: int, read_link: Callable[[bytes], HeaderLink]) -> None:
+        """Verifies the newest `last_n` heights, each against the one above; raises CorruptStore naming it.
+
+        `read_link` decodes a header; a DecodeError of it is damage too.
+        """
+        extent = self.get_extent()
+        if self._headers.has_from(_encode_height(0 if extent is None else extent.head + 1)):
+            raise CorruptStore(f"a header lies above the head ({extent}); {_ADVICE}")
+        if extent is None:
+            return
+        expected_hash = extent.head_hash
+        for height in _iterate_down(extent, last_n):
+            expected_hash = self._check_header(height, expected_hash, read_link)
+            self._check_body(height)
+
+    def _check_header(
+        self, height: Height, expected_hash: Hash, read_link: Callable[[bytes], HeaderLink]
+    ) -> Hash:
+        """The parent's hash, which the next header down must have."""
+        header = self.get_header(height)
+        if header is None or hash_bytes(Domain.HEADER, header) != expected_hash:
+            raise CorruptStore(f"the header at height {height} is not {expected_hash.hex()}; {_ADVICE}")
+        link = _read_link(read_link, header, height)
+        if link.height != height or self.get_height(expected_hash) != height:
+            raise CorruptStore(f"height {height}: the header or the hash index says another; {_ADVICE}")
+        return link.parent_hash
+
+    def _check_body(self, height: Height) -> None:
+        if self.get_certificate(height) is None:
+            raise CorruptStore(f"height {height} has no certificate; {_ADVICE}")
+        if height >= self.get_body_first() and None in (self.get_block(height), self.get_receipts(height)):
+            raise CorruptStore(f"height {height} has no block or no receipts; {_ADVICE}")
+
+
+def _decode(kind: type[T], data: bytes, what: str) -> T:
+    """A record whose checksum held and which yet does not decode was written by another version."""
+    try:
+        return decode(kind, data)
+    except DecodeError as error:
+        raise CorruptStore(f"{what} is no record of this program ({error}); {_ADVICE}") from error
+
+
+def _read_link(read_link: Callable[[bytes], HeaderLink], header: bytes, height: Height) -> HeaderLink:
+    try:
+        return read_link(header)
+    except DecodeError as error:
+        raise CorruptStore(f"the header at height {height} is no header ({error}); {_ADVICE}") from error
+
+
+def _iterate_down(extent: Extent, last_n: int) -> Iterator[Height]:
+    lowest = max(extent.first, extent.head - last_n + 1)
+    return iter(range(extent.head, lowest - 1, -1))
+
+
+def _grow(extent: Extent | None, height: Height, block_hash: Hash) -> Extent:
+    if extent is None:
+        return Extent(height, height, block_hash)
+    return Extent(extent.first, height, block_hash)
+
+
+def _encode_height(height: Height) -> bytes:
+    return height.to_bytes(_HEIGHT_BYTES, "big")
+
+
+def _describe(key: bytes) -> str:
+    return str(int.from_bytes(key, "big")) if len(key) == _HEIGHT_BYTES else key.hex()
