@@ -15,6 +15,7 @@ setup: $(STAMP)  ## virtual environment in .venv with the locked dependencies an
 	@:
 
 # Two dependencies are pure source archives: with the locked setuptools in place first, nothing else builds them.
+# trio-typing, which libp2p needs, brings types of an old trio that hide trio's own from mypy: they are removed.
 $(STAMP): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' \
 		|| { echo "vidya needs Python 3.11 or 3.12: make PYTHON=python3.11 ..." >&2; exit 1; }
@@ -24,6 +25,7 @@ $(STAMP): requirements.lock pyproject.toml
 	@awk '/^[a-z]/ { wanted = /^setuptools==/ } wanted' requirements.lock \
 		| $(PIP_INSTALL) --require-hashes -r /dev/stdin
 	@$(PIP_INSTALL) --require-hashes --no-build-isolation --use-pep517 -r requirements.lock
+	@rm -rf .venv/lib/python3.*/site-packages/trio-stubs
 	@echo "installing vidya itself, from this checkout"
 	@$(PIP_INSTALL) --no-build-isolation --editable .
 	@touch $@
@@ -35,7 +37,7 @@ test: setup  ## the tests, without those marked slow
 lint: setup  ## ruff, house rules, import contracts
 	@$(BIN)/ruff check .
 	@$(BIN)/python -m pytest -q tests/test_tidy.py
-	@$(BIN)/lint-imports
+	@$(BIN)/lint-imports --no-logo
 
 type: setup  ## mypy, strict
 	@$(BIN)/mypy
