@@ -1,0 +1,103 @@
+"""Who may connect: counts of handshakes and connections, per host and in all.
+
+Everything here happens before or right after the handshake, the only time when a stranger costs us without
+having said who it is. py-libp2p bounds neither (250 idle TCP connections of one address shut everybody out
+of a stock host) and never gives an inbound slot back; here every slot is a context that ends.
+Trusted peers (validators, seeds) and the hosts they are known to live on are exempt from the counts, so that
+a flood of strangers cannot keep validators apart.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from chain.primitives.types import PeerId
+from p2p.errors import RefusalCode, Refused
+from p2p.network import Limits
+from p2p.transport import Session
+
+
+class Admission:
+    """Counters of what is open, and the rules on them."""
+
+    def __init__(
+        self,
+        limits: Limits,
+        is_trusted_peer: Callable[[PeerId], bool],
+        is_trusted_host: Callable[[str], bool],
+    ) -> None:
+        self._limits = limits
+        self._is_trusted_peer = is_trusted_peer
+        self._is_trusted_host = is_trusted_host
+        self._handshakes: Counter[str] = Counter()
+        self._hosts: Counter[str] = Counter()
+        self._peers: Counter[PeerId] = Counter()
+        self._inbound = 0
+
+    @contextmanager
+    def hold_handshake(self, host: str) -> Iterator[None]:
+        """A slot for a stranger who has not proved yet who it is; raises Refused."""
+        if not self._is_trusted_host(host):
+            self._check_handshake(host)
+        self._handshakes[host] += 1
+        try:
+            yield
+        finally:
+            _decrement(self._handshakes, host)
+
+    @contextmanager
+    def hold_connection(self, session: Session) -> Iterator[None]:
+        """A slot for an authenticated connection; raises Refused."""
+        self._check_connection(session)
+        self._count(session, 1)
+        try:
+            yield
+        finally:
+            self._count(session, -1)
+
+    @property
+    def slots_used(self) -> tuple[int, int]:
+        """Handshakes and connections that hold a slot now."""
+        return self._handshakes.total(), self._peers.total()
+
+    def _check_handshake(self, host: str) -> None:
+        _check(self._handshakes[host] < self._limits.handshakes_per_host_max, f"handshakes from {host}")
+        _check(self._handshakes.total() < self._limits.handshakes_max, "handshakes")
+        _check(self._hosts[host] < self._limits.connections_per_host_max, f"connections from {host}")
+        _check(self._inbound < self._limits.inbound_max, "inbound connections")
+
+    def _check_connection(self, session: Session) -> None:
+        limits = self._limits
+        _check(self._peers[session.peer] < limits.connections_per_peer_max, "connections of this peer")
+        if self._is_trusted_peer(session.peer):
+            return
+        _check(self._peers.total() < limits.connections_max, "connections")
+        if session.is_outbound:
+            return
+        _check(self._inbound < limits.inbound_max, "inbound connections")
+        _check(
+            self._hosts[session.host] < limits.connections_per_host_max,
+            f"connections from {session.host}",
+        )
+
+    def _count(self, session: Session, change: int) -> None:
+        self._peers[session.peer] += change
+        if not self._peers[session.peer]:
+            del self._peers[session.peer]
+        if session.is_outbound:
+            return
+        self._inbound += change
+        self._hosts[session.host] += change
+        if not self._hosts[session.host]:
+            del self._hosts[session.host]
+
+
+def _decrement(counter: Counter[str], key: str) -> None:
+    counter[key] -= 1
+    if not counter[key]:
+        del counter[key]
+
+
+def _check(is_below: bool, what: str) -> None:
+    if not is_below:
+        raise Refused(RefusalCode.TOO_MANY_CONNECTIONS, f"too many {what}")

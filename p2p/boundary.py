@@ -1,0 +1,45 @@
+"""The per-peer boundary: what a peer made happen ends with its task, whatever it was.
+
+This is one of the two places where all exceptions are caught. A message of one peer must not end the
+process (one invalid byte in py-libp2p did), so even a bug of ours stops here, loudly logged.
+Cancellation passes.
+"""
+
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+from chain.primitives.errors import DecodeError
+from chain.primitives.types import PeerId
+from p2p.errors import PeerFault, PeerGone, Refused
+from p2p.identity import format_peer
+
+_log = structlog.get_logger("p2p")
+
+UNDECODABLE_POINTS = 50
+
+
+async def run_for_peer(
+    peer: PeerId, work: Callable[[], Awaitable[None]], blame: Callable[[PeerId, PeerFault], None]
+) -> None:
+    """Runs `work`; its failure is blamed, noted or logged, and never passes."""
+    try:
+        await work()
+    except* (PeerGone, Refused) as group:
+        _log.debug("peer_task_ended", peer=format_peer(peer), reason=str(_get_leaf(group)))
+    except* PeerFault as group:
+        fault = _get_leaf(group)
+        assert isinstance(fault, PeerFault)
+        blame(peer, fault)
+    except* DecodeError as group:
+        blame(peer, PeerFault(f"undecodable: {_get_leaf(group)}", UNDECODABLE_POINTS))
+    except* Exception as group:
+        _log.error("peer_task_bug", peer=format_peer(peer), exc_info=group)
+
+
+def _get_leaf(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The first failure of the group; the others followed from it."""
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

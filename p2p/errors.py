@@ -1,0 +1,70 @@
+"""What the network may answer instead of doing what was asked.
+
+NetworkError
+├── InvalidAddress      text from people or peers that names no reachable peer
+├── PeerGone            the connection or stream is over, whoever ended it: connect again, ask another
+│   ├── StreamEnded     the peer finished sending, at a frame boundary
+│   └── PeerSlow        a deadline passed
+├── PeerFault           the peer broke a rule: its score falls, at zero it is banned
+└── Refused             an answer was given and it is no: the code says why, asking again soon is useless
+
+Raised by p2p and by handlers of the node; handled by the per-peer boundary (`boundary.py`) or
+by whoever asked.
+"""
+
+from enum import IntEnum
+
+from chain.primitives.errors import ChainError
+
+
+class NetworkError(ChainError):
+    """Expected of a network."""
+
+
+class InvalidAddress(NetworkError):
+    """Not of the form /ip4|ip6|dns/<host>/tcp/<port>/p2p/<peer id>."""
+
+
+class PeerGone(NetworkError):
+    """The connection or stream is over."""
+
+
+class StreamEnded(PeerGone):
+    """The peer finished sending, between two frames."""
+
+
+class PeerSlow(PeerGone):
+    """The peer did not do in time what the protocol lets us wait for."""
+
+
+class PeerFault(NetworkError):
+    """The peer broke a rule. `points` is what it costs; see `scores.py` for the scale."""
+
+    def __init__(self, reason: str, points: int = 20) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.points = points
+
+
+class RefusalCode(IntEnum):
+    """Why a peer said no. Protocol: never renumbered."""
+
+    BUSY = 1
+    NOT_FOUND = 2
+    BANNED = 3
+    NOT_MEMBER = 4
+    CREDIT_EXHAUSTED = 5
+    VOUCHER_INVALID = 6
+    PRICE_TOO_LOW = 7
+    TOO_MANY_CONNECTIONS = 8
+    PROTOCOL_UNKNOWN = 9
+    NOT_SERVED = 10
+
+
+class Refused(NetworkError):
+    """The answer is no."""
+
+    def __init__(self, code: RefusalCode, reason: str = "") -> None:
+        super().__init__(f"{code.name.lower()}: {reason}" if reason else code.name.lower())
+        self.code = code
+        self.reason = reason

@@ -1,0 +1,359 @@
+"""What peers say to each other: records, one tagged union per protocol, every field bounded.
+
+A frame's body is the canonical encoding of one member of its protocol's union: an array that starts with
+the member's number. `protocols.py` bounds the frame of each member. What belongs to layers above (headers,
+blocks, vote summaries, vouchers, proofs) travels as opaque bytes, bounded here and judged there.
+"""
+
+from enum import IntFlag
+from typing import Annotated
+
+from msgspec import Meta
+
+from chain.primitives.codec import Record
+from chain.primitives.hashing import Domain, signing_bytes
+from chain.primitives.keys import KeyPair, is_signed_by
+from chain.primitives.types import Address, Hash, Height, PeerId, Signature, Uint8, Uint32
+from chain.transaction import TRANSACTION_BYTES_MAX
+from chain.votes import CommitCertificate, PolkaCertificate, SignedProposal, SignedVote
+from p2p.errors import PeerFault
+from p2p.identity import ADDRESS_CHARACTERS_MAX
+
+HEADER_BYTES_MAX = 8 * 2**10
+INHERENTS_BYTES_MAX = 256 * 2**10
+BLOCK_BYTES_MAX = 6 * 2**20
+SUMMARY_BYTES_MAX = 64 * 2**10
+TRANSACTIONS_PER_BLOCK_MAX = 2**15
+IDS_MAX = 4096
+TRANSACTIONS_MAX = 4096
+VOTES_MAX = 512
+HEADERS_MAX = 128
+BLOCKS_MAX = 128
+ADDRESSES_MAX = 64
+LISTEN_ADDRESSES_MAX = 8
+CHUNK_BYTES_MAX = 256 * 2**10
+CHUNK_PROOF_BYTES_MAX = 8 * 2**10
+VOUCHER_BYTES_MAX = 1024
+MANIFEST_BYTES_MAX = 4 * 2**20
+BITMAP_BYTES_MAX = 2**20
+REASON_CHARACTERS_MAX = 200
+TEXT_CHARACTERS_MAX = 64
+
+Text = Annotated[str, Meta(max_length=TEXT_CHARACTERS_MAX)]
+Header = Annotated[bytes, Meta(max_length=HEADER_BYTES_MAX)]
+Block = Annotated[bytes, Meta(max_length=BLOCK_BYTES_MAX)]
+Ids = Annotated[tuple[Hash, ...], Meta(min_length=1, max_length=IDS_MAX)]
+TransactionBytes = Annotated[bytes, Meta(max_length=TRANSACTION_BYTES_MAX)]
+TransactionBatch = Annotated[tuple[TransactionBytes, ...], Meta(min_length=1, max_length=TRANSACTIONS_MAX)]
+AddressText = Annotated[str, Meta(max_length=ADDRESS_CHARACTERS_MAX)]
+
+
+class Refusal(Record, tag=127):
+    """The answer is no; `code` is a `RefusalCode`. The number is the same in every protocol."""
+
+    code: Uint8
+    reason: Annotated[str, Meta(max_length=REASON_CHARACTERS_MAX)] = ""
+
+
+# Protocol hello
+
+
+class Role(IntFlag):
+    """What a node says it does; nobody relies on it."""
+
+    VALIDATOR = 1
+    HOST = 2
+    ARCHIVE = 4
+    SEED = 8
+
+
+class PeerBinding(Record):
+    """This network identity acts for this account."""
+
+    account: Address
+    peer: PeerId
+
+
+class SignedPeerBinding(Record):
+    """A binding, signed by the account's key (domain SIGN_PEER_BINDING). Useless to any other peer."""
+
+    binding: PeerBinding
+    signature: Signature
+
+
+class Hello(Record, tag=1):
+    """The first thing either side says. Heights are claims; sync believes certificates only."""
+
+    genesis_hash: Hash
+    software: Text
+    spec_version: Uint32
+    height: Height
+    head_hash: Hash
+    roles: Uint8
+    listen_addresses: Annotated[tuple[AddressText, ...], Meta(max_length=LISTEN_ADDRESSES_MAX)]
+    binding: SignedPeerBinding | None
+
+
+HelloMessage = Hello | Refusal
+
+
+def sign_peer_binding(key: KeyPair, genesis_hash: Hash, peer: PeerId) -> SignedPeerBinding:
+    """The account's word for its network identity."""
+    binding = PeerBinding(key.public_key, peer)
+    message = signing_bytes(Domain.SIGN_PEER_BINDING, genesis_hash, binding)
+    return SignedPeerBinding(binding, key.sign(message))
+
+
+def check_peer_binding(signed: SignedPeerBinding, genesis_hash: Hash, peer: PeerId) -> None:
+    """Raises PeerFault unless the account signed that it is `peer`, whom the handshake proved."""
+    message = signing_bytes(Domain.SIGN_PEER_BINDING, genesis_hash, signed.binding)
+    if signed.binding.peer != peer:
+        raise PeerFault("binding of another peer", points=100)
+    if not is_signed_by(signed.binding.account, message, signed.signature):
+        raise PeerFault("binding not signed by its account", points=100)
+
+
+# Protocol ping
+
+
+class Ping(Record, tag=1):
+    """To be sent back as it is."""
+
+    number: Uint32
+
+
+# Protocol consensus, one long-lived stream each way
+
+
+class CompactProposal(Record, tag=1):
+    """A proposal with its block in short: the receiver takes the transactions out of its pool."""
+
+    proposal: SignedProposal
+    header: Header
+    inherents: Annotated[bytes, Meta(max_length=INHERENTS_BYTES_MAX)]
+    transaction_ids: Annotated[tuple[Hash, ...], Meta(max_length=TRANSACTIONS_PER_BLOCK_MAX)]
+
+
+class Votes(Record, tag=2):
+    """Votes, own or relayed."""
+
+    votes: Annotated[tuple[SignedVote, ...], Meta(min_length=1, max_length=VOTES_MAX)]
+
+
+class Summary(Record, tag=3):
+    """Which votes and proposals the sender has (`consensus.catchup`); the receiver sends what lacks."""
+
+    summary: Annotated[bytes, Meta(max_length=SUMMARY_BYTES_MAX)]
+
+
+class Commit(Record, tag=4):
+    """Why a height is decided."""
+
+    certificate: CommitCertificate
+
+
+class Polka(Record, tag=5):
+    """Why a value is locked or valid."""
+
+    certificate: PolkaCertificate
+
+
+class BlockTransactionsWanted(Record, tag=6):
+    """The sender lacks these transactions of a proposed block."""
+
+    block_hash: Hash
+    transaction_ids: Ids
+
+
+class BlockTransactions(Record, tag=7):
+    """Transactions of a proposed block; several of these when they do not fit one frame."""
+
+    block_hash: Hash
+    transactions: TransactionBatch
+
+
+class BlockWanted(Record, tag=8):
+    """The sender knows that this block was decided or proposed, and lacks it."""
+
+    height: Height
+    block_hash: Hash
+
+
+class WholeBlock(Record, tag=9):
+    """A block with its body."""
+
+    height: Height
+    block: Block
+
+
+ConsensusMessage = (
+    CompactProposal
+    | Votes
+    | Summary
+    | Commit
+    | Polka
+    | BlockTransactionsWanted
+    | BlockTransactions
+    | BlockWanted
+    | WholeBlock
+    | Refusal
+)
+
+
+# Protocol pool, one long-lived stream each way
+
+
+class TransactionIds(Record, tag=1):
+    """Transactions that the sender has; for large ones, which cross a link only when wanted."""
+
+    ids: Ids
+
+
+class TransactionsWanted(Record, tag=2):
+    """Of those, the ones to send."""
+
+    ids: Ids
+
+
+class Transactions(Record, tag=3):
+    """A batch of signed transactions."""
+
+    transactions: TransactionBatch
+
+
+PoolMessage = TransactionIds | TransactionsWanted | Transactions
+
+
+# Protocol sync, request and reply
+
+
+class StatusRequest(Record, tag=1):
+    """How far are you?"""
+
+
+class Status(Record, tag=2):
+    """The newest final block, and the oldest block still kept."""
+
+    height: Height
+    head_hash: Hash
+    oldest_height: Height
+
+
+class HeadersRequest(Record, tag=3):
+    """Final headers from `start` upwards."""
+
+    start: Height
+    count: Annotated[int, Meta(ge=1, le=HEADERS_MAX)]
+
+
+class FinalHeader(Record):
+    """A header and why it is final."""
+
+    header: Header
+    certificate: CommitCertificate
+
+
+class Headers(Record, tag=4):
+    """Consecutive headers from `start`, as many as there are and fit; none if the first is not kept."""
+
+    start: Height
+    headers: Annotated[tuple[FinalHeader, ...], Meta(max_length=HEADERS_MAX)]
+
+
+class BlocksRequest(Record, tag=5):
+    """Final blocks from `start` upwards."""
+
+    start: Height
+    count: Annotated[int, Meta(ge=1, le=BLOCKS_MAX)]
+
+
+class FinalBlock(Record):
+    """A block and why it is final."""
+
+    block: Block
+    certificate: CommitCertificate
+
+
+class Blocks(Record, tag=6):
+    """Consecutive blocks from `start`, as many as there are and fit; none if the first is not kept."""
+
+    start: Height
+    blocks: Annotated[tuple[FinalBlock, ...], Meta(max_length=BLOCKS_MAX)]
+
+
+SyncRequest = StatusRequest | HeadersRequest | BlocksRequest
+SyncReply = Status | Headers | Blocks | Refusal
+
+
+# Protocol peers, request and reply
+
+
+class AddressesRequest(Record, tag=1):
+    """Whom do you know?"""
+
+    count: Annotated[int, Meta(ge=1, le=ADDRESSES_MAX)]
+
+
+class Addresses(Record, tag=2):
+    """Some addresses that the sender reached itself lately."""
+
+    addresses: Annotated[tuple[AddressText, ...], Meta(max_length=ADDRESSES_MAX)]
+
+
+PeersMessage = AddressesRequest | Addresses | Refusal
+
+
+# Protocol content, replies in the order of requests, several under way
+
+
+class OfferRequest(Record, tag=1):
+    """Which chunks of this datum do you have?"""
+
+    datum: Hash
+
+
+class Offer(Record, tag=2):
+    """One bit per chunk, the first chunk in the highest bit of the first byte; unused bits are zero."""
+
+    datum: Hash
+    bitmap: Annotated[bytes, Meta(max_length=BITMAP_BYTES_MAX)]
+
+
+class ManifestRequest(Record, tag=3):
+    """The names and sizes of the files."""
+
+    datum: Hash
+
+
+class Manifest(Record, tag=4):
+    """The canonical manifest, whose hash is the datum."""
+
+    datum: Hash
+    manifest: Annotated[bytes, Meta(max_length=MANIFEST_BYTES_MAX)]
+
+
+class ChunkRequest(Record, tag=5):
+    """One chunk, please; `session` names who pays."""
+
+    session: Hash
+    datum: Hash
+    chunk: Uint32
+
+
+class Chunk(Record, tag=6):
+    """The answer. The proof leads from the chunk to the datum's root."""
+
+    datum: Hash
+    chunk: Uint32
+    content: Annotated[bytes, Meta(min_length=1, max_length=CHUNK_BYTES_MAX)]
+    proof: Annotated[bytes, Meta(max_length=CHUNK_PROOF_BYTES_MAX)]
+
+
+class Voucher(Record, tag=7):
+    """A signed promise to pay (`sessions`); the highest one of a session counts. Not answered."""
+
+    voucher: Annotated[bytes, Meta(max_length=VOUCHER_BYTES_MAX)]
+
+
+ContentRequest = OfferRequest | ManifestRequest | ChunkRequest | Voucher
+ContentReply = Offer | Manifest | Chunk | Refusal

@@ -1,0 +1,175 @@
+"""The interface that the node is built on: peers as bytes, streams of whole frames, bounded everything.
+
+Two implementations behave alike and pass the same tests: `host.open_network` (libp2p) and
+`memory.MemoryHub.open_network` (no sockets). Nothing of libp2p's types leaves `p2p/`.
+
+A handler is called once per inbound stream, in its own task behind the per-peer boundary: PeerFault costs
+the peer points, PeerGone and Refused end the stream, anything else is logged as a bug and ends the stream.
+"""
+
+import math
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from chain.primitives.types import Hash, PeerId
+from p2p.errors import PeerFault
+
+PROTOCOL_NAME_BYTES_MAX = 64
+
+
+@dataclass(frozen=True, slots=True)
+class ProtocolSpec:
+    """A protocol and every bound on what a peer may do in it.
+
+    Rates hold per peer, over all its streams of the protocol: a peer above them is read more slowly. A frame
+    that has begun must end within `frame_seconds_max`; the next must begin within `idle_seconds_max`.
+    `kind_bytes_max` bounds frames by the number that their record starts with; kinds it lacks are refused.
+    """
+
+    name: str
+    version: int
+    frame_bytes_max: int
+    streams_per_peer_max: int
+    frames_per_second_max: int
+    bytes_per_second_max: int
+    frame_seconds_max: float = 30.0
+    idle_seconds_max: float = math.inf
+    kind_bytes_max: Mapping[int, int] = field(default_factory=dict)
+
+    def build_id(self, genesis_hash: Hash) -> str:
+        """The name on the wire; two networks never share one."""
+        return f"/vidya/{genesis_hash[:4].hex()}/{self.name}/{self.version}"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What strangers may take of a node. Trusted peers and hosts are exempt from counts, not from times."""
+
+    connections_max: int = 192
+    inbound_max: int = 128
+    handshakes_max: int = 64
+    handshakes_per_host_max: int = 8
+    connections_per_host_max: int = 32
+    connections_per_peer_max: int = 2
+    streams_per_connection_max: int = 128
+    buffered_bytes_per_connection_max: int = 32 * 2**20
+    handshake_seconds_max: float = 10.0
+    dial_seconds_max: float = 10.0
+    open_seconds_max: float = 10.0
+    write_seconds_max: float = 20.0
+
+
+DEFAULT_LIMITS = Limits()
+
+
+class Stream(Protocol):
+    """Whole frames both ways, in order. One task may send while another receives."""
+
+    @property
+    def peer(self) -> PeerId:
+        """Who is at the other end, as the handshake proved it."""
+
+    async def send(self, frame: bytes) -> None:
+        """Hands one frame over; raises PeerGone. A cancelled or failed send makes the stream useless."""
+
+    async def receive(self) -> bytes:
+        """The next frame; raises StreamEnded, PeerGone, PeerSlow, or PeerFault for a forbidden length."""
+
+    async def close(self) -> None:
+        """Says that no more frames follow; receiving goes on."""
+
+    async def reset(self) -> None:
+        """Drops the stream both ways, with whatever is under way."""
+
+
+StreamHandler = Callable[[Stream], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class PeerConnected:
+    """The first connection with the peer is there."""
+
+    peer: PeerId
+    address: str
+    is_outbound: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PeerDisconnected:
+    """The last connection with the peer is gone."""
+
+    peer: PeerId
+    reason: str
+
+
+NetworkEvent = PeerConnected | PeerDisconnected
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionInfo:
+    """A connection as `peers` shows it. `since` is in seconds of the trio clock."""
+
+    peer: PeerId
+    address: str
+    is_outbound: bool
+    since: float
+    bytes_in: int
+    bytes_out: int
+    streams: int
+    score: int
+
+
+@dataclass(frozen=True, slots=True)
+class BanInfo:
+    """A ban as `peers` shows it."""
+
+    peer: PeerId
+    seconds_left: float
+    reason: str
+
+
+class Network(Protocol):
+    """What the node may do with the network."""
+
+    @property
+    def peer_id(self) -> PeerId:
+        """Our own identity."""
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Where we listen, each with our peer id, as others can dial it."""
+
+    @property
+    def genesis_hash(self) -> Hash:
+        """The network that protocol names carry."""
+
+    def serve(self, protocol: ProtocolSpec, handler: StreamHandler) -> None:
+        """From now on answers inbound streams of the protocol."""
+
+    async def connect(self, address: str) -> PeerId:
+        """A connection with that peer, new or old; raises InvalidAddress, PeerGone, PeerFault, Refused."""
+
+    async def open(self, peer: PeerId, protocol: ProtocolSpec) -> Stream:
+        """A new stream with a connected peer; raises PeerGone, or Refused if it does not serve that."""
+
+    async def disconnect(self, peer: PeerId, reason: str) -> None:
+        """Ends every connection with the peer."""
+
+    async def ban(self, peer: PeerId, seconds: float, reason: str) -> None:
+        """Disconnects, and refuses the peer for a while."""
+
+    def blame(self, peer: PeerId, fault: PeerFault) -> None:
+        """Takes points from the peer's score; at zero it is banned."""
+
+    def is_connected(self, peer: PeerId) -> bool:
+        """Whether there is a connection now."""
+
+    def connections(self) -> tuple[ConnectionInfo, ...]:
+        """Every connection, oldest first."""
+
+    def bans(self) -> tuple[BanInfo, ...]:
+        """Every ban in force."""
+
+    def watch(self, on_event: Callable[[NetworkEvent], None]) -> None:
+        """Calls `on_event` at every change, in order, at once. It must neither raise nor block."""

@@ -1,0 +1,257 @@
+"""The network above the transport: connections, protocols, limits, scores; the same for libp2p and memory.
+
+Invariants: a connection is in the table exactly while its session runs; `watch` hears PeerConnected before
+the first and PeerDisconnected after the last stream of a peer; every stream counts against its
+protocol's bound;
+a banned peer has no connection.
+It moves no bytes itself and knows no message.
+"""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import structlog
+import trio
+
+from chain.primitives.types import Hash, PeerId
+from p2p.admission import Admission
+from p2p.boundary import run_for_peer
+from p2p.errors import PeerFault, PeerGone, RefusalCode, Refused
+from p2p.framing import FramedStream, Meter
+from p2p.identity import format_peer, parse_address
+from p2p.network import (
+    BanInfo,
+    ConnectionInfo,
+    Limits,
+    NetworkEvent,
+    PeerConnected,
+    PeerDisconnected,
+    ProtocolSpec,
+    Stream,
+    StreamHandler,
+)
+from p2p.scores import Scoreboard
+from p2p.transport import ByteStream, Dialler, Session
+
+_log = structlog.get_logger("p2p")
+
+CLOSE_SECONDS_MAX = 2.0
+STREAM_FLOOD_POINTS = 10
+
+
+@dataclass(slots=True)
+class _Connection:
+    """One session and what it did."""
+
+    session: Session
+    since: float
+    streams: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(slots=True)
+class _Peer:
+    """What lives as long as a peer has a connection."""
+
+    connections: list[_Connection] = field(default_factory=list)
+    meters: dict[str, Meter] = field(default_factory=dict)
+    reason: str = "connection lost"
+    gone: trio.Event = field(default_factory=trio.Event)
+
+
+class Switch:
+    """A `network.Network` over a transport."""
+
+    def __init__(
+        self,
+        peer_id: PeerId,
+        genesis_hash: Hash,
+        limits: Limits,
+        admission: Admission,
+        is_trusted_peer: Callable[[PeerId], bool],
+        nursery: trio.Nursery,
+    ) -> None:
+        self.peer_id = peer_id
+        self.genesis_hash = genesis_hash
+        self.addresses: tuple[str, ...] = ()
+        self.limits = limits
+        self.admission = admission
+        self.scores = Scoreboard()
+        self._is_trusted_peer = is_trusted_peer
+        self._nursery = nursery
+        self._dialler: Dialler | None = None
+        self._served: dict[str, tuple[ProtocolSpec, StreamHandler]] = {}
+        self._peers: dict[PeerId, _Peer] = {}
+        self._watchers: list[Callable[[NetworkEvent], None]] = []
+
+    def attach(self, dialler: Dialler, addresses: tuple[str, ...]) -> None:
+        """Gives the switch its way out, once, before use."""
+        self._dialler = dialler
+        self.addresses = addresses
+
+    def serve(self, protocol: ProtocolSpec, handler: StreamHandler) -> None:
+        self._served[protocol.build_id(self.genesis_hash)] = (protocol, handler)
+
+    def is_served(self, protocol_id: str) -> bool:
+        """Whether inbound streams of that name are answered."""
+        return protocol_id in self._served
+
+    async def connect(self, address: str) -> PeerId:
+        place = parse_address(address)
+        self._check_not_banned(place.peer)
+        if place.peer == self.peer_id:
+            raise Refused(RefusalCode.NOT_SERVED, "that is this node itself")
+        if self.is_connected(place.peer):
+            return place.peer
+        assert self._dialler is not None, "attach comes first"
+        session = None
+        with trio.move_on_after(self.limits.dial_seconds_max):
+            session = await self._dialler.dial(place)
+        if session is None:
+            raise PeerGone(f"dialling {address} took too long")
+        await self._nursery.start(self._carry_dialled, session)
+        if not self.is_connected(place.peer):
+            raise PeerGone("refused by our own limits or lost at once")
+        return place.peer
+
+    async def open(self, peer: PeerId, protocol: ProtocolSpec) -> Stream:
+        entry = self._peers.get(peer)
+        if entry is None:
+            raise PeerGone(f"not connected to {format_peer(peer)}")
+        connection = entry.connections[-1]
+        protocol_id = protocol.build_id(self.genesis_hash)
+        raw = None
+        with trio.move_on_after(self.limits.open_seconds_max):
+            raw = await connection.session.open_stream(protocol_id)
+        if raw is None:
+            raise PeerGone(f"opening {protocol.name} took too long")
+        return FramedStream(raw, peer, protocol, self._get_meter(entry, protocol))
+
+    async def disconnect(self, peer: PeerId, reason: str) -> None:
+        entry = self._peers.get(peer)
+        if entry is None:
+            return
+        entry.reason = reason
+        for connection in tuple(entry.connections):
+            await connection.session.close()
+        await entry.gone.wait()
+
+    async def ban(self, peer: PeerId, seconds: float, reason: str) -> None:
+        self.scores.ban(peer, reason, seconds)
+        await self.disconnect(peer, f"banned: {reason}")
+
+    def blame(self, peer: PeerId, fault: PeerFault) -> None:
+        _log.info("peer_fault", peer=format_peer(peer), reason=fault.reason, points=fault.points)
+        is_spent = self.scores.lower(peer, fault.points, fault.reason)
+        if is_spent and not self._is_trusted_peer(peer):
+            self.scores.ban(peer, fault.reason)
+        if is_spent:
+            self._nursery.start_soon(self.disconnect, peer, f"banned: {fault.reason}")
+
+    def is_connected(self, peer: PeerId) -> bool:
+        return peer in self._peers
+
+    def connections(self) -> tuple[ConnectionInfo, ...]:
+        return tuple(
+            self._describe(entry, connection)
+            for entry in self._peers.values()
+            for connection in entry.connections
+        )
+
+    def bans(self) -> tuple[BanInfo, ...]:
+        return self.scores.get_bans()
+
+    def watch(self, on_event: Callable[[NetworkEvent], None]) -> None:
+        self._watchers.append(on_event)
+
+    async def carry(
+        self, session: Session, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    ) -> None:
+        """Runs an authenticated session from admission to its end; raises Refused."""
+        try:
+            self._check_not_banned(session.peer)
+            with self.admission.hold_connection(session):
+                await self._run(session, task_status)
+        finally:
+            with trio.move_on_after(CLOSE_SECONDS_MAX, shield=True):
+                await session.close()
+
+    async def _carry_dialled(self, session: Session, *, task_status: trio.TaskStatus[None]) -> None:
+        try:
+            await self.carry(session, task_status=task_status)
+        except Refused as refusal:
+            _log.debug("dialled_peer_not_kept", reason=str(refusal))
+            task_status.started()
+
+    async def _run(self, session: Session, task_status: trio.TaskStatus[None]) -> None:
+        connection = _Connection(session, trio.current_time())
+        self._add(connection)
+        task_status.started()
+        try:
+            await run_for_peer(session.peer, lambda: self._serve_session(connection), self.blame)
+        finally:
+            self._remove(connection)
+
+    async def _serve_session(self, connection: _Connection) -> None:
+        async def on_stream(protocol_id: str, raw: ByteStream) -> None:
+            await self._serve_stream(connection, protocol_id, raw)
+
+        await connection.session.run(self.is_served, on_stream)
+
+    async def _serve_stream(self, connection: _Connection, protocol_id: str, raw: ByteStream) -> None:
+        protocol, handler = self._served[protocol_id]
+        peer = connection.session.peer
+        entry = self._peers[peer]
+        stream = FramedStream(raw, peer, protocol, self._get_meter(entry, protocol))
+        if sum(each.streams[protocol.name] for each in entry.connections) >= protocol.streams_per_peer_max:
+            await stream.reset()
+            self.blame(peer, PeerFault(f"{protocol.name}: too many streams", STREAM_FLOOD_POINTS))
+            return
+        connection.streams[protocol.name] += 1
+        try:
+            await run_for_peer(peer, lambda: handler(stream), self.blame)
+        finally:
+            connection.streams[protocol.name] -= 1
+            with trio.move_on_after(CLOSE_SECONDS_MAX, shield=True):
+                await stream.finish_or_reset()
+
+    def _add(self, connection: _Connection) -> None:
+        session = connection.session
+        entry = self._peers.setdefault(session.peer, _Peer())
+        entry.connections.append(connection)
+        if len(entry.connections) == 1:
+            self._notify(PeerConnected(session.peer, session.address, session.is_outbound))
+
+    def _remove(self, connection: _Connection) -> None:
+        peer = connection.session.peer
+        entry = self._peers[peer]
+        entry.connections.remove(connection)
+        if not entry.connections:
+            del self._peers[peer]
+            entry.gone.set()
+            self._notify(PeerDisconnected(peer, entry.reason))
+
+    def _notify(self, event: NetworkEvent) -> None:
+        for on_event in self._watchers:
+            on_event(event)
+
+    def _check_not_banned(self, peer: PeerId) -> None:
+        reason = self.scores.get_ban(peer)
+        if reason is not None:
+            raise Refused(RefusalCode.BANNED, reason)
+
+    def _get_meter(self, entry: _Peer, protocol: ProtocolSpec) -> Meter:
+        return entry.meters.setdefault(protocol.name, Meter(protocol))
+
+    def _describe(self, entry: _Peer, connection: _Connection) -> ConnectionInfo:
+        session = connection.session
+        return ConnectionInfo(
+            peer=session.peer,
+            address=session.address,
+            is_outbound=session.is_outbound,
+            since=connection.since,
+            bytes_in=sum(meter.bytes_in for meter in entry.meters.values()),
+            bytes_out=sum(meter.bytes_out for meter in entry.meters.values()),
+            streams=connection.streams.total(),
+            score=self.scores.get_score(session.peer),
+        )
