@@ -36,7 +36,7 @@ class Prefix(IntEnum):
     STATE_STALE = 18
     STATE_META = 19
     CONTENT_DATUM = 32
-    CONTENT_NODE = 33
+    CONTENT_UNSYNCED = 33
     CONTENT_CHUNK = 34
     CONTENT_PLACE = 35
 
