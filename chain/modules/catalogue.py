@@ -1,0 +1,286 @@
+"""Catalogue: the private index, each entry a datum with its Merkle root and what people search by.
+
+Listing burns a fee by size and locks a curator bond, so that the index is not filled with junk. A datum is *admitted*,
+that is, it earns hosting reward, once enough different members have paid to download all of it
+(`admission_members`). A lister may take an entry back while nobody hosts it, and gets the bond back.
+
+Invariant: the pot holds the sum of all curator bonds. Challenges, votes and freeleech flags are not here yet.
+"""
+
+from typing import Annotated
+
+from msgspec import Meta
+
+from chain.errors import DispatchError
+from chain.module import Context, Module
+from chain.modules import balances
+from chain.primitives.codec import Record, replace
+from chain.primitives.fixed_point import div_up
+from chain.primitives.types import Address, Amount, Hash, Height, Uint, Uint32
+from chain.state import Overlay, StateReader, StorageMap, StorageValue
+
+MODULE = Module("catalogue", index=7)
+POT = balances.compute_pot("catalogue")
+
+GIB = 2**30
+TAGS_MAX = 16
+
+Title = Annotated[str, Meta(min_length=1, max_length=128)]
+Label = Annotated[str, Meta(min_length=1, max_length=32)]
+Description = Annotated[str, Meta(max_length=2048)]
+
+
+class Parameters(Record):
+    """What a listing costs and what admits it."""
+
+    listing_fee_per_gib: Amount
+    """Burned."""
+    listing_fee_min: Amount
+    curator_bond: Amount
+    admission_members: Uint32
+    """Different members that must have paid for the whole datum before it earns hosting reward; 0: none."""
+    datum_bytes_max: Uint
+
+
+class Datum(Record):
+    """An entry of the index; its key is the hash of its manifest."""
+
+    root: Hash
+    size_bytes: Uint
+    title: Title
+    category: Label
+    tags: Annotated[tuple[Label, ...], Meta(max_length=TAGS_MAX)]
+    description: Description
+    lister: Address
+    listed_at: Height
+    bond: Amount
+    members: Uint32 = 0
+    """Different members that paid for all of it, counted up to `admission_members`."""
+    holdings: Uint32 = 0
+    """Hosts that registered it, including those still to take effect; kept by `hosting`."""
+
+
+class Totals(Record):
+    """Counts over the whole index."""
+
+    datums: Uint = 0
+    admitted: Uint = 0
+    bytes: Uint = 0
+
+
+PARAMETERS = StorageValue(MODULE.index, 0, Parameters)
+DATUMS = StorageMap(MODULE.index, 1, Datum)
+DOWNLOADERS = StorageMap(MODULE.index, 2, bool)
+"""(datum, member) -> True, kept until the datum is admitted."""
+TOTALS = StorageValue(MODULE.index, 3, Totals)
+
+
+@MODULE.event(1)
+class Listed(Record):
+    """A datum is in the index; `burned` is the listing fee, `bond` what its lister locked."""
+
+    datum: Hash
+    lister: Address
+    size_bytes: Uint
+    burned: Amount
+    bond: Amount
+
+
+@MODULE.event(2)
+class Delisted(Record):
+    """The lister took the datum back and got the bond."""
+
+    datum: Hash
+    lister: Address
+    bond: Amount
+
+
+@MODULE.event(3)
+class Admitted(Record):
+    """From now on hosting the datum is rewarded; so many members had paid for it."""
+
+    datum: Hash
+    members: Uint32
+
+
+@MODULE.error(1)
+class AlreadyListed(DispatchError):
+    """The datum is in the index already."""
+
+
+@MODULE.error(2)
+class NotListed(DispatchError):
+    """No such datum in the index."""
+
+
+@MODULE.error(3)
+class NotLister(DispatchError):
+    """Only who listed a datum may take it back."""
+
+
+@MODULE.error(4)
+class StillHosted(DispatchError):
+    """A datum that somebody hosts can not be taken back."""
+
+
+@MODULE.error(5)
+class SizeOutOfBounds(DispatchError):
+    """A datum has at least one byte and at most what the network allows."""
+
+
+@MODULE.error(6)
+class UnprintableText(DispatchError):
+    """Titles, labels and descriptions are text without control characters."""
+
+
+class ListDatum(Record):
+    """Put a datum into the index: `datum` is the hash of its manifest, `root` its Merkle root."""
+
+    datum: Hash
+    root: Hash
+    size_bytes: Uint
+    title: Title
+    category: Label
+    tags: Annotated[tuple[Label, ...], Meta(max_length=TAGS_MAX)]
+    description: Description
+
+
+class Delist(Record):
+    """Take one's own entry back."""
+
+    datum: Hash
+
+
+@MODULE.call(1, ListDatum, weight=150)
+def list_datum(ctx: Context, sender: Address, call: ListDatum) -> None:
+    """Anybody may list; burns the fee, locks the bond. Emits Listed, and Admitted where nothing more is asked."""
+    parameters = PARAMETERS.require(ctx.state)
+    if DATUMS.has(ctx.state, call.datum):
+        raise AlreadyListed
+    if not 1 <= call.size_bytes <= parameters.datum_bytes_max:
+        raise SizeOutOfBounds
+    if not all(map(is_clean_text, (call.title, call.category, *call.tags))) or not is_clean_text(call.description, "\n"):
+        raise UnprintableText
+    fee = compute_listing_fee(parameters, call.size_bytes)
+    balances.burn(ctx, sender, fee)
+    balances.transfer(ctx, sender, POT, parameters.curator_bond)
+    DATUMS.set(ctx.state, _build_datum(ctx, sender, call, parameters.curator_bond), call.datum)
+    _count(ctx.state, datums=1, size_bytes=call.size_bytes)
+    ctx.emit(Listed(call.datum, sender, call.size_bytes, fee, parameters.curator_bond))
+    if parameters.admission_members == 0:
+        _admit(ctx, call.datum, 0)
+
+
+def _build_datum(ctx: Context, sender: Address, call: ListDatum, bond: Amount) -> Datum:
+    return Datum(
+        root=call.root,
+        size_bytes=call.size_bytes,
+        title=call.title,
+        category=call.category,
+        tags=call.tags,
+        description=call.description,
+        lister=sender,
+        listed_at=ctx.height,
+        bond=bond,
+    )
+
+
+@MODULE.call(2, Delist, weight=90)
+def delist(ctx: Context, sender: Address, call: Delist) -> None:
+    """The lister takes an entry back that nobody hosts; the bond returns. Emits Delisted."""
+    datum = get_datum(ctx.state, call.datum)
+    if datum is None:
+        raise NotListed
+    if datum.lister != sender:
+        raise NotLister
+    if datum.holdings:
+        raise StillHosted
+    was_admitted = is_admitted(ctx.state, call.datum)
+    DATUMS.delete(ctx.state, call.datum)
+    for member, _ in list(DOWNLOADERS.items(ctx.state, call.datum)):
+        DOWNLOADERS.delete(ctx.state, call.datum, member)
+    balances.transfer(ctx, POT, sender, datum.bond)
+    _count(ctx.state, datums=-1, size_bytes=-datum.size_bytes, admitted=-1 if was_admitted else 0)
+    ctx.emit(Delisted(call.datum, sender, datum.bond))
+
+
+def record_paid_download(ctx: Context, datum_id: Hash, member: Address) -> None:
+    """A member has paid for all of a datum; emits Admitted when that was the last one needed."""
+    datum = get_datum(ctx.state, datum_id)
+    if datum is None or is_admitted(ctx.state, datum_id) or DOWNLOADERS.has(ctx.state, datum_id, member):
+        return
+    DOWNLOADERS.set(ctx.state, True, datum_id, member)
+    members = datum.members + 1
+    DATUMS.set(ctx.state, replace(datum, members=members), datum_id)
+    if members >= PARAMETERS.require(ctx.state).admission_members:
+        _admit(ctx, datum_id, members)
+
+
+def _admit(ctx: Context, datum_id: Hash, members: int) -> None:
+    for member, _ in list(DOWNLOADERS.items(ctx.state, datum_id)):
+        DOWNLOADERS.delete(ctx.state, datum_id, member)
+    _count(ctx.state, admitted=1)
+    ctx.emit(Admitted(datum_id, members))
+
+
+def count_holding(ctx: Context, datum_id: Hash, change: int) -> None:
+    """`hosting` says that a host more or less has registered the datum."""
+    datum = get_datum(ctx.state, datum_id)
+    assert datum is not None
+    DATUMS.set(ctx.state, replace(datum, holdings=datum.holdings + change), datum_id)
+
+
+def _count(state: Overlay, *, datums: int = 0, size_bytes: int = 0, admitted: int = 0) -> None:
+    totals = get_totals(state)
+    TOTALS.set(state, Totals(totals.datums + datums, totals.admitted + admitted, totals.bytes + size_bytes))
+
+
+class GenesisConfig(Record):
+    """The index begins empty."""
+
+    parameters: Parameters
+
+
+def build_genesis(ctx: Context, config: GenesisConfig) -> None:
+    """Set the parameters."""
+    PARAMETERS.set(ctx.state, config.parameters)
+
+
+def get_parameters(state: StateReader) -> Parameters:
+    """What a listing costs."""
+    return PARAMETERS.require(state)
+
+
+def get_datum(state: StateReader, datum_id: Hash) -> Datum | None:
+    """An entry of the index."""
+    return DATUMS.get(state, datum_id)
+
+
+def is_admitted(state: StateReader, datum_id: Hash) -> bool:
+    """Whether hosting the datum is rewarded."""
+    datum = get_datum(state, datum_id)
+    return datum is not None and datum.members >= PARAMETERS.require(state).admission_members
+
+
+def get_totals(state: StateReader) -> Totals:
+    """Counts over the whole index."""
+    return TOTALS.get(state) or Totals()
+
+
+def compute_listing_fee(parameters: Parameters, size_bytes: int) -> Amount:
+    """What listing burns: per GiB begun pro rata, rounded up, at least the minimum."""
+    return max(parameters.listing_fee_min, div_up(size_bytes * parameters.listing_fee_per_gib, GIB))
+
+
+def is_clean_text(text: str, allowed: str = "") -> bool:
+    """Whether every character is printable (Unicode: no control, format, surrogate or separator but the space)."""
+    return all(character.isprintable() or character in allowed for character in text)
+
+
+def check_invariants(state: StateReader) -> None:
+    """The pot holds all curator bonds; the totals count the entries."""
+    datums = [datum for _, datum in DATUMS.items(state)]
+    assert balances.get_balance(state, POT) == sum(datum.bond for datum in datums)
+    needed = PARAMETERS.require(state).admission_members
+    admitted = sum(1 for datum in datums if datum.members >= needed)
+    assert get_totals(state) == Totals(len(datums), admitted, sum(datum.size_bytes for datum in datums))
