@@ -18,7 +18,7 @@ ChainError
 └── InvalidEvidence      no equivocation, wrong order, validator unknown, a bad signature
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from enum import IntEnum
 from itertools import pairwise
 from typing import Annotated
@@ -188,10 +188,16 @@ def check_signed_proposal(
         raise InvalidProposal("bad signature")
 
 
-def build_certificate_signatures(votes: Iterable[SignedVote]) -> tuple[CertificateSignature, ...]:
-    """The signatures of votes for one block in one slot, in the order that a certificate wants."""
-    signatures = (CertificateSignature(signed.vote.validator, signed.signature) for signed in votes)
-    return tuple(sorted(signatures, key=lambda signature: signature.validator))
+def build_commit_certificate(votes: Sequence[SignedVote]) -> CommitCertificate:
+    """The certificate of precommits that are all for one block in one round."""
+    height, round, block_hash = _get_common_vote(votes, VoteKind.PRECOMMIT)
+    return CommitCertificate(height, round, block_hash, _build_certificate_signatures(votes))
+
+
+def build_polka_certificate(votes: Sequence[SignedVote]) -> PolkaCertificate:
+    """The certificate of prevotes that are all for one block in one round."""
+    height, round, block_hash = _get_common_vote(votes, VoteKind.PREVOTE)
+    return PolkaCertificate(height, round, block_hash, _build_certificate_signatures(votes))
 
 
 def build_certificate_votes(certificate: Certificate) -> tuple[SignedVote, ...]:
@@ -276,6 +282,19 @@ def check_evidence(
             check_signed_proposal(genesis_hash, validator_set, evidence.second, verify)
     except (InvalidVote, InvalidProposal) as error:
         raise InvalidEvidence(str(error)) from error
+
+
+def _get_common_vote(votes: Sequence[SignedVote], kind: VoteKind) -> tuple[Height, Round, Hash]:
+    first = votes[0].vote
+    assert first.block_hash is not None
+    assert all(signed.vote.block_hash == first.block_hash for signed in votes)
+    assert all((signed.vote.kind, signed.vote.round) == (kind, first.round) for signed in votes)
+    return first.height, first.round, first.block_hash
+
+
+def _build_certificate_signatures(votes: Sequence[SignedVote]) -> tuple[CertificateSignature, ...]:
+    ordered = sorted(votes, key=lambda signed: signed.vote.validator)
+    return tuple(CertificateSignature(signed.vote.validator, signed.signature) for signed in ordered)
 
 
 def _check_votes_conflict(first: Vote, second: Vote) -> None:
