@@ -1,7 +1,7 @@
 """House rules that no other tool checks, read off the syntax trees of the files.
 
-Each rule is a function from a file to the places that break it. Every rule is first shown a small piece of code
-that breaks it, so that a rule which sees nothing fails here.
+Each rule is a function from a file to the places that break it. Every rule is first shown a small piece of
+code that breaks it, so that a rule which sees nothing fails here.
 """
 
 import ast
