@@ -212,3 +212,25 @@ def test_directory_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(DiskFailed):
         LevelDbStore(tmp_path / "file" / "db")
+
+
+def test_failed_write_latches_and_loses_nothing_confirmed(tmp_path: Path) -> None:
+    """A write that the system refuses raises, so does every later one, and a restart finds the rest."""
+    program = (
+        "import pathlib, resource, sys\n"
+        "from storage.errors import DiskFailed\nfrom storage.kv import LevelDbStore\n"
+        "store = LevelDbStore(pathlib.Path(sys.argv[1]))\n"
+        "store.write_batch([(b'first', b'1')])\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, resource.RLIM_INFINITY))\n"
+        "for raised in (False, True):\n"
+        "    if raised: resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)\n"
+        "    try: store.write_batch([(b'second', bytes(200_000) if not raised else b'2')])\n"
+        "    except DiskFailed: sys.stdout.write('refused ')\n"
+        "sys.stdout.write(repr(store.get(b'first')))\n"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path / "db")]
+    done = subprocess.run(command, cwd=Path(__file__).parents[2], check=True, capture_output=True)
+    assert done.stdout == b"refused refused b'1'"
+    store = LevelDbStore(tmp_path / "db")
+    assert list(store.iterate()) == [(b"first", b"1")]
+    store.close()
