@@ -33,7 +33,8 @@ from storage.errors import CorruptStore
 from storage.kv import Column, Entry, KeyValueStore, Prefix
 
 VERSIONS_KEPT = 256
-NODES_CACHED_MAX = 16_384
+NODES_CACHED_MAX = 65_536
+"""About 40 MB when full: the whole tree of 10^5 keys, or of 10^6 keys all that many keys share."""
 PRUNED_VERSIONS_MAX = 16
 """Versions dropped with one block: more than one only after `versions_kept` was lowered."""
 

@@ -72,33 +72,34 @@ class Branch:
 
     def get_slot(self, nibble: int) -> bytes:
         """NO_SLOT, a leaf (64 bytes) or the hash of a child branch (32 bytes)."""
-        bit = 1 << nibble
-        if not self.present & bit:
-            return NO_SLOT
-        start = self._compute_offset(bit)
-        return self.slots[start : start + (LEAF_BYTES if self.leaves & bit else HASH_BYTES)]
+        start, stop, _ = self._locate(1 << nibble)
+        return self.slots[start:stop]
 
     def get_version(self, nibble: int) -> bytes:
         """The version under which the child branch at `nibble` is stored."""
-        start = self._compute_version_offset(1 << nibble)
+        _, _, start = self._locate(1 << nibble)
         return self.versions[start : start + VERSION_BYTES]
 
     def set_slot(self, nibble: int, slot: bytes, version: bytes = b"") -> None:
         """Replaces a slot; `version` counts only if the new slot is a branch."""
         bit = 1 << nibble
-        old_bytes = len(self.get_slot(nibble))
-        start = self._compute_offset(bit)
-        self.slots = self.slots[:start] + slot + self.slots[start + old_bytes :]
-        if HASH_BYTES in (old_bytes, len(slot)):
-            self._set_version(bit, old_bytes, version if len(slot) == HASH_BYTES else b"")
-        if len(slot) != old_bytes:
+        start, stop, version_start = self._locate(bit)
+        self.slots = self.slots[:start] + slot + self.slots[stop:]
+        if stop - start == HASH_BYTES:
+            self.versions = self.versions[:version_start] + self.versions[version_start + VERSION_BYTES :]
+        if len(slot) == HASH_BYTES:
+            self.versions = self.versions[:version_start] + version + self.versions[version_start:]
+        if len(slot) != stop - start:
             self.present = self.present | bit if slot else self.present & ~bit
             self.leaves = self.leaves | bit if len(slot) == LEAF_BYTES else self.leaves & ~bit
 
-    def _set_version(self, bit: int, old_bytes: int, version: bytes) -> None:
-        start = self._compute_version_offset(bit)
-        stop = start + (VERSION_BYTES if old_bytes == HASH_BYTES else 0)
-        self.versions = self.versions[:start] + version + self.versions[stop:]
+    def _locate(self, bit: int) -> tuple[int, int, int]:
+        """Start and stop of this bit's slot in `slots`, and start of its version in `versions`."""
+        taken_below = (self.present & (bit - 1)).bit_count()
+        leaves_below = (self.leaves & (bit - 1)).bit_count()
+        start = HASH_BYTES * (taken_below + leaves_below)
+        width = LEAF_BYTES if self.leaves & bit else HASH_BYTES if self.present & bit else 0
+        return start, start + width, VERSION_BYTES * (taken_below - leaves_below)
 
     def get_only_slot(self) -> bytes | None:
         """What may stand in the parent instead of this branch: nothing or one leaf; None if it must stay."""
@@ -106,13 +107,6 @@ class Branch:
 
     def _is_single_leaf(self) -> bool:
         return self.present == self.leaves and self.present.bit_count() == 1
-
-    def _compute_offset(self, bit: int) -> int:
-        below = bit - 1
-        return HASH_BYTES * ((self.present & below).bit_count() + (self.leaves & below).bit_count())
-
-    def _compute_version_offset(self, bit: int) -> int:
-        return VERSION_BYTES * (self.present & ~self.leaves & (bit - 1)).bit_count()
 
 
 def compute_node_hash(hashed: bytes) -> Hash:

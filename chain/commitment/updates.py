@@ -70,9 +70,9 @@ class _Update:
         """Makes the sorted changes, all below `path`, in the branch; whether anything differs from before."""
         depth = len(path)
         has_changed = False
-        for nibble, group in groupby(changes, key=lambda change: change[0][depth]):
+        for nibble, group in _group(changes, depth):
             old = branch.get_slot(nibble)
-            new = self._replace_slot(branch, nibble, old, path, list(group))
+            new = self._replace_slot(branch, nibble, old, path, group)
             if new != old:
                 branch.set_slot(nibble, new, self._version_bytes)
                 has_changed = True
@@ -112,6 +112,13 @@ class _Update:
         hashed = branch.encode_hashed()
         self._nodes.append((self._version_bytes + path, hashed + branch.versions))
         return compute_node_hash(hashed)
+
+
+def _group(changes: list[Change], depth: int) -> list[tuple[int, list[Change]]]:
+    """The sorted changes by their nibble at `depth`."""
+    if len(changes) == 1:  # most groups, low in a large tree
+        return [(changes[0][0][depth], changes)]
+    return [(nibble, list(group)) for nibble, group in groupby(changes, key=lambda change: change[0][depth])]
 
 
 def _compute_change(item: tuple[bytes, bytes | None]) -> Change:
