@@ -3,7 +3,8 @@
 Everything here happens before or right after the handshake, the only time when a stranger costs us without
 having said who it is. py-libp2p bounds neither (250 idle TCP connections of one address shut everybody out
 of a stock host) and never gives an inbound slot back; here every slot is a context that ends.
-Trusted peers (validators, seeds) and the hosts they are known to live on are exempt from the counts, so that
+Counts of one host are checked before the handshake, which costs us milliseconds; the others after it, when a
+trusted peer can be told from a stranger. Trusted peers (validators, seeds) and the hosts they are known to live on are exempt from the counts, so that
 a flood of strangers cannot keep validators apart.
 """
 
@@ -64,7 +65,6 @@ class Admission:
         _check(self._handshakes[host] < self._limits.handshakes_per_host_max, f"handshakes from {host}")
         _check(self._handshakes.total() < self._limits.handshakes_max, "handshakes")
         _check(self._hosts[host] < self._limits.connections_per_host_max, f"connections from {host}")
-        _check(self._inbound < self._limits.inbound_max, "inbound connections")
 
     def _check_connection(self, session: Session) -> None:
         limits = self._limits

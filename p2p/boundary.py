@@ -6,25 +6,30 @@ Cancellation passes.
 """
 
 from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 import structlog
 
 from chain.primitives.errors import DecodeError
 from chain.primitives.types import PeerId
-from p2p.errors import PeerFault, PeerGone, Refused
+from p2p.errors import NetworkError, PeerFault, PeerGone, Refused
 from p2p.identity import format_peer
 
 _log = structlog.get_logger("p2p")
 
 UNDECODABLE_POINTS = 50
 
+T = TypeVar("T")
+
 
 async def run_for_peer(
     peer: PeerId, work: Callable[[], Awaitable[None]], blame: Callable[[PeerId, PeerFault], None]
-) -> None:
-    """Runs `work`; its failure is blamed, noted or logged, and never passes."""
+) -> bool:
+    """Runs `work` and tells whether it ended well; a failure is blamed, noted or logged, and never passes."""
+    is_done = False
     try:
         await work()
+        is_done = True
     except* (PeerGone, Refused) as group:
         _log.debug("peer_task_ended", peer=format_peer(peer), reason=str(_get_leaf(group)))
     except* PeerFault as group:
@@ -35,6 +40,17 @@ async def run_for_peer(
         blame(peer, PeerFault(f"undecodable: {_get_leaf(group)}", UNDECODABLE_POINTS))
     except* Exception as group:
         _log.error("peer_task_bug", peer=format_peer(peer), exc_info=group)
+    return is_done
+
+
+async def run_for_stranger(work: Callable[[], Awaitable[T]]) -> T:
+    """Runs a handshake; whatever libp2p raises on bytes of nobody known is PeerGone."""
+    try:
+        return await work()
+    except NetworkError:
+        raise
+    except Exception as error:
+        raise PeerGone(f"handshake failed: {type(error).__name__} {error}") from error
 
 
 def _get_leaf(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -92,9 +92,14 @@ class FramedStream:
         self._is_send_broken = self._is_receive_broken = True
         await self._raw.abort()
 
-    async def finish_or_reset(self) -> None:
-        """Leaves the stream clean: what was sent arrives, what still comes is dropped."""
-        await (self.reset() if self._is_send_broken else self.close())
+    async def finish(self) -> None:
+        """Closes, and drops what still comes until the peer closes too, so that what we sent arrives."""
+        try:
+            await self.close()
+            while not self._is_receive_broken and await self._raw.read(READ_BYTES):
+                pass
+        except PeerGone:
+            return
 
     async def _wait_for_frame(self) -> None:
         with trio.move_on_after(self.protocol.idle_seconds_max) as scope:

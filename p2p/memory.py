@@ -101,13 +101,13 @@ class _MemorySession:
         self.address = address
         self.is_outbound = is_outbound
         self.other: _MemorySession
-        self._is_served: Callable[[str], bool] = lambda _: False
+        self._served: Callable[[], tuple[str, ...]] = tuple
         self._arrivals_in, self._arrivals = trio.open_memory_channel[tuple[str, _MemoryStream]](64)
         self._streams: list[_MemoryStream] = []
         self._is_closed = False
 
-    async def run(self, is_served: Callable[[str], bool], on_stream: OnStream) -> None:
-        self._is_served = is_served
+    async def run(self, served: Callable[[], tuple[str, ...]], on_stream: OnStream) -> None:
+        self._served = served
         async with trio.open_nursery() as nursery:
             async for protocol_id, stream in self._arrivals:
                 nursery.start_soon(on_stream, protocol_id, stream)
@@ -117,7 +117,7 @@ class _MemorySession:
         await trio.lowlevel.checkpoint()
         if self._is_closed:
             raise PeerGone("connection closed")
-        if not self.other._is_served(protocol_id):
+        if protocol_id not in self.other._served():
             raise Refused(RefusalCode.PROTOCOL_UNKNOWN, protocol_id)
         there, back = _Pipe(), _Pipe()
         mine, theirs = _MemoryStream(back, there), _MemoryStream(there, back)

@@ -36,7 +36,7 @@ from p2p.transport import ByteStream, Dialler, Session
 
 _log = structlog.get_logger("p2p")
 
-CLOSE_SECONDS_MAX = 2.0
+LINGER_SECONDS_MAX = 5.0
 STREAM_FLOOD_POINTS = 10
 
 
@@ -92,9 +92,9 @@ class Switch:
     def serve(self, protocol: ProtocolSpec, handler: StreamHandler) -> None:
         self._served[protocol.build_id(self.genesis_hash)] = (protocol, handler)
 
-    def is_served(self, protocol_id: str) -> bool:
-        """Whether inbound streams of that name are answered."""
-        return protocol_id in self._served
+    def get_served(self) -> tuple[str, ...]:
+        """The names of the protocols whose inbound streams are answered."""
+        return tuple(self._served)
 
     async def connect(self, address: str) -> PeerId:
         place = parse_address(address)
@@ -136,6 +136,12 @@ class Switch:
             await connection.session.close()
         await entry.gone.wait()
 
+    async def close_all(self, reason: str) -> None:
+        """Ends every connection."""
+        async with trio.open_nursery() as nursery:
+            for peer in tuple(self._peers):
+                nursery.start_soon(self.disconnect, peer, reason)
+
     async def ban(self, peer: PeerId, seconds: float, reason: str) -> None:
         self.scores.ban(peer, reason, seconds)
         await self.disconnect(peer, f"banned: {reason}")
@@ -173,7 +179,7 @@ class Switch:
             with self.admission.hold_connection(session):
                 await self._run(session, task_status)
         finally:
-            with trio.move_on_after(CLOSE_SECONDS_MAX, shield=True):
+            with trio.CancelScope(shield=True):
                 await session.close()
 
     async def _carry_dialled(self, session: Session, *, task_status: trio.TaskStatus[None]) -> None:
@@ -196,7 +202,7 @@ class Switch:
         async def on_stream(protocol_id: str, raw: ByteStream) -> None:
             await self._serve_stream(connection, protocol_id, raw)
 
-        await connection.session.run(self.is_served, on_stream)
+        await connection.session.run(self.get_served, on_stream)
 
     async def _serve_stream(self, connection: _Connection, protocol_id: str, raw: ByteStream) -> None:
         protocol, handler = self._served[protocol_id]
@@ -209,11 +215,12 @@ class Switch:
             return
         connection.streams[protocol.name] += 1
         try:
-            await run_for_peer(peer, lambda: handler(stream), self.blame)
+            if await run_for_peer(peer, lambda: handler(stream), self.blame):
+                with trio.move_on_after(LINGER_SECONDS_MAX):
+                    await stream.finish()
         finally:
             connection.streams[protocol.name] -= 1
-            with trio.move_on_after(CLOSE_SECONDS_MAX, shield=True):
-                await stream.finish_or_reset()
+            await stream.reset()
 
     def _add(self, connection: _Connection) -> None:
         session = connection.session

@@ -49,7 +49,7 @@ class Session(Protocol):
     def is_outbound(self) -> bool:
         """Whether we dialled."""
 
-    async def run(self, is_served: Callable[[str], bool], on_stream: OnStream) -> None:
+    async def run(self, served: Callable[[], tuple[str, ...]], on_stream: OnStream) -> None:
         """Carries the connection until it ends; calls `on_stream` in a task per inbound stream."""
 
     async def open_stream(self, protocol_id: str) -> ByteStream:

@@ -1,0 +1,89 @@
+"""The network over TCP: listens, dials, and hands authenticated sessions to the switch.
+
+py-libp2p is used for Noise, yamux, negotiation and GossipSub. Its host and swarm are not: their slots are
+never given back, their dials take a quarter of a second, their resource manager fails open, and none of it
+can be bounded from outside. What remains is on the wire what any libp2p implementation expects.
+"""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from functools import partial
+
+import structlog
+import trio
+
+from chain.primitives.types import Hash, PeerId
+from p2p.admission import Admission
+from p2p.errors import PeerGone, Refused
+from p2p.identity import PeerAddress, compute_peer_id_of_seed, parse_listen_address
+from p2p.libp2p_setup import prepare_libp2p
+from p2p.network import DEFAULT_LIMITS, Limits
+from p2p.session import Libp2pSession, Upgrader
+from p2p.switch import Switch
+
+_log = structlog.get_logger("p2p")
+
+BACKLOG = 128
+CLOSE_SECONDS_MAX = 5.0
+
+
+@asynccontextmanager
+async def open_network(
+    seed: bytes,
+    genesis_hash: Hash,
+    listen: str,
+    *,
+    limits: Limits = DEFAULT_LIMITS,
+    is_trusted_peer: Callable[[PeerId], bool] = lambda _: False,
+    is_trusted_host: Callable[[str], bool] = lambda _: False,
+) -> AsyncIterator[Switch]:
+    """A node with the identity of `seed` that listens at `listen`, until the block ends.
+
+    Raises OSError if the address cannot be listened at, InvalidAddress if it is none.
+    """
+    prepare_libp2p()
+    host, port = parse_listen_address(listen)
+    peer = compute_peer_id_of_seed(seed)
+    upgrader = Upgrader(seed, limits)
+    listeners = await trio.open_tcp_listeners(port, host=host, backlog=BACKLOG)
+    async with trio.open_nursery() as nursery:
+        admission = Admission(limits, is_trusted_peer, is_trusted_host)
+        switch = Switch(peer, genesis_hash, limits, admission, is_trusted_peer, nursery)
+        bound = listeners[0].socket.getsockname()[1]
+        switch.attach(_TcpDialler(upgrader), (str(PeerAddress(host, bound, peer)),))
+        nursery.start_soon(trio.serve_listeners, partial(_accept, switch, upgrader), listeners)
+        try:
+            yield switch
+        finally:
+            with trio.move_on_after(CLOSE_SECONDS_MAX, shield=True):
+                await switch.close_all("this node stops")
+            nursery.cancel_scope.cancel()
+
+
+class _TcpDialler:
+    """A `transport.Dialler`."""
+
+    def __init__(self, upgrader: Upgrader) -> None:
+        self._upgrader = upgrader
+
+    async def dial(self, address: PeerAddress) -> Libp2pSession:
+        try:
+            stream = await trio.open_tcp_stream(address.host, address.port)
+        except OSError as error:
+            raise PeerGone(f"nobody answers at {address}: {error}") from error
+        return await self._upgrader.upgrade_outbound(stream, address)
+
+
+async def _accept(switch: Switch, upgrader: Upgrader, stream: trio.SocketStream) -> None:
+    """One inbound connection, from its first byte to its end."""
+    async with stream:
+        try:
+            host, port = stream.socket.getpeername()[:2]
+        except OSError:
+            return  # gone before it was accepted
+        try:
+            with switch.admission.hold_handshake(host):
+                session = await upgrader.upgrade_inbound(stream, host, port)
+            await switch.carry(session)
+        except (PeerGone, Refused) as error:
+            _log.debug("inbound_connection_ended", host=host, reason=str(error))
