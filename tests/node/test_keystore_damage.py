@@ -1,4 +1,4 @@
-"""Damaged key files: each is refused, and before anything is paid for it (no test but one gives a password)."""
+"""Damaged key files: each is refused before anything is paid for it (one test only gives a password)."""
 
 import hashlib
 import json
