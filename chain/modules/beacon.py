@@ -1,0 +1,235 @@
+"""Beacon: public randomness out of hash chains that were fixed before anybody could know what they would do.
+
+An account commits to the tip of a chain x[i+1] = H(x[i]) and reveals it backwards, one link each time it
+proposes a block. All reveals of an epoch are folded, in order, into the seed of the next epoch. A reveal
+can be withheld but not chosen, so each proposal at the end of an epoch is worth one bit to who makes it;
+withholding is counted here and punished in `offences`. A new chain is in use two epochs after its
+commitment, so that nobody can pick one knowing what it will be mixed with.
+
+Not here: what the seed is used for (possession).
+"""
+
+from chain.errors import DispatchError, InvalidBlock, InvalidChainSpec
+from chain.module import Context, Module
+from chain.primitives.codec import Record
+from chain.primitives.hashing import Domain, hash_bytes
+from chain.primitives.types import Address, Epoch, Hash, Uint32
+from chain.state import StateReader, StorageMap, StorageValue
+
+MODULE = Module("beacon", index=6)
+
+CHECKPOINT_LINKS = 256
+"""A node keeps every so many links of its chain, and computes those between."""
+DELAY_EPOCHS = 2
+
+
+class Parameters(Record):
+    """Lengths of chains, and how long seeds are kept."""
+
+    links_max: Uint32
+    renewal_links: Uint32
+    """A new chain may be committed once so few links are left."""
+    seeds_kept: Uint32
+    """Epochs whose seeds and misses stay in state; at least 4, for sampling looks back."""
+
+
+class Chain(Record):
+    """A hash chain: its last revealed link (first: its tip), how many follow, and from when on."""
+
+    tip: Hash
+    links: Uint32
+    from_epoch: Epoch
+
+
+PARAMETERS = StorageValue(MODULE.index, 0, Parameters)
+CHAINS = StorageMap(MODULE.index, 1, Chain)
+NEXT_CHAINS = StorageMap(MODULE.index, 2, Chain)
+"""Committed, and in use instead of the other from their `from_epoch` on."""
+SEEDS = StorageMap(MODULE.index, 3, bytes)
+MIX = StorageValue(MODULE.index, 4, bytes)
+"""The seed of this epoch with the reveals so far folded in."""
+MISSES = StorageMap(MODULE.index, 5, int)
+"""(epoch, account) -> blocks proposed without a reveal."""
+
+
+@MODULE.event(1)
+class Committed(Record):
+    """`account` reveals the chain under `tip` from `from_epoch` on."""
+
+    account: Address
+    tip: Hash
+    links: Uint32
+    from_epoch: Epoch
+
+
+@MODULE.event(2)
+class RevealMissed(Record):
+    """The proposer gave no link."""
+
+    account: Address
+    epoch: Epoch
+
+
+@MODULE.event(3)
+class SeedSealed(Record):
+    """The seed of `epoch` is known."""
+
+    epoch: Epoch
+    seed: Hash
+
+
+@MODULE.error(1)
+class LinksOutOfBounds(DispatchError):
+    """A chain has at least one link and at most `links_max`."""
+
+
+@MODULE.error(2)
+class ChainNotUsed(DispatchError):
+    """The account's chain has too many links left to be replaced."""
+
+
+class Commit(Record):
+    """Bind oneself to the chain of `links` links whose end is `tip`."""
+
+    tip: Hash
+    links: Uint32
+
+
+@MODULE.call(1, Commit, weight=60)
+def commit(ctx: Context, sender: Address, call: Commit) -> None:
+    """Anybody may; the first chain, or the next when the one in use is nearly at its end."""
+    parameters = get_parameters(ctx.state)
+    if not 1 <= call.links <= parameters.links_max:
+        raise LinksOutOfBounds
+    used = get_chain(ctx.state, sender, ctx.epoch)
+    if used is not None and used.links > parameters.renewal_links:
+        raise ChainNotUsed(f"{used.links} links left")
+    if used is not None:
+        # The chain in use may still lie in NEXT_CHAINS, which is written below.
+        CHAINS.set(ctx.state, used, sender)
+    from_epoch = ctx.epoch + DELAY_EPOCHS
+    NEXT_CHAINS.set(ctx.state, Chain(call.tip, call.links, from_epoch), sender)
+    ctx.emit(Committed(sender, call.tip, call.links, from_epoch))
+
+
+def process_reveal(ctx: Context, reveal: Hash | None) -> None:
+    """Take the proposer's link, or note that there is none; raises InvalidBlock for a wrong one."""
+    if reveal is None:
+        MISSES.set(ctx.state, get_misses(ctx.state, ctx.epoch, ctx.proposer) + 1, ctx.epoch, ctx.proposer)
+        ctx.emit(RevealMissed(ctx.proposer, ctx.epoch))
+        return
+    chain = get_chain(ctx.state, ctx.proposer, ctx.epoch)
+    if chain is None or chain.links == 0:
+        raise InvalidBlock("a beacon link of a proposer that has none left")
+    if hash_bytes(Domain.BEACON_LINK, reveal) != chain.tip:
+        raise InvalidBlock("not the next link of the proposer's beacon chain")
+    if NEXT_CHAINS.get(ctx.state, ctx.proposer) == chain:
+        NEXT_CHAINS.delete(ctx.state, ctx.proposer)
+    CHAINS.set(ctx.state, Chain(reveal, chain.links - 1, chain.from_epoch), ctx.proposer)
+    MIX.set(ctx.state, hash_bytes(Domain.BEACON, MIX.require(ctx.state) + reveal))
+
+
+def on_epoch_end(ctx: Context) -> None:
+    """Seal the seed of the next epoch and forget what is older than `seeds_kept` epochs."""
+    seed = hash_bytes(Domain.BEACON, MIX.require(ctx.state))
+    SEEDS.set(ctx.state, seed, ctx.epoch + 1)
+    MIX.set(ctx.state, seed)
+    ctx.emit(SeedSealed(ctx.epoch + 1, seed))
+    forgotten = ctx.epoch + 1 - get_parameters(ctx.state).seeds_kept
+    if forgotten >= 0:
+        SEEDS.delete(ctx.state, forgotten)
+        for account, _ in MISSES.items(ctx.state, forgotten):
+            MISSES.delete(ctx.state, forgotten, account)
+
+
+class GenesisConfig(Record):
+    """Chains that are in use from the first block on: (account, tip, links)."""
+
+    parameters: Parameters
+    commitments: tuple[tuple[Address, Hash, Uint32], ...] = ()
+
+
+def build_genesis(ctx: Context, config: GenesisConfig) -> None:
+    """The first seed is the genesis hash: known to all, but fixed with the chains themselves."""
+    if config.parameters.seeds_kept < 4:
+        raise InvalidChainSpec("beacon: seeds_kept at least 4")
+    PARAMETERS.set(ctx.state, config.parameters)
+    SEEDS.set(ctx.state, ctx.genesis_hash, 0)
+    MIX.set(ctx.state, ctx.genesis_hash)
+    for account, tip, links in config.commitments:
+        if not 1 <= links <= config.parameters.links_max:
+            raise LinksOutOfBounds
+        CHAINS.set(ctx.state, Chain(tip, links, 0), account)
+
+
+def compute_chain(secret: Hash, links: int) -> Hash:
+    """The tip of the chain of `links` links that starts at `secret`."""
+    return compute_checkpoints(secret, links)[-1]
+
+
+def compute_link(secret: Hash, links: int, position: int) -> Hash:
+    """The link to reveal after `position` others of a chain of `links`; for many, keep checkpoints."""
+    assert 0 <= position < links
+    return compute_chain(secret, links - 1 - position)
+
+
+def compute_checkpoints(secret: Hash, links: int) -> tuple[Hash, ...]:
+    """Every `CHECKPOINT_LINKS`-th link from the secret on, and at the end the tip, even if it repeats."""
+    kept = [secret]
+    link = secret
+    for position in range(1, links + 1):
+        link = hash_bytes(Domain.BEACON_LINK, link)
+        if position % CHECKPOINT_LINKS == 0:
+            kept.append(link)
+    return (*kept, link)
+
+
+def compute_next_link(checkpoints: tuple[Hash, ...], links_left: int) -> Hash:
+    """The link to reveal when the chain in state has `links_left` links; hashes < CHECKPOINT_LINKS times."""
+    assert links_left > 0
+    start, steps = divmod(links_left - 1, CHECKPOINT_LINKS)
+    link = checkpoints[start]
+    for _ in range(steps):
+        link = hash_bytes(Domain.BEACON_LINK, link)
+    return link
+
+
+def get_chain(state: StateReader, who: Address, epoch: Epoch) -> Chain | None:
+    """The chain an account reveals in `epoch` (this one or a later)."""
+    following = NEXT_CHAINS.get(state, who)
+    if following is not None and following.from_epoch <= epoch:
+        return following
+    return CHAINS.get(state, who)
+
+
+def has_links(state: StateReader, who: Address, epoch: Epoch) -> bool:
+    """Whether an account can reveal in `epoch`."""
+    chain = get_chain(state, who, epoch)
+    return chain is not None and chain.links > 0
+
+
+def get_seed(state: StateReader, epoch: Epoch) -> Hash:
+    """The seed of an epoch that is not over for long; that of epoch 0 for epochs before."""
+    seed = SEEDS.get(state, max(epoch, 0))
+    assert seed is not None, f"seed of epoch {epoch} is not kept"
+    return seed
+
+
+def has_seed(state: StateReader, epoch: Epoch) -> bool:
+    """Whether the seed of an epoch is known and still kept."""
+    return SEEDS.has(state, max(epoch, 0))
+
+
+def get_misses(state: StateReader, epoch: Epoch, who: Address) -> int:
+    """Blocks of the epoch that the account proposed without a reveal."""
+    return MISSES.get(state, epoch, who) or 0
+
+
+def list_misses(state: StateReader, epoch: Epoch) -> tuple[tuple[Address, int], ...]:
+    """(account, blocks) of everybody who did not reveal in an epoch, by address."""
+    return tuple(MISSES.items(state, epoch))
+
+
+def get_parameters(state: StateReader) -> Parameters:
+    """Lengths of chains, and how long seeds are kept."""
+    return PARAMETERS.require(state)

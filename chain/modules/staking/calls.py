@@ -1,0 +1,200 @@
+"""Staking: the calls, by which stake comes and goes."""
+
+from chain.module import Context
+from chain.modules import balances
+from chain.modules.staking.ledger import (
+    compute_shares_bought,
+    compute_unlock_era,
+    compute_value,
+    get_bond,
+    get_ledger,
+    get_parameters,
+    get_pool,
+    get_shares,
+    is_tombstoned,
+    set_ledger,
+    set_pool,
+    set_shares,
+)
+from chain.modules.staking.types import (
+    DELEGATIONS,
+    EXITS,
+    LEAVING_POOLS,
+    MODULE,
+    NEW_POOL,
+    POOLS,
+    POT,
+    BondCommitted,
+    Bonded,
+    Chunk,
+    Delegated,
+    DelegationClosed,
+    DelegationTooSmall,
+    Exit,
+    HostTombstoned,
+    NotBonded,
+    NothingUnlocked,
+    Pool,
+    Unbonded,
+    Undelegated,
+    Withdrawn,
+)
+from chain.primitives.codec import Record, replace
+from chain.primitives.fixed_point import div_up
+from chain.primitives.types import HASH_BYTES, INTEGER_MAX, Address, Amount, Era
+
+EXITS_PER_WITHDRAWAL_MAX = 16
+
+
+class Bond(Record):
+    """Put `amount` of one's own at stake."""
+
+    amount: Amount
+
+
+class Unbond(Record):
+    """Begin to take `amount` out of one's own bond."""
+
+    amount: Amount
+
+
+class Withdraw(Record):
+    """Get back what has unlocked: own chunks, and the oldest exits from delegations."""
+
+
+class Delegate(Record):
+    """Put `amount` at stake behind `host`."""
+
+    host: Address
+    amount: Amount
+
+
+class Undelegate(Record):
+    """Begin to take `amount` out of a delegation."""
+
+    host: Address
+    amount: Amount
+
+
+@MODULE.call(1, Bond, weight=80)
+def bond(ctx: Context, sender: Address, call: Bond) -> None:
+    """Move free balance into the own bond."""
+    if call.amount == 0:
+        raise balances.ZeroAmount
+    if is_tombstoned(ctx.state, sender):
+        raise HostTombstoned
+    balances.transfer(ctx, sender, POT, call.amount)
+    ledger = get_ledger(ctx.state, sender)
+    ledger = replace(ledger, active=ledger.active + call.amount)
+    set_ledger(ctx.state, sender, ledger)
+    ctx.emit(Bonded(sender, call.amount, ledger.active))
+
+
+@MODULE.call(2, Unbond, weight=110)
+def unbond(ctx: Context, sender: Address, call: Unbond) -> None:
+    """Turn bond into a chunk; pays out what has unlocked, so there is at most one chunk per unbonding era."""
+    ledger = get_ledger(ctx.state, sender)
+    if call.amount == 0:
+        raise balances.ZeroAmount
+    if call.amount > ledger.active:
+        raise NotBonded(f"has {ledger.active}")
+    if ledger.active - call.amount < ledger.committed:
+        raise BondCommitted(f"{ledger.committed} are committed")
+    unlocks_in = compute_unlock_era(get_parameters(ctx.state), ctx.era)
+    unlocking = _add_chunk(ledger.unlocking, Chunk(call.amount, ctx.era, unlocks_in))
+    ledger = replace(ledger, active=ledger.active - call.amount, unlocking=unlocking)
+    set_ledger(ctx.state, sender, ledger)
+    ctx.emit(Unbonded(sender, call.amount, ledger.active, unlocks_in))
+    _release(ctx, sender, _unlock_chunks(ctx, sender))
+
+
+@MODULE.call(3, Withdraw, weight=400)
+def withdraw(ctx: Context, sender: Address, call: Withdraw) -> None:
+    """Pay out every unlocked chunk and up to `EXITS_PER_WITHDRAWAL_MAX` unlocked exits."""
+    unlocked = _unlock_chunks(ctx, sender) + _unlock_exits(ctx, sender)
+    if unlocked == 0:
+        raise NothingUnlocked
+    _release(ctx, sender, unlocked)
+
+
+@MODULE.call(4, Delegate, weight=110)
+def delegate(ctx: Context, sender: Address, call: Delegate) -> None:
+    """Buy shares of the host's pool at what a share is worth now, rounded down."""
+    if is_tombstoned(ctx.state, call.host):
+        raise HostTombstoned
+    if get_bond(ctx.state, call.host) == 0:
+        raise DelegationClosed
+    if call.amount < get_parameters(ctx.state).delegation_min:
+        raise DelegationTooSmall
+    pool = get_pool(ctx.state, call.host)
+    shares = compute_shares_bought(pool, call.amount)
+    if shares == 0 or pool.shares + shares > INTEGER_MAX:
+        raise DelegationClosed
+    balances.transfer(ctx, sender, POT, call.amount)
+    set_pool(POOLS, ctx.state, Pool(pool.amount + call.amount, pool.shares + shares), call.host)
+    DELEGATIONS.set(ctx.state, get_shares(ctx.state, sender, call.host) + shares, sender, call.host)
+    ctx.emit(Delegated(sender, call.host, call.amount, shares))
+
+
+@MODULE.call(5, Undelegate, weight=150)
+def undelegate(ctx: Context, sender: Address, call: Undelegate) -> None:
+    """Sell shares worth `amount`, rounded up, into the pool of what leaves the host in this era."""
+    pool, owned = get_pool(ctx.state, call.host), get_shares(ctx.state, sender, call.host)
+    value = compute_value(pool, owned)
+    if call.amount == 0:
+        raise balances.ZeroAmount
+    if call.amount > value:
+        raise NotBonded(f"has {value}")
+    if 0 < value - call.amount < get_parameters(ctx.state).delegation_min:
+        raise DelegationTooSmall
+    sold = owned if call.amount == value else div_up(call.amount * pool.shares, pool.amount)
+    set_pool(POOLS, ctx.state, Pool(pool.amount - call.amount, pool.shares - sold), call.host)
+    set_shares(ctx.state, owned - sold, sender, call.host)
+    unlocks_in = _add_exit(ctx, sender, call.host, call.amount)
+    ctx.emit(Undelegated(sender, call.host, call.amount, unlocks_in))
+
+
+def _add_chunk(chunks: tuple[Chunk, ...], chunk: Chunk) -> tuple[Chunk, ...]:
+    """One chunk per era: what leaves in the same era answers for the same offences."""
+    if chunks and chunks[-1].era == chunk.era:
+        last = chunks[-1]
+        return (*chunks[:-1], replace(last, amount=last.amount + chunk.amount))
+    return (*chunks, chunk)
+
+
+def _unlock_chunks(ctx: Context, who: Address) -> Amount:
+    ledger = get_ledger(ctx.state, who)
+    waiting = tuple(chunk for chunk in ledger.unlocking if chunk.unlocks_in > ctx.era)
+    set_ledger(ctx.state, who, replace(ledger, unlocking=waiting))
+    return sum(chunk.amount for chunk in ledger.unlocking) - sum(chunk.amount for chunk in waiting)
+
+
+def _add_exit(ctx: Context, who: Address, host: Address, amount: Amount) -> Era:
+    pool = LEAVING_POOLS.get(ctx.state, host, ctx.era) or NEW_POOL
+    shares = compute_shares_bought(pool, amount)
+    set_pool(LEAVING_POOLS, ctx.state, Pool(pool.amount + amount, pool.shares + shares), host, ctx.era)
+    unlocks_in = compute_unlock_era(get_parameters(ctx.state), ctx.era)
+    before = EXITS.get(ctx.state, who, unlocks_in, host) or Exit(0, ctx.era)
+    EXITS.set(ctx.state, replace(before, shares=before.shares + shares), who, unlocks_in, host)
+    return unlocks_in
+
+
+def _unlock_exits(ctx: Context, who: Address) -> Amount:
+    unlocked = 0
+    for count, (key, leaving) in enumerate(EXITS.items(ctx.state, who)):
+        unlocks_in, host = key[:-HASH_BYTES], key[-HASH_BYTES:]
+        if count == EXITS_PER_WITHDRAWAL_MAX or int.from_bytes(unlocks_in, "big") > ctx.era:
+            break
+        pool = LEAVING_POOLS.get(ctx.state, host, leaving.era) or NEW_POOL
+        value = compute_value(pool, leaving.shares)
+        rest = Pool(pool.amount - value, pool.shares - leaving.shares)
+        set_pool(LEAVING_POOLS, ctx.state, rest, host, leaving.era)
+        EXITS.delete(ctx.state, who, key)
+        unlocked += value
+    return unlocked
+
+
+def _release(ctx: Context, who: Address, amount: Amount) -> None:
+    if amount > 0:
+        balances.transfer(ctx, POT, who, amount)
+        ctx.emit(Withdrawn(who, amount))

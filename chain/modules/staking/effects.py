@@ -1,0 +1,168 @@
+"""Staking: what other modules do to stake: commit, reward, slash, fine, jail, tombstone."""
+
+from chain.module import Context
+from chain.modules import balances, escrow
+from chain.modules.staking.ledger import (
+    compute_era_liable,
+    get_ledger,
+    get_parameters,
+    get_pool,
+    get_standing,
+    set_ledger,
+    set_pool,
+)
+from chain.modules.staking.types import (
+    LEAVING_POOLS,
+    NEW_STANDING,
+    POOLS,
+    POT,
+    REPAIR_POT,
+    STANDINGS,
+    VALIDATOR_POT,
+    DelegatorsRewarded,
+    Fined,
+    InsufficientBond,
+    Jailed,
+    Released,
+    Slashed,
+    Tombstoned,
+)
+from chain.primitives.codec import replace
+from chain.primitives.fixed_point import mul_ppm
+from chain.primitives.types import Address, Amount, Epoch, Era, Height, Ppm
+from chain.state import Overlay
+
+
+def set_commitment(ctx: Context, who: Address, amount: Amount) -> None:
+    """Say what the registered bytes of `who` need; more than before only if the bond covers it."""
+    ledger = get_ledger(ctx.state, who)
+    if amount > ledger.committed and amount > ledger.active:
+        raise InsufficientBond(f"needs {amount}, has {ledger.active}")
+    set_ledger(ctx.state, who, replace(ledger, committed=amount))
+
+
+def reward_delegators(ctx: Context, host: Address, amount: Amount, source: Address | None = None) -> Amount:
+    """Grow the pool of `host` out of `source` (minted if None); returns 0, moving nothing, if it is empty."""
+    pool = get_pool(ctx.state, host)
+    if amount == 0 or pool.shares == 0:
+        return 0
+    if source is None:
+        balances.mint(ctx, POT, amount)
+    else:
+        balances.transfer(ctx, source, POT, amount)
+    set_pool(POOLS, ctx.state, replace(pool, amount=pool.amount + amount), host)
+    ctx.emit(DelegatorsRewarded(host, amount))
+    return amount
+
+
+def slash(
+    ctx: Context, who: Address, ppm: Ppm, offence_height: Height, reporter: Address | None, reason: str
+) -> Slashed:
+    """Take `ppm` of all stake and escrow that answers for an offence at `offence_height` and share it out.
+
+    Each part rounds down. The returned record is the event.
+    """
+    since = compute_era_liable(ctx.state, offence_height)
+    bonded, unlocking = _slash_ledger(ctx.state, who, ppm, since)
+    delegated, leaving = _slash_pools(ctx.state, who, ppm, since)
+    withheld = escrow.seize(ctx, who, ppm, POT)
+    total = bonded + unlocking + delegated + leaving + withheld
+    repair, validators, reward, burned = _share_out(ctx, total, reporter)
+    event = Slashed(
+        host=who,
+        reason=reason,
+        ppm=ppm,
+        offence_height=offence_height,
+        bond=bonded,
+        unlocking=unlocking,
+        delegated=delegated,
+        leaving=leaving,
+        escrow=withheld,
+        repair=repair,
+        validators=validators,
+        reporter=reward,
+        burned=burned,
+    )
+    ctx.emit(event)
+    return event
+
+
+def fine(ctx: Context, who: Address, amount: Amount, payee: Address, reason: str) -> Amount:
+    """Move up to `amount` of the own bond to `payee`; returns how much there was."""
+    ledger = get_ledger(ctx.state, who)
+    taken = min(amount, ledger.active)
+    if taken == 0:
+        return 0
+    set_ledger(ctx.state, who, replace(ledger, active=ledger.active - taken))
+    balances.transfer(ctx, POT, payee, taken)
+    ctx.emit(Fined(who, payee, taken, reason))
+    return taken
+
+
+def jail(ctx: Context, who: Address, until: Epoch) -> None:
+    """Put a host in jail, at least until the start of epoch `until`."""
+    STANDINGS.set(ctx.state, replace(get_standing(ctx.state, who), is_jailed=True, jailed_until=until), who)
+    ctx.emit(Jailed(who, until))
+
+
+def release(ctx: Context, who: Address) -> None:
+    """Let a host out of jail."""
+    standing = replace(get_standing(ctx.state, who), is_jailed=False, jailed_until=0)
+    if standing == NEW_STANDING:
+        STANDINGS.delete(ctx.state, who)
+    else:
+        STANDINGS.set(ctx.state, standing, who)
+    ctx.emit(Released(who))
+
+
+def tombstone(ctx: Context, who: Address) -> None:
+    """Put a host out for good."""
+    STANDINGS.set(ctx.state, replace(get_standing(ctx.state, who), is_tombstoned=True), who)
+    ctx.emit(Tombstoned(who))
+
+
+def _slash_ledger(state: Overlay, who: Address, ppm: Ppm, since: Era) -> tuple[Amount, Amount]:
+    """Take `ppm` of the bond and of each chunk that began to leave in `since` or later."""
+    ledger = get_ledger(state, who)
+    bonded = mul_ppm(ledger.active, ppm)
+    chunks = tuple(
+        replace(chunk, amount=chunk.amount - mul_ppm(chunk.amount, ppm)) if chunk.era >= since else chunk
+        for chunk in ledger.unlocking
+    )
+    left = sum(chunk.amount for chunk in chunks)
+    unlocking = sum(chunk.amount for chunk in ledger.unlocking) - left
+    chunks = tuple(chunk for chunk in chunks if chunk.amount > 0)
+    set_ledger(state, who, replace(ledger, active=ledger.active - bonded, unlocking=chunks))
+    return bonded, unlocking
+
+
+def _slash_pools(state: Overlay, host: Address, ppm: Ppm, since: Era) -> tuple[Amount, Amount]:
+    """Take `ppm` of the delegations and of each pool that left in `since` or later."""
+    pool = get_pool(state, host)
+    delegated = mul_ppm(pool.amount, ppm)
+    set_pool(POOLS, state, replace(pool, amount=pool.amount - delegated), host)
+    leaving = 0
+    for era, leaving_pool in LEAVING_POOLS.items(state, host):
+        if int.from_bytes(era, "big") < since:
+            continue
+        taken = mul_ppm(leaving_pool.amount, ppm)
+        set_pool(LEAVING_POOLS, state, replace(leaving_pool, amount=leaving_pool.amount - taken), host, era)
+        leaving += taken
+    return delegated, leaving
+
+
+def _share_out(
+    ctx: Context, total: Amount, reporter: Address | None
+) -> tuple[Amount, Amount, Amount, Amount]:
+    """Give repair, validators and reporter their shares of a slash and burn the rest."""
+    parameters = get_parameters(ctx.state)
+    repair = mul_ppm(total, parameters.slash_repair_ppm)
+    validators = mul_ppm(total, parameters.slash_validators_ppm)
+    reward = 0 if reporter is None else mul_ppm(total, parameters.slash_reporter_ppm)
+    burned = total - repair - validators - reward
+    balances.transfer(ctx, POT, REPAIR_POT, repair)
+    balances.transfer(ctx, POT, VALIDATOR_POT, validators)
+    if reporter is not None:
+        balances.transfer(ctx, POT, reporter, reward)
+    balances.burn(ctx, POT, burned)
+    return repair, validators, reward, burned

@@ -1,0 +1,119 @@
+"""Staking: what the state says about bonds, delegations and standings, and how it is written."""
+
+from chain.modules import system
+from chain.modules.staking.types import (
+    DELEGATIONS,
+    LEDGERS,
+    NEW_LEDGER,
+    NEW_POOL,
+    NEW_STANDING,
+    PARAMETERS,
+    POOLS,
+    STANDINGS,
+    Ledger,
+    Parameters,
+    Pool,
+    Standing,
+)
+from chain.primitives.fixed_point import mul_div
+from chain.primitives.types import Address, Amount, Era, Height, Uint
+from chain.state import KeyPart, Overlay, StateReader, StorageMap
+
+
+def compute_shares_bought(pool: Pool, amount: Amount) -> Uint:
+    """Shares for `amount`, rounded down: one per base unit in an empty pool, none of a worthless one."""
+    if pool.shares == 0:
+        return amount
+    return mul_div(amount, pool.shares, pool.amount) if pool.amount > 0 else 0
+
+
+def compute_value(pool: Pool, shares: Uint) -> Amount:
+    """What `shares` of a pool are worth, rounded down."""
+    return mul_div(shares, pool.amount, pool.shares) if pool.shares > 0 else 0
+
+
+def compute_unlock_era(parameters: Parameters, era: Era) -> Era:
+    """The first era in which stake that begins to leave in `era` is free."""
+    return era + 1 + parameters.unbonding_eras
+
+
+def compute_era_liable(state: StateReader, offence_height: Height) -> Era:
+    """The era whose stake answers for a height: the set before still decides the first block of an era."""
+    return system.compute_era(system.get_parameters(state), max(offence_height - 1, 0))
+
+
+def get_parameters(state: StateReader) -> Parameters:
+    """Times and shares of staking."""
+    return PARAMETERS.require(state)
+
+
+def get_ledger(state: StateReader, who: Address) -> Ledger:
+    """Own stake; empty for an account never seen."""
+    return LEDGERS.get(state, who) or NEW_LEDGER
+
+
+def get_bond(state: StateReader, who: Address) -> Amount:
+    """Own stake that is not leaving."""
+    return get_ledger(state, who).active
+
+
+def get_pool(state: StateReader, host: Address) -> Pool:
+    """What others delegated to a host."""
+    return POOLS.get(state, host) or NEW_POOL
+
+
+def get_power(state: StateReader, who: Address) -> Amount:
+    """Stake behind a host: its own and what is delegated to it."""
+    return get_bond(state, who) + get_pool(state, who).amount
+
+
+def get_shares(state: StateReader, who: Address, host: Address) -> Uint:
+    """Shares that `who` owns of the host's pool."""
+    return DELEGATIONS.get(state, who, host) or 0
+
+
+def get_delegation(state: StateReader, who: Address, host: Address) -> Amount:
+    """What `who` has delegated to `host`, at its worth now."""
+    return compute_value(get_pool(state, host), get_shares(state, who, host))
+
+
+def list_delegations(state: StateReader, who: Address) -> tuple[tuple[Address, Amount], ...]:
+    """(host, worth now) of everything `who` has delegated."""
+    return tuple((host, get_delegation(state, who, host)) for host, _ in DELEGATIONS.items(state, who))
+
+
+def get_standing(state: StateReader, who: Address) -> Standing:
+    """Whether a host is in jail or out for good."""
+    return STANDINGS.get(state, who) or NEW_STANDING
+
+
+def is_jailed(state: StateReader, who: Address) -> bool:
+    """Whether a host is in jail."""
+    return get_standing(state, who).is_jailed
+
+
+def is_tombstoned(state: StateReader, who: Address) -> bool:
+    """Whether a host is out for good."""
+    return get_standing(state, who).is_tombstoned
+
+
+def set_ledger(state: Overlay, who: Address, ledger: Ledger) -> None:
+    if ledger == NEW_LEDGER:
+        LEDGERS.delete(state, who)
+    else:
+        LEDGERS.set(state, ledger, who)
+
+
+def set_pool(pools: StorageMap[Pool], state: Overlay, pool: Pool, *key: KeyPart) -> None:
+    if pool.shares == 0:
+        assert pool.amount == 0, "money without an owner"
+        pools.delete(state, *key)
+    else:
+        pools.set(state, pool, *key)
+
+
+def set_shares(state: Overlay, shares: Uint, who: Address, host: Address) -> None:
+    if shares == 0:
+        DELEGATIONS.delete(state, who, host)
+    else:
+        DELEGATIONS.set(state, shares, who, host)

@@ -1,0 +1,220 @@
+"""Staking: parameters, records, storage, events and errors."""
+
+from chain.errors import DispatchError
+from chain.module import Module
+from chain.modules import balances
+from chain.primitives.codec import Record
+from chain.primitives.types import Address, Amount, Epoch, Era, Height, Ppm, Uint, Uint32
+from chain.state import StorageMap, StorageValue
+
+MODULE = Module("staking", index=3)
+POT = balances.compute_pot("staking")
+REPAIR_POT = balances.compute_pot("repair")
+VALIDATOR_POT = balances.compute_pot("validator-pool")
+
+
+class Parameters(Record):
+    """Times and shares of staking."""
+
+    unbonding_eras: Uint32
+    delegation_min: Amount
+    """Smallest delegation and smallest rest of one: a share never gets so dear that its rounding matters."""
+    slash_repair_ppm: Ppm
+    slash_validators_ppm: Ppm
+    slash_reporter_ppm: Ppm
+    """The rest of a slash is burned, and so is the reporter's share where nobody reported."""
+
+
+class Chunk(Record):
+    """Own stake that began to leave in `era`."""
+
+    amount: Amount
+    era: Era
+    unlocks_in: Era
+
+
+class Ledger(Record):
+    """Own stake of an account; `committed` is what its registered bytes need of `active`."""
+
+    active: Amount = 0
+    committed: Amount = 0
+    unlocking: tuple[Chunk, ...] = ()
+
+
+class Pool(Record):
+    """Money owned by shares."""
+
+    amount: Amount = 0
+    shares: Uint = 0
+
+
+class Exit(Record):
+    """Shares of the pool of (host, era), which holds what left the host in that era."""
+
+    shares: Uint
+    era: Era
+
+
+class Standing(Record):
+    """Whether a host is in jail (until it is released, not before `jailed_until`) or out for good."""
+
+    is_jailed: bool = False
+    jailed_until: Epoch = 0
+    is_tombstoned: bool = False
+
+
+PARAMETERS = StorageValue(MODULE.index, 0, Parameters)
+LEDGERS = StorageMap(MODULE.index, 1, Ledger)
+POOLS = StorageMap(MODULE.index, 2, Pool)
+DELEGATIONS = StorageMap(MODULE.index, 3, int)
+"""Shares by (delegator, host)."""
+LEAVING_POOLS = StorageMap(MODULE.index, 4, Pool)
+"""By (host, era in which the shares left)."""
+EXITS = StorageMap(MODULE.index, 5, Exit)
+"""By (delegator, era of unlocking, host): what unlocks first comes first."""
+STANDINGS = StorageMap(MODULE.index, 6, Standing)
+
+NEW_LEDGER = Ledger()
+NEW_POOL = Pool()
+NEW_STANDING = Standing()
+
+
+@MODULE.event(1)
+class Bonded(Record):
+    """`amount` was added to an own bond."""
+
+    account: Address
+    amount: Amount
+    active: Amount
+
+
+@MODULE.event(2)
+class Unbonded(Record):
+    """`amount` began to leave an own bond."""
+
+    account: Address
+    amount: Amount
+    active: Amount
+    unlocks_in: Era
+
+
+@MODULE.event(3)
+class Withdrawn(Record):
+    """Unlocked stake became free."""
+
+    account: Address
+    amount: Amount
+
+
+@MODULE.event(4)
+class Delegated(Record):
+    """`amount` was delegated to `host` for `shares` of its pool."""
+
+    account: Address
+    host: Address
+    amount: Amount
+    shares: Uint
+
+
+@MODULE.event(5)
+class Undelegated(Record):
+    """`amount` began to leave `host`'s pool."""
+
+    account: Address
+    host: Address
+    amount: Amount
+    unlocks_in: Era
+
+
+@MODULE.event(6)
+class Slashed(Record):
+    """`ppm` of all that answers for an offence was taken: from where, and where it went."""
+
+    host: Address
+    reason: str
+    ppm: Ppm
+    offence_height: Height
+    bond: Amount
+    unlocking: Amount
+    delegated: Amount
+    leaving: Amount
+    escrow: Amount
+    repair: Amount
+    validators: Amount
+    reporter: Amount
+    burned: Amount
+
+
+@MODULE.event(7)
+class Fined(Record):
+    """`amount` of `host`'s own bond went to `payee`."""
+
+    host: Address
+    payee: Address
+    amount: Amount
+    reason: str
+
+
+@MODULE.event(8)
+class Jailed(Record):
+    """`host` gets nothing and is elected to nothing until it is released, not before `until`."""
+
+    host: Address
+    until: Epoch
+
+
+@MODULE.event(9)
+class Released(Record):
+    """`host` left jail."""
+
+    host: Address
+
+
+@MODULE.event(10)
+class Tombstoned(Record):
+    """`host` can only unbond from now on."""
+
+    host: Address
+
+
+@MODULE.event(11)
+class DelegatorsRewarded(Record):
+    """The pool of `host` grew by `amount`."""
+
+    host: Address
+    amount: Amount
+
+
+@MODULE.error(1)
+class NotBonded(DispatchError):
+    """The account has less stake there than the call names."""
+
+
+@MODULE.error(2)
+class BondCommitted(DispatchError):
+    """Registered bytes need this part of the bond: drop data first."""
+
+
+@MODULE.error(3)
+class InsufficientBond(DispatchError):
+    """The bond is smaller than what the registered bytes would need."""
+
+
+@MODULE.error(4)
+class NothingUnlocked(DispatchError):
+    """No stake of the account has waited long enough."""
+
+
+@MODULE.error(5)
+class DelegationTooSmall(DispatchError):
+    """A delegation, and what is left of one, must be at least `delegation_min`, or nothing."""
+
+
+@MODULE.error(6)
+class DelegationClosed(DispatchError):
+    """The account has no bond of its own to lead by, or its pool was slashed too far to be joined."""
+
+
+@MODULE.error(7)
+class HostTombstoned(DispatchError):
+    """The host is out for good: stake may only leave."""
