@@ -31,7 +31,7 @@ def _build_chain(count: int, first: Height = 1) -> list[StoredBlock]:
         header = encode(Header(height, parent_hash))
         parent_hash = hash_bytes(Domain.HEADER, header)
         tx_ids = [hash_bytes(Domain.TRANSACTION, b"%d %d" % (height, index)) for index in range(2)]
-        block, certificate, receipts = (b"%s %d" % (part, height) for part in (b"block", b"cert", b"receipts"))
+        block, certificate, receipts = (b"%s %d" % (part, height) for part in (b"block", b"votes", b"logs"))
         chain.append(StoredBlock(height, header, block, certificate, receipts, tx_ids))
     return chain
 

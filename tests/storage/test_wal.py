@@ -15,6 +15,8 @@ from storage.wal import FRAME_BYTES_MAX, Wal
 from tests.storage.faulty_disk import FaultyDisk
 
 HEIGHT = 7
+_FRAME_HEAD_BYTES = 28
+_ENTRY_HEAD_BYTES = 4
 PATH = Path("/data/wal")
 
 
@@ -144,12 +146,14 @@ def test_flipped_byte_is_cut_or_refused_everywhere(tmp_path: Path) -> None:
 
 
 def test_frame_inside_an_entry_does_not_count(tmp_path: Path) -> None:
-    """An entry that holds the bytes of a frame of another log can not turn a torn tail into damage."""
+    """An entry that holds frames of another log, at their very offsets, makes no torn tail into damage."""
     other, path = tmp_path / "other", tmp_path / "wal"
-    sizes = _write(other, [[b"planted"]])
-    planted = other.read_bytes()[sizes[0] :]
-    _write(path, [[b"first"], [planted * 5]])
-    path.write_bytes(path.read_bytes()[:-1])
+    sizes = _write(other, [[b"first"], [bytes(50)], [b"planted"], [b"planted"]])
+    entry_start = sizes[1] + _FRAME_HEAD_BYTES + _ENTRY_HEAD_BYTES
+    _write(path, [[b"first"], [other.read_bytes()[entry_start:] + b"end"]])
+    data = path.read_bytes()
+    assert data[sizes[2] : sizes[4]] == other.read_bytes()[sizes[2] :]
+    path.write_bytes(data[:-1])
     assert _load(path) == [b"first"]
 
 
