@@ -29,7 +29,7 @@ $(STAMP): requirements.lock pyproject.toml
 	@echo "installing vidya itself, from this checkout"
 	@$(PIP_INSTALL) --no-build-isolation --editable .
 	@touch $@
-	@echo "ready: .venv/bin/vidya"
+	@echo "ready: commands are in .venv/bin"
 
 test: setup  ## the tests, without those marked slow
 	@$(BIN)/python -m pytest -q -m "not slow"

@@ -81,7 +81,8 @@ def test_no_two_domains_coincide() -> None:
     names = list(Domain.__members__)
     assert len(set(Domain)) == len(names)
     assert len({hash_key(domain) for domain in Domain}) == len(names)
-    assert len({hash_bytes(domain, b"same") for domain in Domain} | {blake3(b"same").digest()}) == len(names) + 1
+    hashes = {hash_bytes(domain, b"same") for domain in Domain}
+    assert len(hashes | {blake3(b"same").digest()}) == len(names) + 1
 
 
 def test_signatures_have_numbers_of_their_own() -> None:

@@ -102,7 +102,10 @@ def test_keys_of_small_order_are_refused(point: str) -> None:
     assert not is_signed_by(public_key, b"anything", bytes.fromhex(SMALL_ORDER[0]) + bytes(32))
 
 
-@pytest.mark.parametrize("public_key", [b"", bytes(31), KEY.public_key + b"\0", b"\xff" * 32, b"\2" + bytes(31)])
+NO_KEYS = [b"", bytes(31), KEY.public_key + b"\0", b"\xff" * 32, b"\2" + bytes(31)]
+
+
+@pytest.mark.parametrize("public_key", NO_KEYS)
 def test_what_is_no_key_is_refused(public_key: bytes) -> None:
     """Wrong lengths, an encoding past the field's prime, and bytes off the curve are no keys."""
     with pytest.raises(InvalidKey):
