@@ -1,9 +1,9 @@
 """Prints what the state machine makes of inputs whose order differs from process to process.
 
 Python salts the hash of text and bytes anew for each process, and a set is walked in the order of these
-hashes. This program gathers its inputs in such sets and feeds them on unsorted wherever the interface promises
-that order does not matter; `test_determinism` runs it under several salts. The first line it prints is the order
-itself, the rest must agree.
+hashes. This program gathers its inputs in such sets and feeds them on unsorted wherever the interface
+promises that order does not matter; `test_determinism` runs it under several salts. The first line it
+prints is the order itself, the rest must agree.
 """
 
 from hashlib import sha256
@@ -51,7 +51,7 @@ def main() -> None:
     show("proof", encode(prove(nodes, 2, min(keys))))
 
     members = {numbered("validator", number) for number in range(20)}
-    validators = build_validator_set(ValidatorChange(member, member[::-1], 1 + member[0]) for member in members)
+    validators = build_validator_set(ValidatorChange(who, who[::-1], 1 + who[0]) for who in members)
     for _ in range(30):
         validators = rotate(validators)
     show("validators", compute_hash(validators))
