@@ -15,7 +15,7 @@ from typing import NamedTuple, Protocol
 
 from chain.errors import InvalidTransaction
 from chain.primitives.types import Address, Amount, Hash, Height, Nonce, Weight
-from chain.transaction import SignedTransaction
+from chain.transaction import SignedTransaction, get_transaction_id
 
 POOL_TRANSACTIONS_MAX = 20_000
 POOL_BYTES_MAX = 64 * 2**20
@@ -24,6 +24,8 @@ DUTIES_MAX = 4_096
 REPLACEMENT_PERCENT_MIN = 110
 """A replacement must offer at least this much of the tip it replaces."""
 REFUSALS_KEPT_MAX = 10_000
+WAITING_CODES = frozenset(("block_full", "nonce_too_high", "fee_too_low"))
+"""Reasons that the next block may lift."""
 
 
 class Pooled(NamedTuple):
@@ -174,11 +176,12 @@ class Mempool:
         tails = (run[max(run)] for run in self._runs.values())
         return min(tails, key=lambda pooled: (pooled.tip_rate, pooled.tx_id), default=None)
 
-    def drop(self, tx_id: Hash, code: str) -> None:
-        """Forget a transaction that turned out not to be valid any more."""
-        pooled = self._by_id.get(tx_id)
-        if pooled is not None:
-            self._remove(pooled, code)
+    def on_refused(self, refused: Iterable[tuple[SignedTransaction, InvalidTransaction]]) -> None:
+        """A proposer could not take these in; those that will never fit leave, the others wait."""
+        for signed, error in refused:
+            pooled = self._by_id.get(get_transaction_id(signed))
+            if pooled is not None and error.code not in WAITING_CODES:
+                self._remove(pooled, error.code)
 
     def on_block(self, included: Iterable[Hash], facts: HeadFacts) -> None:
         """A block was finalised: what is in it, what it overtook and what expired leaves."""

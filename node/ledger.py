@@ -1,0 +1,233 @@
+"""The ledger: the one place where blocks are executed, kept and made final.
+
+It holds the chain store and the state store over one database and moves them together: `commit` writes block,
+certificate, receipts, state and head in one synced batch, or nothing. A block is executed once per node: the result
+that was computed before prevoting is kept by block hash until its height is final.
+
+Synchronous. Everything that changes it (`execute`, `build`, `commit`) belongs to one task at a time (`node.executor`);
+reads by other threads go through a snapshot of the store (`node.views`).
+"""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from chain import runtime
+from chain.block import Block, BlockReceipts, Header, Inherents, compute_header_hash
+from chain.commitment import Proof
+from chain.errors import InvalidBlock, InvalidTransaction
+from chain.genesis import ChainSpec, build_genesis_header, build_genesis_state, compute_genesis_hash
+from chain.modules import balances, system, validators
+from chain.primitives.codec import decode, encode
+from chain.primitives.keys import is_signed_by
+from chain.primitives.types import Address, Amount, Hash, Height, Nonce, TimeMs
+from chain.runtime import BlockResult, CheckSignature
+from chain.state import MemoryState
+from chain.transaction import SignedTransaction, check_signature, get_transaction_id
+from chain.validator_set import ValidatorSet
+from chain.votes import CommitCertificate, Verify
+from storage.chain_store import ChainStore, HeaderLink, StoredBlock
+from storage.errors import CorruptStore
+from storage.kv import KeyValueStore
+from storage.state_store import StateStore
+
+INTEGRITY_BLOCKS = 1_000
+"""Newest heights whose hash chain is verified at every start."""
+RESULTS_KEPT_MAX = 8
+"""Executed candidates of one height: one per round in practice."""
+
+
+class OtherNetwork(Exception):
+    """The data directory belongs to another chain spec."""
+
+
+class Committed(NamedTuple):
+    """A block that is final, as listeners see it."""
+
+    block: Block
+    block_hash: Hash
+    certificate: CommitCertificate
+    receipts: BlockReceipts
+    tx_ids: tuple[Hash, ...]
+
+
+class Ledger:
+    """The final chain of this node and the state after it."""
+
+    def __init__(
+        self,
+        store: KeyValueStore,
+        spec: ChainSpec,
+        *,
+        check: CheckSignature = check_signature,
+        verify: Verify = is_signed_by,
+    ) -> None:
+        self.spec = spec
+        self.genesis_hash = compute_genesis_hash(spec)
+        self._store = store
+        self._check = check
+        self._verify = verify
+        self.chain = ChainStore(store)
+        self.state = StateStore(store)
+        self._results: dict[Hash, BlockResult | InvalidBlock] = {}
+        if self.state.head is None:
+            self._write_genesis()
+        self.chain.check_integrity(INTEGRITY_BLOCKS, read_header_link)
+        self.head = self._load_head()
+        self.head_hash = compute_header_hash(self.head)
+        self._check_network()
+
+    def _write_genesis(self) -> None:
+        changes = build_genesis_state(self.spec)
+        update = self.state.compute_update(0, changes)
+        memory = MemoryState()
+        memory.apply(changes)
+        header = build_genesis_header(self.spec, memory, update.root)
+        block = Block(header, Inherents(None, None), ())
+        receipts = encode(BlockReceipts((), (), ()))
+        stored = StoredBlock(0, encode(header), encode(block), b"", receipts, ())
+        self._store.write_batch([*self.chain.stage_block(stored), *self.state.stage(update, changes)])
+        self.state.on_written(update)
+
+    def _load_head(self) -> Header:
+        extent, state = self.chain.get_extent(), self.state.head
+        if extent is None or state is None or extent.head != state.version:
+            raise CorruptStore("chain and state are not of one height; sync again from peers")
+        header = self.get_header(extent.head)
+        assert header is not None
+        if header.state_root != state.root:
+            raise CorruptStore(f"the state is not that of block {extent.head}; sync again from peers")
+        return header
+
+    def _check_network(self) -> None:
+        genesis = self.get_header(0)
+        if genesis is not None and genesis.parent_hash != self.genesis_hash:
+            raise OtherNetwork(f"the data directory is of network {genesis.parent_hash.hex()[:16]}")
+
+    # Facts of the head.
+
+    @property
+    def height(self) -> Height:
+        """Height of the head."""
+        return self.head.height
+
+    def get_nonce(self, who: Address) -> Nonce:
+        """Next nonce of an account."""
+        return balances.get_account(self.state, who).nonce
+
+    def get_free(self, who: Address) -> Amount:
+        """Free balance of an account."""
+        return balances.get_balance(self.state, who)
+
+    def get_parameters(self) -> system.Parameters:
+        """Time and size of the chain."""
+        return system.get_parameters(self.state)
+
+    def get_validators(self) -> ValidatorSet:
+        """The set that decides the height after the head."""
+        return validators.get_current(self.state)
+
+    def get_last_validators(self) -> ValidatorSet:
+        """The set that decided the head."""
+        return validators.get_previous(self.state)
+
+    # Blocks.
+
+    def execute(self, block: Block) -> BlockResult:
+        """The effect of a candidate for the next height, computed at most once; raises InvalidBlock."""
+        block_hash = compute_header_hash(block.header)
+        known = self._results.get(block_hash)
+        if known is None:
+            known = self._run(block)
+            self._remember(block_hash, known)
+        if isinstance(known, InvalidBlock):
+            raise known
+        if known.block != block:
+            raise InvalidBlock("the body does not belong to the header")
+        return known
+
+    def _run(self, block: Block) -> BlockResult | InvalidBlock:
+        try:
+            return runtime.execute_block(
+                self.state, self.genesis_hash, self.head, block, check=self._check, verify=self._verify
+            )
+        except InvalidBlock as error:
+            return error
+
+    def build(
+        self, proposer: Address, time_ms: TimeMs, inherents: Inherents, candidates: Iterable[SignedTransaction]
+    ) -> tuple[BlockResult, list[tuple[SignedTransaction, InvalidTransaction]]]:
+        """A block for the next height, and the candidates that could not go in."""
+        result, refused = runtime.build_block(
+            self.state,
+            self.genesis_hash,
+            self.head,
+            proposer=proposer,
+            time_ms=time_ms,
+            inherents=inherents,
+            candidates=candidates,
+            check=self._check,
+            verify=self._verify,
+        )
+        self._remember(result.block_hash, result)
+        return result, refused
+
+    def _remember(self, block_hash: Hash, result: BlockResult | InvalidBlock) -> None:
+        self._results[block_hash] = result
+        while len(self._results) > RESULTS_KEPT_MAX:
+            del self._results[next(iter(self._results))]
+
+    def get_result(self, block_hash: Hash) -> BlockResult | None:
+        """The result of a candidate that was executed and is valid."""
+        known = self._results.get(block_hash)
+        return known if isinstance(known, BlockResult) else None
+
+    def commit(self, result: BlockResult, certificate: CommitCertificate) -> Committed:
+        """Makes an executed block the head, durably; the caller has verified the certificate."""
+        header = result.block.header
+        assert header.height == self.head.height + 1
+        assert certificate.block_hash == result.block_hash
+        tx_ids = tuple(get_transaction_id(signed) for signed in result.block.transactions)
+        stored = StoredBlock(
+            header.height,
+            encode(header),
+            encode(result.block),
+            encode(certificate),
+            encode(result.receipts),
+            tx_ids,
+        )
+        self._store.write_batch([*self.chain.stage_block(stored), *self.state.stage(result.update, result.changes)])
+        self.state.on_written(result.update)
+        self.head, self.head_hash = header, result.block_hash
+        self._results.clear()
+        return Committed(result.block, result.block_hash, certificate, result.receipts, tx_ids)
+
+    def get_header(self, height: Height) -> Header | None:
+        """A final header."""
+        data = self.chain.get_header(height)
+        return None if data is None else decode(Header, data)
+
+    def get_block(self, height: Height) -> Block | None:
+        """A final block."""
+        data = self.chain.get_block(height)
+        return None if data is None else decode(Block, data)
+
+    def get_certificate(self, height: Height) -> CommitCertificate | None:
+        """What made a block final; None for genesis."""
+        data = self.chain.get_certificate(height)
+        return decode(CommitCertificate, data) if data else None
+
+    def get_receipts(self, height: Height) -> BlockReceipts | None:
+        """What became of a block's transactions."""
+        data = self.chain.get_receipts(height)
+        return None if data is None else decode(BlockReceipts, data)
+
+    def prove(self, key: bytes, height: Height) -> Proof:
+        """Proof of a state key at a recent height; raises UnknownVersion."""
+        return self.state.prove(key, height)
+
+
+def read_header_link(data: bytes) -> HeaderLink:
+    """What chains a stored header to the one below."""
+    header = decode(Header, data)
+    return HeaderLink(header.height, header.parent_hash)
+
