@@ -156,6 +156,12 @@ def compute_top(node: Hash, index: int, count: int, path: Sequence[Hash]) -> Has
     return node
 
 
+def check_chunk_size(length: int, index: int, size: int) -> None:
+    """Raises InvalidProof unless a datum of `length` bytes has a chunk `index`, of `size` bytes."""
+    _check_position(length, index, compute_chunk_count(length))
+    _check_size(size, compute_chunk_size(length, index))
+
+
 def check_chunk_node(root: Hash, length: int, index: int, node: Hash, proof: ChunkProof) -> None:
     """Raises InvalidProof unless `node` is over chunk `index` of the datum with `root` and `length`."""
     _check_position(length, index, compute_chunk_count(length))
@@ -165,8 +171,7 @@ def check_chunk_node(root: Hash, length: int, index: int, node: Hash, proof: Chu
 
 def check_chunk(root: Hash, length: int, index: int, chunk: bytes | memoryview, proof: ChunkProof) -> None:
     """Raises InvalidProof unless `chunk` is chunk `index` of the datum with `root` and `length`."""
-    _check_position(length, index, compute_chunk_count(length))
-    _check_size(len(chunk), compute_chunk_size(length, index))
+    check_chunk_size(length, index, len(chunk))
     check_chunk_node(root, length, index, compute_chunk_node(chunk), proof)
 
 

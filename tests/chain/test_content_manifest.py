@@ -38,8 +38,8 @@ REFUSED_PATHS = [
 
 ACCEPTED_PATHS = [
     "a", "a.b", ".hidden", "a/b", "a b/c d", "\u00e9", "日本/ゲーム.iso", "game (1984) [crack] {x}!.zip",
-    "~a", "a..b", "-rf", "..a", "con1", "console", "com", "com10", "a" * PART_BYTES_MAX, "ﬁle", "%2e%2e", "$HOME",
-    "/".join("a" * PATH_PARTS_MAX),
+    "~a", "a..b", "-rf", "..a", "con1", "console", "com", "com10", "a" * PART_BYTES_MAX, "ﬁle", "%2e%2e",
+    "$HOME", "/".join("a" * PATH_PARTS_MAX),
 ]  # fmt: skip
 
 REFUSED_PATH_LISTS = [
