@@ -1,0 +1,103 @@
+"""Validators: the calls of those who stand for election."""
+
+from chain.errors import InvalidKey
+from chain.module import Context
+from chain.modules import staking
+from chain.modules.validators.queries import get_candidate, get_parameters
+from chain.modules.validators.types import (
+    CANDIDATES,
+    KEYS,
+    MODULE,
+    BondTooSmall,
+    Candidate,
+    CandidateRegistered,
+    Chilled,
+    CommissionChanged,
+    CommissionOutOfBounds,
+    KeyTaken,
+    NotCandidate,
+    UnusableKey,
+)
+from chain.primitives.codec import Record, replace
+from chain.primitives.keys import check_public_key
+from chain.primitives.types import PPM, Address, Era, Ppm, PublicKey
+from chain.state import StateReader
+
+
+class Validate(Record):
+    """Stand for election with this consensus key."""
+
+    consensus_key: PublicKey
+    commission_ppm: Ppm
+
+
+class Chill(Record):
+    """Stand no more."""
+
+
+class SetCommission(Record):
+    """Keep this share of what delegators earn."""
+
+    commission_ppm: Ppm
+
+
+@MODULE.call(1, Validate, weight=150)
+def validate(ctx: Context, sender: Address, call: Validate) -> None:
+    """Stand from the next election on; again to change the key or to stand after chilling."""
+    if staking.is_tombstoned(ctx.state, sender):
+        raise staking.HostTombstoned
+    bond_min = get_parameters(ctx.state).bond_min
+    if staking.get_bond(ctx.state, sender) < bond_min:
+        raise BondTooSmall(f"needs {bond_min}")
+    _check_key(ctx.state, sender, call.consensus_key)
+    known = get_candidate(ctx.state, sender)
+    commission_era = _check_commission(ctx, known, call.commission_ppm)
+    KEYS.set(ctx.state, sender, call.consensus_key)
+    CANDIDATES.set(ctx.state, Candidate(call.consensus_key, call.commission_ppm, commission_era), sender)
+    ctx.emit(CandidateRegistered(sender, call.consensus_key, call.commission_ppm))
+
+
+@MODULE.call(2, Chill, weight=60)
+def chill(ctx: Context, sender: Address, call: Chill) -> None:
+    """Stand no more; duties last until the next election has taken effect."""
+    candidate = get_candidate(ctx.state, sender)
+    if candidate is None or candidate.is_chilled:
+        raise NotCandidate
+    CANDIDATES.set(ctx.state, replace(candidate, is_chilled=True), sender)
+    ctx.emit(Chilled(sender))
+
+
+@MODULE.call(3, SetCommission, weight=60)
+def set_commission(ctx: Context, sender: Address, call: SetCommission) -> None:
+    """Change the commission by at most one step, once per era."""
+    candidate = get_candidate(ctx.state, sender)
+    if candidate is None:
+        raise NotCandidate
+    era = _check_commission(ctx, candidate, call.commission_ppm)
+    CANDIDATES.set(
+        ctx.state, replace(candidate, commission_ppm=call.commission_ppm, commission_era=era), sender
+    )
+    ctx.emit(CommissionChanged(sender, call.commission_ppm))
+
+
+def _check_key(state: StateReader, who: Address, key: PublicKey) -> None:
+    try:
+        check_public_key(key)
+    except InvalidKey as error:
+        raise UnusableKey from error
+    if KEYS.get(state, key) not in (None, who):
+        raise KeyTaken
+
+
+def _check_commission(ctx: Context, known: Candidate | None, commission_ppm: Ppm) -> Era:
+    """The era in which the commission last changed if it becomes `commission_ppm`; raises if it may not."""
+    if commission_ppm > PPM:
+        raise CommissionOutOfBounds
+    if known is None:
+        return ctx.era
+    if known.commission_ppm == commission_ppm:
+        return known.commission_era
+    step = abs(known.commission_ppm - commission_ppm)
+    if known.commission_era == ctx.era or step > get_parameters(ctx.state).commission_step_ppm:
+        raise CommissionOutOfBounds
+    return ctx.era

@@ -1,0 +1,58 @@
+"""Validators: the commit of the last block, and what each validator did in this epoch."""
+
+from chain.errors import InvalidBlock
+from chain.module import Context
+from chain.modules.validators.queries import get_participation, get_previous
+from chain.modules.validators.types import TALLY, UNPAID, Participation, Tally
+from chain.primitives.codec import replace
+from chain.primitives.keys import is_signed_by
+from chain.primitives.types import Address
+from chain.validator_set import Validator
+from chain.votes import CommitCertificate, InvalidCertificate, Verify, check_certificate
+
+
+def process_last_commit(
+    ctx: Context, certificate: CommitCertificate | None, verify: Verify | None = None
+) -> None:
+    """Check the commit of the last block and count who signed it; raises InvalidBlock. None only in block 1.
+
+    That it names the parent is for the runtime to check, which knows the parent.
+    """
+    if (certificate is None) != (ctx.height == 1):
+        raise InvalidBlock("the commit of the last block is missing, or there is none to give")
+    if certificate is None:
+        _count(ctx, (), ())
+        return
+    if certificate.height != ctx.height - 1:
+        raise InvalidBlock(f"commit of height {certificate.height}")
+    previous = get_previous(ctx.state)
+    try:
+        check_certificate(ctx.genesis_hash, previous, certificate, verify or is_signed_by)
+    except InvalidCertificate as error:
+        raise InvalidBlock(f"commit of the last block: {error}") from error
+    _count(ctx, previous.validators, tuple(part.validator for part in certificate.signatures))
+
+
+def _count(ctx: Context, members: tuple[Validator, ...], signers: tuple[Address, ...]) -> None:
+    """Add one commit and one proposal to the tally of this epoch."""
+    entries = {entry.validator: entry for entry in get_participation(ctx.state, ctx.epoch)}
+    unpaid = UNPAID.get(ctx.state) or ()
+    for member in members:
+        entry = entries.get(member.address) or Participation(member.address)
+        has_signed = member.address in signers
+        entries[member.address] = replace(
+            entry,
+            due=entry.due + 1,
+            signed=entry.signed + has_signed,
+            weight=entry.weight + (member.power if has_signed and member.address not in unpaid else 0),
+        )
+    proposer = entries.get(ctx.proposer) or Participation(ctx.proposer)
+    entries[ctx.proposer] = replace(proposer, proposed=proposer.proposed + 1)
+    TALLY.set(ctx.state, Tally(ctx.epoch, tuple(entries[who] for who in sorted(entries))))
+
+
+def forfeit(ctx: Context, who: Address) -> None:
+    """Take the pay of this epoch from a validator; to be called at the epoch's end, before it is paid."""
+    entries = get_participation(ctx.state, ctx.epoch)
+    left = tuple(replace(entry, weight=0) if entry.validator == who else entry for entry in entries)
+    TALLY.set(ctx.state, Tally(ctx.epoch, left))

@@ -1,0 +1,89 @@
+"""Validators: who is elected at the end of an era, and who is removed before."""
+
+from chain.module import Context
+from chain.modules import staking
+from chain.modules.validators.queries import get_candidate, get_parameters, get_target, is_electable
+from chain.modules.validators.types import (
+    CANDIDATES,
+    ELECTED_POWER,
+    TARGET,
+    UNPAID,
+    Elected,
+    Parameters,
+    RemovalDeferred,
+    Removed,
+)
+from chain.primitives.types import Address
+from chain.state import StateReader
+from chain.validator_set import ValidatorChange
+
+
+def remove(ctx: Context, who: Address) -> None:
+    """Take a validator out before the next election, because it is in jail or out for good.
+
+    One in jail stays, unpaid, where too few or less than 2/3 of the elected power would be left; one that is
+    tombstoned goes unless nobody would be left.
+    """
+    target = get_target(ctx.state)
+    left = tuple(member for member in target if member.address != who)
+    if len(left) == len(target):
+        return
+    is_allowed = _is_enough(ctx.state, left) or staking.is_tombstoned(ctx.state, who)
+    if left and is_allowed:
+        TARGET.set(ctx.state, left)
+        ctx.emit(Removed(who))
+    else:
+        UNPAID.set(ctx.state, (*(UNPAID.get(ctx.state) or ()), who))
+        ctx.emit(RemovalDeferred(who))
+
+
+def on_era_end(ctx: Context) -> None:
+    """Elect: rank who stands and has proven; if that is too few, those who only fell out stay, unpaid."""
+    parameters = get_parameters(ctx.state)
+    old = get_target(ctx.state)
+    names = [who for who, _ in CANDIDATES.items(ctx.state)]
+    candidates = [who for who in names if is_electable(ctx.state, who, ctx.epoch + 1)]
+    chosen = rank(ctx.state, parameters, candidates)
+    unpaid: tuple[Address, ...] = ()
+    if not _is_enough(ctx.state, chosen):
+        present = [member.address for member in chosen]
+        absent = [member.address for member in old if member.address not in present]
+        unpaid = tuple(who for who in absent if _is_willing(ctx.state, who))
+        chosen = rank(ctx.state, parameters, [*present, *unpaid])
+    set_target(ctx, chosen or old, unpaid, len(candidates))
+
+
+def set_target(
+    ctx: Context, target: tuple[ValidatorChange, ...], unpaid: tuple[Address, ...], candidates: int
+) -> None:
+    power = sum(member.power for member in target)
+    TARGET.set(ctx.state, target)
+    ELECTED_POWER.set(ctx.state, power)
+    UNPAID.set(ctx.state, unpaid)
+    ranking = tuple((member.address, member.power) for member in target)
+    ctx.emit(Elected(ctx.era, candidates, power, ranking, unpaid))
+
+
+def rank(state: StateReader, parameters: Parameters, names: list[Address]) -> tuple[ValidatorChange, ...]:
+    """The strongest of `names`, ties by address; sorted by address."""
+    powers = {who: staking.get_power(state, who) // parameters.power_unit for who in names}
+    ranked = sorted((who for who in names if powers[who] > 0), key=lambda who: (-powers[who], who))
+    members = []
+    for who in sorted(ranked[: parameters.validators_max]):
+        candidate = get_candidate(state, who)
+        assert candidate is not None
+        members.append(ValidatorChange(who, candidate.consensus_key, powers[who]))
+    return tuple(members)
+
+
+def _is_enough(state: StateReader, members: tuple[ValidatorChange, ...]) -> bool:
+    """Whether these are as many as there must be, with at least 2/3 of the power last elected."""
+    power = sum(member.power for member in members)
+    elected = ELECTED_POWER.require(state)
+    return len(members) >= get_parameters(state).validators_min and 3 * power >= 2 * elected
+
+
+def _is_willing(state: StateReader, who: Address) -> bool:
+    """Whether a member may stay in need: it has not chilled and is not out for good."""
+    candidate = get_candidate(state, who)
+    return candidate is not None and not candidate.is_chilled and not staking.is_tombstoned(state, who)

@@ -1,0 +1,108 @@
+"""Validators: what the state says about candidates, sets and participation."""
+
+from bisect import bisect_right
+
+from chain.modules import beacon, catalogue, possession, staking, system
+from chain.modules.validators.types import (
+    CANDIDATES,
+    CHANGES,
+    CURRENT,
+    EPOCH_ENDS,
+    HISTORY,
+    NEXT,
+    PARAMETERS,
+    PREVIOUS,
+    TALLY,
+    TARGET,
+    Candidate,
+    Parameters,
+    Participation,
+)
+from chain.primitives.types import Address, Epoch, Height, Ppm, TimeMs
+from chain.state import StateReader
+from chain.validator_set import ValidatorChange, ValidatorSet, get_validator
+
+
+def is_electable(state: StateReader, who: Address, epoch: Epoch) -> bool:
+    """Whether a candidate can be elected for `epoch`: it stands, is bonded, free, can reveal, has proven."""
+    candidate = get_candidate(state, who)
+    if candidate is None or candidate.is_chilled or not beacon.has_links(state, who, epoch):
+        return False
+    standing = staking.get_standing(state, who)
+    if standing.is_jailed or standing.is_tombstoned:
+        return False
+    has_bond = staking.get_bond(state, who) >= get_parameters(state).bond_min
+    return has_bond and has_proven(state, who)
+
+
+def has_proven(state: StateReader, who: Address) -> bool:
+    """Whether a host has proven enough to earn pay; anybody while nothing is admitted."""
+    if catalogue.get_totals(state).admitted == 0:
+        return True
+    return possession.get_pay_factor(state, who) > 0
+
+
+def get_current(state: StateReader) -> ValidatorSet:
+    """The set of the block being executed, or of the next one between blocks."""
+    return CURRENT.require(state)
+
+
+def get_next(state: StateReader) -> ValidatorSet:
+    """The set of the height after that of `get_current`."""
+    return NEXT.require(state)
+
+
+def get_previous(state: StateReader) -> ValidatorSet:
+    """The set of the height before that of `get_current`."""
+    return PREVIOUS.require(state)
+
+
+def get_target(state: StateReader) -> tuple[ValidatorChange, ...]:
+    """The membership that NEXT walks towards."""
+    return TARGET.require(state)
+
+
+def get_members_at(state: StateReader, height: Height) -> ValidatorSet | None:
+    """Who decided a height, for as long as evidence of it is accepted; priorities in it mean nothing."""
+    heights = CHANGES.require(state)
+    position = bisect_right(heights, height)
+    return HISTORY.get(state, heights[position - 1]) if position else None
+
+
+def is_expired(state: StateReader, height_now: Height, time_now: TimeMs, height: Height) -> bool:
+    """Whether an offence at `height` is too old in blocks and in time, which is that of its epoch's end."""
+    parameters = system.get_parameters(state)
+    if height_now - height <= parameters.evidence_age_blocks:
+        return False
+    epoch = system.compute_epoch(parameters, height)
+    ended = EPOCH_ENDS.get(state, epoch)
+    if ended is None:
+        return epoch < system.compute_epoch(parameters, height_now)
+    return time_now - ended > parameters.evidence_age_ms
+
+
+def is_validator(state: StateReader, who: Address) -> bool:
+    """Whether an account is in the current set."""
+    return get_validator(get_current(state), who) is not None
+
+
+def get_candidate(state: StateReader, who: Address) -> Candidate | None:
+    """Somebody's candidacy, also a chilled one."""
+    return CANDIDATES.get(state, who)
+
+
+def get_commission(state: StateReader, who: Address) -> Ppm:
+    """The share that a host keeps of what its delegators earn; 0 for who never stood."""
+    candidate = get_candidate(state, who)
+    return 0 if candidate is None else candidate.commission_ppm
+
+
+def get_participation(state: StateReader, epoch: Epoch) -> tuple[Participation, ...]:
+    """What validators did in the epoch, by address; empty for any but the present one."""
+    tally = TALLY.get(state)
+    return tally.entries if tally is not None and tally.epoch == epoch else ()
+
+
+def get_parameters(state: StateReader) -> Parameters:
+    """What standing needs, and how many are elected."""
+    return PARAMETERS.require(state)
