@@ -4,17 +4,16 @@ Invariants: heights are contiguous from the first block to the head; a header's 
 under, and names the hash of the header below; block, certificate, receipts, transaction places and head are
 entries of one batch with the state that the block makes, so that a store never holds half a block. Each value
 carries a checksum bound to its key and is verified when read: a damaged or misplaced value raises
-CorruptStore. The store knows of a header only its height and parent (`read_link`, given by the node), and
-judges no block.
-
+CorruptStore. The store judges no block, and of a record it reads only the header's height and parent.
 Nothing is removed unless `stage_prune` is called; headers, certificates and transaction places are for ever.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple, TypeVar
 
 from blake3 import blake3
 
+from chain.block import Header
 from chain.primitives.codec import Record, decode, encode
 from chain.primitives.errors import DecodeError
 from chain.primitives.hashing import Domain, hash_bytes
@@ -47,20 +46,16 @@ class Extent(Record):
     head_hash: Hash
 
 
-class HeaderLink(NamedTuple):
-    """What chains a header to the one below."""
-
-    height: Height
-    parent_hash: Hash
-
-
 class StoredBlock(NamedTuple):
-    """One block as the node hands it over: encoded records, and the ids of its transactions in order."""
+    """One block as the node hands it over: encoded records, and the ids of its transactions in order.
+
+    The commit certificate is that of this very height; the genesis block, height 0, has none.
+    """
 
     height: Height
     header: bytes
     block: bytes
-    certificate: bytes
+    certificate: bytes | None
     receipts: bytes
     tx_ids: Sequence[Hash]
 
@@ -128,7 +123,7 @@ class ChainStore:
         return self._blocks.get(_encode_height(height))
 
     def get_certificate(self, height: Height) -> bytes | None:
-        """The encoded commit certificate of this very height."""
+        """The encoded commit certificate of this very height; None at height 0."""
         return self._certificates.get(_encode_height(height))
 
     def get_receipts(self, height: Height) -> bytes | None:
@@ -151,6 +146,7 @@ class ChainStore:
         """The entries that add the block above the head, or as the first one of an empty store."""
         extent = self.get_extent()
         assert extent is None or stored.height == extent.head + 1, (extent, stored.height)
+        assert stored.height == 0 or stored.certificate is not None, stored.height
         key = _encode_height(stored.height)
         block_hash = hash_bytes(Domain.HEADER, stored.header)
         entries = [
@@ -185,11 +181,8 @@ class ChainStore:
 
     # Checking.
 
-    def check_integrity(self, last_n: int, read_link: Callable[[bytes], HeaderLink]) -> None:
-        """Verifies the newest `last_n` heights, each against the one above; raises CorruptStore naming it.
-
-        `read_link` decodes a header; a DecodeError of it is damage too.
-        """
+    def check_integrity(self, last_n: int) -> None:
+        """Verifies the newest `last_n` heights, each against the one above; raises CorruptStore."""
         extent = self.get_extent()
         if self._headers.has_from(_encode_height(0 if extent is None else extent.head + 1)):
             raise CorruptStore(f"a header lies above the head ({extent}); {_ADVICE}")
@@ -197,23 +190,21 @@ class ChainStore:
             return
         expected_hash = extent.head_hash
         for height in _iterate_down(extent, last_n):
-            expected_hash = self._check_header(height, expected_hash, read_link)
+            expected_hash = self._check_header(height, expected_hash)
             self._check_body(height)
 
-    def _check_header(
-        self, height: Height, expected_hash: Hash, read_link: Callable[[bytes], HeaderLink]
-    ) -> Hash:
+    def _check_header(self, height: Height, expected_hash: Hash) -> Hash:
         """The parent's hash, which the next header down must have."""
-        header = self.get_header(height)
-        if header is None or hash_bytes(Domain.HEADER, header) != expected_hash:
+        data = self.get_header(height)
+        if data is None or hash_bytes(Domain.HEADER, data) != expected_hash:
             raise CorruptStore(f"the header at height {height} is not {expected_hash.hex()}; {_ADVICE}")
-        link = _read_link(read_link, header, height)
-        if link.height != height or self.get_height(expected_hash) != height:
+        header = _decode(Header, data, f"the header at height {height}")
+        if header.height != height or self.get_height(expected_hash) != height:
             raise CorruptStore(f"height {height}: the header or the hash index says another; {_ADVICE}")
-        return link.parent_hash
+        return header.parent_hash
 
     def _check_body(self, height: Height) -> None:
-        if self.get_certificate(height) is None:
+        if height > 0 and self.get_certificate(height) is None:
             raise CorruptStore(f"height {height} has no certificate; {_ADVICE}")
         if height >= self.get_body_first() and None in (self.get_block(height), self.get_receipts(height)):
             raise CorruptStore(f"height {height} has no block or no receipts; {_ADVICE}")
@@ -225,13 +216,6 @@ def _decode(kind: type[T], data: bytes, what: str) -> T:
         return decode(kind, data)
     except DecodeError as error:
         raise CorruptStore(f"{what} is no record of this program ({error}); {_ADVICE}") from error
-
-
-def _read_link(read_link: Callable[[bytes], HeaderLink], header: bytes, height: Height) -> HeaderLink:
-    try:
-        return read_link(header)
-    except DecodeError as error:
-        raise CorruptStore(f"the header at height {height} is no header ({error}); {_ADVICE}") from error
 
 
 def _iterate_down(extent: Extent, last_n: int) -> Iterator[Height]:
