@@ -2,7 +2,8 @@
 
 `broadcast` and `post` put an encoded message into the peer's outbox and return at once; a task per peer sends. A full
 outbox drops its oldest message: whoever needs it asks again (consensus by summaries, the pool by new batches).
-Inbound streams of the protocol are read in a task per stream, behind the per-peer boundary of `p2p`.
+Inbound streams of the protocol are read in a task per stream, behind the per-peer boundary of `p2p`; so is
+`attend`, which the peer manager runs for each connected peer.
 """
 
 from collections import deque
@@ -11,16 +12,13 @@ from typing import Any, Generic, TypeVar
 
 import trio
 
-from chain.primitives.codec import decode, encode
+from chain.primitives.codec import encode
 from chain.primitives.types import PeerId
-from p2p.boundary import run_for_peer
-from p2p.errors import PeerGone, StreamEnded
 from p2p.network import Network, ProtocolSpec, Stream
+from p2p.requests import open_stream, receive_message
 
 M = TypeVar("M")
 Receive = Callable[[PeerId, M], Awaitable[None]]
-
-REOPEN_SECONDS = 1.0
 
 
 class Outbox:
@@ -73,8 +71,6 @@ class Links(Generic[M]):
         self._frames_max = frames_max
         self._bytes_max = bytes_max
         self._outboxes: dict[PeerId, Outbox] = {}
-        self._tasks: dict[PeerId, trio.CancelScope] = {}
-        self._nursery: trio.Nursery | None = None
         network.serve(protocol, self._serve)
 
     @property
@@ -95,46 +91,17 @@ class Links(Generic[M]):
             if peer != but:
                 outbox.put(frame)
 
-    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Hold the tasks of the links; ends by cancellation."""
-        async with trio.open_nursery() as self._nursery:
-            task_status.started()
-            await trio.sleep_forever()
-
-    def on_peer_ready(self, peer: PeerId) -> None:
-        """A peer of this network is connected and has said hello."""
-        if peer in self._outboxes or self._nursery is None:
-            return
-        self._outboxes[peer] = Outbox(self._frames_max, self._bytes_max)
-        self._tasks[peer] = trio.CancelScope()
-        self._nursery.start_soon(self._run_link, peer, self._outboxes[peer], self._tasks[peer])
-
-    def on_peer_gone(self, peer: PeerId) -> None:
-        """The peer is not connected any more."""
-        self._outboxes.pop(peer, None)
-        scope = self._tasks.pop(peer, None)
-        if scope is not None:
-            scope.cancel()
-
-    async def _run_link(self, peer: PeerId, outbox: Outbox, scope: trio.CancelScope) -> None:
-        with scope:
-            while True:
-                await run_for_peer(peer, lambda: self._send_all(peer, outbox), self._network.blame)
-                await trio.sleep(REOPEN_SECONDS)
-
-    async def _send_all(self, peer: PeerId, outbox: Outbox) -> None:
-        stream = await self._network.open(peer, self._protocol)
+    async def attend(self, peer: PeerId) -> None:
+        """Send what is posted to a peer, until its connection or stream ends (PeerGone) or the task is cancelled."""
+        outbox = self._outboxes[peer] = Outbox(self._frames_max, self._bytes_max)
         try:
-            while True:
-                await stream.send(await outbox.take())
+            async with open_stream(self._network, peer, self._protocol) as stream:
+                while True:
+                    await stream.send(await outbox.take())
         finally:
-            with trio.move_on_after(1, shield=True):
-                await stream.reset()
+            if self._outboxes.get(peer) is outbox:
+                del self._outboxes[peer]
 
     async def _serve(self, stream: Stream) -> None:
-        try:
-            while True:
-                frame = await stream.receive()
-                await self._receive(stream.peer, decode(self._messages, frame, self._protocol.frame_bytes_max))
-        except (StreamEnded, PeerGone):
-            return
+        while True:
+            await self._receive(stream.peer, await receive_message(stream, self._messages))
