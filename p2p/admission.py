@@ -3,9 +3,9 @@
 Everything here happens before or right after the handshake, the only time when a stranger costs us without
 having said who it is. py-libp2p bounds neither (250 idle TCP connections of one address shut everybody out
 of a stock host) and never gives an inbound slot back; here every slot is a context that ends.
-Counts of one host are checked before the handshake, which costs us milliseconds; the others after it, when a
-trusted peer can be told from a stranger. Trusted peers (validators, seeds) and the hosts they are known to live on are exempt from the counts, so that
-a flood of strangers cannot keep validators apart.
+Counts of one host are checked before the handshake, which costs us milliseconds; the others after it, when
+a trusted peer can be told from a stranger. Trusted peers (validators, seeds) and the hosts that they are
+known to live on are exempt from the counts, so that a flood of strangers cannot keep validators apart.
 """
 
 from collections import Counter

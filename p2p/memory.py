@@ -104,10 +104,12 @@ class _MemorySession:
         self._served: Callable[[], tuple[str, ...]] = tuple
         self._arrivals_in, self._arrivals = trio.open_memory_channel[tuple[str, _MemoryStream]](64)
         self._streams: list[_MemoryStream] = []
+        self._begun = trio.Event()
         self._is_closed = False
 
     async def run(self, served: Callable[[], tuple[str, ...]], on_stream: OnStream) -> None:
         self._served = served
+        self._begun.set()
         async with trio.open_nursery() as nursery:
             async for protocol_id, stream in self._arrivals:
                 nursery.start_soon(on_stream, protocol_id, stream)
@@ -117,6 +119,7 @@ class _MemorySession:
         await trio.lowlevel.checkpoint()
         if self._is_closed:
             raise PeerGone("connection closed")
+        await self.other._begun.wait()
         if protocol_id not in self.other._served():
             raise Refused(RefusalCode.PROTOCOL_UNKNOWN, protocol_id)
         there, back = _Pipe(), _Pipe()
@@ -132,6 +135,7 @@ class _MemorySession:
     async def close(self) -> None:
         for end in (self, self.other):
             end._is_closed = True
+            end._begun.set()
             end._arrivals_in.close()
             for stream in end._streams:
                 await stream.abort()

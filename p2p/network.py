@@ -171,5 +171,5 @@ class Network(Protocol):
     def bans(self) -> tuple[BanInfo, ...]:
         """Every ban in force."""
 
-    def watch(self, on_event: Callable[[NetworkEvent], None]) -> None:
-        """Calls `on_event` at every change, in order, at once. It must neither raise nor block."""
+    def watch(self, on_event: Callable[[NetworkEvent], None]) -> Callable[[], None]:
+        """Calls `on_event` at every change, in order, at once; it must not raise. Returns what ends it."""

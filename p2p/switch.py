@@ -167,8 +167,9 @@ class Switch:
     def bans(self) -> tuple[BanInfo, ...]:
         return self.scores.get_bans()
 
-    def watch(self, on_event: Callable[[NetworkEvent], None]) -> None:
+    def watch(self, on_event: Callable[[NetworkEvent], None]) -> Callable[[], None]:
         self._watchers.append(on_event)
+        return lambda: self._watchers.remove(on_event)
 
     async def carry(
         self, session: Session, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
@@ -239,7 +240,7 @@ class Switch:
             self._notify(PeerDisconnected(peer, entry.reason))
 
     def _notify(self, event: NetworkEvent) -> None:
-        for on_event in self._watchers:
+        for on_event in tuple(self._watchers):
             on_event(event)
 
     def _check_not_banned(self, peer: PeerId) -> None:

@@ -1,0 +1,113 @@
+"""Which addresses to dial and when: wanted ones always, others of the book while peers are few.
+
+Each dial has a time limit (the switch's) and each address that failed waits twice as long as before, with
+some jitter so that a restarted network does not dial in step. A connection that lasted clears the wait.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from random import Random
+
+import structlog
+import trio
+
+from chain.primitives.types import PeerId
+from p2p.addresses import AddressBook
+from p2p.errors import InvalidAddress, NetworkError
+from p2p.identity import parse_address
+from p2p.network import Network
+
+_log = structlog.get_logger("p2p")
+
+DIALS_MAX = 8
+WAIT_SECONDS_MIN = 0.5
+WAIT_SECONDS_MAX = 120.0
+LASTED_SECONDS = 60.0
+ROUND_SECONDS = 5.0
+ADDRESSES_REMEMBERED_MAX = 4096
+
+
+@dataclass(slots=True)
+class _Wait:
+    """Not before `until`; then, if it fails again, for `seconds` times two."""
+
+    until: float = 0.0
+    seconds: float = 0.0
+
+
+@dataclass
+class Dialling:
+    """The dialling side of the peer manager."""
+
+    network: Network
+    book: AddressBook
+    get_wanted: Callable[[], tuple[str, ...]]
+    peers_wanted: int
+    random: Random = field(default_factory=Random)
+    _waits: dict[str, _Wait] = field(default_factory=dict)
+    _woken: trio.Event = field(default_factory=trio.Event)
+
+    def wake(self) -> None:
+        """Something changed: look again at once."""
+        self._woken.set()
+
+    def on_lost(self, address: str, lasted_seconds: float) -> None:
+        """A dialled connection ended."""
+        if lasted_seconds >= LASTED_SECONDS:
+            self._waits.pop(address, None)
+        self.wake()
+
+    async def run(self) -> None:
+        """Dials for ever."""
+        while True:
+            self._woken = trio.Event()
+            async with trio.open_nursery() as nursery:
+                for address in self._choose():
+                    nursery.start_soon(self._dial, address)
+            with trio.move_on_after(self._compute_pause()):
+                await self._woken.wait()
+
+    def _choose(self) -> list[str]:
+        wanted = [address for address in self.get_wanted() if self._is_due(address)]
+        lacking = self.peers_wanted - len(self.network.connections()) - len(wanted)
+        if lacking > 0:
+            others = self.book.get_candidates(lacking)
+            wanted += [address for address in others if address not in wanted and self._is_due(address)]
+        return wanted[:DIALS_MAX]
+
+    def _is_due(self, address: str) -> bool:
+        peer = _get_peer(address)
+        if peer is None or peer == self.network.peer_id or self.network.is_connected(peer):
+            return False
+        wait = self._waits.get(address)
+        return wait is None or wait.until <= trio.current_time()
+
+    async def _dial(self, address: str) -> None:
+        self._postpone(address)
+        try:
+            await self.network.connect(address)
+            self.book.mark_reached(address)
+        except NetworkError as error:
+            _log.debug("dial_failed", address=address, reason=str(error))
+            peer = _get_peer(address)
+            if peer is not None:
+                self.book.mark_failed(peer)
+
+    def _postpone(self, address: str) -> None:
+        if len(self._waits) >= ADDRESSES_REMEMBERED_MAX:
+            del self._waits[min(self._waits, key=lambda other: self._waits[other].until)]
+        wait = self._waits.setdefault(address, _Wait())
+        wait.seconds = min(WAIT_SECONDS_MAX, max(WAIT_SECONDS_MIN, wait.seconds * 2))
+        wait.until = trio.current_time() + wait.seconds * self.random.uniform(0.75, 1.25)
+
+    def _compute_pause(self) -> float:
+        now = trio.current_time()
+        due = [wait.until - now for address, wait in self._waits.items() if wait.until > now]
+        return max(0.05, min([ROUND_SECONDS, *due]))
+
+
+def _get_peer(address: str) -> PeerId | None:
+    try:
+        return parse_address(address).peer
+    except InvalidAddress:
+        return None

@@ -1,0 +1,206 @@
+"""The peer manager: keeps connections, exchanges hellos, runs one task per peer, tells addresses.
+
+For every connected peer, whoever dialled: both sides say hello on a stream of their own; a hello that is
+refused or late ends the connection with a reason; then the node's `attend` runs beside the pings, until it
+ends or the connection does. What `attend` raises is the peer's affair (`boundary.py`), so the node needs no
+catch of its own.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+import structlog
+import trio
+
+from chain.primitives.types import PeerId
+from p2p.addresses import AddressBook
+from p2p.boundary import run_for_peer
+from p2p.dialling import Dialling
+from p2p.errors import InvalidAddress, PeerFault, PeerGone, Refused
+from p2p.identity import format_peer
+from p2p.liveness import PingTimes, answer_pings, run_pings
+from p2p.messages import Addresses, AddressesRequest, Hello, check_peer_binding
+from p2p.network import Network, NetworkEvent, PeerConnected
+from p2p.protocols import HELLO, PEERS, PING
+from p2p.requests import build_answerer, request
+
+_log = structlog.get_logger("p2p")
+
+HELLO_SECONDS_MAX = 10.0
+ADDRESSES_SECONDS_MAX = 10.0
+ADDRESSES_COUNT = 32
+BOOK_SAVE_SECONDS = 60.0
+HELLOS_MAX = 64
+REASONS_MAX = 256
+REFUSAL_SECONDS = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectedPeer:
+    """A peer that said hello and was accepted."""
+
+    peer: PeerId
+    hello: Hello
+    address: str
+    is_outbound: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PeerDuties:
+    """What the node gives the manager.
+
+    `build_hello` is called for each greeting. `check_hello` raises Refused or PeerFault; genesis hash and
+    binding are checked before it. `attend` runs while the peer is connected. `get_wanted` names the addresses
+    that must stay connected (validators, seeds).
+    """
+
+    build_hello: Callable[[], Hello]
+    check_hello: Callable[[PeerId, Hello], None]
+    attend: Callable[[ConnectedPeer], Awaitable[None]]
+    get_wanted: Callable[[], tuple[str, ...]]
+    load_book: Callable[[], bytes] = bytes
+    save_book: Callable[[bytes], None] = lambda data: None
+    peers_wanted: int = 32
+    ping_times: PingTimes = field(default_factory=PingTimes)
+
+
+class PeerManager:
+    """Runs with `run_peers`; what it knows of peers is read here."""
+
+    def __init__(self, network: Network, duties: PeerDuties) -> None:
+        self.network = network
+        self.duties = duties
+        self.book = AddressBook(network.peer_id)
+        self.book.load(duties.load_book())
+        self.peers: dict[PeerId, ConnectedPeer] = {}
+        self.reasons: dict[PeerId, str] = {}
+        self._scopes: dict[PeerId, trio.CancelScope] = {}
+        self.dialling = Dialling(network, self.book, duties.get_wanted, duties.peers_wanted)
+        self._serve()
+
+    def _serve(self) -> None:
+        """In the constructor, so that no peer can connect before its hello is answered."""
+        self.network.serve(HELLO, build_answerer(Hello, self._answer_hello, HELLOS_MAX))
+        self.network.serve(PING, answer_pings)
+        self.network.serve(PEERS, build_answerer(AddressesRequest, self._answer_addresses, HELLOS_MAX))
+
+    async def run_for(self, event: PeerConnected) -> None:
+        """Everything with one peer, from hello to goodbye."""
+        begun = trio.current_time()
+        with trio.CancelScope() as scope:
+            self._scopes[event.peer] = scope
+            await run_for_peer(event.peer, lambda: self._attend(event), self.network.blame)
+            await self.network.disconnect(event.peer, self.reasons.get(event.peer, "done"))
+        if self._scopes.get(event.peer) is scope:
+            del self._scopes[event.peer]
+        if event.is_outbound:
+            self.dialling.on_lost(event.address, trio.current_time() - begun)
+
+    def on_disconnected(self, peer: PeerId) -> None:
+        """The connection is gone: so is the work for it."""
+        scope = self._scopes.pop(peer, None)
+        if scope is not None:
+            scope.cancel()
+
+    async def _attend(self, event: PeerConnected) -> None:
+        hello = await self._greet(event.peer)
+        connected = ConnectedPeer(event.peer, hello, event.address, event.is_outbound)
+        self._note_addresses(event.peer, hello.listen_addresses)
+        self.peers[event.peer] = connected
+        _log.info("peer_connected", peer=format_peer(event.peer), height=hello.height)
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(run_pings, self.network, event.peer, self.duties.ping_times)
+                if event.is_outbound:
+                    nursery.start_soon(self._ask_addresses, event.peer)
+                await self.duties.attend(connected)
+                nursery.cancel_scope.cancel()
+        finally:
+            if self.peers.get(event.peer) is connected:
+                del self.peers[event.peer]
+
+    async def _greet(self, peer: PeerId) -> Hello:
+        try:
+            hello = await request(
+                self.network, peer, HELLO, self.duties.build_hello(), Hello, HELLO_SECONDS_MAX
+            )
+        except (Refused, PeerGone) as error:
+            self._note_reason(peer, f"hello: {error}")
+            raise
+        try:
+            self._check(peer, hello)
+        except Refused as error:
+            self._note_reason(peer, f"hello refused by us: {error}")
+            # Not at once: our answer to its own hello tells it why, and then it leaves by itself.
+            await trio.sleep(REFUSAL_SECONDS)
+            raise
+        return hello
+
+    async def _answer_hello(self, peer: PeerId, hello: Hello) -> Hello:
+        self._check(peer, hello)
+        return self.duties.build_hello()
+
+    def _check(self, peer: PeerId, hello: Hello) -> None:
+        if hello.genesis_hash != self.network.genesis_hash:
+            raise PeerFault("hello of another network", points=100)
+        if hello.binding is not None:
+            check_peer_binding(hello.binding, self.network.genesis_hash, peer)
+        self.duties.check_hello(peer, hello)
+
+    async def _ask_addresses(self, peer: PeerId) -> None:
+        message = AddressesRequest(ADDRESSES_COUNT)
+        try:
+            answer = await request(self.network, peer, PEERS, message, Addresses, ADDRESSES_SECONDS_MAX)
+        except Refused:
+            return
+        self._note_addresses(peer, answer.addresses)
+        self.dialling.wake()
+
+    async def _answer_addresses(self, peer: PeerId, message: AddressesRequest) -> Addresses:
+        return Addresses(self.book.get_told(message.count))
+
+    def _note_addresses(self, peer: PeerId, addresses: tuple[str, ...]) -> None:
+        try:
+            self.book.add(addresses, teller=peer)
+        except InvalidAddress as error:
+            self.network.blame(peer, PeerFault(f"address: {error}"))
+
+    def _note_reason(self, peer: PeerId, reason: str) -> None:
+        self.reasons.pop(peer, None)
+        self.reasons[peer] = reason
+        if len(self.reasons) > REASONS_MAX:
+            del self.reasons[next(iter(self.reasons))]
+
+
+async def run_peers(
+    manager: PeerManager, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+) -> None:
+    """Keeps the peers of a node until cancelled."""
+    async with trio.open_nursery() as nursery:
+
+        def on_event(event: NetworkEvent) -> None:
+            if isinstance(event, PeerConnected):
+                nursery.start_soon(manager.run_for, event)
+            else:
+                manager.on_disconnected(event.peer)
+
+        unwatch = manager.network.watch(on_event)
+        try:
+            for peer, info in {info.peer: info for info in manager.network.connections()}.items():
+                on_event(PeerConnected(peer, info.address, info.is_outbound))
+            nursery.start_soon(manager.dialling.run)
+            nursery.start_soon(_save_book, manager)
+            task_status.started()
+            await trio.sleep_forever()
+        finally:
+            unwatch()
+
+
+async def _save_book(manager: PeerManager) -> None:
+    """Now and then, and at the end; a crash loses a minute of addresses."""
+    try:
+        while True:
+            await trio.sleep(BOOK_SAVE_SECONDS)
+            manager.duties.save_book(manager.book.encode())
+    finally:
+        manager.duties.save_book(manager.book.encode())

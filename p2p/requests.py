@@ -1,0 +1,123 @@
+"""Records over streams: send one, receive one, ask and be answered.
+
+A record that does not decode, or is of another protocol's kind, is the peer's fault. A Refusal becomes
+Refused for whoever asked, and the other way round for whoever answers.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+import trio
+
+from chain.primitives.codec import Record, decode, encode
+from chain.primitives.errors import DecodeError
+from chain.primitives.types import PeerId
+from p2p.errors import PeerFault, PeerSlow, RefusalCode, Refused, StreamEnded
+from p2p.messages import REASON_CHARACTERS_MAX, Refusal
+from p2p.network import Network, ProtocolSpec, Stream, StreamHandler
+
+UNDECODABLE_POINTS = 50
+
+T = TypeVar("T", bound=Record)
+
+
+async def send_message(stream: Stream, message: Record) -> None:
+    """Sends one record as one frame."""
+    await stream.send(encode(message))
+
+
+async def receive_message(stream: Stream, kind: Any) -> Any:
+    """The next record, a member of the union `kind`; raises PeerFault, PeerGone, StreamEnded."""
+    frame = await stream.receive()
+    try:
+        return decode(kind, frame)
+    except DecodeError as error:
+        raise PeerFault(f"undecodable: {error}", UNDECODABLE_POINTS) from error
+
+
+async def ask(stream: Stream, message: Record, reply: type[T], seconds_max: float) -> T:
+    """Sends a request and returns the reply, on a stream where replies come in order; raises Refused."""
+    answer = None
+    with trio.move_on_after(seconds_max):
+        await send_message(stream, message)
+        answer = await receive_message(stream, reply | Refusal)
+    if answer is None:
+        await stream.reset()
+        raise PeerSlow(f"no answer to {type(message).__name__} in {seconds_max:g} s")
+    if isinstance(answer, Refusal):
+        raise build_refused(answer)
+    assert isinstance(answer, reply)
+    return answer
+
+
+async def request(
+    network: Network,
+    peer: PeerId,
+    protocol: ProtocolSpec,
+    message: Record,
+    reply: type[T],
+    seconds_max: float,
+) -> T:
+    """`ask` on a stream of its own."""
+    async with open_stream(network, peer, protocol) as stream:
+        return await ask(stream, message, reply, seconds_max)
+
+
+@asynccontextmanager
+async def open_stream(network: Network, peer: PeerId, protocol: ProtocolSpec) -> AsyncIterator[Stream]:
+    """A stream that is closed when the block ends well, and reset when it does not."""
+    stream = await network.open(peer, protocol)
+    try:
+        yield stream
+        await stream.close()
+    except BaseException:
+        await stream.reset()
+        raise
+
+
+def build_refusal(refused: Refused) -> Refusal:
+    """What is sent instead of an answer."""
+    return Refusal(int(refused.code), refused.reason[:REASON_CHARACTERS_MAX])
+
+
+def build_refused(refusal: Refusal) -> Refused | PeerFault:
+    """What a received refusal means here; a code of nobody is a fault."""
+    try:
+        return Refused(RefusalCode(refusal.code), refusal.reason)
+    except ValueError:
+        return PeerFault(f"refusal code {refusal.code}")
+
+
+def build_answerer(
+    kind: Any, answer: Callable[[PeerId, Any], Awaitable[Record]], requests_max: int
+) -> StreamHandler:
+    """A handler that answers requests one after the other.
+
+    `answer` may raise Refused, which is sent. With `requests_max` requests under way over all peers, further
+    ones are refused as BUSY rather than queued.
+    """
+    limiter = trio.CapacityLimiter(requests_max)
+
+    async def handle(stream: Stream) -> None:
+        while True:
+            try:
+                message = await receive_message(stream, kind)
+            except StreamEnded:
+                return
+            await send_message(stream, await answer_one(stream.peer, message))
+
+    async def answer_one(peer: PeerId, message: Record) -> Record:
+        slot = object()
+        try:
+            limiter.acquire_on_behalf_of_nowait(slot)
+        except trio.WouldBlock:
+            return Refusal(int(RefusalCode.BUSY))
+        try:
+            return await answer(peer, message)
+        except Refused as refused:
+            return build_refusal(refused)
+        finally:
+            limiter.release_on_behalf_of(slot)
+
+    return handle
