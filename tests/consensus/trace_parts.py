@@ -1,4 +1,4 @@
-"""Replays the traces that drive one part: `consensusTest` the rules, `votekeeperTest` the tally (see `traces`)."""
+"""Replays the traces that drive one part: `consensusTest` the rules, `votekeeperTest` the tally."""
 
 import json
 from pathlib import Path
