@@ -1,0 +1,188 @@
+"""Transactions between peers: each crosses a link once, in batches.
+
+What enters the pool (by the API or from a peer) is verified first: size and form, place and kind, room for the fee,
+signature; then it is offered to the mempool, and what the mempool took is relayed to all other peers: small ones
+whole, large ones by id. A peer's junk costs it points; a transaction that is merely stale costs nothing.
+"""
+
+from collections import OrderedDict
+from collections.abc import Iterable
+
+import trio
+
+from chain import runtime
+from chain.errors import ChainError, InvalidTransaction
+from chain.modules import fees, system
+from chain.primitives.codec import encode
+from chain.primitives.types import NO_HASH, Hash, PeerId
+from chain.transaction import SignedTransaction, compute_transaction_id, decode_transaction
+from node.ledger import Ledger
+from node.links import Links
+from node.mempool import Mempool, Pooled
+from node.signatures import SignatureMemory
+from p2p.errors import PeerFault
+from p2p.messages import PoolMessage, TransactionIds, Transactions, TransactionsWanted
+from p2p.network import Network
+from p2p.protocols import POOL
+
+
+WHOLE_BYTES_MAX = 4096
+"""Larger transactions are announced by id and sent when wanted."""
+BATCH_BYTES_MAX = 2**19
+SEEN_MAX = 100_000
+JUNK_POINTS = 10
+PENALISED_CODES = frozenset(
+    ("bad_signature", "unknown_call", "malformed_arguments", "other_network", "duty_not_alone", "duty_with_fee")
+)
+
+
+class PoolGossip:
+    """The door of the mempool."""
+
+    def __init__(self, network: Network, ledger: Ledger, mempool: Mempool, signatures: SignatureMemory) -> None:
+        self._ledger = ledger
+        self._mempool = mempool
+        self._signatures = signatures
+        self._blame = network.blame
+        self._seen: OrderedDict[Hash, None] = OrderedDict()
+        self.links: Links[PoolMessage] = Links(network, POOL, PoolMessage, self._receive)
+
+    async def attend(self, peer: PeerId) -> None:
+        """Serve one connected peer's outbox; first say what waits here."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.links.attend, peer)
+            await trio.lowlevel.checkpoint()
+            ids = self._mempool.list_ids()[:4096]
+            if ids:
+                self.links.post(peer, TransactionIds(ids))
+
+    async def submit(self, batch: Iterable[bytes]) -> list[tuple[Hash, InvalidTransaction | None]]:
+        """Admit transactions of this node's own clients; per transaction its id and the refusal, if any."""
+        results: list[tuple[Hash, InvalidTransaction | None]] = []
+        admitted: list[Pooled] = []
+        for data in batch:
+            tx_id = compute_transaction_id(data)
+            try:
+                admitted.append(await self._admit(tx_id, data))
+                results.append((tx_id, None))
+            except InvalidTransaction as error:
+                results.append((tx_id, error))
+        self._relay(admitted, None)
+        return results
+
+    async def _admit(self, tx_id: Hash, data: bytes) -> Pooled:
+        """Everything that is checked before a transaction may wait; the signature, the dearest check, last."""
+        try:
+            signed = decode_transaction(data)
+        except ChainError as error:
+            raise InvalidTransaction("malformed", str(error)) from error
+        pooled = self.check(tx_id, signed, len(data))
+        if tx_id in self._mempool:
+            raise InvalidTransaction("already_pooled")
+        if not await self._signatures.check_all((signed,)):
+            raise InvalidTransaction("bad_signature")
+        self._mempool.add(pooled, self._ledger)
+        return pooled
+
+    def check(self, tx_id: Hash, signed: SignedTransaction, size_bytes: int) -> Pooled:
+        """Whether the transaction could be in the next block or a later one; raises InvalidTransaction."""
+        transaction, state = signed.transaction, self._ledger.state
+        calls = runtime.decode_calls(transaction)
+        is_duty = runtime.check_kind(transaction, calls)
+        run = runtime.start_block(
+            state, self._ledger.genesis_hash, self._ledger.height + 1, self._ledger.head.time_ms + 1, NO_HASH
+        )
+        runtime.check_place(run.ctx, run.parameters, transaction)
+        weight = runtime.compute_weight(state, calls, size_bytes)
+        duty_max = system.compute_duty_weight_max(run.parameters.block_weight_max)
+        if weight > (duty_max if is_duty else run.parameters.block_weight_max - duty_max):
+            raise InvalidTransaction("too_heavy", f"weight {weight}")
+        if is_duty:
+            error, _ = runtime.dispatch(run.ctx, transaction.sender, calls)
+            if error is not None:
+                raise InvalidTransaction("duty_refused", runtime.get_error_code(error)[0])
+        else:
+            self._check_paying(transaction.sender, transaction.nonce, transaction.fee_max, weight)
+        return Pooled(tx_id, signed, size_bytes, weight, is_duty)
+
+    def _check_paying(self, sender: bytes, nonce: int, fee_max: int, weight: int) -> None:
+        expected = self._ledger.get_nonce(sender)
+        if nonce < expected:
+            raise InvalidTransaction("nonce_too_low", f"next is {expected}")
+        if nonce >= expected + 256:
+            raise InvalidTransaction("nonce_too_high", f"next is {expected}")
+        fee = fees.compute_fee(self._ledger.state, weight)
+        if fee_max < fee:
+            raise InvalidTransaction("fee_too_low", f"needs {fee}, bound is {fee_max}")
+
+    def _relay(self, admitted: list[Pooled], source: PeerId | None) -> None:
+        small = [encode(pooled.signed) for pooled in admitted if pooled.size_bytes <= WHOLE_BYTES_MAX]
+        for start in range(0, len(small), BATCH_BYTES_MAX // WHOLE_BYTES_MAX):
+            batch = tuple(small[start : start + BATCH_BYTES_MAX // WHOLE_BYTES_MAX])
+            self.links.broadcast(Transactions(batch), but=source)
+        large = tuple(pooled.tx_id for pooled in admitted if pooled.size_bytes > WHOLE_BYTES_MAX)
+        if large:
+            self.links.broadcast(TransactionIds(large), but=source)
+
+    # Inbound.
+
+    async def _receive(self, peer: PeerId, message: PoolMessage) -> None:
+        match message:
+            case Transactions(transactions):
+                await self._on_transactions(peer, transactions)
+            case TransactionIds(ids):
+                wanted = tuple(tx_id for tx_id in ids if tx_id not in self._mempool and tx_id not in self._seen)
+                if wanted:
+                    self.links.post(peer, TransactionsWanted(wanted))
+            case TransactionsWanted(ids):
+                self._on_wanted(peer, ids)
+
+    def _on_wanted(self, peer: PeerId, ids: tuple[Hash, ...]) -> None:
+        batch: list[bytes] = []
+        for tx_id in ids:
+            pooled = self._mempool.get(tx_id)
+            if pooled is None:
+                continue
+            batch.append(encode(pooled.signed))
+            if sum(map(len, batch)) > BATCH_BYTES_MAX:
+                self.links.post(peer, Transactions(tuple(batch)))
+                batch = []
+        if batch:
+            self.links.post(peer, Transactions(tuple(batch)))
+
+    async def _on_transactions(self, peer: PeerId, transactions: tuple[bytes, ...]) -> None:
+        """Take in a batch: decode and check each, verify all signatures in one go, then relay what is new."""
+        fresh = []
+        for data in transactions:
+            tx_id = compute_transaction_id(data)
+            if tx_id not in self._seen and tx_id not in self._mempool:
+                self._remember(tx_id)
+                fresh.append((tx_id, data))
+        checked = [pooled for tx_id, data in fresh if (pooled := self._check_foreign(peer, tx_id, data))]
+        good = await self._signatures.check_all(pooled.signed for pooled in checked)
+        if len(good) < len(checked):
+            self._blame(peer, PeerFault("transaction not signed by its sender", JUNK_POINTS))
+        well_signed = {id(signed) for signed in good}
+        self._relay([one for one in checked if id(one.signed) in well_signed and self._offer(one)], peer)
+
+    def _check_foreign(self, peer: PeerId, tx_id: Hash, data: bytes) -> Pooled | None:
+        try:
+            return self.check(tx_id, decode_transaction(data), len(data))
+        except InvalidTransaction as error:
+            if error.code in PENALISED_CODES:
+                self._blame(peer, PeerFault(f"transaction: {error}", JUNK_POINTS))
+        except ChainError as error:
+            self._blame(peer, PeerFault(f"transaction: {error}", JUNK_POINTS))
+        return None
+
+    def _offer(self, pooled: Pooled) -> bool:
+        try:
+            self._mempool.add(pooled, self._ledger)
+        except InvalidTransaction:
+            return False
+        return True
+
+    def _remember(self, tx_id: Hash) -> None:
+        self._seen[tx_id] = None
+        if len(self._seen) > SEEN_MAX:
+            self._seen.popitem(last=False)
