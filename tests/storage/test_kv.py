@@ -1,5 +1,6 @@
 """The key-value store: order, ranges, atomic batches, refusal of damage and of a second opener."""
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -236,3 +237,23 @@ def test_failed_write_latches_and_loses_nothing_confirmed(tmp_path: Path) -> Non
     store = LevelDbStore(tmp_path / "db")
     assert list(store.iterate()) == [(b"first", b"1")]
     store.close()
+
+
+def test_torn_tail_of_the_log_is_a_batch_that_never_was(tmp_path: Path) -> None:
+    """LevelDB's log, cut within the last batch, opens with all batches before it and none of the last."""
+    store = LevelDbStore(tmp_path / "db")
+    values = [(b"%02d" % n, Random(n).randbytes(700)) for n in range(60)]
+    first, second = ([(prefix + key, value) for key, value in values] for prefix in (b"a", b"b"))
+    [log] = (tmp_path / "db").glob("*.log")
+    store.write_batch(first)
+    start = log.stat().st_size
+    store.write_batch(second)
+    store.close()
+    data = log.read_bytes()
+    for size in [*range(start, len(data), 5_000), len(data) - 1]:
+        copy = tmp_path / str(size)
+        shutil.copytree(tmp_path / "db", copy)
+        (copy / log.name).write_bytes(data[:size])
+        store = LevelDbStore(copy)
+        assert list(store.iterate()) == first
+        store.close()

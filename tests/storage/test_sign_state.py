@@ -6,7 +6,9 @@ import sys
 from pathlib import Path
 from random import Random
 
+import msgpack
 import pytest
+from blake3 import blake3
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -103,6 +105,15 @@ def test_older_backup_is_made_good_by_the_chain(tmp_path: Path) -> None:
     with pytest.raises(DoubleSignRefused):
         state.check_and_record(8, 0, PREVOTE, b"another", _refuse_to_sign)
     state.close()
+
+
+def test_bytes_are_those_of_the_specification(tmp_path: Path) -> None:
+    """The file is a checksum and a msgpack array, as another program would write it."""
+    state = _open(tmp_path)
+    signature = state.check_and_record(5, 1, PREVOTE, b"bytes", KEYS.sign)
+    state.close()
+    body = msgpack.packb([1, KEYS.public_key, 5, 1, 2, [b"bytes", signature]])
+    assert (tmp_path / "sign_state").read_bytes() == blake3(body).digest(length=16) + body
 
 
 def test_missing_file_is_refused_without_leave(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 from random import Random
 
 import pytest
+from blake3 import blake3
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -51,6 +52,19 @@ def test_synced_entries_come_back_in_order(tmp_path: Path) -> None:
     wal.sync()
     wal.close()
     assert _load(tmp_path / "wal")[-2:] == [b"three", b"four"]
+
+
+def test_bytes_are_those_of_the_specification(tmp_path: Path) -> None:
+    """Header and frame are as the specification draws them, read here without the code under test."""
+    _write(tmp_path / "wal", [[b"one", b"three"]])
+    data = (tmp_path / "wal").read_bytes()
+    height, salt, frame = HEIGHT.to_bytes(8, "big"), data[16:48], data[64:]
+    assert data[:16] == b"vidyawal" + height
+    assert data[48:64] == blake3(data[:48]).digest(length=16)
+    payload = b"\0\0\0\x03one\0\0\0\x05three"
+    length = len(payload).to_bytes(4, "big")
+    covered = (64).to_bytes(8, "big") + length + height + payload
+    assert frame == length + blake3(covered, key=salt).digest(length=16) + height + payload
 
 
 def test_unsynced_entries_are_not_replayed(tmp_path: Path) -> None:
