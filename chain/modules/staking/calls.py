@@ -41,7 +41,7 @@ from chain.modules.staking.types import (
 )
 from chain.primitives.codec import Record, replace
 from chain.primitives.fixed_point import div_up
-from chain.primitives.types import HASH_BYTES, INTEGER_MAX, Address, Amount, Era
+from chain.primitives.types import HASH_BYTES, INTEGER_MAX, Address, Amount, Era, Uint
 
 EXITS_PER_WITHDRAWAL_MAX = 16
 
@@ -126,12 +126,9 @@ def delegate(ctx: Context, sender: Address, call: Delegate) -> None:
         raise DelegationClosed
     if call.amount < get_parameters(ctx.state).delegation_min:
         raise DelegationTooSmall
-    pool = get_pool(ctx.state, call.host)
-    shares = compute_shares_bought(pool, call.amount)
-    if shares == 0 or pool.shares + shares > INTEGER_MAX:
-        raise DelegationClosed
+    pool, shares = _buy(get_pool(ctx.state, call.host), call.amount)
     balances.transfer(ctx, sender, POT, call.amount)
-    set_pool(POOLS, ctx.state, Pool(pool.amount + call.amount, pool.shares + shares), call.host)
+    set_pool(POOLS, ctx.state, pool, call.host)
     DELEGATIONS.set(ctx.state, get_shares(ctx.state, sender, call.host) + shares, sender, call.host)
     ctx.emit(Delegated(sender, call.host, call.amount, shares))
 
@@ -145,13 +142,22 @@ def undelegate(ctx: Context, sender: Address, call: Undelegate) -> None:
         raise balances.ZeroAmount
     if call.amount > value:
         raise NotBonded(f"has {value}")
-    if 0 < value - call.amount < get_parameters(ctx.state).delegation_min:
+    rest = value - call.amount
+    sold = owned if rest == 0 else div_up(call.amount * pool.shares, pool.amount)
+    if rest > 0 and (rest < get_parameters(ctx.state).delegation_min or sold >= owned):
         raise DelegationTooSmall
-    sold = owned if call.amount == value else div_up(call.amount * pool.shares, pool.amount)
     set_pool(POOLS, ctx.state, Pool(pool.amount - call.amount, pool.shares - sold), call.host)
     set_shares(ctx.state, owned - sold, sender, call.host)
     unlocks_in = _add_exit(ctx, sender, call.host, call.amount)
     ctx.emit(Undelegated(sender, call.host, call.amount, unlocks_in))
+
+
+def _buy(pool: Pool, amount: Amount) -> tuple[Pool, Uint]:
+    """The pool with `amount` put in, and the shares bought; refuses a pool that is worth next to nothing."""
+    shares = compute_shares_bought(pool, amount)
+    if shares == 0 or pool.shares + shares > INTEGER_MAX:
+        raise DelegationClosed
+    return Pool(pool.amount + amount, pool.shares + shares), shares
 
 
 def _add_chunk(chunks: tuple[Chunk, ...], chunk: Chunk) -> tuple[Chunk, ...]:
@@ -170,9 +176,8 @@ def _unlock_chunks(ctx: Context, who: Address) -> Amount:
 
 
 def _add_exit(ctx: Context, who: Address, host: Address, amount: Amount) -> Era:
-    pool = LEAVING_POOLS.get(ctx.state, host, ctx.era) or NEW_POOL
-    shares = compute_shares_bought(pool, amount)
-    set_pool(LEAVING_POOLS, ctx.state, Pool(pool.amount + amount, pool.shares + shares), host, ctx.era)
+    pool, shares = _buy(LEAVING_POOLS.get(ctx.state, host, ctx.era) or NEW_POOL, amount)
+    set_pool(LEAVING_POOLS, ctx.state, pool, host, ctx.era)
     unlocks_in = compute_unlock_era(get_parameters(ctx.state), ctx.era)
     before = EXITS.get(ctx.state, who, unlocks_in, host) or Exit(0, ctx.era)
     EXITS.set(ctx.state, replace(before, shares=before.shares + shares), who, unlocks_in, host)
