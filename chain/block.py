@@ -1,8 +1,9 @@
 """Blocks, headers, receipts, and the roots that bind them.
 
-A block is a header, its inherents (put in by the proposer, unsigned, mandatory: the beacon reveal and the commit of the
-last block; the time is in the header) and its transactions. The header carries the roots of its own block: the
-state after it, its extrinsics, its receipts. So who has one finalised header can check everything about that block.
+A block is a header, its inherents (put in by the proposer, unsigned, mandatory: the beacon reveal and the
+commit of the last block; the time is in the header) and its transactions. The header carries the roots of
+its own block: the state after it, its extrinsics, its receipts. So who has one finalised header can check
+everything about that block.
 """
 
 from typing import Annotated
@@ -65,7 +66,9 @@ class EventRecord(Record):
 
 
 class Receipt(Record):
-    """What became of a transaction: `error` is (module, number, call) of the refusal, None if all calls ran."""
+    """What became of a transaction: `error` is (module, number, call) of the refusal, None if all calls
+    ran.
+    """
 
     error: tuple[Uint8, Uint8, Uint8] | None
     fee: Amount
@@ -94,7 +97,11 @@ def compute_extrinsics_root(inherents: Inherents, transactions: tuple[SignedTran
 
 def list_receipt_entries(receipts: BlockReceipts) -> tuple[bytes, ...]:
     """Entries under the receipts root: start events, one per transaction, end events."""
-    return (encode(receipts.start), *(encode(receipt) for receipt in receipts.transactions), encode(receipts.end))
+    return (
+        encode(receipts.start),
+        *(encode(receipt) for receipt in receipts.transactions),
+        encode(receipts.end),
+    )
 
 
 def compute_receipts_root(receipts: BlockReceipts) -> Hash:

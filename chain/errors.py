@@ -34,7 +34,9 @@ class InvalidProof(ChainError):
 
 
 class InvalidTransaction(ChainError):
-    """The transaction can not be in a block now; `code` says why in one word, the same in CLI, API and docs."""
+    """The transaction can not be in a block now; `code` says why in one word, the same in CLI, API and
+    docs.
+    """
 
     def __init__(self, code: str, detail: str = "") -> None:
         super().__init__(f"{code}: {detail}" if detail else code)

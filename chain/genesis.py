@@ -1,8 +1,9 @@
-"""Genesis: a chain spec (JSON, `docs/spec/genesis.md`) as a record, the state it builds, the header at height 0.
+"""Genesis: a chain spec (JSON, `docs/spec/genesis.md`) as a record, the state it builds, the header at
+height 0.
 
-The spec names the network: `compute_genesis_hash` of its canonical encoding is in every signature and protocol name.
-`seeds` are no part of the hash, so that a collective can change where newcomers knock. Reading the file is the
-caller's business.
+The spec names the network: `compute_genesis_hash` of its canonical encoding is in every signature and
+protocol name. `seeds` are no part of the hash, so that a collective can change where newcomers knock.
+Reading the file is the caller's business.
 """
 
 from typing import Annotated, Any
@@ -35,8 +36,7 @@ from chain.primitives.addresses import check_prefix
 from chain.primitives.codec import Record, replace
 from chain.primitives.hashing import Domain, hash_record
 from chain.primitives.types import NO_HASH, Hash, TimeMs, Uint8
-from chain.runtime import StateView
-from chain.state import Changes, MemoryState, Overlay
+from chain.state import Changes, MemoryState, Overlay, StateReader
 from chain.validator_set import compute_hash
 
 CHAIN_SPEC_BYTES_MAX = 4 * 2**20
@@ -104,7 +104,9 @@ def parse_chain_spec(data: bytes) -> ChainSpec:
     except ChainError as error:
         raise InvalidChainSpec(str(error)) from error
     if spec.spec_version != system.SPEC_VERSION:
-        raise InvalidChainSpec(f"rules of version {spec.spec_version}; this program knows {system.SPEC_VERSION}")
+        raise InvalidChainSpec(
+            f"rules of version {spec.spec_version}; this program knows {system.SPEC_VERSION}"
+        )
     return spec
 
 
@@ -138,7 +140,7 @@ def build_genesis_state(spec: ChainSpec) -> Changes:
     return state.changes
 
 
-def build_genesis_header(spec: ChainSpec, state: StateView, state_root: Hash) -> Header:
+def build_genesis_header(spec: ChainSpec, state: StateReader, state_root: Hash) -> Header:
     """The header at height 0, parent of the first block; `state` is the genesis state."""
     assert state_root != EMPTY_ROOT
     first = compute_hash(validators.get_current(state))

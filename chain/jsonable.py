@@ -1,7 +1,8 @@
 """Records as JSON objects and back: for chain specs, the API and the CLI.
 
-Fields keep their names; accounts are bech32m with the network's prefix, other bytes hex, members of a union carry a
-`kind`. Lists stay lists. `from_json` accepts exactly what `to_json` writes and says where something is wrong.
+Fields keep their names; accounts are bech32m with the network's prefix, other bytes hex, members of a
+union carry a `kind`. Lists stay lists. `from_json` accepts exactly what `to_json` writes and says where
+something is wrong.
 """
 
 from functools import cache
@@ -45,7 +46,9 @@ def _is_record(kind: Any) -> bool:
 
 
 def _is_address(kind: Any) -> bool:
-    return get_origin(kind) is Annotated and any(getattr(meta, "title", None) == "address" for meta in kind.__metadata__)
+    return get_origin(kind) is Annotated and any(
+        getattr(meta, "title", None) == "address" for meta in kind.__metadata__
+    )
 
 
 def _strip(kind: Any) -> Any:
@@ -67,7 +70,10 @@ def _to_json(value: object, kind: Any, prefix: str) -> Json:
     if isinstance(value, bytes):
         return encode_address(prefix, value) if any(map(_is_address, (kind, *members))) else value.hex()
     if isinstance(value, tuple):
-        return [_to_json(item, item_kind, prefix) for item, item_kind in zip(value, _items(kind, len(value)), strict=True)]
+        return [
+            _to_json(item, item_kind, prefix)
+            for item, item_kind in zip(value, _items(kind, len(value)), strict=True)
+        ]
     assert _is_record(type(value)), type(value)
     named = {"kind": type(value).__name__} if len(members) > 1 else {}
     fields = get_fields(type(value))
@@ -86,7 +92,9 @@ def _from_json(kind: Any, data: Json, prefix: str, where: str) -> Any:
     if data is None and NoneType in get_args(_strip(kind)):
         return None
     if len(members) > 1:
-        members = tuple(member for member in members if isinstance(data, dict) and member.__name__ == data.get("kind"))
+        members = tuple(
+            member for member in members if isinstance(data, dict) and member.__name__ == data.get("kind")
+        )
         if not members:
             raise DecodeError(f"{where}: unknown kind")
         data = {name: value for name, value in data.items() if name != "kind"}
@@ -124,7 +132,10 @@ def _tuple_from_json(kind: Any, data: Json, prefix: str, where: str) -> Any:
     kinds = _items(kind, len(data))
     if len(kinds) != len(data):
         raise DecodeError(f"{where}: expected {len(kinds)} entries")
-    return tuple(_from_json(item, value, prefix, f"{where}[{n}]") for n, (item, value) in enumerate(zip(kinds, data, strict=True)))
+    return tuple(
+        _from_json(item, value, prefix, f"{where}[{n}]")
+        for n, (item, value) in enumerate(zip(kinds, data, strict=True))
+    )
 
 
 def _bytes_from_json(is_address: bool, data: Json, prefix: str, where: str) -> bytes:

@@ -1,7 +1,8 @@
 """The Merkle root of a list and proofs of its entries, for extrinsics and receipts.
 
-Shape of RFC 6962 section 2.1: a list of n > 1 entries splits at the largest power of two below n. Leaves and nodes are
-hashed under different keys; the count is bound by the caller's header or by the proof's own length check.
+Shape of RFC 6962 section 2.1: a list of n > 1 entries splits at the largest power of two below n. Leaves
+and nodes are hashed under different keys; the count is bound by the caller's header or by the proof's own
+length check.
 """
 
 from typing import Annotated

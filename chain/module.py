@@ -1,8 +1,9 @@
 """How a module declares its calls, events and errors, and the context its functions run in.
 
-A module is one file: doc, parameters, records, storage, events, errors, calls, hooks, genesis, queries, invariants.
-It declares itself on a `Module` object, which the runtime lists explicitly: importing a module registers nothing
-globally. All numbers (module, call, event, error, storage item) are protocol and are never reused.
+A module is one file: doc, parameters, records, storage, events, errors, calls, hooks, genesis, queries,
+invariants. It declares itself on a `Module` object, which the runtime lists explicitly: importing a
+module registers nothing globally. All numbers (module, call, event, error, storage item) are protocol and
+are never reused.
 """
 
 import re
@@ -72,11 +73,15 @@ class Context:
 
 
 class CallSpec:
-    """One callable: its number, arguments, handler and cost. A duty pays no fee and must succeed to be included."""
+    """One callable: its number, arguments, handler and cost. A duty pays no fee and must succeed to be
+    included.
+    """
 
     __slots__ = ("handler", "index", "is_duty", "kind", "name", "weight")
 
-    def __init__(self, index: int, kind: type[Record], handler: Handler, weight: Weight | WeightOf, is_duty: bool):
+    def __init__(
+        self, index: int, kind: type[Record], handler: Handler, weight: Weight | WeightOf, is_duty: bool
+    ) -> None:
         self.index = index
         self.kind = kind
         self.handler = handler
@@ -85,7 +90,9 @@ class CallSpec:
         self.is_duty = is_duty
 
     def compute_weight(self, arguments: Record) -> Weight:
-        """Microseconds on the reference machine that running the call takes, measured by `bench/weights.py`."""
+        """Microseconds on the reference machine that running the call takes, measured by
+        `bench/weights.py`.
+        """
         return self.weight(arguments) if callable(self.weight) else self.weight
 
 

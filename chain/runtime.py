@@ -1,13 +1,14 @@
 """The state transition: what a block does to the state, in an order that is protocol.
 
-`execute_block` checks and runs a block that somebody else made; `build_block` runs candidates and makes one. Both
-go through the same stages:
+`execute_block` checks and runs a block that somebody else made; `build_block` runs candidates and makes
+one. Both go through the same stages:
 
     block start   hooks, then inherents (a wrong one makes the block invalid), then epoch start hooks
     transactions  each: envelope checks, fee, then its calls on a layer of their own, all or none
     block end     epoch end hooks, era end hooks, block end hooks
 
-Nothing is written: the result carries the change set, the receipts and the tree update for the caller to commit.
+Nothing is written: the result carries the change set, the receipts and the tree update for the caller to
+commit.
 """
 
 from collections.abc import Callable, Iterable
@@ -67,16 +68,18 @@ MODULES: tuple[Module, ...] = (
 )
 
 Hook = Callable[[Context], None]
-ON_BLOCK_START: tuple[Hook, ...] = (possession.on_block_start, offences.on_block_start, sessions.on_block_start)
+ON_BLOCK_START: tuple[Hook, ...] = (
+    possession.on_block_start,
+    offences.on_block_start,
+    sessions.on_block_start,
+)
 ON_EPOCH_START: tuple[Hook, ...] = (hosting.on_epoch_start, possession.on_epoch_start)
 ON_EPOCH_END: tuple[Hook, ...] = (offences.on_epoch_end, rewards.on_epoch_end, beacon.on_epoch_end)
 ON_ERA_END: tuple[Hook, ...] = (escrow.on_era_end, rewards.on_era_end, validators.on_era_end)
 ON_BLOCK_END: tuple[Hook, ...] = (fees.on_block_end, validators.on_block_end, system.on_block_end)
 
 _MODULE_OF = {module.index: module for module in MODULES}
-_EVENT_NUMBER = {
-    kind: (module.index, index) for module in MODULES for index, kind in module.events.items()
-}
+_EVENT_NUMBER = {kind: (module.index, index) for module in MODULES for index, kind in module.events.items()}
 
 CheckSignature = Callable[[SignedTransaction], None]
 Verify = Callable[[bytes, bytes, bytes], bool]
@@ -186,13 +189,17 @@ def build_block(
 def check_header(view: StateReader, parent: Header, header: Header) -> None:
     """Raises InvalidBlock unless the header may follow `parent`; the roots are compared after execution."""
     if header.spec_version != system.SPEC_VERSION:
-        raise InvalidBlock(f"rules of version {header.spec_version}; this program knows {system.SPEC_VERSION}")
+        raise InvalidBlock(
+            f"rules of version {header.spec_version}; this program knows {system.SPEC_VERSION}"
+        )
     if header.height != parent.height + 1 or header.parent_hash != compute_header_hash(parent):
         raise InvalidBlock("does not follow its parent")
     if header.time_ms <= parent.time_ms:
         raise InvalidBlock("not later than its parent")
     current, following = validators.get_current(view), validators.get_next(view)
-    if header.validators_hash != compute_hash(current) or header.next_validators_hash != compute_hash(following):
+    if header.validators_hash != compute_hash(current) or header.next_validators_hash != compute_hash(
+        following
+    ):
         raise InvalidBlock("another validator set")
     if all(validator.address != header.proposer for validator in current.validators):
         raise InvalidBlock("proposer is no validator")
@@ -214,7 +221,9 @@ def _open_header(view: StateReader, parent: Header, time_ms: TimeMs, proposer: A
     )
 
 
-def start_block(view: StateReader, genesis_hash: Hash, height: int, time_ms: TimeMs, proposer: Address) -> BlockRun:
+def start_block(
+    view: StateReader, genesis_hash: Hash, height: int, time_ms: TimeMs, proposer: Address
+) -> BlockRun:
     """A run at `height` with nothing done yet."""
     parameters = system.get_parameters(view)
     ctx = Context(
@@ -252,7 +261,11 @@ def process_transaction(run: BlockRun, signed: SignedTransaction, check: CheckSi
     weight = compute_weight(run.ctx.state, calls, size)
     _check_room(run, weight, size, is_duty)
     check(signed)
-    receipt = _process_duty(run.ctx, transaction, calls, weight) if is_duty else _process_paying(run.ctx, transaction, calls, weight)
+    receipt = (
+        _process_duty(run.ctx, transaction, calls, weight)
+        if is_duty
+        else _process_paying(run.ctx, transaction, calls, weight)
+    )
     run.receipts.append(receipt)
     run.bytes_used += size
     if is_duty:
@@ -308,14 +321,23 @@ def compute_weight(state: StateReader, calls: tuple[DecodedCall, ...], size_byte
 def _check_room(run: BlockRun, weight: Weight, size: int, is_duty: bool) -> None:
     parameters = run.parameters
     duty_max = system.compute_duty_weight_max(parameters.block_weight_max)
-    used, bound = (run.duty_weight, duty_max) if is_duty else (run.paying_weight, parameters.block_weight_max - duty_max)
+    used, bound = (
+        (run.duty_weight, duty_max)
+        if is_duty
+        else (run.paying_weight, parameters.block_weight_max - duty_max)
+    )
     if used + weight > bound:
         raise InvalidTransaction("block_full", "weight")
-    if run.bytes_used + size > parameters.block_bytes_max or len(run.receipts) >= parameters.block_transactions_max:
+    if (
+        run.bytes_used + size > parameters.block_bytes_max
+        or len(run.receipts) >= parameters.block_transactions_max
+    ):
         raise InvalidTransaction("block_full", "size")
 
 
-def _process_duty(ctx: Context, transaction: Transaction, calls: tuple[DecodedCall, ...], weight: Weight) -> Receipt:
+def _process_duty(
+    ctx: Context, transaction: Transaction, calls: tuple[DecodedCall, ...], weight: Weight
+) -> Receipt:
     error, events = dispatch(ctx, transaction.sender, calls)
     if error is not None:
         refusal = _MODULE_OF[error[0]].errors[error[1]]
@@ -323,7 +345,9 @@ def _process_duty(ctx: Context, transaction: Transaction, calls: tuple[DecodedCa
     return Receipt(None, 0, 0, weight, events)
 
 
-def _process_paying(ctx: Context, transaction: Transaction, calls: tuple[DecodedCall, ...], weight: Weight) -> Receipt:
+def _process_paying(
+    ctx: Context, transaction: Transaction, calls: tuple[DecodedCall, ...], weight: Weight
+) -> Receipt:
     check_nonce(ctx.state, transaction)
     fee = fees.charge(ctx, transaction, weight)
     balances.use_nonce(ctx.state, transaction.sender)
@@ -343,7 +367,9 @@ def check_nonce(state: StateReader, transaction: Transaction) -> None:
 def dispatch(
     ctx: Context, sender: Address, calls: tuple[DecodedCall, ...]
 ) -> tuple[tuple[int, int, int] | None, tuple[EventRecord, ...]]:
-    """Run calls on a layer of their own: all of them happen, or none. The error names the call that was refused."""
+    """Run calls on a layer of their own: all of them happen, or none. The error names the call that was
+    refused.
+    """
     inner = ctx.fork()
     for position, call in enumerate(calls):
         try:
@@ -414,5 +440,15 @@ def build_call(arguments: Record) -> Call:
 def check_invariants(state: StateReader) -> None:
     """Every module's own; for tests and for `vidya doctor`."""
     balances.check_invariants(state)
-    for module in (staking, membership, catalogue, hosting, possession, sessions, escrow, rewards, validators):
+    for module in (
+        staking,
+        membership,
+        catalogue,
+        hosting,
+        possession,
+        sessions,
+        escrow,
+        rewards,
+        validators,
+    ):
         module.check_invariants(state)

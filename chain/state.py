@@ -1,9 +1,9 @@
 """State as a sorted map from keys to bytes, and the layers that execution writes to.
 
 A key is module number, item number, then fixed-width big-endian parts, so that `scan` walks an item in a
-defined order. Reads go through the layers down to a `StateReader`; writes stay in the topmost `Overlay` until
-its owner applies them. Nothing here knows what a value means; `StorageMap` and `StorageValue` give types to the
-items of a module.
+defined order. Reads go through the layers down to a `StateReader`; writes stay in the topmost `Overlay`
+until its owner applies them. Nothing here knows what a value means; `StorageMap` and `StorageValue` give
+types to the items of a module.
 """
 
 from collections.abc import Iterator, Mapping
@@ -80,7 +80,9 @@ class Overlay:
         self.changes.update(changes)
 
     def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """Sorted pairs under `prefix`: this layer's writes hide what is below. Safe against writes meanwhile."""
+        """Sorted pairs under `prefix`: this layer's writes hide what is below. Safe against writes
+        meanwhile.
+        """
         own = sorted((key, value) for key, value in self.changes.items() if key.startswith(prefix))
         hidden = dict(own)
         below = ((key, value) for key, value in self.base.scan(prefix) if key not in hidden)

@@ -1,7 +1,8 @@
 """Transactions: 1-16 calls of one account, run all or none, with nonce, expiry height, fee bound and tip.
 
-A *duty* is a transaction of exactly one duty call; it pays no fee and uses no nonce (both fields are zero), is valid
-while the duty it does is open, and may be sent by any key, since what it says proves itself.
+A *duty* is a transaction of exactly one duty call; it pays no fee and uses no nonce (both fields are
+zero), is valid while the duty it does is open, and may be sent by any key, since what it says proves
+itself.
 """
 
 from typing import Annotated
@@ -70,7 +71,9 @@ def get_transaction_id(signed: SignedTransaction) -> Hash:
 
 
 def check_signature(signed: SignedTransaction) -> None:
-    """Raises InvalidTransaction unless the sender signed. The dearest check: 55-75 us; nodes do it once, off the loop."""
+    """Raises InvalidTransaction unless the sender signed. The dearest check: 55-75 us; nodes do it once,
+    off the loop.
+    """
     transaction = signed.transaction
     message = signing_bytes(Domain.SIGN_TRANSACTION, transaction.genesis_hash, transaction)
     if not is_signed_by(transaction.sender, message, signed.signature):

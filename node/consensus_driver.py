@@ -1,11 +1,13 @@
 """The consensus driver: feeds the pure core, carries out what it says, and makes decided blocks final.
 
-Per height one `Core`. Every input is logged before anything that follows from it leaves the node: the log is
-synced before a signature is made, the sign-state before the signature is used, a candidate block is logged before the
-proposal that names it, so that after a crash of all validators at once somebody still has the body of what they locked.
+Per height one `Core`. Every input is logged before anything that follows from it leaves the node: the log
+is synced before a signature is made, the sign-state before the signature is used, a candidate block is
+logged before the proposal that names it, so that after a crash of all validators at once somebody still
+has the body of what they locked.
 
-The driver is the only one who commits blocks: while a node is behind, `sync.catch_up` runs in this same task, so a
-syncing node never signs. Not here: messages (`node.consensus_gossip`), execution (`node.ledger`).
+The driver is the only one who commits blocks: while a node is behind, `sync.catch_up` runs in this same
+task, so a syncing node never signs. Not here: messages (`node.consensus_gossip`), execution
+(`node.ledger`).
 """
 
 from collections import deque

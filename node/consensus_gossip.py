@@ -1,12 +1,12 @@
 """Consensus messages between peers: verified, relayed once, asked for when missing.
 
-Inbound: what is signed is verified here, once; a proposal's block is put together out of the pool, the missing transactions
-are asked of who sent it; only then it goes to the driver. Outbound: own and relayed messages to all peers; every
-second a summary of what this node has, which peers answer with what it lacks, so that a lost message
-delays a height by a second at most and never stalls it.
+Inbound: what is signed is verified here, once; a proposal's block is put together out of the pool, the
+missing transactions are asked of who sent it; only then it goes to the driver. Outbound: own and relayed
+messages to all peers; every second a summary of what this node has, which peers answer with what it
+lacks, so that a lost message delays a height by a second at most and never stalls it.
 
-Bounds: messages of the next height are kept per peer up to `EARLY_MAX`, those of later heights only say that we
-are behind; assemblies under way are at most `ASSEMBLIES_MAX`.
+Bounds: messages of the next height are kept per peer up to `EARLY_MAX`, those of later heights only say
+that we are behind; assemblies under way are at most `ASSEMBLIES_MAX`.
 """
 
 from collections.abc import Callable
@@ -102,7 +102,9 @@ class Assembly:
 class ConsensusGossip:
     """The driver's network, and the handler of the consensus protocol."""
 
-    def __init__(self, network: Network, driver: Driver, mempool: Mempool, clock: Clock, verify: Verify) -> None:
+    def __init__(
+        self, network: Network, driver: Driver, mempool: Mempool, clock: Clock, verify: Verify
+    ) -> None:
         self._driver = driver
         self._ledger = driver.ledger
         self._mempool = mempool
@@ -210,7 +212,9 @@ class ConsensusGossip:
                 pass
 
     def _is_for_now(self, peer: PeerId, message: ConsensusMessage, height: Height) -> bool:
-        """Whether the height is the one being decided; the next one's messages wait, later ones tell that we lag."""
+        """Whether the height is the one being decided; the next one's messages wait, later ones tell that
+        we lag.
+        """
         now = self._driver.core.height
         if height == now + 1:
             early = self._early.setdefault(peer, [])
@@ -257,9 +261,11 @@ class ConsensusGossip:
         proposal = signed.proposal
         if signed.signature in self._seen or not self._is_for_now(peer, message, proposal.height):
             return
-        self._check(lambda: check_signed_proposal(
-            self._ledger.genesis_hash, self._driver.core.validator_set, signed, self._verify
-        ))
+        self._check(
+            lambda: check_signed_proposal(
+                self._ledger.genesis_hash, self._driver.core.validator_set, signed, self._verify
+            )
+        )
         header = _decode(Header, message.header)
         if compute_header_hash(header) != proposal.block_hash:
             raise PeerFault("header of another block", points=50)
@@ -279,7 +285,10 @@ class ConsensusGossip:
             block = self._driver.candidates.get(block_hash) or await self._collect(peer, block_hash, assembly)
             if block is None:
                 return
-            if compute_extrinsics_root(block.inherents, block.transactions) != assembly.header.extrinsics_root:
+            if (
+                compute_extrinsics_root(block.inherents, block.transactions)
+                != assembly.header.extrinsics_root
+            ):
                 self._blame(peer, PeerFault("body of another block", points=50))
                 return
             self._seen.add(message.proposal.signature)
@@ -306,7 +315,9 @@ class ConsensusGossip:
         _log.info("block_not_collected", missing=len(assembly.list_missing()), height=assembly.header.height)
         return None
 
-    async def _on_commit(self, peer: PeerId, message: ConsensusMessage, certificate: CommitCertificate) -> None:
+    async def _on_commit(
+        self, peer: PeerId, message: ConsensusMessage, certificate: CommitCertificate
+    ) -> None:
         if self._is_for_now(peer, message, certificate.height):
             self._check_certificate(certificate)
             await self._driver.put(CommitCertificateReceived(certificate))
@@ -317,9 +328,11 @@ class ConsensusGossip:
             await self._driver.put(PolkaCertificateReceived(certificate))
 
     def _check_certificate(self, certificate: CommitCertificate | PolkaCertificate) -> None:
-        self._check(lambda: check_certificate(
-            self._ledger.genesis_hash, self._driver.core.validator_set, certificate, self._verify
-        ))
+        self._check(
+            lambda: check_certificate(
+                self._ledger.genesis_hash, self._driver.core.validator_set, certificate, self._verify
+            )
+        )
 
     def _on_summary(self, peer: PeerId, summary: VoteSummary) -> None:
         core = self._driver.core

@@ -1,11 +1,11 @@
 """The ledger: the one place where blocks are executed, kept and made final.
 
-It holds the chain store and the state store over one database and moves them together: `commit` writes block,
-certificate, receipts, state and head in one synced batch, or nothing. A block is executed once per node: the result
-that was computed before prevoting is kept by block hash until its height is final.
+It holds the chain store and the state store over one database and moves them together: `commit` writes
+block, certificate, receipts, state and head in one synced batch, or nothing. A block is executed once per
+node: the result that was computed before prevoting is kept by block hash until its height is final.
 
-Synchronous. Everything that changes it (`execute`, `build`, `commit`) belongs to one task at a time (`node.executor`);
-reads by other threads go through a snapshot of the store (`node.views`).
+Synchronous. Everything that changes it (`execute`, `build`, `commit`) belongs to one task at a time
+(`node.executor`); reads by other threads go through a snapshot of the store (`node.views`).
 """
 
 from collections.abc import Iterable
@@ -25,7 +25,7 @@ from chain.state import MemoryState
 from chain.transaction import SignedTransaction, check_signature, get_transaction_id
 from chain.validator_set import ValidatorSet
 from chain.votes import CommitCertificate, Verify
-from storage.chain_store import ChainStore, HeaderLink, StoredBlock
+from storage.chain_store import ChainStore, StoredBlock
 from storage.errors import CorruptStore
 from storage.kv import KeyValueStore
 from storage.state_store import StateStore
@@ -71,7 +71,7 @@ class Ledger:
         self._results: dict[Hash, BlockResult | InvalidBlock] = {}
         if self.state.head is None:
             self._write_genesis()
-        self.chain.check_integrity(INTEGRITY_BLOCKS, read_header_link)
+        self.chain.check_integrity(INTEGRITY_BLOCKS)
         self.head = self._load_head()
         self.head_hash = compute_header_hash(self.head)
         self._check_network()
@@ -84,7 +84,7 @@ class Ledger:
         header = build_genesis_header(self.spec, memory, update.root)
         block = Block(header, Inherents(None, None), ())
         receipts = encode(BlockReceipts((), (), ()))
-        stored = StoredBlock(0, encode(header), encode(block), b"", receipts, ())
+        stored = StoredBlock(0, encode(header), encode(block), None, receipts, ())
         self._store.write_batch([*self.chain.stage_block(stored), *self.state.stage(update, changes)])
         self.state.on_written(update)
 
@@ -154,7 +154,11 @@ class Ledger:
             return error
 
     def build(
-        self, proposer: Address, time_ms: TimeMs, inherents: Inherents, candidates: Iterable[SignedTransaction]
+        self,
+        proposer: Address,
+        time_ms: TimeMs,
+        inherents: Inherents,
+        candidates: Iterable[SignedTransaction],
     ) -> tuple[BlockResult, list[tuple[SignedTransaction, InvalidTransaction]]]:
         """A block for the next height, and the candidates that could not go in."""
         result, refused = runtime.build_block(
@@ -195,7 +199,9 @@ class Ledger:
             encode(result.receipts),
             tx_ids,
         )
-        self._store.write_batch([*self.chain.stage_block(stored), *self.state.stage(result.update, result.changes)])
+        self._store.write_batch(
+            [*self.chain.stage_block(stored), *self.state.stage(result.update, result.changes)]
+        )
         self.state.on_written(result.update)
         self.head, self.head_hash = header, result.block_hash
         self._results.clear()
@@ -224,10 +230,3 @@ class Ledger:
     def prove(self, key: bytes, height: Height) -> Proof:
         """Proof of a state key at a recent height; raises UnknownVersion."""
         return self.state.prove(key, height)
-
-
-def read_header_link(data: bytes) -> HeaderLink:
-    """What chains a stored header to the one below."""
-    header = decode(Header, data)
-    return HeaderLink(header.height, header.parent_hash)
-

@@ -1,9 +1,9 @@
 """Links: one long-lived stream to each peer per protocol, for messages that nobody waits for.
 
-`broadcast` and `post` put an encoded message into the peer's outbox and return at once; a task per peer sends. A full
-outbox drops its oldest message: whoever needs it asks again (consensus by summaries, the pool by new batches).
-Inbound streams of the protocol are read in a task per stream, behind the per-peer boundary of `p2p`; so is
-`attend`, which the peer manager runs for each connected peer.
+`broadcast` and `post` put an encoded message into the peer's outbox and return at once; a task per peer
+sends. A full outbox drops its oldest message: whoever needs it asks again (consensus by summaries, the
+pool by new batches). Inbound streams of the protocol are read in a task per stream, behind the per-peer
+boundary of `p2p`; so is `attend`, which the peer manager runs for each connected peer.
 """
 
 from collections import deque
@@ -36,7 +36,9 @@ class Outbox:
         """Add a frame; never waits."""
         self._frames.append(frame)
         self._bytes += len(frame)
-        while len(self._frames) > self._frames_max or (self._bytes > self._bytes_max and len(self._frames) > 1):
+        while len(self._frames) > self._frames_max or (
+            self._bytes > self._bytes_max and len(self._frames) > 1
+        ):
             self._bytes -= len(self._frames.popleft())
             self.dropped += 1
         self._is_filled.set()
@@ -92,7 +94,9 @@ class Links(Generic[M]):
                 outbox.put(frame)
 
     async def attend(self, peer: PeerId) -> None:
-        """Send what is posted to a peer, until its connection or stream ends (PeerGone) or the task is cancelled."""
+        """Send what is posted to a peer, until its connection or stream ends (PeerGone) or the task is
+        cancelled.
+        """
         outbox = self._outboxes[peer] = Outbox(self._frames_max, self._bytes_max)
         try:
             async with open_stream(self._network, peer, self._protocol) as stream:

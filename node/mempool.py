@@ -1,11 +1,12 @@
 """The pool of transactions that wait for a block.
 
-A pure data structure: it knows the head only through `HeadFacts`, holds no lock, opens nothing. What enters was checked
-by `check_admission` and had its signature verified before.
+A pure data structure: it knows the head only through `HeadFacts`, holds no lock, opens nothing. What
+enters was checked by `check_admission` and had its signature verified before.
 
-Rules: one transaction per (account, nonce), which a better tip replaces; an account's transactions wait in a run of
-nonces, of which only the unbroken part from its next nonce is offered to blocks; what pays best per weight goes first;
-when the pool is full the worst payer's last transaction leaves. Duties have a shelf of their own and no order.
+Rules: one transaction per (account, nonce), which a better tip replaces; an account's transactions wait
+in a run of nonces, of which only the unbroken part from its next nonce is offered to blocks; what pays
+best per weight goes first; when the pool is full the worst payer's last transaction leaves. Duties have a
+shelf of their own and no order.
 """
 
 from collections import OrderedDict
@@ -172,7 +173,9 @@ class Mempool:
             self._refusals.popitem(last=False)
 
     def _find_worst(self) -> Pooled | None:
-        """The last transaction of the run whose last one pays least; runs lose from the end, so none breaks."""
+        """The last transaction of the run whose last one pays least; runs lose from the end, so none
+        breaks.
+        """
         tails = (run[max(run)] for run in self._runs.values())
         return min(tails, key=lambda pooled: (pooled.tip_rate, pooled.tx_id), default=None)
 
@@ -196,7 +199,9 @@ class Mempool:
                 self._remove(pooled, code)
 
     def select(self, facts: HeadFacts, count_max: int) -> Iterator[Pooled]:
-        """Candidates for the next block: duties first, then the best payers, each account in the order of nonces."""
+        """Candidates for the next block: duties first, then the best payers, each account in the order of
+        nonces.
+        """
         duties = list(self._duties.values())[:count_max]
         yield from duties
         left = count_max - len(duties)

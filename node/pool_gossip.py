@@ -1,8 +1,9 @@
 """Transactions between peers: each crosses a link once, in batches.
 
-What enters the pool (by the API or from a peer) is verified first: size and form, place and kind, room for the fee,
-signature; then it is offered to the mempool, and what the mempool took is relayed to all other peers: small ones
-whole, large ones by id. A peer's junk costs it points; a transaction that is merely stale costs nothing.
+What enters the pool (by the API or from a peer) is verified first: size and form, place and kind, room
+for the fee, signature; then it is offered to the mempool, and what the mempool took is relayed to all
+other peers: small ones whole, large ones by id. A peer's junk costs it points; a transaction that is
+merely stale costs nothing.
 """
 
 from collections import OrderedDict
@@ -25,21 +26,29 @@ from p2p.messages import PoolMessage, TransactionIds, Transactions, Transactions
 from p2p.network import Network
 from p2p.protocols import POOL
 
-
 WHOLE_BYTES_MAX = 4096
 """Larger transactions are announced by id and sent when wanted."""
 BATCH_BYTES_MAX = 2**19
 SEEN_MAX = 100_000
 JUNK_POINTS = 10
 PENALISED_CODES = frozenset(
-    ("bad_signature", "unknown_call", "malformed_arguments", "other_network", "duty_not_alone", "duty_with_fee")
+    (
+        "bad_signature",
+        "unknown_call",
+        "malformed_arguments",
+        "other_network",
+        "duty_not_alone",
+        "duty_with_fee",
+    )
 )
 
 
 class PoolGossip:
     """The door of the mempool."""
 
-    def __init__(self, network: Network, ledger: Ledger, mempool: Mempool, signatures: SignatureMemory) -> None:
+    def __init__(
+        self, network: Network, ledger: Ledger, mempool: Mempool, signatures: SignatureMemory
+    ) -> None:
         self._ledger = ledger
         self._mempool = mempool
         self._signatures = signatures
@@ -71,7 +80,9 @@ class PoolGossip:
         return results
 
     async def _admit(self, tx_id: Hash, data: bytes) -> Pooled:
-        """Everything that is checked before a transaction may wait; the signature, the dearest check, last."""
+        """Everything that is checked before a transaction may wait; the signature, the dearest check,
+        last.
+        """
         try:
             signed = decode_transaction(data)
         except ChainError as error:
@@ -131,7 +142,9 @@ class PoolGossip:
             case Transactions(transactions):
                 await self._on_transactions(peer, transactions)
             case TransactionIds(ids):
-                wanted = tuple(tx_id for tx_id in ids if tx_id not in self._mempool and tx_id not in self._seen)
+                wanted = tuple(
+                    tx_id for tx_id in ids if tx_id not in self._mempool and tx_id not in self._seen
+                )
                 if wanted:
                     self.links.post(peer, TransactionsWanted(wanted))
             case TransactionsWanted(ids):

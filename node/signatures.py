@@ -10,11 +10,11 @@ from collections.abc import Iterable
 import trio
 from blake3 import blake3
 
+from chain.errors import InvalidTransaction
 from chain.primitives.errors import ChainError
 from chain.primitives.hashing import Domain, signing_bytes
 from chain.primitives.keys import is_signed_by
 from chain.primitives.types import PublicKey, Signature
-from chain.errors import InvalidTransaction
 from chain.transaction import SignedTransaction
 
 REMEMBERED_MAX = 200_000

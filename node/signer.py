@@ -1,7 +1,7 @@
 """The signer: a consensus key that never signs two things in one slot.
 
-Each signature is recorded durably by `storage.sign_state` before it leaves. Blocking (an fsync per signature): call it
-in a thread.
+Each signature is recorded durably by `storage.sign_state` before it leaves. Blocking (an fsync per
+signature): call it in a thread.
 """
 
 from chain.primitives.keys import KeyPair

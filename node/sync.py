@@ -1,10 +1,10 @@
 """Block sync: how a node that is behind reaches the head, believing certificates and nobody's word.
 
-Peers are asked for their status; blocks are asked of one of those that claim to have them, in order, checked against the
-validator set of their height with *every* signature of the certificate, executed and committed. Each error is
-charged to the peer that caused it: who claims a height and does not deliver, who sends a block that does not follow, a
-bad certificate, an invalid block, is banned or put aside, and another is asked. Runs in the driver's
-task, so nothing is signed meanwhile.
+Peers are asked for their status; blocks are asked of one of those that claim to have them, in order,
+checked against the validator set of their height with *every* signature of the certificate, executed and
+committed. Each error is charged to the peer that caused it: who claims a height and does not deliver, who
+sends a block that does not follow, a bad certificate, an invalid block, is banned or put aside, and
+another is asked. Runs in the driver's task, so nothing is signed meanwhile.
 
 Also the other side: answers for peers that sync from us.
 """
@@ -105,9 +105,7 @@ class Sync:
         async def ask(peer: PeerId) -> None:
             try:
                 message = StatusRequest()
-                statuses[peer] = await request(
-                    self._network, peer, SYNC, message, Status, STATUS_SECONDS_MAX
-                )
+                statuses[peer] = await request(self._network, peer, SYNC, message, Status, STATUS_SECONDS_MAX)
             except PeerFault as fault:
                 self._network.blame(peer, fault)
             except NetworkError as error:
@@ -161,7 +159,9 @@ class Sync:
     async def _answer(self, peer: PeerId, message: SyncRequest) -> SyncReply:
         match message:
             case StatusRequest():
-                return Status(self._ledger.height, self._ledger.head_hash, self._ledger.chain.get_body_first())
+                return Status(
+                    self._ledger.height, self._ledger.head_hash, self._ledger.chain.get_body_first()
+                )
             case BlocksRequest(start, count):
                 return Blocks(start, await trio.to_thread.run_sync(self._collect_blocks, start, count))
             case HeadersRequest(start, count):
@@ -188,4 +188,3 @@ class Sync:
                 break
             found.append(FinalHeader(data, certificate))
         return tuple(found)
-

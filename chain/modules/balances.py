@@ -1,8 +1,8 @@
 """Balances: who owns how many base units, and the only place where units appear and disappear.
 
-Every unit is in exactly one account. A module that holds money (bonds, deposits, pools) owns a *pot*: an account that
-no key can sign for. So the supply identity is one line: the sum of all accounts is genesis + minted - burned
-(`check_invariants`), and each module's own invariant says what its pot must hold.
+Every unit is in exactly one account. A module that holds money (bonds, deposits, pools) owns a *pot*: an
+account that no key can sign for. So the supply identity is one line: the sum of all accounts is genesis +
+minted - burned (`check_invariants`), and each module's own invariant says what its pot must hold.
 """
 
 from chain.errors import DispatchError

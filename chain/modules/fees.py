@@ -1,7 +1,7 @@
 """Fees: weight times a base fee that follows demand (the rule of EIP-1559), burned; tips go to the proposer.
 
-Per block the base fee moves by at most 1/8: up when paying transactions weighed more than half of what a block
-may hold, down when less; it never falls below the floor. Duties pay nothing and do not count.
+Per block the base fee moves by at most 1/8: up when paying transactions weighed more than half of what a
+block may hold, down when less; it never falls below the floor. Duties pay nothing and do not count.
 """
 
 from chain.errors import InvalidTransaction
@@ -43,7 +43,8 @@ class GenesisConfig(Record):
 def charge(ctx: Context, transaction: Transaction, weight: Weight) -> Amount:
     """Take the fee (burned) and the tip (to the proposer) off the sender; returns the fee.
 
-    Raises InvalidTransaction and changes nothing if the bound is below the fee or the balance below bound plus tip.
+    Raises InvalidTransaction and changes nothing if the bound is below the fee or the balance below bound
+    plus tip.
     """
     fee = compute_fee(ctx.state, weight)
     if transaction.fee_max < fee:
@@ -107,4 +108,3 @@ def get_weight_used(state: StateReader) -> Weight:
 def get_parameters(state: StateReader) -> Parameters:
     """The fee market's constants."""
     return PARAMETERS.require(state)
-

@@ -1,7 +1,8 @@
 """System: where in the chain we are, and how long its periods are.
 
-Height 0 is genesis; blocks start at height 1. Epoch e holds the heights e*epoch_blocks+1 .. (e+1)*epoch_blocks, era r the
-epochs r*era_epochs .. (r+1)*era_epochs-1. Weight is microseconds on the reference machine.
+Height 0 is genesis; blocks start at height 1. Epoch e holds the heights e*epoch_blocks+1 ..
+(e+1)*epoch_blocks, era r the epochs r*era_epochs .. (r+1)*era_epochs-1. Weight is microseconds on the
+reference machine.
 """
 
 from chain.module import Context, Module

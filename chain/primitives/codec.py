@@ -1,9 +1,9 @@
 """The one canonical encoding: msgpack arrays, fields in declared order, shortest form.
 
-A record is a frozen `Record`; its bytes are a msgpack array of its fields. There are no maps, floats, negative
-numbers, strings as keys or extension types. `decode` is strict by type and by the bounds in
-`types`, then encodes again and compares, so a record has exactly one accepted encoding.
-A union is an array that starts with its member's number: give each member `tag=<int>`.
+A record is a frozen `Record`; its bytes are a msgpack array of its fields. There are no maps, floats,
+negative numbers, strings as keys or extension types. `decode` is strict by type and by the bounds in
+`types`, then encodes again and compares, so a record has exactly one accepted encoding. A union is an
+array that starts with its member's number: give each member `tag=<int>`.
 """
 
 from collections.abc import Callable
@@ -73,7 +73,9 @@ def decode(kind: type[T], data: bytes, bytes_max: int = RECORD_BYTES_MAX) -> T:
 
 
 def decode_trusted(kind: type[T], data: bytes) -> T:
-    """A record that this program encoded itself and has kept under a checksum: no second encoding, no error tree."""
+    """A record that this program encoded itself and has kept under a checksum: no second encoding, no
+    error tree.
+    """
     value: T = _decoder(kind).decode(data)
     return value
 

@@ -1,7 +1,7 @@
 """BLAKE3 with a key per purpose, so that no hash of one kind can pass for another.
 
-`Domain` numbers are protocol: never reused, never renumbered. What is signed is
-domain number + genesis hash + canonical encoding, so no signature is valid on two networks or for two purposes.
+`Domain` numbers are protocol: never reused, never renumbered. What is signed is domain number + genesis
+hash + canonical encoding, so no signature is valid on two networks or for two purposes.
 """
 
 from enum import IntEnum
