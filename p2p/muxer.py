@@ -3,6 +3,7 @@
 What is replaced of libp2p 0.8.1, and why:
 - the receive window was stated but not enforced (150 MB could be buffered): a peer that sends more is cut;
 - inbound streams were not counted (20,000 SYNs cost 110 MB): a peer that opens more is cut;
+- frames cost a tenth of a millisecond each, pings and resets too: beyond a rate they are read more slowly;
 - a write waited five seconds for the window, polling, and then gave up with part of the data gone: it waits
   for the window update itself, and the deadline is the caller's;
 - a write cancelled in the middle left half a Noise message on the wire, which ends the connection for both
@@ -19,12 +20,21 @@ from libp2p.abc import ISecureConn
 from libp2p.io.exceptions import ConnectionClosedError
 from libp2p.peer.id import ID
 from libp2p.stream_muxer.exceptions import MuxedStreamError
-from libp2p.stream_muxer.yamux.yamux import PROTOCOL_ID, TYPE_DATA, YAMUX_HEADER_FORMAT, Yamux, YamuxStream
+from libp2p.stream_muxer.yamux.yamux import (
+    HEADER_SIZE,
+    PROTOCOL_ID,
+    TYPE_DATA,
+    YAMUX_HEADER_FORMAT,
+    Yamux,
+    YamuxStream,
+)
 
 from p2p.network import Limits
+from p2p.rates import TokenBucket
 
 YAMUX = PROTOCOL_ID
 RECEIVE_WINDOW_BYTES_MAX = 2 * 2**20
+FRAMES_PER_SECOND_MAX = 5000
 # A full yamux frame is exactly one Noise message: 65535 - 16 (tag) - 12 (header). libp2p's size needs two.
 PAYLOAD_BYTES_MAX = 65535 - 16 - 12
 
@@ -110,11 +120,27 @@ class _StreamTable(dict[int, YamuxStream]):
         super().__setitem__(stream_id, stream)
 
 
+class _PacedConnection:
+    """The encrypted connection as yamux reads it: so many frames per second, and then more slowly."""
+
+    def __init__(self, secured_conn: ISecureConn) -> None:
+        self._secured_conn = secured_conn
+        self._frames = TokenBucket(FRAMES_PER_SECOND_MAX, FRAMES_PER_SECOND_MAX)
+        self.write = secured_conn.write
+        self.close = secured_conn.close
+
+    async def read(self, n: int) -> bytes:
+        if n == HEADER_SIZE:
+            await self._frames.take(1)
+        data: bytes = await self._secured_conn.read(n)
+        return data
+
+
 class BoundedYamux(Yamux):  # type: ignore[misc]
     """A yamux connection that a peer cannot fill."""
 
     def __init__(self, secured_conn: ISecureConn, peer_id: ID, is_initiator: bool, limits: Limits) -> None:
-        super().__init__(secured_conn, peer_id, is_initiator=is_initiator)
+        super().__init__(_PacedConnection(secured_conn), peer_id, is_initiator=is_initiator)
         self.streams = _StreamTable(limits.streams_per_connection_max)
         self._limits = limits
         self._is_write_broken = False
