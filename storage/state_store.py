@@ -10,6 +10,7 @@ walks the tree.
 Reads of values and proofs may happen in any thread; the rest belongs to the thread that writes.
 """
 
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from itertools import islice
 
@@ -62,37 +63,33 @@ class _NodeColumn:
 
 
 class _NodeCache:
-    """Nodes of the head that were used lately; the upper levels of the tree are always among them.
-
-    Two generations: what is used moves to the young one; when that is full, the old one is forgotten. Plain
-    dicts of bytes are of no interest to the garbage collector, which would walk a linked list at each round.
-    """
+    """The nodes of the head that were used last; the upper levels of the tree are always among them."""
 
     def __init__(self, below: NodeReader, nodes_max: int) -> None:
         self._below = below
-        self._young_max = nodes_max // 2
-        self._young: dict[bytes, bytes] = {}
-        self._old: dict[bytes, bytes] = {}
+        self._nodes_max = nodes_max
+        self._nodes: OrderedDict[bytes, bytes] = OrderedDict()
 
     def get_node(self, node_key: bytes) -> bytes | None:
-        stored = self._young.get(node_key)
-        if stored is None:
-            stored = self._old.pop(node_key, None) or self._below.get_node(node_key)
-            if stored is not None:
-                self._add(node_key, stored)
+        stored = self._nodes.get(node_key)
+        if stored is not None:
+            self._nodes.move_to_end(node_key)
+            return stored
+        stored = self._below.get_node(node_key)
+        if stored is not None:
+            self._add(node_key, stored)
         return stored
 
     def take_over(self, tree: TreeUpdate) -> None:
         for node_key in tree.stale:
-            self._young.pop(node_key, None)
-            self._old.pop(node_key, None)
+            self._nodes.pop(node_key, None)
         for node_key, stored in tree.nodes:
             self._add(node_key, stored)
 
     def _add(self, node_key: bytes, stored: bytes) -> None:
-        if len(self._young) >= self._young_max:
-            self._old, self._young = self._young, {}
-        self._young[node_key] = stored
+        self._nodes[node_key] = stored
+        if len(self._nodes) > self._nodes_max:
+            self._nodes.popitem(last=False)
 
 
 class StateStore:
@@ -105,7 +102,6 @@ class StateStore:
         versions_kept: int = VERSIONS_KEPT,
         nodes_cached_max: int = NODES_CACHED_MAX,
     ) -> None:
-        assert nodes_cached_max >= 2
         assert versions_kept >= 2, "the version a block replaces is dropped with the next one at the earliest"
         self._values = Column(store, Prefix.STATE_VALUE)
         self._nodes = Column(store, Prefix.STATE_NODE)

@@ -90,7 +90,7 @@ def test_staging_writes_nothing() -> None:
     st.lists(
         st.dictionaries(st.binary(max_size=1), st.none() | st.binary(max_size=1), max_size=30), min_size=1
     ),
-    st.integers(2, 9),
+    st.integers(0, 9),
 )
 def test_store_is_the_map(history: list[Changes], nodes_cached_max: int) -> None:
     """After any history, with any cache, the values are the map's and the root is a fresh tree's."""
