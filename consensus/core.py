@@ -70,6 +70,8 @@ from consensus.types import (
 
 ROUNDS_AHEAD_MAX = 4
 PROPOSALS_PER_ROUND_MAX = 2
+RULES_PER_INPUT_MAX = 16
+"""One input starts at most two rounds, and no rule fires twice in a round."""
 
 PREVOTE, PRECOMMIT = VoteKind.PREVOTE, VoteKind.PRECOMMIT
 
@@ -110,8 +112,10 @@ class Core:
     def handle(self, received: Input) -> list[Output]:
         """Take one input in, apply every rule it enables, and return what is to be done, in order."""
         self._take_in(received)
+        fired = 0
         while self._apply_first_enabled_rule():
-            pass
+            fired += 1
+            assert fired <= RULES_PER_INPUT_MAX, "a rule that fired is still enabled"
         outputs, self._outputs = self._outputs, []
         return outputs
 

@@ -7,7 +7,7 @@ reused. Outputs are to be carried out in the order in which they come; they neve
 
 from enum import IntEnum
 
-from chain.primitives.codec import Record
+from chain.primitives.codec import Record, decode
 from chain.primitives.types import Hash, Height, Round, Uint
 from chain.votes import (
     CommitCertificate,
@@ -110,6 +110,12 @@ Input = (
     | BlockReceived
     | TimeoutElapsed
 )
+
+
+def decode_input(entry: bytes) -> Input:
+    """The input of a log entry; raises DecodeError."""
+    received: Input = decode(Input, entry)  # type: ignore[arg-type]  # a union is no class, but has a decoder
+    return received
 
 
 class CastVote(Record, tag=1):

@@ -2,20 +2,22 @@
 
 import pytest
 
-from chain.primitives.codec import decode, encode
+from chain.primitives.codec import encode
 from chain.votes import DuplicateProposal, DuplicateVote
 from consensus.core import ROUNDS_AHEAD_MAX
 from consensus.timeouts import Timeout, TimeoutParameters, compute_timeout_ms
 from consensus.types import (
     HeightStarted,
-    Input,
     Rebroadcast,
     ReportEquivocation,
     ScheduleTimeout,
     Step,
     TimeoutKind,
+    decode_input,
 )
-from tests.consensus.cases import CASES, COMMIT_X, NIL_IN_0, POLKA_X, START, Case, check_case, end_round
+from tests.consensus.cases import COMMIT_X, NIL_IN_0, POLKA_X, START, Case, build_core, check_case, end_round
+from tests.consensus.cases_progress import PROGRESS_CASES
+from tests.consensus.cases_votes import VOTE_CASES
 from tests.consensus.rig import (
     EQUAL,
     HEIGHT,
@@ -29,10 +31,11 @@ from tests.consensus.rig import (
     proposal,
     proposed,
     shorts,
-    validators,
     vote,
     votes,
 )
+
+CASES = [*VOTE_CASES, *PROGRESS_CASES]
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.rule}: {case.name}")
@@ -46,30 +49,12 @@ def test_replaying_the_log_gives_the_same_core(case: Case) -> None:
     """The log holds encoded inputs; a fresh core fed with them gives the same outputs and the same state."""
     inputs = [*case.given, *case.when]
     log = [encode(received) for received in inputs]
-    first, second = core(case.me), core(case.me)
+    first, second = build_core(case), build_core(case)
     live = [first.handle(received) for received in inputs]
-    replayed = [second.handle(decode(Input, entry)) for entry in log]
+    replayed = [second.handle(decode_input(entry)) for entry in log]
     assert replayed == live
     names = ("round", "step", "locked_hash", "locked_round", "valid_hash", "valid_round", "decided_hash")
     assert [getattr(second, name) for name in names] == [getattr(first, name) for name in names]
-
-
-def test_quorums_count_power_not_heads() -> None:
-    """One validator of four with more than two thirds of the power decides alone; three without it do not."""
-    heavy = validators({"a": 7, "b": 1, "c": 1, "d": 1})
-    target = core("d", heavy)
-    feed(target, [START, COMMIT_X])
-    assert target.tally.commits == {block("x"): 0}
-    target = core("d", heavy)
-    feed(target, [START, *votes(PRECOMMIT, 0, "x", "bcd")])
-    assert target.tally.commits == {}
-
-
-def test_exactly_two_thirds_is_no_quorum() -> None:
-    """With powers 1, 1, 1 two votes are exactly two thirds, and not more."""
-    target = core(None, validators({"a": 1, "b": 1, "c": 1}))
-    assert shorts(feed(target, [START, *votes(PRECOMMIT, 0, "x", "ab")])) == ["wait propose 0"]
-    assert shorts(feed(target, votes(PRECOMMIT, 0, "x", "c"))) == ["fetch x", "wait precommit 0"]
 
 
 def test_a_stranger_has_no_vote() -> None:
@@ -165,7 +150,7 @@ def test_late_precommits_complete_the_certificate() -> None:
 
 
 def test_memory_is_bounded_under_a_flood() -> None:
-    """C13: of one validator's votes in hundreds of far rounds, those of the highest are kept, two per kind."""
+    """C13: of a validator's votes in hundreds of far rounds the highest round's are kept, two per kind."""
     target = core(None)
     target.start()
     for round in range(ROUNDS_AHEAD_MAX + 1, 300):
