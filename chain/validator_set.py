@@ -39,7 +39,7 @@ from chain.primitives.types import Address, Hash, PublicKey, Round, Uint
 VALIDATORS_MAX = 256
 PRIORITY_BIAS = 2**62
 POWER_TOTAL_MAX = 2**60
-"""A priority stays within 2 * P of zero, and P more while a selection runs: 3 * 2**60 < PRIORITY_BIAS."""
+"""A centred priority is within 2 * P of zero, one after a selection within 3 * P, which is below the bias."""
 
 Power = Annotated[int, Meta(ge=0, le=POWER_TOTAL_MAX)]
 
