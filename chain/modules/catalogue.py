@@ -159,7 +159,9 @@ def list_datum(ctx: Context, sender: Address, call: ListDatum) -> None:
         raise AlreadyListed
     if not 1 <= call.size_bytes <= parameters.datum_bytes_max:
         raise SizeOutOfBounds
-    if not all(map(is_clean_text, (call.title, call.category, *call.tags))) or not is_clean_text(call.description, "\n"):
+    if not all(map(is_clean_text, (call.title, call.category, *call.tags))) or not is_clean_text(
+        call.description, "\n"
+    ):
         raise UnprintableText
     fee = compute_listing_fee(parameters, call.size_bytes)
     balances.burn(ctx, sender, fee)

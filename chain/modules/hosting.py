@@ -1,20 +1,27 @@
 """Hosting: who holds what, where to reach him, and the bond behind every registered byte.
 
-A host registers datums of the catalogue; a change made in epoch e takes effect in e + `delay_epochs`, so that nobody can
-pick his subset after the sampling seed is known. A datum that was dropped can not be registered again by the same
-host within `drop_interval_epochs`. Every registered byte needs own bond, committed in `staking` until the byte is
-out of effect.
+A host registers datums of the catalogue; a change made in epoch e takes effect in e + `delay_epochs`, so that
+nobody can pick his subset after the sampling seed is known. A datum that was dropped can not be registered again
+by the same host within `drop_interval_epochs`. Every registered byte needs own bond, committed in `staking` until
+the byte is out of effect.
+
+What a host holds in this epoch is also kept as one row of leaves (LAYOUTS), so that a leaf is found by binary
+search however many datums there are; it is rewritten only when a holding begins or ends.
 
 Invariants: `Host.bytes` is the sum of the sizes of his holdings that are not over; HOLDERS mirrors HOLDINGS;
-a datum's `holdings` count is the number of its holders.
+a datum's `holdings` count is the number of its holders; layouts hold what is in effect, and EXTENTS their sums.
+Not here: whether a host really holds what it registered (possession).
 """
 
+from bisect import bisect_right
 from collections.abc import Iterator
+from itertools import accumulate, pairwise
 from typing import Annotated, NamedTuple
 
 from msgspec import Meta
 
-from chain.errors import DispatchError
+from chain.content import compute_leaf_count
+from chain.errors import DispatchError, InvalidChainSpec
 from chain.module import Context, Module
 from chain.modules import catalogue, staking
 from chain.primitives.codec import Record, replace
@@ -25,6 +32,9 @@ from chain.state import StateReader, StorageMap, StorageValue
 MODULE = Module("hosting", index=8)
 
 CHANGES_MAX = 256
+SUBSET_DATUMS_MAX = 4096
+"""Bounds a layout to 160 KiB of state."""
+_END_BYTES = 8
 ADDRESSES_MAX = 8
 
 NetworkAddress = Annotated[str, Meta(min_length=1, max_length=128)]
@@ -73,6 +83,30 @@ class Held(NamedTuple):
     from_era: Era
 
 
+class Extent(Record):
+    """How much of a host is in effect in this epoch; exists only for hosts that hold something."""
+
+    datums: Uint32
+    bytes: Uint
+    leaves: Uint
+
+
+class Layout(Record):
+    """A subset as one row of leaves: its datums in order, and for each the position where its leaves end."""
+
+    datums: bytes
+    """Ids, 32 bytes each."""
+    ends: bytes
+    """8 bytes each, big-endian, ascending."""
+
+
+class Place(NamedTuple):
+    """A leaf of a datum."""
+
+    datum: Hash
+    leaf_index: int
+
+
 PARAMETERS = StorageValue(MODULE.index, 0, Parameters)
 HOSTS = StorageMap(MODULE.index, 1, Host)
 HOLDINGS = StorageMap(MODULE.index, 2, Holding)
@@ -81,6 +115,14 @@ HOLDERS = StorageMap(MODULE.index, 3, bool)
 """(datum, host) -> True, for every holding that is not over."""
 ENDINGS = StorageMap(MODULE.index, 4, bool)
 """(epoch, host, datum): in this epoch the holding is over (True) or its record is forgotten (False)."""
+BEGINNINGS = StorageMap(MODULE.index, 5, bool)
+"""(epoch, host, datum) -> True: in this epoch the holding takes effect, unless it is over before."""
+EXTENTS = StorageMap(MODULE.index, 6, Extent)
+LAYOUTS = StorageMap(MODULE.index, 7, Layout)
+
+
+NOTHING = Extent(0, 0, 0)
+EMPTY_LAYOUT = Layout(b"", b"")
 
 
 @MODULE.event(1)
@@ -214,6 +256,7 @@ def _add(ctx: Context, who: Address, datum_id: Hash) -> None:
     from_epoch = ctx.epoch + parameters.delay_epochs
     HOLDINGS.set(ctx.state, Holding(datum.root, datum.size_bytes, from_epoch, ctx.era), who, datum_id)
     HOLDERS.set(ctx.state, True, datum_id, who)
+    BEGINNINGS.set(ctx.state, True, from_epoch, who, datum_id)
     _count(ctx, who, datum_id, datum.size_bytes, 1)
     ctx.emit(HoldingRegistered(who, datum_id, datum.size_bytes, from_epoch, committed))
 
@@ -239,25 +282,76 @@ def _count(ctx: Context, who: Address, datum_id: Hash, size_bytes: int, change: 
     staking.set_commitment(ctx, who, compute_commitment(get_parameters(ctx.state), host.bytes))
 
 
+def unregister(ctx: Context, who: Address, datum_id: Hash) -> None:
+    """End a holding from the next epoch on, also one that was dropped already; raises NotHeld."""
+    holding, following = HOLDINGS.get(ctx.state, who, datum_id), ctx.epoch + 1
+    if holding is None:
+        raise NotHeld
+    if holding.until_epoch is None:
+        _drop(ctx, who, datum_id, following)
+    elif holding.until_epoch > following:
+        HOLDINGS.set(ctx.state, replace(holding, until_epoch=following), who, datum_id)
+        ENDINGS.delete(ctx.state, holding.until_epoch, who, datum_id)
+        ENDINGS.set(ctx.state, True, following, who, datum_id)
+        ctx.emit(HoldingDropped(who, datum_id, following))
+
+
 def unregister_all(ctx: Context, who: Address) -> None:
     """End all holdings of a host that has gone, from the next epoch on."""
-    for datum_id, holding in list(HOLDINGS.items(ctx.state, who)):
-        if holding.until_epoch is None:
-            _drop(ctx, who, datum_id, ctx.epoch + 1)
+    for datum_id, _ in list(HOLDINGS.items(ctx.state, who)):
+        unregister(ctx, who, datum_id)
 
 
 def on_epoch_start(ctx: Context) -> None:
-    """Holdings that are over free their bond; old records are forgotten."""
-    for rest, is_over in list(ENDINGS.items(ctx.state, ctx.epoch)):
-        who, datum_id = rest[:HASH_BYTES], rest[HASH_BYTES:]
-        ENDINGS.delete(ctx.state, ctx.epoch, rest)
+    """Holdings take effect; those that are over free their bond; old records are forgotten."""
+    changes: dict[Address, dict[Hash, int]] = {}  # host -> datum -> bytes, 0 for one that is over
+    for who, datum_id, _ in _take(ctx, BEGINNINGS):
+        holding = HOLDINGS.get(ctx.state, who, datum_id)
+        if holding is not None and is_in_effect(holding, ctx.epoch):
+            changes.setdefault(who, {})[datum_id] = holding.size_bytes
+    for who, datum_id, is_over in _take(ctx, ENDINGS):
         if is_over:
-            holding = HOLDINGS.get(ctx.state, who, datum_id)
-            assert holding is not None
-            HOLDERS.delete(ctx.state, datum_id, who)
-            _count(ctx, who, datum_id, holding.size_bytes, -1)
+            _end(ctx, who, datum_id)
+            changes.setdefault(who, {})[datum_id] = 0
         else:
             HOLDINGS.delete(ctx.state, who, datum_id)
+    for who, sizes in changes.items():  # in the order of the scans
+        _lay_out(ctx, who, sizes)
+
+
+def _take(ctx: Context, plan: StorageMap[bool]) -> Iterator[tuple[Address, Hash, bool]]:
+    """Remove and give what was planned for this epoch: (host, datum, value)."""
+    for rest, value in list(plan.items(ctx.state, ctx.epoch)):
+        plan.delete(ctx.state, ctx.epoch, rest)
+        yield rest[:HASH_BYTES], rest[HASH_BYTES:], value
+
+
+def _end(ctx: Context, who: Address, datum_id: Hash) -> None:
+    holding = HOLDINGS.get(ctx.state, who, datum_id)
+    assert holding is not None
+    HOLDERS.delete(ctx.state, datum_id, who)
+    _count(ctx, who, datum_id, holding.size_bytes, -1)
+
+
+def _lay_out(ctx: Context, who: Address, sizes: dict[Hash, int]) -> None:
+    """Rewrite a host's row of leaves with some datums more and some less."""
+    extent = get_extent(ctx.state, who)
+    leaves = dict(list_leaves(get_layout(ctx.state, who)))
+    size_bytes = extent.bytes
+    for datum_id, size in sizes.items():
+        if size:
+            leaves[datum_id] = compute_leaf_count(size)
+            size_bytes += size
+        elif leaves.pop(datum_id, 0):
+            holding = HOLDINGS.get(ctx.state, who, datum_id)
+            assert holding is not None
+            size_bytes -= holding.size_bytes
+    if not leaves:
+        EXTENTS.delete(ctx.state, who)
+        LAYOUTS.delete(ctx.state, who)
+        return
+    EXTENTS.set(ctx.state, Extent(len(leaves), size_bytes, sum(leaves.values())), who)
+    LAYOUTS.set(ctx.state, build_layout(sorted(leaves.items())), who)
 
 
 class GenesisConfig(Record):
@@ -269,6 +363,10 @@ class GenesisConfig(Record):
 
 def build_genesis(ctx: Context, config: GenesisConfig) -> None:
     """Set the parameters and register the hosts by the call itself."""
+    if config.parameters.delay_epochs == 0 or config.parameters.subset_datums_max > SUBSET_DATUMS_MAX:
+        raise InvalidChainSpec(
+            f"hosting: delay_epochs at least 1, subset_datums_max at most {SUBSET_DATUMS_MAX}"
+        )
     PARAMETERS.set(ctx.state, config.parameters)
     for who, call in config.hosts:
         register_host(ctx, who, call)
@@ -304,10 +402,66 @@ def get_hosts_of(state: StateReader, datum_id: Hash, epoch: Epoch) -> tuple[Addr
     return tuple(who for who, _ in HOLDERS.items(state, datum_id) if is_holding(state, who, datum_id, epoch))
 
 
+def get_holding(state: StateReader, who: Address, datum_id: Hash) -> Holding | None:
+    """A host's claim to hold a datum, also before it takes effect and shortly after it is over."""
+    return HOLDINGS.get(state, who, datum_id)
+
+
 def is_holding(state: StateReader, who: Address, datum_id: Hash, epoch: Epoch) -> bool:
     """Whether the host holds the datum in an epoch."""
     holding = HOLDINGS.get(state, who, datum_id)
     return holding is not None and is_in_effect(holding, epoch)
+
+
+def get_extent(state: StateReader, who: Address) -> Extent:
+    """How much of a host is in effect in this epoch."""
+    return EXTENTS.get(state, who) or NOTHING
+
+
+def list_extents(state: StateReader) -> Iterator[tuple[Address, Extent]]:
+    """All hosts that hold something in this epoch, in the order of their accounts."""
+    return EXTENTS.items(state)
+
+
+def get_hosted_bytes(state: StateReader, who: Address) -> Uint:
+    """Bytes in effect in this epoch."""
+    return get_extent(state, who).bytes
+
+
+def get_layout(state: StateReader, who: Address) -> Layout:
+    """What a host holds in this epoch, as one row of leaves."""
+    return LAYOUTS.get(state, who) or EMPTY_LAYOUT
+
+
+def build_layout(leaves: list[tuple[Hash, int]]) -> Layout:
+    """The row of (datum, leaves), which are in order."""
+    ends = accumulate(count for _, count in leaves)
+    datums = b"".join(datum_id for datum_id, _ in leaves)
+    return Layout(datums, b"".join(end.to_bytes(_END_BYTES, "big") for end in ends))
+
+
+def list_leaves(layout: Layout) -> Iterator[tuple[Hash, int]]:
+    """(datum, leaves) of a row, in order."""
+    count = len(layout.ends) // _END_BYTES
+    ends = (0, *(_get_end(layout, index) for index in range(count)))
+    for index, (start, end) in enumerate(pairwise(ends)):
+        yield _get_datum(layout, index), end - start
+
+
+def compute_place(layout: Layout, position: int) -> Place:
+    """Which leaf of which datum stands at a position of the row, which must have one there."""
+    count = len(layout.ends) // _END_BYTES
+    index = bisect_right(range(count), position, key=lambda at: _get_end(layout, at))
+    start = _get_end(layout, index - 1) if index else 0
+    return Place(_get_datum(layout, index), position - start)
+
+
+def _get_end(layout: Layout, index: int) -> int:
+    return int.from_bytes(layout.ends[index * _END_BYTES : (index + 1) * _END_BYTES], "big")
+
+
+def _get_datum(layout: Layout, index: int) -> Hash:
+    return layout.datums[index * HASH_BYTES : (index + 1) * HASH_BYTES]
 
 
 def is_in_effect(holding: Holding, epoch: Epoch) -> bool:
