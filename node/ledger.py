@@ -5,10 +5,11 @@ block, certificate, receipts, state and head in one synced batch, or nothing. A 
 node: the result that was computed before prevoting is kept by block hash until its height is final.
 
 Synchronous. Everything that changes it (`execute`, `build`, `commit`) belongs to one task at a time
-(`node.executor`); reads by other threads go through a snapshot of the store (`node.views`).
+(`node.executor`); reads by other threads go through `open_view`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 from chain import runtime
@@ -50,7 +51,41 @@ class Committed(NamedTuple):
     tx_ids: tuple[Hash, ...]
 
 
-class Ledger:
+class View:
+    """Chain and state as they were together."""
+
+    def __init__(self, chain: ChainStore, state: StateStore) -> None:
+        self.chain = chain
+        self.state = state
+        assert state.head is not None
+        self.height: Height = state.head.version
+
+    def get_header(self, height: Height) -> Header | None:
+        """A final header."""
+        data = self.chain.get_header(height)
+        return None if data is None else decode(Header, data)
+
+    def get_block(self, height: Height) -> Block | None:
+        """A final block."""
+        data = self.chain.get_block(height)
+        return None if data is None else decode(Block, data)
+
+    def get_certificate(self, height: Height) -> CommitCertificate | None:
+        """What made a block final; None for genesis."""
+        data = self.chain.get_certificate(height)
+        return decode(CommitCertificate, data) if data else None
+
+    def get_receipts(self, height: Height) -> BlockReceipts | None:
+        """What became of a block's transactions."""
+        data = self.chain.get_receipts(height)
+        return None if data is None else decode(BlockReceipts, data)
+
+    def prove(self, key: bytes, height: Height) -> Proof:
+        """Proof of a state key at a recent height; raises UnknownVersion."""
+        return self.state.prove(key, height)
+
+
+class Ledger(View):
     """The final chain of this node and the state after it."""
 
     def __init__(
@@ -73,6 +108,7 @@ class Ledger:
             self._write_genesis()
         self.chain.check_integrity(INTEGRITY_BLOCKS)
         self.head = self._load_head()
+        self.height = self.head.height
         self.head_hash = compute_header_hash(self.head)
         self._check_network()
 
@@ -104,11 +140,6 @@ class Ledger:
             raise OtherNetwork(f"the data directory is of network {genesis.parent_hash.hex()[:16]}")
 
     # Facts of the head.
-
-    @property
-    def height(self) -> Height:
-        """Height of the head."""
-        return self.head.height
 
     def get_nonce(self, who: Address) -> Nonce:
         """Next nonce of an account."""
@@ -203,30 +234,12 @@ class Ledger:
             [*self.chain.stage_block(stored), *self.state.stage(result.update, result.changes)]
         )
         self.state.on_written(result.update)
-        self.head, self.head_hash = header, result.block_hash
+        self.head, self.head_hash, self.height = header, result.block_hash, header.height
         self._results.clear()
         return Committed(result.block, result.block_hash, certificate, result.receipts, tx_ids)
 
-    def get_header(self, height: Height) -> Header | None:
-        """A final header."""
-        data = self.chain.get_header(height)
-        return None if data is None else decode(Header, data)
-
-    def get_block(self, height: Height) -> Block | None:
-        """A final block."""
-        data = self.chain.get_block(height)
-        return None if data is None else decode(Block, data)
-
-    def get_certificate(self, height: Height) -> CommitCertificate | None:
-        """What made a block final; None for genesis."""
-        data = self.chain.get_certificate(height)
-        return decode(CommitCertificate, data) if data else None
-
-    def get_receipts(self, height: Height) -> BlockReceipts | None:
-        """What became of a block's transactions."""
-        data = self.chain.get_receipts(height)
-        return None if data is None else decode(BlockReceipts, data)
-
-    def prove(self, key: bytes, height: Height) -> Proof:
-        """Proof of a state key at a recent height; raises UnknownVersion."""
-        return self.state.prove(key, height)
+    @contextmanager
+    def open_view(self) -> Iterator[View]:
+        """The chain and the state at one head, for reading in any thread while the ledger moves on."""
+        with self._store.snapshot() as frozen:
+            yield View(ChainStore(frozen), StateStore(frozen))

@@ -19,7 +19,7 @@ from chain.primitives.errors import DecodeError
 from chain.primitives.hashing import Domain, hash_bytes
 from chain.primitives.types import Hash, Height, Uint32
 from storage.errors import CorruptStore
-from storage.kv import Column, Entry, KeyValueStore, Prefix
+from storage.kv import Column, Entry, KeyValueReader, Prefix
 
 PRUNE_COUNT_MAX = 1000
 _HEIGHT_BYTES = 8
@@ -67,7 +67,7 @@ def _compute_checksum(prefix: Prefix, key: bytes, data: bytes) -> bytes:
 class _SealedColumn:
     """A column whose values carry a checksum over column, key and value."""
 
-    def __init__(self, store: KeyValueStore, prefix: Prefix) -> None:
+    def __init__(self, store: KeyValueReader, prefix: Prefix) -> None:
         self._column = Column(store, prefix)
         self._prefix = prefix
 
@@ -93,7 +93,7 @@ class _SealedColumn:
 class ChainStore:
     """The chain in `store`, beside the state; the node writes what the `stage_` calls return."""
 
-    def __init__(self, store: KeyValueStore) -> None:
+    def __init__(self, store: KeyValueReader) -> None:
         self._meta = _SealedColumn(store, Prefix.META)
         self._headers = _SealedColumn(store, Prefix.HEADER)
         self._blocks = _SealedColumn(store, Prefix.BLOCK)

@@ -7,10 +7,11 @@ it was made. It does not interpret values; the stores above do.
 """
 
 from bisect import bisect_left, insort
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from enum import IntEnum
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import plyvel
 
@@ -59,6 +60,9 @@ class KeyValueStore(KeyValueReader, Protocol):
     def write_batch(self, entries: Iterable[Entry], *, sync: bool = True) -> None:
         """All entries, in order, or none; on disk when it returns. `sync=False` may lose the latest batches
         in a power loss, never part of one."""
+
+    def snapshot(self) -> AbstractContextManager[KeyValueReader]:
+        """The store as it is now, for reading while others write, in any thread, until the block ends."""
 
     def close(self) -> None:
         """Releases the store; calling again does nothing."""
@@ -130,6 +134,13 @@ class MemoryStore:
             elif self._values.pop(key, None) is not None:
                 del self._keys[bisect_left(self._keys, key)]
 
+    @contextmanager
+    def snapshot(self) -> Iterator[KeyValueReader]:
+        """As KeyValueStore.snapshot: a copy."""
+        copy = MemoryStore()
+        copy._values, copy._keys = dict(self._values), list(self._keys)
+        yield copy
+
     def close(self) -> None:
         """Nothing to release: what was written stays readable."""
 
@@ -140,7 +151,38 @@ _FILES_OPEN_MAX = 256
 _BLOOM_BITS = 10
 
 
-class LevelDbStore:
+class _LevelDbReader:
+    """Reads of a database or of a snapshot of it; every one verifies checksums."""
+
+    def __init__(self, source: Any, translate: Callable[[Exception], StorageError]) -> None:
+        self._source = source
+        self._translate_error = translate
+
+    def get(self, key: bytes) -> bytes | None:
+        """The value, or None."""
+        try:
+            value: bytes | None = self._source.get(key, verify_checksums=True)
+        except plyvel.Error as error:
+            raise self._translate_error(error) from error
+        return value
+
+    def iterate(
+        self, prefix: bytes = b"", *, start: bytes = b"", stop: bytes | None = None, is_reversed: bool = False
+    ) -> Iterator[tuple[bytes, bytes]]:
+        """As KeyValueReader.iterate."""
+        low, high = _compute_range(prefix, start, stop)
+        return self._translated(
+            self._source.iterator(start=low, stop=high, reverse=is_reversed, verify_checksums=True)
+        )
+
+    def _translated(self, pairs: Iterator[tuple[bytes, bytes]]) -> Iterator[tuple[bytes, bytes]]:
+        try:
+            yield from pairs
+        except plyvel.Error as error:
+            raise self._translate_error(error) from error
+
+
+class LevelDbStore(_LevelDbReader):
     """A LevelDB directory, opened with paranoid checks; raises StoreInUse, CorruptStore or DiskFailed.
 
     Paranoid checks alone verify the log and the manifest but no table block that is read (tried with
@@ -156,6 +198,7 @@ class LevelDbStore:
         except BaseException:
             self._lock.release()
             raise
+        super().__init__(self._database, self._translate)
 
     def _open(self) -> plyvel.DB:
         try:
@@ -182,29 +225,6 @@ class LevelDbStore:
             return DiskFailed(f"{self.directory}: {text}; make the disk writable, then start again")
         return CorruptStore(f"{self.directory}: {text}; move the directory away and sync again from peers")
 
-    def get(self, key: bytes) -> bytes | None:
-        """The value, or None."""
-        try:
-            value: bytes | None = self._database.get(key, verify_checksums=True)
-        except plyvel.Error as error:
-            raise self._translate(error) from error
-        return value
-
-    def iterate(
-        self, prefix: bytes = b"", *, start: bytes = b"", stop: bytes | None = None, is_reversed: bool = False
-    ) -> Iterator[tuple[bytes, bytes]]:
-        """As KeyValueReader.iterate."""
-        low, high = _compute_range(prefix, start, stop)
-        return self._translated(
-            self._database.iterator(start=low, stop=high, reverse=is_reversed, verify_checksums=True)
-        )
-
-    def _translated(self, pairs: Iterator[tuple[bytes, bytes]]) -> Iterator[tuple[bytes, bytes]]:
-        try:
-            yield from pairs
-        except plyvel.Error as error:
-            raise self._translate(error) from error
-
     def write_batch(self, entries: Iterable[Entry], *, sync: bool = True) -> None:
         """As KeyValueStore.write_batch."""
         if self._failure is not None:
@@ -219,6 +239,12 @@ class LevelDbStore:
         except plyvel.Error as error:
             self._failure = self._translate(error)
             raise self._failure from error
+
+    @contextmanager
+    def snapshot(self) -> Iterator[KeyValueReader]:
+        """As KeyValueStore.snapshot."""
+        with self._database.snapshot() as frozen:
+            yield _LevelDbReader(frozen, self._translate)
 
     def close(self) -> None:
         """Releases the database and its lock; calling again does nothing."""

@@ -30,7 +30,7 @@ from chain.primitives.codec import Record, decode, encode
 from chain.primitives.errors import DecodeError
 from chain.primitives.types import Hash, Height
 from storage.errors import CorruptStore
-from storage.kv import Column, Entry, KeyValueStore, Prefix
+from storage.kv import Column, Entry, KeyValueReader, Prefix
 
 VERSIONS_KEPT = 256
 NODES_CACHED_MAX = 65_536
@@ -97,7 +97,7 @@ class StateStore:
 
     def __init__(
         self,
-        store: KeyValueStore,
+        store: KeyValueReader,
         *,
         versions_kept: int = VERSIONS_KEPT,
         nodes_cached_max: int = NODES_CACHED_MAX,

@@ -1,0 +1,67 @@
+"""How a node runs: addresses, limits, its account. A TOML file of flat keys; unknown keys are refused.
+
+Nothing here is protocol: two nodes of a network may differ in all of it. Sizes are bytes; a rate of 0 is no limit.
+"""
+
+import tomllib
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+CONFIG_BYTES_MAX = 64 * 2**10
+Port = Annotated[int, Meta(ge=0, le=65535)]
+Bytes = Annotated[int, Meta(ge=0, le=2**50)]
+
+
+class ConfigError(Exception):
+    """The file is not a configuration; says where."""
+
+
+class NodeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Every setting with its default."""
+
+    name: str = "node"
+    account: str = ""
+    """Address of the account this node validates and hosts for; empty: an observer."""
+    api_host: str = "127.0.0.1"
+    api_port: Port = 0
+    unsafe_public_api: bool = False
+    """Must be true before `api_host` may be anything but loopback."""
+    p2p_listen: str = "/ip4/127.0.0.1/tcp/0"
+    seeds: list[str] = []
+    """Addresses to dial first, beside those of the chain spec."""
+    disk_bytes: Bytes = 5 * 2**30
+    """Quota of the content store."""
+    upload_bytes_per_second: Bytes = 0
+    download_bytes_per_second: Bytes = 0
+    blocks_kept: Annotated[int, Meta(ge=0)] = 0
+    """Newest blocks whose bodies stay; 0: all."""
+    log_level: str = "info"
+    log_json: bool = False
+
+
+def load_config(path: Path) -> NodeConfig:
+    """The settings in a file; the defaults where there is none. Raises ConfigError."""
+    if not path.exists():
+        return NodeConfig()
+    if path.stat().st_size > CONFIG_BYTES_MAX:
+        raise ConfigError(f"{path}: larger than {CONFIG_BYTES_MAX} bytes")
+    try:
+        config = msgspec.convert(tomllib.loads(path.read_text()), NodeConfig)
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError) as error:
+        raise ConfigError(f"{path}: {error}") from error
+    if config.api_host not in ("127.0.0.1", "::1", "localhost") and not config.unsafe_public_api:
+        raise ConfigError(f"{path}: api_host {config.api_host} is public; see unsafe_public_api")
+    return config
+
+
+def format_config(config: NodeConfig) -> str:
+    """TOML text that `load_config` reads back; settings at their default are left out."""
+    lines = ["# How this node runs; `vidya config show` lists every setting.\n"]
+    for field in msgspec.structs.fields(NodeConfig):
+        value = getattr(config, field.name)
+        if value != getattr(NodeConfig(), field.name):
+            lines.append(f"{field.name} = {msgspec.json.encode(value).decode()}\n")
+    return "".join(lines)

@@ -1,0 +1,97 @@
+"""The folder of a node: what lies where, and how it is made.
+
+    chain.json        the chain spec; its hash names the network
+    config.toml       how this node runs (`node.config`); nothing in it is protocol
+    password          opens the node's own keys; mode 0600
+    keys/             consensus, network and beacon key of this node (`node.keystore`)
+    data/             store, log, sign-state, content; one process at a time
+    api-token         lets local programs ask this node to do things; mode 0600
+    node.log          what a node started in the background prints
+
+The account's key is not here: it stays in the wallet of its owner.
+"""
+
+import os
+import secrets
+from pathlib import Path
+
+from chain.genesis import ChainSpec, parse_chain_spec
+from chain.primitives.keys import KeyPair
+from chain.primitives.types import Hash
+from node import keystore
+from node.derivation import Role
+
+NODE_ROLES = (Role.CONSENSUS, Role.NETWORK, Role.BEACON)
+CHAIN_FILE_BYTES_MAX = 4 * 2**20
+
+
+class HomeError(Exception):
+    """The folder is no node's home, or is one already; says what to do."""
+
+
+class Home:
+    """Paths and small files of one node."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.chain_file = path / "chain.json"
+        self.config_file = path / "config.toml"
+        self.password_file = path / "password"
+        self.keys = path / "keys"
+        self.data = path / "data"
+        self.store = self.data / "store"
+        self.wal = self.data / "consensus.wal"
+        self.sign_state = self.data / "sign-state"
+        self.content = self.data / "content"
+        self.vouchers = self.data / "vouchers"
+        self.peer_book = self.data / "peers"
+        self.token_file = path / "api-token"
+        self.log_file = path / "node.log"
+        self.pid_file = self.data / "pid"
+
+    def create(self, spec_json: bytes, secrets_of: dict[Role, bytes] | None = None) -> None:
+        """Make the folder with fresh keys (or those given); raises HomeError if there is a node in it."""
+        if self.chain_file.exists():
+            raise HomeError(f"{self.path} is a node's home already")
+        parse_chain_spec(spec_json)
+        self.keys.mkdir(parents=True, exist_ok=True)
+        self.data.mkdir(exist_ok=True)
+        write_private(self.password_file, secrets.token_hex(32).encode())
+        write_private(self.token_file, secrets.token_hex(32).encode())
+        password = self.load_password()
+        for role in NODE_ROLES:
+            secret = (secrets_of or {}).get(role) or secrets.token_bytes(32)
+            keystore.create(
+                self.keys, role.value, secret, password, role=role, profile=keystore.Profile.DEVNET
+            )
+        self.chain_file.write_bytes(spec_json)
+
+    def load_spec(self) -> ChainSpec:
+        """The chain spec; raises HomeError or InvalidChainSpec."""
+        if not self.chain_file.is_file():
+            raise HomeError(f"{self.path} is no node's home: there is no chain.json; see `vidya node init`")
+        with self.chain_file.open("rb") as file:
+            return parse_chain_spec(file.read(CHAIN_FILE_BYTES_MAX + 1))
+
+    def load_password(self) -> str:
+        """What opens the node's keys."""
+        return self.password_file.read_text().strip()
+
+    def load_secret(self, role: Role) -> Hash:
+        """One of the node's secrets; raises KeystoreError."""
+        return keystore.unlock(keystore.load(self.keys, role.value), self.load_password())
+
+    def load_key(self, role: Role) -> KeyPair:
+        """One of the node's keys."""
+        return KeyPair(self.load_secret(role))
+
+    def load_token(self) -> str:
+        """What local programs show to the API."""
+        return self.token_file.read_text().strip()
+
+
+def write_private(path: Path, data: bytes) -> None:
+    """A new file that only its owner reads."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(data)
