@@ -6,6 +6,7 @@ was there before stays. Files are not synced one by one: the store keeps the dat
 an export can be repeated.
 """
 
+import errno
 import io
 import os
 import stat
@@ -55,17 +56,23 @@ def _open_below(folder: Path, parents: Sequence[str]) -> Iterator[int]:
     descriptor = os.open(folder, _FOLDER)
     try:
         for part in parents:
-            try:
-                os.mkdir(part, dir_fd=descriptor)
-            except FileExistsError:
-                if not stat.S_ISDIR(os.stat(part, dir_fd=descriptor, follow_symlinks=False).st_mode):
-                    raise ExportConflict(f"{folder}: {part} is in the way of a folder") from None
-            below = os.open(part, _FOLDER | os.O_NOFOLLOW, dir_fd=descriptor)
+            below = _open_folder(descriptor, part)
             os.close(descriptor)
             descriptor = below
         yield descriptor
     finally:
         os.close(descriptor)
+
+
+def _open_folder(parent: int, name: str) -> int:
+    with suppress(FileExistsError):
+        os.mkdir(name, dir_fd=parent)
+    try:
+        return os.open(name, _FOLDER | os.O_NOFOLLOW, dir_fd=parent)
+    except OSError as error:
+        if error.errno not in (errno.ELOOP, errno.ENOTDIR):
+            raise
+        raise ExportConflict(f"{name} is no folder; move it away, or export to another folder") from error
 
 
 def _pick_temporary(files: Sequence[FileEntry]) -> str:

@@ -205,6 +205,15 @@ def test_a_node_does_not_pass_for_a_leaf():
     refuse_leaf(forged, 64, 0, pair, LeafProof(()))
 
 
+@pytest.mark.parametrize("size", [1, 1023, 1025, 5000])
+def test_a_tree_over_leaves_of_other_sizes_proves_nothing(size):
+    """Who lists a root over leaves that are no 1 KiB can not prove them: bytes are what is hosted."""
+    leaf, other = make_bytes(size), hash_bytes(Domain.CONTENT_LEAF, make_bytes(LEAF_BYTES))
+    top = hash_bytes(Domain.CONTENT_NODE, hash_bytes(Domain.CONTENT_LEAF, leaf) + other)
+    root = compute_content_root(top, 2 * LEAF_BYTES)
+    refuse_leaf(root, 2 * LEAF_BYTES, 0, leaf, LeafProof((other,)))
+
+
 def test_proofs_of_the_largest_datum_fit_their_records():
     """The bounds of the records are the longest paths there are."""
     leaves, chunks = compute_leaf_count(DATUM_BYTES_MAX), compute_chunk_count(DATUM_BYTES_MAX)

@@ -498,6 +498,36 @@ def test_after_a_failed_sync_nothing_is_written_or_believed(tmp_path, source, se
         assert store.missing_chunks(datum) == [0, 2, 3]
 
 
+def test_a_start_that_fails_leaves_the_marks_of_unsynced_chunks(tmp_path, source, seeder, monkeypatch):
+    """Chunks are believed only after they were read, however many starts it takes."""
+    manifest = seeder.publish(source)
+    store = ContentStore(tmp_path / "twice", QUOTA)
+    datum = store.begin(manifest)
+    copy_chunks(datum, seeder, store, (0, 1))
+    lose_power(store)
+    flip(flat_file(tmp_path / "twice", datum), CHUNK_BYTES)
+    whole, refuse = os.pread, refuse_with(errno.ENOMEM)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pread", lambda *place: (refuse if place[2] else whole)(*place))
+        with pytest.raises(DiskFailed):
+            ContentStore(tmp_path / "twice", QUOTA)
+    with ContentStore(tmp_path / "twice", QUOTA) as store:
+        assert store.missing_chunks(datum) == [1, 2, 3]
+
+
+@pytest.mark.parametrize("part", ["checksum", "node", "proof"])
+def test_a_damaged_record_of_a_chunk_is_found(source, seeder, part):
+    """A record that no longer leads to the root, or no longer fits the bytes, is never served."""
+    datum = compute_datum_id(seeder.publish(source))
+    record = seeder._index.get_chunk(datum, 1)
+    wrong = ChunkProof((bytes(32), *record.proof.path[1:])) if part == "proof" else bytes(32)
+    damaged = replace(record, **{part: wrong})
+    seeder._index.commit([seeder._index.chunk_entry(datum, 1, damaged)], sync=False)
+    with pytest.raises(CorruptChunk):
+        seeder.read_chunk(datum, 1)
+    assert seeder.missing_chunks(datum) == [1]
+
+
 def test_running_out_of_descriptors_marks_nothing(source, seeder, monkeypatch):
     """A failure that says nothing about the file does not cost the chunk."""
     datum = compute_datum_id(seeder.publish(source))
