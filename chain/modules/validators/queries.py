@@ -32,14 +32,16 @@ def is_electable(state: StateReader, who: Address, epoch: Epoch) -> bool:
     if standing.is_jailed or standing.is_tombstoned:
         return False
     has_bond = staking.get_bond(state, who) >= get_parameters(state).bond_min
-    return has_bond and has_proven(state, who)
+    return has_bond and has_proven(state, who, epoch)
 
 
-def has_proven(state: StateReader, who: Address) -> bool:
-    """Whether a host has proven enough to earn pay; anybody while nothing is admitted."""
+def has_proven(state: StateReader, who: Address, epoch: Epoch) -> bool:
+    """Whether a host earns pay and proved in the era before `epoch`; anybody while nothing is admitted."""
     if catalogue.get_totals(state).admitted == 0:
         return True
-    return possession.get_pay_factor(state, who) > 0
+    last = possession.get_record(state, who).last_proven
+    era_epochs = system.get_parameters(state).era_epochs
+    return last is not None and last + era_epochs >= epoch and possession.get_pay_factor(state, who) > 0
 
 
 def get_current(state: StateReader) -> ValidatorSet:
