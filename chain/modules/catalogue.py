@@ -1,17 +1,19 @@
 """Catalogue: the private index, each entry a datum with its Merkle root and what people search by.
 
-Listing burns a fee by size and locks a curator bond, so that the index is not filled with junk. A datum is *admitted*,
-that is, it earns hosting reward, once enough different members have paid to download all of it
+Listing burns a fee by size and locks a curator bond, so that the index is not filled with junk. A datum is
+*admitted*, that is, it earns hosting reward, once enough different members have paid to download all of it
 (`admission_members`). A lister may take an entry back while nobody hosts it, and gets the bond back.
 
 Invariant: the pot holds the sum of all curator bonds. Challenges, votes and freeleech flags are not here yet.
 """
 
+import re
 from typing import Annotated
 
 from msgspec import Meta
 
-from chain.errors import DispatchError
+from chain.content import DATUM_BYTES_MAX
+from chain.errors import DispatchError, InvalidChainSpec
 from chain.module import Context, Module
 from chain.modules import balances
 from chain.primitives.codec import Record, replace
@@ -24,10 +26,18 @@ POT = balances.compute_pot("catalogue")
 
 GIB = 2**30
 TAGS_MAX = 16
+TITLE_BYTES_MAX = 128
+LABEL_BYTES_MAX = 32
+DESCRIPTION_BYTES_MAX = 2048
 
-Title = Annotated[str, Meta(min_length=1, max_length=128)]
-Label = Annotated[str, Meta(min_length=1, max_length=32)]
-Description = Annotated[str, Meta(max_length=2048)]
+# The codec bounds characters; `_check_texts` bounds bytes.
+Title = Annotated[str, Meta(min_length=1, max_length=TITLE_BYTES_MAX)]
+Label = Annotated[str, Meta(min_length=1, max_length=LABEL_BYTES_MAX)]
+Description = Annotated[str, Meta(max_length=DESCRIPTION_BYTES_MAX)]
+
+# Written out, for Unicode tables differ between Python versions and this is part of the state transition.
+_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ud800-\udfff\ufeff]")
+"""Control characters, separators of lines, what is invisible, what turns the direction of reading."""
 
 
 class Parameters(Record):
@@ -130,7 +140,12 @@ class SizeOutOfBounds(DispatchError):
 
 @MODULE.error(6)
 class UnprintableText(DispatchError):
-    """Titles, labels and descriptions are text without control characters."""
+    """Titles, labels and descriptions have no control characters and none that mislead the eye."""
+
+
+@MODULE.error(7)
+class TextTooLong(DispatchError):
+    """Titles, labels and descriptions are bounded in bytes of UTF-8."""
 
 
 class ListDatum(Record):
@@ -153,16 +168,13 @@ class Delist(Record):
 
 @MODULE.call(1, ListDatum, weight=150)
 def list_datum(ctx: Context, sender: Address, call: ListDatum) -> None:
-    """Anybody may list; burns the fee, locks the bond. Emits Listed, and Admitted where nothing more is asked."""
+    """Anybody may list; burns the fee, locks the bond. Emits Listed, and Admitted if no more is asked."""
     parameters = PARAMETERS.require(ctx.state)
     if DATUMS.has(ctx.state, call.datum):
         raise AlreadyListed
     if not 1 <= call.size_bytes <= parameters.datum_bytes_max:
         raise SizeOutOfBounds
-    if not all(map(is_clean_text, (call.title, call.category, *call.tags))) or not is_clean_text(
-        call.description, "\n"
-    ):
-        raise UnprintableText
+    _check_texts(call)
     fee = compute_listing_fee(parameters, call.size_bytes)
     balances.burn(ctx, sender, fee)
     balances.transfer(ctx, sender, POT, parameters.curator_bond)
@@ -171,6 +183,16 @@ def list_datum(ctx: Context, sender: Address, call: ListDatum) -> None:
     ctx.emit(Listed(call.datum, sender, call.size_bytes, fee, parameters.curator_bond))
     if parameters.admission_members == 0:
         _admit(ctx, call.datum, 0)
+
+
+def _check_texts(call: ListDatum) -> None:
+    labels = (call.category, *call.tags)
+    if not all(map(is_clean_text, (call.title, *labels))) or not is_clean_text(call.description, "\n"):
+        raise UnprintableText
+    if len(call.title.encode()) > TITLE_BYTES_MAX or len(call.description.encode()) > DESCRIPTION_BYTES_MAX:
+        raise TextTooLong
+    if any(len(label.encode()) > LABEL_BYTES_MAX for label in labels):
+        raise TextTooLong
 
 
 def _build_datum(ctx: Context, sender: Address, call: ListDatum, bond: Amount) -> Datum:
@@ -245,6 +267,8 @@ class GenesisConfig(Record):
 
 def build_genesis(ctx: Context, config: GenesisConfig) -> None:
     """Set the parameters."""
+    if config.parameters.datum_bytes_max > DATUM_BYTES_MAX:
+        raise InvalidChainSpec(f"catalogue: datum_bytes_max at most {DATUM_BYTES_MAX}")
     PARAMETERS.set(ctx.state, config.parameters)
 
 
@@ -275,8 +299,8 @@ def compute_listing_fee(parameters: Parameters, size_bytes: int) -> Amount:
 
 
 def is_clean_text(text: str, allowed: str = "") -> bool:
-    """Whether every character is printable (Unicode: no control, format, surrogate or separator but the space)."""
-    return all(character.isprintable() or character in allowed for character in text)
+    """Whether a text has no unprintable character but those allowed."""
+    return all(character in allowed for character in _UNPRINTABLE.findall(text))
 
 
 def check_invariants(state: StateReader) -> None:

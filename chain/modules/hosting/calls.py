@@ -1,0 +1,98 @@
+"""Hosting: the calls, by which hosts and their subsets come and go."""
+
+from chain.module import Context
+from chain.modules import catalogue, staking
+from chain.modules.hosting.effects import compute_commitment, count, drop
+from chain.modules.hosting.queries import get_host, get_parameters
+from chain.modules.hosting.types import (
+    BEGINNINGS,
+    HOLDERS,
+    HOLDINGS,
+    HOSTS,
+    MODULE,
+    AlreadyHeld,
+    DatumIds,
+    Excluded,
+    Holding,
+    HoldingRegistered,
+    Host,
+    HostRegistered,
+    NetworkAddresses,
+    NothingToChange,
+    NotHost,
+    TooManyDatums,
+    UncoveredBytes,
+)
+from chain.primitives.codec import Record, replace
+from chain.primitives.types import Address, Hash, PeerId, Uint
+
+
+class RegisterHost(Record):
+    """Say where the node is reached: libp2p identity, addresses; and its capacity in bytes per second."""
+
+    peer_id: PeerId
+    addresses: NetworkAddresses
+    capacity: Uint
+
+
+class RegisterSubset(Record):
+    """Begin and end to host datums."""
+
+    add: DatumIds
+    drop: DatumIds
+
+
+@MODULE.call(1, RegisterHost, weight=80)
+def register_host(ctx: Context, sender: Address, call: RegisterHost) -> None:
+    """Anybody may be a host; calling again changes the particulars. Emits HostRegistered."""
+    if staking.is_tombstoned(ctx.state, sender):
+        raise Excluded
+    known = get_host(ctx.state, sender)
+    fresh = Host(call.peer_id, call.addresses, call.capacity, ctx.era)
+    if known is not None:
+        fresh = replace(known, peer_id=call.peer_id, addresses=call.addresses, capacity=call.capacity)
+    HOSTS.set(ctx.state, fresh, sender)
+    ctx.emit(HostRegistered(sender, call.peer_id, call.addresses, call.capacity))
+
+
+def compute_subset_weight(call: RegisterSubset) -> int:
+    """A fixed part and one per datum."""
+    return 90 + 70 * (len(call.add) + len(call.drop))
+
+
+@MODULE.call(2, RegisterSubset, weight=compute_subset_weight)
+def register_subset(ctx: Context, sender: Address, call: RegisterSubset) -> None:
+    """Change what the sender hosts, `delay_epochs` from now. Emits HoldingRegistered and HoldingDropped."""
+    named = (*call.add, *call.drop)
+    if not named or len(dict.fromkeys(named)) != len(named):
+        raise NothingToChange
+    if get_host(ctx.state, sender) is None:
+        raise NotHost
+    if call.add and staking.is_tombstoned(ctx.state, sender):
+        raise Excluded
+    for datum_id in call.drop:
+        drop(ctx, sender, datum_id, ctx.epoch + get_parameters(ctx.state).delay_epochs)
+    for datum_id in call.add:
+        _add(ctx, sender, datum_id)
+
+
+def _add(ctx: Context, who: Address, datum_id: Hash) -> None:
+    parameters = get_parameters(ctx.state)
+    host = HOSTS.get(ctx.state, who)
+    datum = catalogue.get_datum(ctx.state, datum_id)
+    assert host is not None
+    if datum is None:
+        raise catalogue.NotListed
+    if HOLDINGS.has(ctx.state, who, datum_id):
+        raise AlreadyHeld
+    if host.datums >= parameters.subset_datums_max:
+        raise TooManyDatums
+    committed = compute_commitment(parameters, host.bytes + datum.size_bytes)
+    if staking.get_bond(ctx.state, who) < committed:
+        raise UncoveredBytes(f"needs a bond of {committed}")
+    from_epoch = ctx.epoch + parameters.delay_epochs
+    HOLDINGS.set(ctx.state, Holding(datum.root, datum.size_bytes, from_epoch, ctx.era), who, datum_id)
+    HOLDERS.set(ctx.state, True, datum_id, who)
+    BEGINNINGS.set(ctx.state, True, from_epoch, who, datum_id)
+    count(ctx, who, datum_id, datum.size_bytes, 1)
+    ctx.emit(HoldingRegistered(who, datum_id, datum.size_bytes, from_epoch, committed))

@@ -1,0 +1,61 @@
+"""Hosting: a subset as one row of leaves, in which a leaf is found by its position."""
+
+from bisect import bisect_right
+from collections.abc import Iterator
+from itertools import accumulate, pairwise
+from typing import NamedTuple
+
+from chain.primitives.codec import Record
+from chain.primitives.types import HASH_BYTES, Hash
+
+_END_BYTES = 8
+
+
+class Layout(Record):
+    """A subset as one row of leaves: its datums in order, and for each the position where its leaves end."""
+
+    datums: bytes
+    """Ids, 32 bytes each."""
+    ends: bytes
+    """8 bytes each, big-endian, ascending."""
+
+
+class Place(NamedTuple):
+    """A leaf of a datum."""
+
+    datum: Hash
+    leaf_index: int
+
+
+EMPTY_LAYOUT = Layout(b"", b"")
+
+
+def build_layout(leaves: list[tuple[Hash, int]]) -> Layout:
+    """The row of (datum, leaves), which are in order."""
+    ends = accumulate(count for _, count in leaves)
+    datums = b"".join(datum_id for datum_id, _ in leaves)
+    return Layout(datums, b"".join(end.to_bytes(_END_BYTES, "big") for end in ends))
+
+
+def list_leaves(layout: Layout) -> Iterator[tuple[Hash, int]]:
+    """(datum, leaves) of a row, in order."""
+    count = len(layout.ends) // _END_BYTES
+    ends = (0, *(_get_end(layout, index) for index in range(count)))
+    for index, (start, end) in enumerate(pairwise(ends)):
+        yield _get_datum(layout, index), end - start
+
+
+def compute_place(layout: Layout, position: int) -> Place:
+    """Which leaf of which datum stands at a position of the row, which must have one there."""
+    count = len(layout.ends) // _END_BYTES
+    index = bisect_right(range(count), position, key=lambda at: _get_end(layout, at))
+    start = _get_end(layout, index - 1) if index else 0
+    return Place(_get_datum(layout, index), position - start)
+
+
+def _get_end(layout: Layout, index: int) -> int:
+    return int.from_bytes(layout.ends[index * _END_BYTES : (index + 1) * _END_BYTES], "big")
+
+
+def _get_datum(layout: Layout, index: int) -> Hash:
+    return layout.datums[index * HASH_BYTES : (index + 1) * HASH_BYTES]

@@ -1,0 +1,87 @@
+"""Hosting: what the state says."""
+
+from collections.abc import Iterator
+
+from chain.modules.hosting.layout import EMPTY_LAYOUT, Layout
+from chain.modules.hosting.types import (
+    EXTENTS,
+    HOLDERS,
+    HOLDINGS,
+    HOSTS,
+    LAYOUTS,
+    NOTHING,
+    PARAMETERS,
+    Extent,
+    Held,
+    Holding,
+    Host,
+    Parameters,
+)
+from chain.primitives.types import Address, Epoch, Hash, Uint
+from chain.state import StateReader
+
+
+def get_parameters(state: StateReader) -> Parameters:
+    """Delays and the price of a registered byte."""
+    return PARAMETERS.require(state)
+
+
+def get_host(state: StateReader, who: Address) -> Host | None:
+    """A host's particulars."""
+    return HOSTS.get(state, who)
+
+
+def list_hosts(state: StateReader) -> Iterator[tuple[Address, Host]]:
+    """All hosts, in the order of their accounts."""
+    return HOSTS.items(state)
+
+
+def get_subset(state: StateReader, who: Address, epoch: Epoch) -> tuple[Held, ...]:
+    """What the host holds in an epoch, sorted by datum; from `delay_epochs` ahead to one after."""
+    held = HOLDINGS.items(state, who)
+    return tuple(
+        Held(datum_id, holding.size_bytes, holding.root, holding.from_era)
+        for datum_id, holding in held
+        if is_in_effect(holding, epoch)
+    )
+
+
+def get_hosts_of(state: StateReader, datum_id: Hash, epoch: Epoch) -> tuple[Address, ...]:
+    """Who holds the datum in an epoch, sorted."""
+    return tuple(who for who, _ in HOLDERS.items(state, datum_id) if is_holding(state, who, datum_id, epoch))
+
+
+def get_holding(state: StateReader, who: Address, datum_id: Hash) -> Holding | None:
+    """A host's claim to hold a datum, also before it takes effect and shortly after it is over."""
+    return HOLDINGS.get(state, who, datum_id)
+
+
+def is_holding(state: StateReader, who: Address, datum_id: Hash, epoch: Epoch) -> bool:
+    """Whether the host holds the datum in an epoch."""
+    holding = HOLDINGS.get(state, who, datum_id)
+    return holding is not None and is_in_effect(holding, epoch)
+
+
+def get_extent(state: StateReader, who: Address) -> Extent:
+    """How much of a host is in effect in this epoch."""
+    return EXTENTS.get(state, who) or NOTHING
+
+
+def list_extents(state: StateReader) -> Iterator[tuple[Address, Extent]]:
+    """All hosts that hold something in this epoch, in the order of their accounts."""
+    return EXTENTS.items(state)
+
+
+def get_hosted_bytes(state: StateReader, who: Address) -> Uint:
+    """Bytes in effect in this epoch."""
+    return get_extent(state, who).bytes
+
+
+def get_layout(state: StateReader, who: Address) -> Layout:
+    """What a host holds in this epoch, as one row of leaves."""
+    return LAYOUTS.get(state, who) or EMPTY_LAYOUT
+
+
+def is_in_effect(holding: Holding, epoch: Epoch) -> bool:
+    """Whether the epoch lies in [from_epoch, until_epoch)."""
+    return holding.from_epoch <= epoch and (holding.until_epoch is None or epoch < holding.until_epoch)

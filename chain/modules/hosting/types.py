@@ -1,0 +1,154 @@
+"""Hosting: parameters, records, storage, events and errors."""
+
+from typing import Annotated, NamedTuple
+
+from msgspec import Meta
+
+from chain.errors import DispatchError
+from chain.module import Module
+from chain.modules.hosting.layout import Layout
+from chain.primitives.codec import Record
+from chain.primitives.types import Address, Amount, Epoch, Era, Hash, PeerId, Uint, Uint32
+from chain.state import StorageMap, StorageValue
+
+MODULE = Module("hosting", index=8)
+
+CHANGES_MAX = 256
+SUBSET_DATUMS_MAX = 4096
+"""Bounds a layout to 160 KiB of state."""
+ADDRESSES_MAX = 8
+
+NetworkAddress = Annotated[str, Meta(min_length=1, max_length=128)]
+NetworkAddresses = Annotated[tuple[NetworkAddress, ...], Meta(max_length=ADDRESSES_MAX)]
+DatumIds = Annotated[tuple[Hash, ...], Meta(max_length=CHANGES_MAX)]
+
+
+class Parameters(Record):
+    """Delays and the price of a registered byte."""
+
+    bond_per_gib: Amount
+    """Own bond that a registered GiB needs; 20 eras of its expected reward by default."""
+    delay_epochs: Uint32
+    drop_interval_epochs: Uint32
+    subset_datums_max: Uint32
+
+
+class Host(Record):
+    """A host: where it is reached and how much it has registered."""
+
+    peer_id: PeerId
+    addresses: NetworkAddresses
+    capacity: Uint
+    """Declared, bytes per second."""
+    since_era: Era
+    bytes: Uint = 0
+    datums: Uint32 = 0
+
+
+class Holding(Record):
+    """A host's claim to hold a datum, in effect in epochs [from_epoch, until_epoch)."""
+
+    root: Hash
+    size_bytes: Uint
+    from_epoch: Epoch
+    from_era: Era
+    until_epoch: Epoch | None = None
+
+
+class Held(NamedTuple):
+    """A holding as sampling sees it."""
+
+    datum: Hash
+    size_bytes: int
+    root: Hash
+    from_era: Era
+
+
+class Extent(Record):
+    """How much of a host is in effect in this epoch; exists only for hosts that hold something."""
+
+    datums: Uint32
+    bytes: Uint
+    leaves: Uint
+
+
+PARAMETERS = StorageValue(MODULE.index, 0, Parameters)
+HOSTS = StorageMap(MODULE.index, 1, Host)
+HOLDINGS = StorageMap(MODULE.index, 2, Holding)
+"""(host, datum)."""
+HOLDERS = StorageMap(MODULE.index, 3, bool)
+"""(datum, host) -> True, for every holding that is not over."""
+ENDINGS = StorageMap(MODULE.index, 4, bool)
+"""(epoch, host, datum): in this epoch the holding is over (True) or its record is forgotten (False)."""
+BEGINNINGS = StorageMap(MODULE.index, 5, bool)
+"""(epoch, host, datum) -> True: in this epoch the holding takes effect, unless it is over before."""
+EXTENTS = StorageMap(MODULE.index, 6, Extent)
+LAYOUTS = StorageMap(MODULE.index, 7, Layout)
+
+
+NOTHING = Extent(0, 0, 0)
+
+
+@MODULE.event(1)
+class HostRegistered(Record):
+    """An account is a host, or changed where it is reached."""
+
+    host: Address
+    peer_id: PeerId
+    addresses: NetworkAddresses
+    capacity: Uint
+
+
+@MODULE.event(2)
+class HoldingRegistered(Record):
+    """The host holds the datum from this epoch on; `committed` is all bond it has behind its bytes."""
+
+    host: Address
+    datum: Hash
+    size_bytes: Uint
+    from_epoch: Epoch
+    committed: Amount
+
+
+@MODULE.event(3)
+class HoldingDropped(Record):
+    """The host holds the datum until this epoch, exclusive."""
+
+    host: Address
+    datum: Hash
+    until_epoch: Epoch
+
+
+@MODULE.error(1)
+class NotHost(DispatchError):
+    """The account has not registered as a host."""
+
+
+@MODULE.error(2)
+class AlreadyHeld(DispatchError):
+    """The datum is registered by this host, or was dropped too short a time ago."""
+
+
+@MODULE.error(3)
+class NotHeld(DispatchError):
+    """The host has not registered this datum, or has dropped it already."""
+
+
+@MODULE.error(4)
+class UncoveredBytes(DispatchError):
+    """The host's own bond is too small for all the bytes it would register; bond more first."""
+
+
+@MODULE.error(5)
+class TooManyDatums(DispatchError):
+    """One host can not register more datums."""
+
+
+@MODULE.error(6)
+class NothingToChange(DispatchError):
+    """The call names no datum, or one twice."""
+
+
+@MODULE.error(7)
+class Excluded(DispatchError):
+    """A tombstoned account can not host."""

@@ -1,0 +1,106 @@
+"""Possession: how a host did, as pure arithmetic on its history, and what the state says about it."""
+
+from chain.modules import hosting
+from chain.modules.possession.types import (
+    COVERED,
+    DEMANDS,
+    FAILED_DEMANDS,
+    HISTORIES,
+    JUDGEMENT,
+    MISSED,
+    NEW_HISTORY,
+    PARAMETERS,
+    PROVEN,
+    ROUND,
+    Demand,
+    History,
+    Judgement,
+    Parameters,
+    Round,
+)
+from chain.primitives.codec import replace
+from chain.primitives.types import PPM, Address, Epoch, Hash, Ppm
+from chain.state import StateReader
+
+
+def compute_proven(parameters: Parameters, history: History) -> History:
+    """The history with one more epoch proven, and every so often a credit."""
+    progress, credits_ = history.credit_progress + 1, history.credits
+    if progress == parameters.credit_proven_epochs:
+        progress, credits_ = 0, min(credits_ + 1, parameters.credits_max)
+    return replace(
+        history,
+        window=_push(parameters, history.window, PROVEN),
+        credits=credits_,
+        credit_progress=progress,
+        misses_in_row=0,
+    )
+
+
+def compute_missed(parameters: Parameters, history: History) -> History:
+    """The history with one more epoch missed; a credit is spent if there is one."""
+    outcome = COVERED if history.credits else MISSED
+    return replace(
+        history,
+        window=_push(parameters, history.window, outcome),
+        credits=max(history.credits - 1, 0),
+        misses_in_row=history.misses_in_row + 1,
+    )
+
+
+def _push(parameters: Parameters, window: bytes, outcome: bytes) -> bytes:
+    return (window + outcome)[-parameters.window_epochs :]
+
+
+def compute_pay_factor(parameters: Parameters, history: History) -> Ppm:
+    """A' = max(0, (A - floor) / (1 - floor)), rounded down; A is the share of proven epochs in the window."""
+    judged, proven = len(history.window), history.window.count(PROVEN)
+    above = proven * PPM - judged * parameters.pay_floor_ppm
+    return max(above, 0) * PPM // (judged * (PPM - parameters.pay_floor_ppm)) if judged else 0
+
+
+def count_misses(history: History) -> int:
+    """Misses of the window that count for jail."""
+    return history.window.count(MISSED)
+
+
+def get_parameters(state: StateReader) -> Parameters:
+    """How much is asked, until when, and what an answer is worth."""
+    return PARAMETERS.require(state)
+
+
+def get_round(state: StateReader) -> Round | None:
+    """The round of this epoch; None before the first block."""
+    return ROUND.get(state)
+
+
+def get_record(state: StateReader, host: Address) -> History:
+    """How a host did."""
+    return HISTORIES.get(state, host) or NEW_HISTORY
+
+
+def is_proven(state: StateReader, host: Address, epoch: Epoch) -> bool:
+    """Whether a host has shown the leaves of the latest epoch it was asked in, and that was `epoch`."""
+    return get_record(state, host).last_proven == epoch
+
+
+def get_pay_factor(state: StateReader, host: Address) -> Ppm:
+    """Share of full pay that a host's proofs of late have earned it; 0 for one that holds nothing now."""
+    if hosting.get_extent(state, host).leaves == 0:
+        return 0
+    return compute_pay_factor(get_parameters(state), get_record(state, host))
+
+
+def get_judgement(state: StateReader) -> Judgement | None:
+    """The outcome of the last judged epoch."""
+    return JUDGEMENT.get(state)
+
+
+def get_demand(state: StateReader, epoch: Epoch, host: Address, datum_id: Hash) -> Demand | None:
+    """An open demand."""
+    return DEMANDS.get(state, epoch, host, datum_id)
+
+
+def get_failed_demands(state: StateReader, host: Address, datum_id: Hash) -> int:
+    """How often a host failed a datum on demand since that was last punished."""
+    return FAILED_DEMANDS.get(state, host, datum_id) or 0

@@ -1,0 +1,127 @@
+"""Possession: the hooks, which open the round of an epoch and judge it, and what offences does afterwards."""
+
+from chain.module import Context
+from chain.modules import balances, hosting
+from chain.modules.hosting import Extent
+from chain.modules.possession.history import (
+    compute_missed,
+    compute_pay_factor,
+    compute_proven,
+    count_misses,
+    get_failed_demands,
+    get_parameters,
+    get_record,
+    get_round,
+    is_proven,
+)
+from chain.modules.possession.types import (
+    COVERED,
+    DEMANDS,
+    FAILED_DEMANDS,
+    HISTORIES,
+    JUDGEMENT,
+    MISSED,
+    POT,
+    ROUND,
+    Demand,
+    DemandFailed,
+    DemandReturned,
+    Failure,
+    Judged,
+    Judgement,
+    Missed,
+    Parameters,
+    Round,
+)
+from chain.primitives.codec import replace
+from chain.primitives.types import HASH_BYTES, PPM, Address, Epoch, Hash
+from chain.state import Overlay
+
+
+def on_epoch_start(ctx: Context) -> None:
+    """Open the round of this epoch. What hosts hold is settled until the next: nothing has to be copied."""
+    ROUND.set(ctx.state, Round(ctx.epoch, ctx.height + get_parameters(ctx.state).deadline_blocks))
+
+
+def on_block_start(ctx: Context) -> None:
+    """At the deadline, judge everybody who holds something, then the demands."""
+    round_ = get_round(ctx.state)
+    if round_ is None or ctx.height != round_.deadline:
+        return
+    extents = tuple(hosting.list_extents(ctx.state))
+    missed = tuple(one for one in extents if not is_proven(ctx.state, one[0], round_.epoch))
+    is_excused = is_mass_miss(get_parameters(ctx.state), extents, missed)
+    if not is_excused:
+        for host, _ in extents:
+            _judge(ctx, host, round_.epoch)
+    failures = _judge_demands(ctx, round_.epoch, is_excused)
+    absent = tuple(host for host, _ in missed)
+    JUDGEMENT.set(ctx.state, Judgement(round_.epoch, ctx.height, len(extents), absent, is_excused, failures))
+    leaves, leaves_missed = _count_leaves(extents), _count_leaves(missed)
+    ctx.emit(Judged(round_.epoch, len(extents), len(missed), leaves, leaves_missed, is_excused))
+
+
+def _judge(ctx: Context, host: Address, epoch: Epoch) -> None:
+    parameters, before = get_parameters(ctx.state), get_record(ctx.state, host)
+    if before.last_proven == epoch:
+        HISTORIES.set(ctx.state, compute_proven(parameters, before), host)
+        return
+    after = compute_missed(parameters, before)
+    HISTORIES.set(ctx.state, after, host)
+    is_covered, factor = after.credits < before.credits, compute_pay_factor(parameters, after)
+    ctx.emit(Missed(host, epoch, is_covered, after.credits, count_misses(after), factor))
+
+
+def _judge_demands(ctx: Context, epoch: Epoch, is_excused: bool) -> tuple[Failure, ...]:
+    failures = []
+    for key, demand in list(DEMANDS.items(ctx.state, epoch)):
+        host, datum_id = key[:HASH_BYTES], key[HASH_BYTES:]
+        DEMANDS.delete(ctx.state, epoch, key)
+        balances.transfer(ctx, POT, demand.member, demand.fee)
+        was_there = is_proven(ctx.state, host, epoch) and hosting.is_holding(ctx.state, host, datum_id, epoch)
+        if was_there and not is_excused:
+            failures.append(_fail(ctx, host, datum_id, epoch, demand))
+        else:
+            ctx.emit(DemandReturned(host, datum_id, epoch, demand.member, demand.fee))
+    return tuple(failures)
+
+
+def _fail(ctx: Context, host: Address, datum_id: Hash, epoch: Epoch, demand: Demand) -> Failure:
+    count = get_failed_demands(ctx.state, host, datum_id) + 1
+    FAILED_DEMANDS.set(ctx.state, count, host, datum_id)
+    owed = demand.fee * (get_parameters(ctx.state).demand_refund_factor - 1)
+    ctx.emit(DemandFailed(host, datum_id, epoch, demand.member, demand.fee, owed, count))
+    return Failure(host, datum_id, demand.member, owed, count)
+
+
+def _count_leaves(extents: tuple[tuple[Address, Extent], ...]) -> int:
+    return sum(extent.leaves for _, extent in extents)
+
+
+def restart_window(ctx: Context, host: Address) -> None:
+    """The misses so far count for jail no more; the pay factor still knows them."""
+    history = get_record(ctx.state, host)
+    window = history.window.replace(MISSED, COVERED)
+    HISTORIES.set(ctx.state, replace(history, window=window, misses_in_row=0), host)
+
+
+def clear_failed_demands(state: Overlay, host: Address, datum_id: Hash) -> None:
+    """The failures of a datum have been punished."""
+    FAILED_DEMANDS.delete(state, host, datum_id)
+
+
+def is_mass_miss(
+    parameters: Parameters,
+    extents: tuple[tuple[Address, Extent], ...],
+    missed: tuple[tuple[Address, Extent], ...],
+) -> bool:
+    """Whether so many missed that the fault is likely the network's.
+
+    By leaves as well as by hosts, so that nobody excuses himself by many hosts that hold next to nothing.
+    """
+    if len(missed) < parameters.mass_miss_hosts_min:
+        return False
+    is_mass_of_hosts = len(missed) * PPM > parameters.mass_miss_ppm * len(extents)
+    return is_mass_of_hosts and _count_leaves(missed) * PPM > parameters.mass_miss_ppm * _count_leaves(
+        extents
+    )

@@ -1,0 +1,80 @@
+"""Possession: which leaves are asked of a host."""
+
+from chain.content import compute_leaf_count
+from chain.modules import beacon, hosting, system
+from chain.modules.hosting import Place
+from chain.modules.possession.history import get_parameters, get_round, is_proven
+from chain.modules.possession.types import DEMANDS, Duty
+from chain.primitives.hashing import Domain, hash_record
+from chain.primitives.types import Address, Epoch, Hash
+from chain.state import StateReader
+
+
+def compute_positions(
+    seed: Hash, epoch: Epoch, host: Address, demanded: Hash | None, count: int, total: int
+) -> tuple[int, ...]:
+    """`count` independent positions below `total`, each equally likely.
+
+    Each counter value gives a 64-bit word. A word at or above the largest multiple of `total` is passed over
+    (the simple discard method of NIST SP 800-90A), so that no position is favoured.
+    """
+    bound = 2**64 - 2**64 % total
+    positions: list[int] = []
+    counter = 0
+    while len(positions) < count:
+        digest = hash_record(Domain.SAMPLE, (seed, epoch, host, demanded, counter))
+        word = int.from_bytes(digest[:8], "big")
+        if word < bound:
+            positions.append(word % total)
+        counter += 1
+    return tuple(positions)
+
+
+def get_challenges(
+    state: StateReader, host: Address, epoch: Epoch, demanded: Hash | None = None
+) -> tuple[Place, ...]:
+    """The leaves asked of a host in the epoch that runs, whether shown already or not; none for other epochs.
+
+    With `demanded`: those of this datum, as long as a demand for it is open.
+    """
+    round_ = get_round(state)
+    if round_ is None or round_.epoch != epoch:
+        return ()
+    if demanded is not None:
+        return _get_demanded(state, host, epoch, demanded)
+    total = hosting.get_extent(state, host).leaves
+    if total == 0:
+        return ()
+    layout = hosting.get_layout(state, host)
+    positions = _draw(state, host, epoch, None, total)
+    return tuple(hosting.compute_place(layout, position) for position in positions)
+
+
+def _get_demanded(state: StateReader, host: Address, epoch: Epoch, datum_id: Hash) -> tuple[Place, ...]:
+    holding = hosting.get_holding(state, host, datum_id)
+    if holding is None or not hosting.is_in_effect(holding, epoch):
+        return ()
+    if not DEMANDS.has(state, epoch, host, datum_id):
+        return ()
+    positions = _draw(state, host, epoch, datum_id, compute_leaf_count(holding.size_bytes))
+    return tuple(Place(datum_id, position) for position in positions)
+
+
+def _draw(
+    state: StateReader, host: Address, epoch: Epoch, demanded: Hash | None, total: int
+) -> tuple[int, ...]:
+    parameters = get_parameters(state)
+    seed = beacon.get_seed(state, epoch - parameters.seed_delay_epochs)
+    return compute_positions(seed, epoch, host, demanded, parameters.leaves_per_epoch, total)
+
+
+def list_open_duties(state: StateReader, host: Address) -> tuple[Duty, ...]:
+    """What a host has still to show in this epoch, by the state after the last block; for its node."""
+    round_ = get_round(state)
+    if round_ is None or system.get_position(state).height + 1 >= round_.deadline:
+        return ()
+    epoch, deadline = round_.epoch, round_.deadline
+    asked: list[Hash | None] = [] if is_proven(state, host, epoch) else [None]
+    asked += [datum_id for datum_id, _ in DEMANDS.items(state, epoch, host)]
+    duties = (Duty(epoch, deadline, one, get_challenges(state, host, epoch, one)) for one in asked)
+    return tuple(duty for duty in duties if duty.challenges)
