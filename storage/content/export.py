@@ -104,9 +104,9 @@ def _create_file(parent: int, name: str, temporary: str, pieces: Iterable[memory
             for piece in pieces:
                 _write_all(file, piece)
         os.rename(temporary, name, src_dir_fd=parent, dst_dir_fd=parent)
-    except BaseException:
-        os.unlink(temporary, dir_fd=parent)
-        raise
+    finally:
+        with suppress(FileNotFoundError):
+            os.unlink(temporary, dir_fd=parent)
 
 
 def _write_all(file: io.FileIO, piece: memoryview) -> None:

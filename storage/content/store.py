@@ -13,7 +13,7 @@ Synchronous, and for one thread at a time. Does not fetch, price or prove to any
 
 import errno
 from collections import OrderedDict
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from itertools import islice
 from os import fsencode
@@ -96,11 +96,10 @@ class ContentStore:
         self._dirty: set[Hash] = set()
         self._unsynced = 0
         self._used_bytes = 0
-        try:
+        with ExitStack() as undo:
+            undo.callback(self._release)  # and no flush: marks of chunks that were not read again must stay
             self._recover()
-        except BaseException:
-            self._release()  # and no flush: marks of chunks that were not read again must stay
-            raise
+            undo.pop_all()
 
     def __enter__(self) -> Self:
         return self
