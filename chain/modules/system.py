@@ -33,6 +33,13 @@ class Parameters(Record):
     evidence_age_blocks: Uint32
     """Evidence older than this in blocks, and than `evidence_age_ms` in time, is expired."""
     evidence_age_ms: Uint
+    message_delay_delta_ms: Uint32 = 500
+    """Growth of that bound per round."""
+    propose_timeout_ms: Uint32 = 3_000
+    propose_timeout_delta_ms: Uint32 = 500
+    vote_timeout_ms: Uint32 = 1_000
+    """Of prevotes and of precommits, each in round 0; the growth per round follows."""
+    vote_timeout_delta_ms: Uint32 = 500
 
 
 class Position(Record):

@@ -35,6 +35,7 @@ class Domain(IntEnum):
     CERTIFICATE = 18
     EVIDENCE = 19
     RECEIPT = 20
+    NODE_KEY = 21
     SIGN_TRANSACTION = 64
     SIGN_PREVOTE = 65
     SIGN_PRECOMMIT = 66

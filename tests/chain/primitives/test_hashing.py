@@ -46,6 +46,7 @@ PINNED = {
     "CERTIFICATE": (18, "1d6bdf6b46bed141"),
     "EVIDENCE": (19, "c3de6713dd5cdfd3"),
     "RECEIPT": (20, "99988c220c98768d"),
+    "NODE_KEY": (21, "94fe1fef4ee71dfe"),
     "SIGN_TRANSACTION": (64, "11b9b72548f6b9f0"),
     "SIGN_PREVOTE": (65, "8ec1f08f2e566b64"),
     "SIGN_PRECOMMIT": (66, "127457cb6484eced"),

@@ -1,0 +1,260 @@
+"""The node: everything that runs, and who knows whom. Read `run_node` as a wiring diagram.
+
+    open_stores      lock, database, log, sign-state, content      outermost, closed last
+    open_network     libp2p
+    nursery          peers, consensus, gossip, duties, content, API thread: cancelled together
+
+A failure in consensus, execution or storage ends the whole tree: a node that is unsure stops.
+"""
+
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
+
+import structlog
+import trio
+
+from chain.genesis import ChainSpec, compute_genesis_hash
+from chain.modules import beacon, hosting, system
+from chain.primitives.addresses import decode_address
+from chain.primitives.hashing import Domain, hash_bytes
+from chain.primitives.keys import KeyPair
+from chain.primitives.types import Address, Hash, PeerId
+from chain.votes import Evidence
+from consensus.proposal_time import SynchronyParameters
+from consensus.timeouts import Timeout, TimeoutParameters
+from node.clock import WallClock
+from node.config import NodeConfig
+from node.consensus_driver import Driver
+from node.consensus_gossip import ConsensusGossip
+from node.derivation import Role
+from node.home import Home
+from node.lane import Lane
+from node.ledger import Ledger
+from node.mempool import Mempool
+from node.pool_gossip import PoolGossip
+from node.reveals import Reveals
+from node.signatures import SignatureMemory
+from node.signer import Signer
+from node.sync import Sync
+from node.version import SOFTWARE
+from p2p.errors import RefusalCode, Refused
+from p2p.host import open_network
+from p2p.messages import Hello
+from p2p.messages import Role as PeerRole
+from p2p.network import Network
+from p2p.peers import ConnectedPeer, PeerDuties, PeerManager, run_peers
+from storage.files import atomic_write
+from storage.kv import LevelDbStore
+from storage.lock import lock_directory
+from storage.sign_state import LastSignState
+from storage.wal import Wal
+
+_log = structlog.get_logger("node")
+
+PEER_BOOK_BYTES_MAX = 2**20
+
+
+@dataclass(frozen=True)
+class Stores:
+    """What is open on disk."""
+
+    database: LevelDbStore
+    wal: Wal
+    sign_state: LastSignState
+
+
+@contextmanager
+def open_stores(home: Home, consensus_key: bytes, *, is_new: bool) -> Iterator[Stores]:
+    """Lock the data directory and open what is in it; raises StorageError with what to do."""
+    with ExitStack() as stack:
+        stack.enter_context(lock_directory(home.data))
+        database = LevelDbStore(home.store)
+        stack.callback(database.close)
+        wal = Wal.create(home.wal, 1) if is_new else Wal.load(home.wal)
+        stack.callback(wal.close)
+        sign_state = LastSignState.load(home.sign_state, consensus_key, create=is_new)
+        stack.callback(sign_state.close)
+        yield Stores(database, wal, sign_state)
+
+
+@dataclass(frozen=True)
+class Keys:
+    """The node's own keys, opened."""
+
+    account: Address | None
+    consensus: KeyPair
+    network_seed: Hash
+    duty: KeyPair
+    beacon_secret: Hash
+
+
+def load_keys(home: Home, config: NodeConfig, spec: ChainSpec) -> Keys:
+    """Open the key files; slow on purpose, so before the loop starts."""
+    account = decode_address(spec.prefix, config.account) if config.account else None
+    network_seed = home.load_secret(Role.NETWORK)
+    return Keys(
+        account=account,
+        consensus=home.load_key(Role.CONSENSUS),
+        network_seed=network_seed,
+        duty=KeyPair(hash_bytes(Domain.NODE_KEY, network_seed)),
+        beacon_secret=home.load_secret(Role.BEACON),
+    )
+
+
+class Node:
+    """The parts of a running node, made in the order in which they need each other."""
+
+    def __init__(
+        self, home: Home, config: NodeConfig, spec: ChainSpec, keys: Keys, stores: Stores, network: Network
+    ) -> None:
+        self.home, self.config, self.spec, self.keys, self.network = home, config, spec, keys, network
+        self.clock = WallClock()
+        self.signatures = SignatureMemory()
+        self.ledger = Ledger(
+            stores.database, spec, check=self.signatures.check, verify=self.signatures.verify
+        )
+        self.lane = Lane()
+        self.mempool = Mempool()
+        self.reveals = Reveals(keys.beacon_secret)
+        self.pool = PoolGossip(network, self.ledger, self.mempool, self.signatures)
+        parameters = self.ledger.get_parameters()
+        self.driver = Driver(
+            self.ledger,
+            self.lane,
+            self.mempool,
+            self.clock,
+            signer=self._build_signer(stores),
+            wal=stores.wal,
+            timeouts=build_timeouts(parameters),
+            synchrony=build_synchrony(parameters),
+            reveal=self._get_reveal,
+            report=self._report,
+        )
+        self.gossip = ConsensusGossip(
+            network, self.driver, self.mempool, self.clock, self.signatures.verify
+        )
+        self.sync = Sync(network, self.ledger, self.lane, self.signatures.verify, self.driver.commit)
+        self.peers = PeerManager(network, self._build_peer_duties())
+
+    def _build_signer(self, stores: Stores) -> Signer | None:
+        if self.keys.account is None:
+            return None
+        return Signer(self.keys.account, self.keys.consensus, stores.sign_state, self.ledger.genesis_hash)
+
+    def _get_reveal(self) -> Hash | None:
+        """The beacon link for the next block, if this node is to propose it."""
+        if self.keys.account is None:
+            return None
+        epoch = system.compute_epoch(self.ledger.get_parameters(), self.ledger.height + 1)
+        return self.reveals.get_next_link(beacon.get_chain(self.ledger.state, self.keys.account, epoch))
+
+    def _report(self, evidence: Evidence) -> None:
+        """Hand evidence to the duties, which bring it on chain."""
+
+    # Peers.
+
+    def _build_peer_duties(self) -> PeerDuties:
+        return PeerDuties(
+            build_hello=self._build_hello,
+            check_hello=self._check_hello,
+            attend=self._attend,
+            get_wanted=self.get_wanted_addresses,
+            load_book=self._load_book,
+            save_book=lambda data: atomic_write(self.home.peer_book, data),
+        )
+
+    def _build_hello(self) -> Hello:
+        roles = PeerRole(0)
+        if self.keys.account is not None:
+            roles |= PeerRole.VALIDATOR | PeerRole.HOST
+        return Hello(
+            genesis_hash=self.ledger.genesis_hash,
+            software=SOFTWARE,
+            spec_version=system.SPEC_VERSION,
+            height=self.ledger.height,
+            head_hash=self.ledger.head_hash,
+            roles=int(roles),
+            listen_addresses=self.network.addresses,
+            binding=None,
+        )
+
+    def _check_hello(self, peer: PeerId, hello: Hello) -> None:
+        if hello.spec_version != system.SPEC_VERSION:
+            raise Refused(RefusalCode.NOT_SERVED, f"rules of version {hello.spec_version}")
+
+    async def _attend(self, connected: ConnectedPeer) -> None:
+        async with trio.open_nursery() as nursery:
+            for attend in (self.gossip.attend, self.pool.attend, self.sync.attend):
+                nursery.start_soon(attend, connected.peer)
+
+    def get_wanted_addresses(self) -> tuple[str, ...]:
+        """Where the validators of now are reached, and the seeds."""
+        hosts = (
+            hosting.get_host(self.ledger.state, validator.address)
+            for validator in self.ledger.get_validators().validators
+        )
+        of_validators = [host.addresses[0] for host in hosts if host and host.addresses]
+        wanted = [*of_validators, *self.spec.seeds, *self.config.seeds]
+        return tuple(dict.fromkeys(wanted))
+
+    def _load_book(self) -> bytes:
+        if not self.home.peer_book.exists():
+            return b""
+        with self.home.peer_book.open("rb") as file:
+            return file.read(PEER_BOOK_BYTES_MAX)
+
+
+def build_timeouts(parameters: system.Parameters) -> TimeoutParameters:
+    """The consensus timeouts of the chain spec."""
+    vote = Timeout(parameters.vote_timeout_ms, parameters.vote_timeout_delta_ms)
+    return TimeoutParameters(
+        propose=Timeout(parameters.propose_timeout_ms, parameters.propose_timeout_delta_ms),
+        prevote=vote,
+        precommit=vote,
+    )
+
+
+def build_synchrony(parameters: system.Parameters) -> SynchronyParameters:
+    """The bounds of proposer-based time of the chain spec."""
+    return SynchronyParameters(
+        precision_ms=parameters.precision_ms,
+        message_delay_ms=parameters.message_delay_ms,
+        message_delay_delta_ms=parameters.message_delay_delta_ms,
+    )
+
+
+async def run_node(
+    home: Home, config: NodeConfig, spec: ChainSpec, keys: Keys, *, on_ready: Callable[[Node], None]
+) -> None:
+    """Run until SIGTERM or SIGINT; raises what a store or consensus could not go on with."""
+    is_new = not home.store.exists()
+    genesis_hash = compute_genesis_hash(spec)
+    trusted: set[PeerId] = set()
+    with open_stores(home, keys.consensus.public_key, is_new=is_new) as stores:
+        async with open_network(
+            keys.network_seed, genesis_hash, config.p2p_listen, is_trusted_peer=trusted.__contains__
+        ) as network:
+            node = Node(home, config, spec, keys, stores, network)
+            async with trio.open_nursery() as nursery:
+                await start_services(node, nursery)
+                on_ready(node)
+                await wait_for_stop()
+                _log.info("stopping", height=node.ledger.height)
+                nursery.cancel_scope.cancel()
+
+
+async def start_services(node: Node, nursery: trio.Nursery) -> None:
+    """Every service of the node, in the order in which they rely on each other."""
+    await nursery.start(node.gossip.run)
+    await nursery.start(partial(run_peers, node.peers))
+    await nursery.start(node.driver.run, node.gossip, node.sync)
+
+
+async def wait_for_stop() -> None:
+    """Until somebody asks the process to end."""
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        async for _ in signals:
+            return
