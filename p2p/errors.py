@@ -59,6 +59,9 @@ class RefusalCode(IntEnum):
     TOO_MANY_CONNECTIONS = 8
     PROTOCOL_UNKNOWN = 9
     NOT_SERVED = 10
+    NOT_YET = 11
+    SESSION_OVER = 12
+    CANCELLED = 13
 
 
 class Refused(NetworkError):

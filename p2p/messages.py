@@ -2,7 +2,7 @@
 
 A frame's body is the canonical encoding of one member of its protocol's union: an array that starts with
 the member's number. `protocols.py` bounds the frame of each member. What belongs to layers above (headers,
-blocks, vote summaries, vouchers, proofs) travels as opaque bytes, bounded here and judged there.
+blocks, vote summaries, manifests) travels as opaque bytes, bounded here and judged there.
 """
 
 from enum import IntFlag
@@ -10,10 +10,12 @@ from typing import Annotated
 
 from msgspec import Meta
 
+from chain.content import CHUNK_BYTES, DATUM_BYTES_MAX, MANIFEST_BYTES_MAX, ChunkProof
+from chain.modules.sessions import SignedVoucher
 from chain.primitives.codec import Record
 from chain.primitives.hashing import Domain, signing_bytes
 from chain.primitives.keys import KeyPair, is_signed_by
-from chain.primitives.types import Address, Hash, Height, PeerId, Signature, Uint8, Uint32
+from chain.primitives.types import Address, Hash, Height, PeerId, PublicKey, Signature, Uint8, Uint32
 from chain.transaction import TRANSACTION_BYTES_MAX
 from chain.votes import CommitCertificate, PolkaCertificate, SignedProposal, SignedVote
 from p2p.errors import PeerFault
@@ -31,11 +33,9 @@ HEADERS_MAX = 128
 BLOCKS_MAX = 128
 ADDRESSES_MAX = 64
 LISTEN_ADDRESSES_MAX = 8
-CHUNK_BYTES_MAX = 256 * 2**10
-CHUNK_PROOF_BYTES_MAX = 8 * 2**10
-VOUCHER_BYTES_MAX = 1024
-MANIFEST_BYTES_MAX = 4 * 2**20
-BITMAP_BYTES_MAX = 2**20
+CHUNK_BYTES_MAX = CHUNK_BYTES
+BITMAP_BYTES_MAX = DATUM_BYTES_MAX // CHUNK_BYTES // 8
+UNPAID_CHUNKS_MAX = 4
 REASON_CHARACTERS_MAX = 200
 TEXT_CHARACTERS_MAX = 64
 
@@ -303,57 +303,104 @@ class Addresses(Record, tag=2):
 PeersMessage = AddressesRequest | Addresses | Refusal
 
 
-# Protocol content, replies in the order of requests, several under way
+# Protocol content: a stream serves one session, replies come in the order of requests, several under way
 
 
-class OfferRequest(Record, tag=1):
-    """Which chunks of this datum do you have?"""
+class AccessClaim(Record):
+    """What the session's key signs: this client draws on this session at this host, and nobody else does."""
 
-    datum: Hash
+    session: Hash
+    client: PeerId
+    host: PeerId
 
 
-class Offer(Record, tag=2):
-    """One bit per chunk, the first chunk in the highest bit of the first byte; unused bits are zero."""
+class Access(Record, tag=1):
+    """The first message of a stream. Sessions opened above the host's head are answered NOT_YET."""
 
-    datum: Hash
+    session: Hash
+    opened_at: Height
+    signature: Signature
+
+
+class Granted(Record, tag=2):
+    """The host serves. `best` is the voucher it holds, which the client goes on from; `unpaid` are the chunks
+    sent beyond it: sending them again takes no credit.
+    """
+
+    best: SignedVoucher | None
+    unpaid: Annotated[tuple[Uint32, ...], Meta(max_length=UNPAID_CHUNKS_MAX)]
+
+
+class OfferRequest(Record, tag=3):
+    """Which chunks do you have?"""
+
+
+class Offer(Record, tag=4):
+    """Chunk i is there if bit i mod 8 (lowest first) of byte i // 8 is set; unused bits are zero."""
+
     bitmap: Annotated[bytes, Meta(max_length=BITMAP_BYTES_MAX)]
 
 
-class ManifestRequest(Record, tag=3):
-    """The names and sizes of the files."""
-
-    datum: Hash
+class ManifestRequest(Record, tag=5):
+    """The names and sizes of the files, please."""
 
 
-class Manifest(Record, tag=4):
+class Manifest(Record, tag=6):
     """The canonical manifest, whose hash is the datum."""
 
-    datum: Hash
     manifest: Annotated[bytes, Meta(max_length=MANIFEST_BYTES_MAX)]
 
 
-class ChunkRequest(Record, tag=5):
-    """One chunk, please; `session` names who pays."""
+class ChunkRequest(Record, tag=7):
+    """One chunk, please."""
 
-    session: Hash
-    datum: Hash
     chunk: Uint32
 
 
-class Chunk(Record, tag=6):
-    """The answer. The proof leads from the chunk to the datum's root."""
+class Chunk(Record, tag=8):
+    """The answer; the proof leads from the chunk to the datum's root."""
 
-    datum: Hash
     chunk: Uint32
     content: Annotated[bytes, Meta(min_length=1, max_length=CHUNK_BYTES_MAX)]
-    proof: Annotated[bytes, Meta(max_length=CHUNK_PROOF_BYTES_MAX)]
+    proof: ChunkProof
 
 
-class Voucher(Record, tag=7):
-    """A signed promise to pay (`sessions`); the highest one of a session counts. Not answered."""
+class ChunkRefusal(Record, tag=9):
+    """The answer for this chunk is no (CANCELLED: it was not wanted any more); the others are still due."""
 
-    voucher: Annotated[bytes, Meta(max_length=VOUCHER_BYTES_MAX)]
+    chunk: Uint32
+    code: Uint8
 
 
-ContentRequest = OfferRequest | ManifestRequest | ChunkRequest | Voucher
-ContentReply = Offer | Manifest | Chunk | Refusal
+class Cancel(Record, tag=10):
+    """A chunk that was asked for is not wanted any more; it is answered all the same."""
+
+    chunk: Uint32
+
+
+class Payment(Record, tag=11):
+    """A voucher that is higher than the last one. Not answered."""
+
+    signed: SignedVoucher
+
+
+ContentRequest = Access | OfferRequest | ManifestRequest | ChunkRequest | Cancel | Payment
+ContentReply = Granted | Offer | Manifest | Chunk | ChunkRefusal | Refusal
+
+
+def sign_access(
+    key: KeyPair, genesis_hash: Hash, session: Hash, opened_at: Height, client: PeerId, host: PeerId
+) -> Access:
+    """The key to a session, useless to any other client and at any other host."""
+    claim = AccessClaim(session, client, host)
+    message = signing_bytes(Domain.SIGN_CONTENT_REQUEST, genesis_hash, claim)
+    return Access(session, opened_at, key.sign(message))
+
+
+def is_access_signed(
+    access: Access, voucher_key: PublicKey, genesis_hash: Hash, client: PeerId, host: PeerId
+) -> bool:
+    """Whether the session's key let this client draw on it at this host."""
+    claim = AccessClaim(access.session, client, host)
+    message = signing_bytes(Domain.SIGN_CONTENT_REQUEST, genesis_hash, claim)
+    return is_signed_by(voucher_key, message, access.signature)

@@ -40,6 +40,7 @@ class Prefix(IntEnum):
     CONTENT_UNSYNCED = 33
     CONTENT_CHUNK = 34
     CONTENT_PLACE = 35
+    VOUCHER = 48
 
 
 class KeyValueReader(Protocol):
