@@ -11,14 +11,11 @@ from storage.content.errors import ChunkMissing, CorruptChunk, ExportConflict
 from storage.content.export import export_files
 from storage.content.store import ContentStore
 from storage.errors import DiskFull
+from tests.storage.content.rigs import read_files
 
 FILES = (FileEntry("a", 3), FileEntry("empty", 0), FileEntry("sub/c", 2), FileEntry("sub/deep/b", 5))
 CHUNKS = (b"aaac", b"cbbbb", b"b")
 WANTED = {"a": b"aaa", "empty": b"", "sub/deep/b": b"bbbbb", "sub/c": b"cc"}
-
-
-def read_files(folder):
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def test_files_are_written_across_chunk_borders(tmp_path):

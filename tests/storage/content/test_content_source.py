@@ -4,7 +4,6 @@ import os
 import socket
 
 import pytest
-from blake3 import blake3
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,35 +14,25 @@ from storage.content.layout import Layout
 from storage.content.source import read_part, scan_source, stream_chunks
 from storage.content.store import ContentStore
 from storage.content.tree import build_datum, build_tree
-
-
-def make_bytes(length, seed=0):
-    return blake3(seed.to_bytes(8, "big")).digest(length)
-
-
-def make_folder(folder, sizes):
-    for number, (path, size) in enumerate(sizes.items()):
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (folder / path).write_bytes(make_bytes(size, number))
-    return folder
+from tests.storage.content.rigs import make_bytes, write_files
 
 
 def test_files_come_in_the_order_of_whole_paths(tmp_path):
     """The order is that of the paths as text, not of folders one by one."""
-    make_folder(tmp_path, {"b/a": 1, "b-c": 1, "b.d": 1, "a": 1, "B": 1, "é": 1, "b/é/x": 1})
+    write_files(tmp_path, {"b/a": 1, "b-c": 1, "b.d": 1, "a": 1, "B": 1, "é": 1, "b/é/x": 1})
     paths = [file.path for file in scan_source(tmp_path).files]
     assert paths == ["B", "a", "b-c", "b.d", "b/a", "b/é/x", "é"]
 
 
 def test_a_single_file_is_a_folder_of_one(tmp_path):
     """A file and a folder with only that file are the same datum."""
-    make_folder(tmp_path, {"one/game.iso": 5000})
+    write_files(tmp_path, {"one/game.iso": 5000})
     assert build_datum(tmp_path / "one/game.iso").manifest == build_datum(tmp_path / "one").manifest
 
 
 def test_the_stream_is_the_files_one_after_another(tmp_path):
     """Chunks are full but the last, and joined they are the files joined."""
-    make_folder(tmp_path, {"a": 10, "b": 0, "c": 2 * CHUNK_BYTES, "d": CHUNK_BYTES - 10, "e": 7})
+    write_files(tmp_path, {"a": 10, "b": 0, "c": 2 * CHUNK_BYTES, "d": CHUNK_BYTES - 10, "e": 7})
     chunks = [bytes(chunk) for chunk in stream_chunks(scan_source(tmp_path))]
     assert [len(chunk) for chunk in chunks] == [CHUNK_BYTES] * 3 + [7]
     assert b"".join(chunks) == b"".join((tmp_path / name).read_bytes() for name in "abcde")
@@ -63,7 +52,7 @@ def test_segments_cover_any_range_once(sizes, data):
 
 def test_parts_are_read_across_files(tmp_path):
     """A range over many small files is read as it was streamed."""
-    make_folder(tmp_path, {f"{number:03}": number for number in range(200)})
+    write_files(tmp_path, {f"{number:03}": number for number in range(200)})
     source = scan_source(tmp_path)
     whole = b"".join(bytes(chunk) for chunk in stream_chunks(source))
     layout = Layout([FileEntry(file.path, file.size) for file in source.files])
@@ -74,8 +63,8 @@ def test_parts_are_read_across_files(tmp_path):
 @pytest.mark.parametrize("kind", ["link to file", "link to folder", "dangling link", "pipe", "socket"])
 def test_links_and_special_files_are_refused(tmp_path, kind):
     """Nothing outside the folder is reached, and nothing that is no plain file is opened."""
-    outside = make_folder(tmp_path / "outside", {"secret": 10})
-    folder = make_folder(tmp_path / "folder", {"a": 10, "sub/b": 10})
+    outside = write_files(tmp_path / "outside", {"secret": 10})
+    folder = write_files(tmp_path / "folder", {"a": 10, "sub/b": 10})
     odd = folder / "sub" / "odd"
     if kind == "pipe":
         os.mkfifo(odd)
@@ -95,7 +84,7 @@ def test_links_and_special_files_are_refused(tmp_path, kind):
 
 def test_what_has_no_bytes_or_is_not_there_is_refused(tmp_path):
     """A datum has at least one byte."""
-    make_folder(tmp_path, {"empty/a": 0})
+    write_files(tmp_path, {"empty/a": 0})
     (tmp_path / "nothing").mkdir()
     with pytest.raises(SourceRefused):
         build_datum(tmp_path / "empty")
@@ -116,7 +105,7 @@ def test_a_name_that_breaks_a_rule_is_refused_before_reading(tmp_path, name):
 def test_too_many_files_are_refused(tmp_path, monkeypatch):
     """The listing stops at the bound."""
     monkeypatch.setattr(source_module, "FILES_MAX", 5)
-    make_folder(tmp_path, {str(number): 1 for number in range(6)})
+    write_files(tmp_path, {str(number): 1 for number in range(6)})
     with pytest.raises(SourceRefused, match="more than 5"):
         scan_source(tmp_path)
 
@@ -124,7 +113,7 @@ def test_too_many_files_are_refused(tmp_path, monkeypatch):
 @pytest.mark.parametrize("change", ["rewritten", "grown", "cut", "added", "removed", "replaced"])
 def test_a_change_while_publishing_is_noticed(tmp_path, change):
     """Whatever happens to a file between the listing and the end refuses the publication."""
-    folder = make_folder(tmp_path / "folder", {"a": 2 * CHUNK_BYTES, "b": 100})
+    folder = write_files(tmp_path / "folder", {"a": 2 * CHUNK_BYTES, "b": 100})
     target = folder / "a"
 
     def interfere(done, total):
@@ -142,7 +131,7 @@ def test_a_change_while_publishing_is_noticed(tmp_path, change):
         if change == "removed":
             (folder / "b").unlink()
         if change == "replaced":
-            make_folder(tmp_path, {"new": 2 * CHUNK_BYTES})
+            write_files(tmp_path, {"new": 2 * CHUNK_BYTES})
             (tmp_path / "new").rename(target)
 
     with pytest.raises((SourceChanged, SourceRefused)):
@@ -151,7 +140,7 @@ def test_a_change_while_publishing_is_noticed(tmp_path, change):
 
 def test_a_folder_that_holds_the_store_is_refused(tmp_path):
     """A store does not publish itself, nor the keys that lie beside it."""
-    make_folder(tmp_path, {"home/a": 10})
+    write_files(tmp_path, {"home/a": 10})
     with ContentStore(tmp_path / "home" / "content", 2**20) as store:
         for path in (tmp_path / "home", tmp_path, tmp_path / "home" / "content"):
             with pytest.raises(SourceRefused):
@@ -160,7 +149,7 @@ def test_a_folder_that_holds_the_store_is_refused(tmp_path):
 
 def test_a_link_to_the_folder_itself_is_the_users_choice(tmp_path):
     """The path that a person names may be a link; only links inside are refused."""
-    folder = make_folder(tmp_path / "folder", {"a": 10})
+    folder = write_files(tmp_path / "folder", {"a": 10})
     (tmp_path / "link").symlink_to(folder)
     assert build_datum(tmp_path / "link").manifest == build_datum(folder).manifest
 
