@@ -11,10 +11,31 @@ import pytest
 
 from chain.errors import DispatchError
 from chain.module import Context
-from chain.modules import balances, escrow, staking, system
-from chain.primitives.codec import Record
+from chain.modules import (
+    balances,
+    beacon,
+    catalogue,
+    escrow,
+    hosting,
+    membership,
+    offences,
+    possession,
+    staking,
+    system,
+    validators,
+)
+from chain.primitives.codec import Record, replace
+from chain.primitives.keys import KeyPair
 from chain.primitives.types import Address, Amount, Hash
 from chain.state import MemoryState, Overlay
+from chain.votes import (
+    CommitCertificate,
+    SignedVote,
+    Vote,
+    VoteKind,
+    build_commit_certificate,
+    get_vote_signing_bytes,
+)
 
 VIDYA = 10**9
 GENESIS_HASH: Hash = b"genesis".ljust(32, b"\0")
@@ -48,6 +69,56 @@ STAKING = staking.Parameters(
     slash_repair_ppm=250_000,
     slash_validators_ppm=150_000,
     slash_reporter_ppm=100_000,
+)
+
+
+BEACON = beacon.Parameters(links_max=1_000, renewal_links=2, seeds_kept=4)
+CATALOGUE = catalogue.Parameters(
+    listing_fee_per_gib=5 * VIDYA,
+    listing_fee_min=VIDYA // 100,
+    curator_bond=25 * VIDYA,
+    admission_members=0,
+    datum_bytes_max=2**40,
+)
+HOSTING = hosting.Parameters(
+    bond_per_gib=6 * VIDYA, delay_epochs=2, drop_interval_epochs=4, subset_datums_max=100
+)
+POSSESSION = possession.Parameters(
+    leaves_per_epoch=4,
+    deadline_blocks=3,
+    seed_delay_epochs=1,
+    window_epochs=8,
+    pay_floor_ppm=800_000,
+    credit_proven_epochs=24,
+    credits_max=96,
+    mass_miss_ppm=500_000,
+    mass_miss_hosts_min=3,
+    demand_fee=VIDYA // 2,
+    demand_refund_factor=3,
+    demands_per_host_max=4,
+)
+MEMBERSHIP = membership.Parameters(
+    gate="fixed_gate", lock=45 * VIDYA, fee_pooled=3 * VIDYA, fee_burned=2 * VIDYA, unlocking_eras=1
+)
+VALIDATORS = validators.Parameters(
+    bond_min=10 * VIDYA,
+    power_unit=VIDYA,
+    validators_max=10,
+    validators_min=1,
+    commission_step_ppm=10_000,
+)
+OFFENCES = offences.Parameters(
+    equivocation_ppm_min=50_000,
+    equivocation_window_eras=2,
+    miss_jail_ppm=500_000,
+    jail_epochs=2,
+    miss_slash_ppm=1_000,
+    miss_slash_ppm_max=50_000,
+    jailing_window_eras=30,
+    offline_epochs=6,
+    unrevealed_ppm=5_000,
+    demand_failures_max=3,
+    demand_slash_ppm=50_000,
 )
 
 
@@ -129,3 +200,73 @@ class World:
     def balance(self, who: Address) -> Amount:
         """Free base units."""
         return balances.get_balance(self.state, who)
+
+
+DATUM: Hash = b"d" * 32
+
+
+def consensus_key(number: int) -> KeyPair:
+    """The consensus key of test account `number`."""
+    return KeyPair(bytes((number, 1)) * 16)
+
+
+def build_collective(*, is_listed: bool = False, **changes: int) -> World:
+    """Accounts 1 to 4 are validators with a bond of 100, accounts 1 to 9 own 1000 more each.
+
+    `changes` are to the parameters of `validators`; `is_listed` puts one datum of 10 MiB into the catalogue.
+    """
+    modules = (beacon, catalogue, hosting, possession, membership, validators, offences)
+    checks = tuple(module.check_invariants for module in modules if hasattr(module, "check_invariants"))
+    named = range(1, 5)
+    world = World({account(number): (1_100 if number in named else 1_000) * VIDYA for number in range(1, 10)})
+    ctx = world.context()
+    for number in named:
+        staking.bond(ctx, account(number), staking.Bond(100 * VIDYA))
+    chains = tuple((account(number), b"t" * 32, 1_000) for number in named)
+    keys = tuple((account(number), consensus_key(number).public_key, 0) for number in named)
+    beacon.build_genesis(ctx, beacon.GenesisConfig(BEACON, chains))
+    catalogue.build_genesis(ctx, catalogue.GenesisConfig(CATALOGUE))
+    hosting.build_genesis(ctx, hosting.GenesisConfig(HOSTING))
+    possession.build_genesis(ctx, possession.GenesisConfig(POSSESSION))
+    membership.build_genesis(ctx, membership.GenesisConfig(MEMBERSHIP))
+    validators.build_genesis(ctx, validators.GenesisConfig(replace(VALIDATORS, **changes), keys))
+    offences.build_genesis(ctx, offences.GenesisConfig(OFFENCES))
+    if is_listed:
+        datum = catalogue.ListDatum(DATUM, b"r" * 32, 10 * 2**20, "a title", "text", (), "")
+        world.call(catalogue.list_datum, account(9), datum)
+    world.checks = (*world.checks, *checks)
+    return world
+
+
+def sign_vote(vote: Vote, key: KeyPair) -> SignedVote:
+    """The vote with a signature by `key`."""
+    return SignedVote(vote, key.sign(get_vote_signing_bytes(GENESIS_HASH, vote)))
+
+
+def build_certificate(world: World, numbers: list[int]) -> CommitCertificate:
+    """The commit of the block before, by these test accounts."""
+    height = world.height - 1
+    votes = (Vote(VoteKind.PRECOMMIT, height, 0, b"b" * 32, account(number)) for number in numbers)
+    return build_commit_certificate(
+        [sign_vote(vote, consensus_key(number)) for vote, number in zip(votes, numbers, strict=True)]
+    )
+
+
+def run_block(world: World, during: Callable[[World], object] | None = None) -> list[Record]:
+    """Run the next block with these modules' hooks in the runtime's order; `during` makes its calls."""
+    world.height += 1
+    events = world.run(possession.on_block_start)
+    events += world.run(offences.on_block_start)
+    epoch = world.context().epoch
+    if world.height == system.compute_first_height(SYSTEM, epoch):
+        events += world.run(hosting.on_epoch_start)
+        events += world.run(possession.on_epoch_start)
+    if during is not None:
+        during(world)
+    if system.is_epoch_end(SYSTEM, world.height):
+        events += world.run(offences.on_epoch_end)
+        events += world.run(beacon.on_epoch_end)
+    if system.is_era_end(SYSTEM, world.height):
+        events += world.run(escrow.on_era_end)
+        events += world.run(validators.on_era_end)
+    return events + world.run(validators.on_block_end)

@@ -1,0 +1,299 @@
+"""Offences: each fault on the real modules, its slash to the unit, its consequences, and no second time."""
+
+from collections.abc import Collection
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chain.content import LeafProof, compute_content_root
+from chain.content.tree import compute_chunk_node
+from chain.errors import InvalidChainSpec
+from chain.modules import (
+    balances,
+    beacon,
+    catalogue,
+    hosting,
+    membership,
+    offences,
+    possession,
+    staking,
+    validators,
+)
+from chain.modules.offences import DeclareLoss, Report, Unjail
+from chain.primitives.codec import Record, replace
+from chain.primitives.types import PPM
+from chain.votes import DuplicateVote, Vote, VoteKind, build_duplicate_vote
+from tests.chain.worlds import (
+    DATUM,
+    EPOCH_BLOCKS,
+    OFFENCES,
+    POSSESSION,
+    VIDYA,
+    World,
+    account,
+    build_collective,
+    consensus_key,
+    run_block,
+    sign_vote,
+)
+
+ONE, TWO, THREE, FOUR, MEMBER = (account(number) for number in (1, 2, 3, 4, 9))
+SMALL = b"s" * 32
+CONTENT = bytes(range(100))
+
+
+def build_evidence(number: int, height: int, kind: VoteKind = VoteKind.PRECOMMIT) -> DuplicateVote:
+    """Two votes of a validator for different blocks."""
+    votes = (Vote(kind, height, 0, block, account(number)) for block in (b"x" * 32, b"y" * 32))
+    one, other = (sign_vote(vote, consensus_key(number)) for vote in votes)
+    return build_duplicate_vote(one, other)
+
+
+def build_hosting_world() -> World:
+    """A datum of one leaf, held by all four validators from epoch 2 on; here epoch 1 has ended."""
+    world = build_collective()
+    root = compute_content_root(compute_chunk_node(CONTENT), len(CONTENT))
+    run_block(world)
+    datum = catalogue.ListDatum(SMALL, root, len(CONTENT), "title", "text", (), "")
+    world.call(catalogue.list_datum, MEMBER, datum)
+    for who in (ONE, TWO, THREE, FOUR):
+        world.call(hosting.register_host, who, hosting.RegisterHost(who[:8], (), 1))
+        world.call(hosting.register_subset, who, hosting.RegisterSubset((SMALL,), ()))
+    while world.height < 2 * EPOCH_BLOCKS:
+        run_block(world)
+    return world
+
+
+def run_epoch(world: World, provers: Collection[bytes]) -> list[Record]:
+    """An epoch in which these hosts prove what is asked; returns the events of the hooks."""
+
+    def prove(world: World) -> None:
+        for host in provers:
+            if possession.get_challenges(world.state, host, world.context().epoch):
+                leaf = possession.ProvenLeaf(CONTENT, LeafProof(()))
+                leaves = (leaf,) * POSSESSION.leaves_per_epoch
+                call = possession.Prove(host, world.context().epoch, leaves)
+                world.call(possession.prove, host, call)
+
+    events = run_block(world, prove)
+    for _ in range(EPOCH_BLOCKS - 1):
+        events += run_block(world)
+    return events
+
+
+def find(events: list[Record], kind: type[Record]) -> list[Record]:
+    return [event for event in events if isinstance(event, kind)]
+
+
+def test_equivocation_is_slashed_and_tombstoned_once() -> None:
+    """One of four alone: (3/4)^2 of all that answers; out of the set, out for good, no second slash."""
+    world = build_collective()
+    run_block(world)
+    evidence = build_evidence(4, 1)
+    events = world.call(offences.report, MEMBER, Report(evidence))
+    (proven,) = find(events, offences.EquivocationProven)
+    (slashed,) = find(events, staking.Slashed)
+    assert (proven.offenders, proven.validators, proven.ppm) == (1, 4, 562_500)
+    assert slashed.bond == 100 * VIDYA * 562_500 // PPM
+    assert world.balance(MEMBER) == 1_000 * VIDYA + slashed.bond // 10
+    assert staking.is_tombstoned(world.state, FOUR)
+    world.refuse(offences.AlreadyPunished, offences.report, MEMBER, Report(evidence))
+    other = build_evidence(4, 1, VoteKind.PREVOTE)
+    world.refuse(offences.AlreadyPunished, offences.report, MEMBER, Report(other))
+    for _ in range(3):
+        run_block(world)
+    assert FOUR not in [member.address for member in validators.get_current(world.state).validators]
+
+
+def test_equivocation_together_costs_everything() -> None:
+    """The second of four within the window is slashed by (6/4)^2, capped at everything."""
+    world = build_collective()
+    run_block(world)
+    world.call(offences.report, MEMBER, Report(build_evidence(3, 1)))
+    events = world.call(offences.report, MEMBER, Report(build_evidence(4, 1)))
+    (proven,) = find(events, offences.EquivocationProven)
+    assert (proven.offenders, proven.ppm) == (2, PPM)
+    assert staking.get_bond(world.state, FOUR) == 0
+
+
+def test_equivocations_far_apart_count_alone() -> None:
+    """An equivocation older than the window does not raise the slash of a later one."""
+    world = build_collective()
+    run_block(world)
+    world.call(offences.report, MEMBER, Report(build_evidence(3, 1)))
+    world.go_to_era(3)
+    events = world.call(offences.report, MEMBER, Report(build_evidence(4, world.height)))
+    (proven,) = find(events, offences.EquivocationProven)
+    assert proven.offenders == 1
+
+
+def test_bad_evidence_is_refused() -> None:
+    """The future, equal votes, strangers and forged signatures show nothing."""
+    world = build_collective()
+    run_block(world)
+    good = build_evidence(4, 1)
+    forged = replace(good.second, signature=good.first.signature)
+    for error, evidence in (
+        (offences.EvidenceExpired, build_evidence(4, 2)),
+        (offences.EvidenceRejected, DuplicateVote(good.first, good.first)),
+        (offences.EvidenceRejected, DuplicateVote(good.second, good.first)),
+        (offences.EvidenceRejected, build_evidence(7, 1)),
+        (offences.EvidenceRejected, DuplicateVote(good.first, forged)),
+    ):
+        world.refuse(error, offences.report, MEMBER, Report(evidence))
+    world.call(offences.report, MEMBER, Report(good))
+
+
+def test_evidence_expires_by_blocks_and_time() -> None:
+    """Evidence is good until both ages have passed since its epoch ended, and not a block longer."""
+    world = build_collective()
+    report = Report(build_evidence(4, 3))
+    while world.height < 3 + 20 + 2:
+        run_block(world)
+    inner = world.context().fork()
+    offences.report(inner, MEMBER, report)
+    run_block(world)
+    world.refuse(offences.EvidenceExpired, offences.report, MEMBER, report)
+
+
+@given(st.integers(1, 200), st.integers(1, 200))
+def test_equivocation_slash_is_bounded_and_grows(offenders: int, count: int) -> None:
+    """The slash is between the minimum and all, never falls with more offenders, and is all at a third."""
+    ppm = offences.compute_equivocation_slash(50_000, offenders, count)
+    assert 50_000 <= ppm <= PPM
+    assert ppm <= offences.compute_equivocation_slash(50_000, offenders + 1, count)
+    assert (3 * offenders < count) or ppm == PPM
+
+
+def test_misses_lead_to_jail_slash_and_removal() -> None:
+    """Half of the window missed: jailed, slashed, out of the set; unjailed and proving, elected again."""
+    world = build_hosting_world()
+    others = (ONE, TWO, THREE)
+    for _ in range(3):
+        assert find(run_epoch(world, others), offences.MissesPunished) == []
+    bond = staking.get_bond(world.state, FOUR)
+    events = run_epoch(world, others)
+    epoch = world.context().epoch
+    (punished,) = find(events, offences.MissesPunished)
+    assert punished == offences.MissesPunished(FOUR, 4, 8, 0, 1_000, epoch + 3)
+    assert staking.get_bond(world.state, FOUR) == bond - bond // 1_000
+    assert FOUR not in [member.address for member in validators.get_target(world.state)]
+    world.refuse(offences.StillJailed, offences.unjail, FOUR, Unjail())
+    while world.context().epoch < punished.until:
+        run_epoch(world, others)
+    world.call(offences.unjail, FOUR, Unjail())
+    for _ in range(10):
+        assert find(run_epoch(world, (*others, FOUR)), offences.MissesPunished) == []
+    assert FOUR in [member.address for member in validators.get_target(world.state)]
+
+
+def test_jailings_double_up_to_the_cap() -> None:
+    """0.1 % for the first, twice as much for each further one, never above 5 %."""
+    slashes = [offences.compute_miss_slash(OFFENCES, jailings) for jailings in range(9)]
+    assert slashes == [1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 50_000, 50_000, 50_000]
+
+
+def test_repeated_jailing_is_dearer() -> None:
+    """A host that leaves jail and goes on missing is slashed twice as much."""
+    world = build_hosting_world()
+    events: list[Record] = []
+    for _ in range(7):
+        events += run_epoch(world, (ONE, TWO, THREE))
+    world.call(offences.unjail, FOUR, Unjail())
+    for _ in range(4):
+        events += run_epoch(world, (ONE, TWO, THREE))
+    punished = find(events, offences.MissesPunished)
+    assert [(event.jailings, event.ppm) for event in punished] == [(0, 1_000), (1, 2_000)]
+
+
+def test_absent_host_loses_its_data() -> None:
+    """After so many misses in a row what the host registered counts for nothing from the next epoch on."""
+    world = build_hosting_world()
+    events: list[Record] = []
+    for _ in range(14):
+        events += run_epoch(world, (ONE, TWO, THREE))
+    assert [event.host for event in find(events, offences.WentOffline)] == [FOUR]
+    assert hosting.get_extent(world.state, FOUR).leaves == 0
+    assert staking.get_ledger(world.state, FOUR).committed == 0
+
+
+def test_withheld_reveals_cost_once_per_epoch_and_the_pay() -> None:
+    """Two blocks without a link in one epoch: one slash of 0.5 %, no weight, and nothing for the others."""
+    world = build_collective()
+    world.height = 1
+    world.proposer = TWO
+    world.run(validators.process_last_commit, None)
+    world.run(beacon.process_reveal, None)
+    world.run(beacon.process_reveal, None)
+    world.height = EPOCH_BLOCKS
+    events = world.run(offences.on_epoch_end)
+    assert find(events, offences.RevealsWithheld) == [offences.RevealsWithheld(TWO, 0, 2, 5_000)]
+    assert staking.get_bond(world.state, TWO) == 100 * VIDYA * 995 // 1_000
+    assert staking.get_bond(world.state, ONE) == 100 * VIDYA
+
+
+def test_failed_demands_refund_the_member_and_end_in_a_slash() -> None:
+    """Each failure returns the fee threefold, two thirds of it from the bond; the third costs 5 % besides."""
+    world = build_hosting_world()
+    world.call(membership.join, MEMBER, membership.Join())
+    run_epoch(world, (ONE, TWO, THREE, FOUR))
+    before, bond = world.balance(MEMBER), staking.get_bond(world.state, FOUR)
+    events: list[Record] = []
+    for _ in range(3):
+        world.call(possession.challenge, MEMBER, possession.Challenge(FOUR, SMALL))
+        events += run_epoch(world, (ONE, TWO, THREE, FOUR))
+    events += run_epoch(world, (ONE, TWO, THREE, FOUR))
+    assert world.balance(MEMBER) == before + 3 * VIDYA
+    assert find(events, offences.DemandsFailed) == [offences.DemandsFailed(FOUR, SMALL, 3, 50_000)]
+    assert staking.get_bond(world.state, FOUR) == (bond - 3 * VIDYA) * 95 // 100
+    assert possession.get_failed_demands(world.state, FOUR, SMALL) == 0
+
+
+def test_declared_loss_costs_half_by_share_and_drops_the_datum() -> None:
+    """A host that loses 10 of its 40 MiB pays a quarter of 2.5 % and holds the datum no more next epoch."""
+    world = build_collective(is_listed=True)
+    other = b"o" * 32
+    datum = catalogue.ListDatum(other, b"r" * 32, 30 * 2**20, "title", "text", (), "")
+    run_block(world)
+    world.call(catalogue.list_datum, MEMBER, datum)
+    world.call(hosting.register_host, FOUR, hosting.RegisterHost(b"peer", (), 1))
+    world.call(hosting.register_subset, FOUR, hosting.RegisterSubset((DATUM, other), ()))
+    world.refuse(offences.NotHeld, offences.declare_loss, FOUR, DeclareLoss(DATUM))
+    while world.height < 2 * EPOCH_BLOCKS + 1:
+        run_block(world)
+    events = world.call(offences.declare_loss, FOUR, DeclareLoss(DATUM))
+    (declared,) = find(events, offences.LossDeclared)
+    assert declared == offences.LossDeclared(FOUR, DATUM, 10 * 2**20, 40 * 2**20, 6_250)
+    assert staking.get_bond(world.state, FOUR) == 100 * VIDYA - 100 * VIDYA * 6_250 // PPM
+    world.go_to_epoch(3)
+    assert not hosting.is_holding(world.state, FOUR, DATUM, 3)
+    assert hosting.is_holding(world.state, FOUR, other, 3)
+
+
+def test_only_the_jailed_can_unjail() -> None:
+    """Who is free, or out for good, can not leave jail."""
+    world = build_collective()
+    world.refuse(offences.NotJailed, offences.unjail, ONE, Unjail())
+    world.run(staking.jail, ONE, 0)
+    world.run(staking.tombstone, ONE)
+    world.refuse(offences.StillJailed, offences.unjail, ONE, Unjail())
+
+
+def test_burns_are_part_of_every_slash() -> None:
+    """Half of a slash and the share of the missing reporter leave the supply."""
+    world = build_hosting_world()
+    burned = balances.get_supply(world.state).burned
+    for _ in range(4):
+        run_epoch(world, (ONE, TWO, THREE))
+    assert balances.get_supply(world.state).burned - burned == 100 * VIDYA // 1_000 * 6 // 10
+
+
+@pytest.mark.parametrize(
+    "change", [{"equivocation_ppm_min": 1_000_001}, {"miss_jail_ppm": 0}, {"offline_epochs": 0}]
+)
+def test_nonsense_parameters_are_refused(change: dict[str, int]) -> None:
+    """A chain spec that slashes more than everything, or jails for nothing, starts no chain."""
+    config = offences.GenesisConfig(replace(OFFENCES, **change))
+    with pytest.raises(InvalidChainSpec):
+        offences.build_genesis(build_collective().context(), config)
