@@ -1,0 +1,71 @@
+"""Making a chain spec: a profile out of `genesis/` plus who is there from the start.
+
+A profile is a chain spec without accounts. Validators of genesis bond, host and reveal from the first block; they have
+balance beside their bond, so that they can join, list and pay.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from chain.genesis import ChainSpec, parse_chain_spec
+from chain.modules import hosting
+from chain.primitives.codec import replace
+from chain.primitives.types import Address, Amount, Hash, PeerId, PublicKey, TimeMs
+
+PROFILES = Path(__file__).parent.parent / "genesis"
+BEACON_LINKS = 200_000
+"""Reveals that a validator of genesis is bound to; more than half a year of blocks at one in a hundred."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """A validator-host of genesis."""
+
+    account: Address
+    consensus_key: PublicKey
+    bond: Amount
+    commission_ppm: int
+    beacon_tip: Hash
+    beacon_links: int
+    peer_id: PeerId
+    addresses: tuple[str, ...]
+    capacity: int = 10 * 2**20
+
+
+def load_profile(name: str) -> ChainSpec:
+    """`devnet`, `minimal` or `public`; raises InvalidChainSpec, FileNotFoundError."""
+    return parse_chain_spec((PROFILES / f"{name}.json").read_bytes())
+
+
+def build_spec(
+    profile: ChainSpec,
+    *,
+    name: str,
+    time_ms: TimeMs,
+    seats: Iterable[Seat],
+    accounts: Iterable[tuple[Address, Amount]],
+    members: Iterable[Address] = (),
+) -> ChainSpec:
+    """The spec of a network; `accounts` must cover each seat's bond and each member's gate."""
+    seats = tuple(seats)
+    register = [
+        (seat.account, hosting.RegisterHost(seat.peer_id, seat.addresses, seat.capacity)) for seat in seats
+    ]
+    return replace(
+        profile,
+        name=name,
+        time_ms=time_ms,
+        balances=replace(profile.balances, accounts=tuple(accounts)),
+        staking=replace(profile.staking, bonds=tuple((seat.account, seat.bond) for seat in seats)),
+        beacon=replace(
+            profile.beacon,
+            commitments=tuple((seat.account, seat.beacon_tip, seat.beacon_links) for seat in seats),
+        ),
+        hosting=replace(profile.hosting, hosts=tuple(register)),
+        membership=replace(profile.membership, members=tuple(members)),
+        validators=replace(
+            profile.validators,
+            validators=tuple((seat.account, seat.consensus_key, seat.commission_ppm) for seat in seats),
+        ),
+    )
