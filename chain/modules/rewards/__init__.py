@@ -1,0 +1,91 @@
+"""Rewards: what each epoch mints, and for whom.
+
+The emission is a share of the supply at the start of the era, spread over time. Three pools share it:
+
+    hosting     by proven bytes of admitted data: size x pay factor x scarcity x tenure
+    uploads     at most 9/10 of what a host's own settled sales burned; what is left goes to hosting
+    validators  by power and signed commits, together with what slashing left for them
+
+Minted rewards pass through escrow; what delegators get of a validator's pay joins their stake. Who is in
+jail or tombstoned at the end of the epoch gets nothing of it, who missed the epoch's proof nothing for
+hosting. What one does not get, no other gets: hosts gain nothing at once by hindering another's proof,
+validators nothing by leaving out another's vote. It is not minted. Neither are the shares of pools that do
+not exist yet (retrieval, lockers, bootstrap).
+
+Rule P: what a user can buy from himself moves no pool. Traffic earns less than it burned (`build_genesis`
+refuses parameters by which it would not), and takes from the hosting pool no more than the upload pool.
+
+Invariant: all units that exist beyond genesis were minted here.
+
+Files: types, payments (pure: what an epoch pays), hooks (pay it; genesis, invariants).
+"""
+
+from chain.modules.rewards.hooks import (
+    LOSS_PPM_MIN,
+    GenesisConfig,
+    build_genesis,
+    check_invariants,
+    get_minted,
+    get_parameters,
+    on_epoch_end,
+    on_era_end,
+)
+from chain.modules.rewards.payments import (
+    Payments,
+    compute_delegators_part,
+    compute_emission,
+    compute_factor,
+    compute_match,
+    compute_scarcity,
+    compute_tenure,
+    explain_host,
+    get_payments,
+    get_pools,
+)
+from chain.modules.rewards.types import (
+    DATUMS_LISTED_MAX,
+    MODULE,
+    DatumFactors,
+    EpochRewarded,
+    HostExplanation,
+    HostingRewarded,
+    Minted,
+    Parameters,
+    Pools,
+    Tenure,
+    UploadRewarded,
+    ValidatorRewarded,
+)
+
+__all__ = [
+    "DATUMS_LISTED_MAX",
+    "LOSS_PPM_MIN",
+    "MODULE",
+    "DatumFactors",
+    "EpochRewarded",
+    "GenesisConfig",
+    "HostExplanation",
+    "HostingRewarded",
+    "Minted",
+    "Parameters",
+    "Payments",
+    "Pools",
+    "Tenure",
+    "UploadRewarded",
+    "ValidatorRewarded",
+    "build_genesis",
+    "check_invariants",
+    "compute_delegators_part",
+    "compute_emission",
+    "compute_factor",
+    "compute_match",
+    "compute_scarcity",
+    "compute_tenure",
+    "explain_host",
+    "get_minted",
+    "get_parameters",
+    "get_payments",
+    "get_pools",
+    "on_epoch_end",
+    "on_era_end",
+]

@@ -1,0 +1,133 @@
+"""Rewards: the hooks that pay, genesis, and invariants."""
+
+from chain.errors import InvalidChainSpec
+from chain.module import Context
+from chain.modules import balances, escrow, hosting, sessions, staking
+from chain.modules.rewards.payments import Payments, get_payments
+from chain.modules.rewards.types import (
+    DATUMS_LISTED_MAX,
+    MINTED,
+    PARAMETERS,
+    SUPPLY,
+    EpochRewarded,
+    Minted,
+    Parameters,
+    ValidatorRewarded,
+)
+from chain.primitives.codec import Record, replace
+from chain.primitives.fixed_point import mul_div
+from chain.primitives.types import PPM, Address, Amount, Era
+from chain.state import StateReader
+
+LOSS_PPM_MIN = 20_000
+"""Of a paid download, lost by whoever pays himself, with the whole match and the whole fee pool as his."""
+
+
+def on_epoch_end(ctx: Context) -> None:
+    """Pay the epoch: uploads, hosting, validators. After the offences of the epoch, so that jail counts."""
+    payments = get_payments(ctx.state, ctx.epoch)
+    sessions.take_burned(ctx, ctx.epoch)
+    for upload in payments.uploads:
+        _pay(ctx, upload.host, upload.amount)
+        ctx.emit(upload)
+    for share in payments.hosting:
+        _pay(ctx, share.host, share.amount)
+        ctx.emit(replace(share, factors=share.factors[:DATUMS_LISTED_MAX]))
+    drawn = _fill_validator_pot(ctx, payments)
+    for validator in payments.validators:
+        _pay_validator(ctx, validator)
+    _count(ctx, payments, drawn)
+
+
+def _pay(ctx: Context, who: Address, amount: Amount, source: Address | None = None) -> None:
+    escrow.pay(ctx, who, amount, _get_age(ctx.state, who, ctx.era), source)
+
+
+def _get_age(state: StateReader, who: Address, era: Era) -> Era:
+    """Eras since an account became a host; 0 for who is none."""
+    host = hosting.get_host(state, who)
+    return 0 if host is None else era - host.since_era
+
+
+def _fill_validator_pot(ctx: Context, payments: Payments) -> Amount:
+    """Mint what validators get beyond the pot's part of it; returns the pot's part.
+
+    Minted money does not stay in the pot: what an absent validator does not get, no other gets later.
+    """
+    pools = payments.pools
+    paid = sum(payment.amount for payment in payments.validators)
+    drawn = mul_div(pools.validator_pot, paid, max(pools.validators + pools.validator_pot, 1))
+    balances.mint(ctx, staking.VALIDATOR_POT, paid - drawn)
+    return drawn
+
+
+def _pay_validator(ctx: Context, payment: ValidatorRewarded) -> None:
+    pot, validator = staking.VALIDATOR_POT, payment.validator
+    shared = staking.reward_delegators(ctx, validator, payment.to_delegators, pot)
+    _pay(ctx, validator, payment.amount - shared, pot)
+    ctx.emit(payment)
+
+
+def _count(ctx: Context, payments: Payments, drawn: Amount) -> None:
+    """Add up what was minted. Emits EpochRewarded."""
+    uploads = sum(payment.amount for payment in payments.uploads)
+    hosted = sum(payment.amount for payment in payments.hosting)
+    validated = sum(payment.amount for payment in payments.validators)
+    before = get_minted(ctx.state)
+    after = Minted(before.hosting + hosted, before.uploads + uploads, before.validators + validated - drawn)
+    MINTED.set(ctx.state, after)
+    minted = uploads + hosted + validated - drawn
+    ctx.emit(EpochRewarded(ctx.epoch, payments.pools, hosted, uploads, validated, minted))
+
+
+def on_era_end(ctx: Context) -> None:
+    """The next era's emission follows the supply of now."""
+    SUPPLY.set(ctx.state, balances.get_total_supply(ctx.state))
+
+
+class GenesisConfig(Record):
+    """Rewards at genesis."""
+
+    parameters: Parameters
+
+
+def build_genesis(ctx: Context, config: GenesisConfig) -> None:
+    """Set the parameters and the supply of the first era; comes after everything that burns at genesis."""
+    _check_parameters(config.parameters)
+    _check_no_profit(config.parameters, sessions.get_parameters(ctx.state))
+    PARAMETERS.set(ctx.state, config.parameters)
+    SUPPLY.set(ctx.state, balances.get_total_supply(ctx.state))
+    MINTED.set(ctx.state, Minted())
+
+
+def _check_parameters(parameters: Parameters) -> None:
+    if parameters.hosting_ppm + parameters.upload_ppm + parameters.validator_ppm > PPM:
+        raise InvalidChainSpec("rewards: the pools share at most 1000000 of the emission")
+    eras = [step.eras_from for step in parameters.tenure]
+    factors = [step.factor_ppm for step in parameters.tenure]
+    if eras != sorted(eras) or factors != sorted(factors):
+        raise InvalidChainSpec("rewards: tenure ascends")
+
+
+def _check_no_profit(parameters: Parameters, split: sessions.Parameters) -> None:
+    """Who sells to himself and owns the fee pool gets back all but the burned part less its match."""
+    burned_ppm = PPM - split.host_ppm - split.fee_pool_ppm
+    if (PPM - parameters.match_ppm) * burned_ppm < LOSS_PPM_MIN * PPM:
+        raise InvalidChainSpec(f"rewards: a faked download must lose {LOSS_PPM_MIN} ppm or more of its price")
+
+
+def get_parameters(state: StateReader) -> Parameters:
+    """How much is minted, and what a hosted byte weighs."""
+    return PARAMETERS.require(state)
+
+
+def get_minted(state: StateReader) -> Minted:
+    """Base units ever minted, by pool."""
+    return MINTED.require(state)
+
+
+def check_invariants(state: StateReader) -> None:
+    """Every unit since genesis was minted here."""
+    minted = get_minted(state)
+    total = minted.hosting + minted.uploads + minted.validators
+    assert balances.get_supply(state).minted == total, "somebody else has minted"

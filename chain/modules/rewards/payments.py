@@ -1,0 +1,262 @@
+"""Rewards: what an epoch pays to whom, as a function of the state.
+
+The payments are the very events: what is computed here is paid and told by `on_epoch_end`, and shown by
+`explain_host` to who asks before. Every division rounds down; what nobody gets is not minted.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from chain.modules import balances, catalogue, hosting, possession, sessions, staking, system, validators
+from chain.modules.hosting import Held
+from chain.modules.rewards.types import (
+    PARAMETERS,
+    SUPPLY,
+    DatumFactors,
+    HostExplanation,
+    HostingRewarded,
+    Parameters,
+    Pools,
+    UploadRewarded,
+    ValidatorRewarded,
+)
+from chain.modules.validators import Participation
+from chain.primitives.fixed_point import mul_div, mul_ppm
+from chain.primitives.types import PPM, Address, Amount, Epoch, Era, Hash, Ppm
+from chain.state import StateReader
+from chain.validator_set import compute_total_power
+
+YEAR_MS = 365 * 24 * 60 * 60 * 1000
+
+
+class Payments(NamedTuple):
+    """All that one epoch pays."""
+
+    pools: Pools
+    uploads: tuple[UploadRewarded, ...]
+    hosting: tuple[HostingRewarded, ...]
+    validators: tuple[ValidatorRewarded, ...]
+
+
+class Claim(NamedTuple):
+    """A host's part in the hosting pool, before it is known what the others have."""
+
+    host: Address
+    pay_factor: Ppm
+    is_excluded: bool
+    held: tuple[Held, ...]
+    """Admitted datums only."""
+
+
+def get_payments(state: StateReader, epoch: Epoch) -> Payments:
+    """What the running epoch would pay if it ended now; at its end, what it pays."""
+    pools = get_pools(state)
+    uploads = _get_uploads(state, epoch, pools.uploads)
+    unspent = pools.uploads - sum(payment.amount for payment in uploads)
+    return Payments(
+        pools,
+        uploads,
+        _get_hosting(state, epoch, pools.hosting + unspent),
+        _get_validators(state, epoch, pools.validators + pools.validator_pot),
+    )
+
+
+def explain_host(state: StateReader, host: Address, epoch: Epoch) -> HostExplanation:
+    """What `get_payments` has for one account, with every factor of every datum."""
+    payments = get_payments(state, epoch)
+    return HostExplanation(
+        next((one for one in payments.hosting if one.host == host), None),
+        next((one for one in payments.uploads if one.host == host), None),
+        next((one for one in payments.validators if one.validator == host), None),
+    )
+
+
+def get_pools(state: StateReader) -> Pools:
+    """The pools of an epoch of this era."""
+    parameters, supply = PARAMETERS.require(state), SUPPLY.require(state)
+    emission = compute_emission(parameters.emission_ppm, supply, get_epoch_ms(state))
+    return Pools(
+        supply=supply,
+        emission=emission,
+        hosting=mul_ppm(emission, parameters.hosting_ppm),
+        uploads=mul_ppm(emission, parameters.upload_ppm),
+        validators=mul_ppm(emission, parameters.validator_ppm),
+        validator_pot=balances.get_balance(state, staking.VALIDATOR_POT),
+    )
+
+
+def get_epoch_ms(state: StateReader) -> int:
+    """How long an epoch is meant to last."""
+    parameters = system.get_parameters(state)
+    return parameters.block_ms * parameters.epoch_blocks
+
+
+def compute_emission(emission_ppm: Ppm, supply: Amount, epoch_ms: int) -> Amount:
+    """An epoch's part of a year's emission."""
+    return mul_div(supply * emission_ppm, epoch_ms, PPM * YEAR_MS)
+
+
+def _get_uploads(state: StateReader, epoch: Epoch, pool: Amount) -> tuple[UploadRewarded, ...]:
+    match_ppm = PARAMETERS.require(state).match_ppm
+    burned = sessions.get_burned(state, epoch)
+    total = sum(amount for _, amount in burned)
+    return tuple(
+        UploadRewarded(
+            host=host,
+            epoch=epoch,
+            amount=0 if is_excluded(state, host) else compute_match(match_ppm, amount, pool, total),
+            pool=pool,
+            burned=amount,
+            burned_total=total,
+            match_ppm=match_ppm,
+            is_excluded=is_excluded(state, host),
+        )
+        for host, amount in burned
+    )
+
+
+def compute_match(match_ppm: Ppm, burned: Amount, pool: Amount, burned_total: Amount) -> Amount:
+    """What is minted for `burned`: less than it, and no more than its share of the pool."""
+    return min(mul_ppm(burned, match_ppm), mul_div(pool, burned, burned_total))
+
+
+def _get_hosting(state: StateReader, epoch: Epoch, pool: Amount) -> tuple[HostingRewarded, ...]:
+    parameters, era = PARAMETERS.require(state), get_era(state, epoch)
+    claims = tuple(_list_claims(state, epoch))
+    hosts = count_hosts(claims)
+    weighed = [(claim, weigh(parameters, claim, hosts, era)) for claim in claims]
+    total = sum(one.weight for _, factors in weighed for one in factors)
+    payments = []
+    for claim, factors in weighed:
+        weight = sum(one.weight for one in factors)
+        is_proven = possession.is_proven(state, claim.host, epoch)
+        is_paid = is_proven and weight > 0
+        payments.append(
+            HostingRewarded(
+                host=claim.host,
+                epoch=epoch,
+                amount=mul_div(pool, weight, total) if is_paid else 0,
+                pool=pool,
+                weight=weight,
+                weight_total=total,
+                pay_factor_ppm=claim.pay_factor,
+                is_proven=is_proven,
+                is_excluded=claim.is_excluded,
+                datums=len(factors),
+                factors=factors,
+            )
+        )
+    return tuple(payments)
+
+
+def _list_claims(state: StateReader, epoch: Epoch) -> Iterator[Claim]:
+    """Of every host that holds something admitted in this epoch, in the order of accounts."""
+    known: dict[Hash, bool] = {}
+    for host, _ in hosting.list_extents(state):
+        subset = hosting.get_subset(state, host, epoch)
+        for one in subset:
+            if one.datum not in known:
+                known[one.datum] = catalogue.is_admitted(state, one.datum)
+        held = tuple(one for one in subset if known[one.datum])
+        if held:
+            yield Claim(host, possession.get_pay_factor(state, host), is_excluded(state, host), held)
+
+
+def count_hosts(claims: tuple[Claim, ...]) -> dict[Hash, int]:
+    """How many hosts earn with each datum; who is gone or in jail makes nothing less scarce."""
+    hosts: dict[Hash, int] = {}
+    for claim in claims:
+        if claim.pay_factor > 0 and not claim.is_excluded:
+            for one in claim.held:
+                hosts[one.datum] = hosts.get(one.datum, 0) + 1
+    return hosts
+
+
+def weigh(parameters: Parameters, claim: Claim, hosts: dict[Hash, int], era: Era) -> tuple[DatumFactors, ...]:
+    """The factors of each datum of a claim, the heaviest first, ties by datum."""
+    earning = 0 if claim.is_excluded else claim.pay_factor
+    factors = []
+    for one in claim.held:
+        count = hosts.get(one.datum, 0)
+        scarcity, eras = compute_scarcity(parameters, count), era - one.from_era
+        tenure = compute_tenure(parameters, eras)
+        factor = compute_factor(parameters, earning, scarcity, tenure)
+        weight = mul_ppm(one.size_bytes, factor)
+        factors.append(DatumFactors(one.datum, one.size_bytes, count, scarcity, eras, tenure, factor, weight))
+    return tuple(sorted(factors, key=lambda one: (-one.weight, one.datum)))
+
+
+def compute_scarcity(parameters: Parameters, hosts: int) -> Ppm:
+    """v(n): more for what few hold, 1 up to `replicas` hosts, then as much as all of them had together."""
+    if hosts < parameters.scarce_below:
+        return parameters.scarce_ppm
+    return PPM if hosts <= parameters.replicas else mul_div(PPM, parameters.replicas, hosts)
+
+
+def compute_tenure(parameters: Parameters, eras: Era) -> Ppm:
+    """t: the factor of the last step that has been reached."""
+    reached = [step.factor_ppm for step in parameters.tenure if eras >= step.eras_from]
+    return reached[-1] if reached else PPM
+
+
+def compute_factor(parameters: Parameters, pay_factor: Ppm, scarcity: Ppm, tenure: Ppm) -> Ppm:
+    """The product, rounded down once, and bounded."""
+    return min(pay_factor * scarcity * tenure // (PPM * PPM), parameters.weight_ppm_max)
+
+
+def _get_validators(state: StateReader, epoch: Epoch, pool: Amount) -> tuple[ValidatorRewarded, ...]:
+    entries = validators.get_participation(state, epoch)
+    power_due = _get_power_due(state, epoch, sum(entry.proposed for entry in entries))
+    return tuple(_get_validator(state, epoch, pool, power_due, entry) for entry in entries if entry.due > 0)
+
+
+def _get_power_due(state: StateReader, epoch: Epoch, blocks: int) -> int:
+    """Power of all validators, summed over the commits in the first `blocks` blocks of the epoch.
+
+    A block carries the commit of the height before; block 1 carries none.
+    """
+    first = system.compute_first_height(system.get_parameters(state), epoch)
+    sets = (validators.get_members_at(state, height - 1) for height in range(max(first, 2), first + blocks))
+    return sum(compute_total_power(members) for members in sets if members is not None)
+
+
+def _get_validator(
+    state: StateReader, epoch: Epoch, pool: Amount, power_due: int, entry: Participation
+) -> ValidatorRewarded:
+    who = entry.validator
+    amount = 0 if is_excluded(state, who) else mul_div(pool, entry.weight, power_due)
+    bond, delegated = staking.get_bond(state, who), staking.get_pool(state, who).amount
+    commission_ppm = validators.get_commission(state, who)
+    return ValidatorRewarded(
+        validator=who,
+        epoch=epoch,
+        amount=amount,
+        pool=pool,
+        power_signed=entry.weight,
+        power_due=power_due,
+        commits_signed=entry.signed,
+        commits_due=entry.due,
+        is_excluded=is_excluded(state, who),
+        bond=bond,
+        delegated=delegated,
+        commission_ppm=commission_ppm,
+        to_delegators=compute_delegators_part(amount, bond, delegated, commission_ppm),
+    )
+
+
+def compute_delegators_part(amount: Amount, bond: Amount, delegated: Amount, commission_ppm: Ppm) -> Amount:
+    """What of a validator's pay goes to its delegators: by stake, less the commission."""
+    if delegated == 0:
+        return 0
+    return mul_ppm(mul_div(amount, delegated, bond + delegated), PPM - commission_ppm)
+
+
+def is_excluded(state: StateReader, who: Address) -> bool:
+    """Whether nothing is minted for an account now: it is in jail, or tombstoned."""
+    standing = staking.get_standing(state, who)
+    return standing.is_jailed or standing.is_tombstoned
+
+
+def get_era(state: StateReader, epoch: Epoch) -> Era:
+    """The era of an epoch."""
+    return epoch // system.get_parameters(state).era_epochs

@@ -1,0 +1,154 @@
+"""Rewards: parameters, records, storage and events."""
+
+from chain.module import Module
+from chain.primitives.codec import Record
+from chain.primitives.types import Address, Amount, Epoch, Era, Hash, Ppm, Uint, Uint32
+from chain.state import StorageValue
+
+MODULE = Module("rewards", index=11)
+
+DATUMS_LISTED_MAX = 8
+"""Datums whose factors an event lists, the heaviest; `explain_host` lists all."""
+
+
+class Tenure(Record):
+    """A host that has held a datum for `eras_from` eras or more, without a break, has this factor."""
+
+    eras_from: Uint32
+    factor_ppm: Ppm
+
+
+class Parameters(Record):
+    """How much is minted, which pools share it, and what a hosted byte weighs."""
+
+    emission_ppm: Ppm
+    """Of the supply at the start of the era, per year of 365 days."""
+    hosting_ppm: Ppm
+    upload_ppm: Ppm
+    validator_ppm: Ppm
+    """Shares of the emission; what no pool gets is not minted."""
+    match_ppm: Ppm
+    """At most this share of what a host's settlements burned is minted for it."""
+    replicas: Uint32
+    """From so many hosts on, a datum's hosts share what that many would get."""
+    scarce_below: Uint32
+    """A datum with fewer hosts weighs `scarce_ppm`."""
+    scarce_ppm: Ppm
+    tenure: tuple[Tenure, ...]
+    """Ascending; factor 1 before the first."""
+    weight_ppm_max: Ppm
+    """Bound on the product of all factors of a byte."""
+
+
+class Minted(Record):
+    """Base units ever minted, by pool."""
+
+    hosting: Amount = 0
+    uploads: Amount = 0
+    validators: Amount = 0
+
+
+class Pools(Record):
+    """What one epoch may pay at most. Validators also share what slashing left in their pot."""
+
+    supply: Amount
+    emission: Amount
+    hosting: Amount
+    uploads: Amount
+    validators: Amount
+    validator_pot: Amount
+
+
+PARAMETERS = StorageValue(MODULE.index, 0, Parameters)
+SUPPLY = StorageValue(MODULE.index, 1, int)
+"""At the start of this era."""
+MINTED = StorageValue(MODULE.index, 2, Minted)
+
+
+class DatumFactors(Record):
+    """Why a datum weighs what it does: `size_bytes` x `factor_ppm`, the product of the other factors."""
+
+    datum: Hash
+    size_bytes: Uint
+    hosts: Uint32
+    """That earn with it."""
+    scarcity_ppm: Ppm
+    tenure_eras: Era
+    tenure_ppm: Ppm
+    factor_ppm: Ppm
+    weight: Uint
+
+
+@MODULE.event(1)
+class EpochRewarded(Record):
+    """What the epoch could pay, and what it paid; `validators_paid` is partly out of the pot."""
+
+    epoch: Epoch
+    pools: Pools
+    hosting_paid: Amount
+    uploads_paid: Amount
+    validators_paid: Amount
+    minted: Amount
+
+
+@MODULE.event(2)
+class HostingRewarded(Record):
+    """`amount` = `pool` x `weight` / `weight_total`; nothing if not proven, or excluded (jail, tombstone)."""
+
+    host: Address
+    epoch: Epoch
+    amount: Amount
+    pool: Amount
+    weight: Uint
+    weight_total: Uint
+    pay_factor_ppm: Ppm
+    is_proven: bool
+    is_excluded: bool
+    datums: Uint32
+    factors: tuple[DatumFactors, ...]
+    """Of admitted datums, the heaviest first."""
+
+
+@MODULE.event(3)
+class UploadRewarded(Record):
+    """`amount` = min(`match_ppm` of `burned`, `pool` x `burned` / `burned_total`), nothing if excluded."""
+
+    host: Address
+    epoch: Epoch
+    amount: Amount
+    pool: Amount
+    burned: Amount
+    burned_total: Amount
+    match_ppm: Ppm
+    is_excluded: bool
+
+
+@MODULE.event(4)
+class ValidatorRewarded(Record):
+    """`amount` = `pool` x `power_signed` / `power_due`, nothing if excluded.
+
+    `to_delegators` of it is their part by stake, less the commission.
+    """
+
+    validator: Address
+    epoch: Epoch
+    amount: Amount
+    pool: Amount
+    power_signed: Uint
+    power_due: Uint
+    """Of all validators, over all commits of the epoch."""
+    commits_signed: Uint32
+    commits_due: Uint32
+    is_excluded: bool
+    bond: Amount
+    delegated: Amount
+    commission_ppm: Ppm
+    to_delegators: Amount
+
+
+class HostExplanation(Record):
+    """What an epoch pays one account, pool by pool; None where it takes no part."""
+
+    hosting: HostingRewarded | None
+    upload: UploadRewarded | None
+    validator: ValidatorRewarded | None

@@ -1,0 +1,275 @@
+"""Sessions: open, settle, close."""
+
+from typing import Annotated
+
+from msgspec import Meta
+
+from chain.errors import InvalidKey
+from chain.module import Context
+from chain.modules import balances, catalogue, hosting, membership
+from chain.modules.sessions.queries import get_parameters, get_session, get_traffic, is_running
+from chain.modules.sessions.types import (
+    ALLOTMENTS,
+    BURNED,
+    COUNTERS,
+    ENDINGS,
+    FEE_POOL,
+    HOSTS_MAX,
+    MODULE,
+    POT,
+    SESSIONS,
+    TRAFFIC,
+    Allotment,
+    AlreadyClosing,
+    BadVoucherKey,
+    BadVoucherSignature,
+    InvalidAllotments,
+    InvalidExpiry,
+    NoSuchSession,
+    NotAllotted,
+    NotHigher,
+    NotHosting,
+    NotMember,
+    NotPayer,
+    OtherNetwork,
+    Overdraft,
+    Parameters,
+    PriceAboveLimit,
+    Session,
+    SessionClosing,
+    SessionOpened,
+    Settled,
+    SettledInEpoch,
+    SettlementTooSmall,
+    WrongAmount,
+)
+from chain.modules.sessions.vouchers import (
+    SignedVoucher,
+    Voucher,
+    compute_price,
+    compute_session_id,
+    is_voucher_signed,
+)
+from chain.primitives.codec import Record, replace
+from chain.primitives.fixed_point import mul_ppm
+from chain.primitives.keys import check_public_key
+from chain.primitives.types import INTEGER_MAX, Address, Amount, Epoch, Hash, Height, PublicKey
+from chain.state import Overlay
+
+SETTLE_WEIGHT = 320
+
+
+class HostAllotment(Record):
+    """How much of the deposit a host may claim at most."""
+
+    host: Address
+    amount: Amount
+
+
+class OpenSession(Record):
+    """Lock a deposit for downloading a datum from some of its hosts."""
+
+    datum: Hash
+    voucher_key: PublicKey
+    price_max_per_gib: Amount
+    expires_at: Height
+    allotments: Annotated[tuple[HostAllotment, ...], Meta(max_length=HOSTS_MAX)]
+
+
+class Settle(Record):
+    """Pay a host what a voucher promises beyond what it has claimed."""
+
+    signed: SignedVoucher
+
+
+class CloseSession(Record):
+    """Want no more; what hosts do not claim in time returns."""
+
+    session: Hash
+
+
+class Split(Record):
+    """A newly settled amount in its three parts."""
+
+    income: Amount
+    fee_pool: Amount
+    burned: Amount
+
+
+def compute_opening_weight(call: OpenSession) -> int:
+    """A fixed part and one per host, and one settlement of each, since that may be small and pays no fee."""
+    return 180 + (60 + SETTLE_WEIGHT) * len(call.allotments)
+
+
+@MODULE.call(1, OpenSession, weight=compute_opening_weight)
+def open_session(ctx: Context, sender: Address, call: OpenSession) -> None:
+    """A member locks a deposit at the price of now. Emits SessionOpened, which names the session."""
+    parameters = get_parameters(ctx.state)
+    _check_opening(ctx, sender, call, parameters)
+    deposit = sum(allotment.amount for allotment in call.allotments)
+    balances.transfer(ctx, sender, POT, deposit)
+    counter = COUNTERS.get(ctx.state, sender) or 0
+    session_id = compute_session_id(ctx.genesis_hash, sender, counter)
+    session = Session(
+        payer=sender,
+        datum=call.datum,
+        voucher_key=call.voucher_key,
+        price_per_gib=parameters.price_per_gib,
+        expires_at=call.expires_at,
+        ends_at=call.expires_at + 1 + parameters.settle_blocks,
+    )
+    SESSIONS.set(ctx.state, session, session_id)
+    for allotment in call.allotments:
+        ALLOTMENTS.set(ctx.state, Allotment(allotment.amount), session_id, allotment.host)
+    ENDINGS.set(ctx.state, True, session.ends_at, session_id)
+    COUNTERS.set(ctx.state, counter + 1, sender)
+    price = session.price_per_gib
+    ctx.emit(SessionOpened(session_id, sender, call.datum, price, deposit, call.expires_at))
+
+
+def _check_opening(ctx: Context, sender: Address, call: OpenSession, parameters: Parameters) -> None:
+    if not membership.is_member(ctx.state, sender):
+        raise NotMember
+    try:
+        check_public_key(call.voucher_key)
+    except InvalidKey as error:
+        raise BadVoucherKey from error
+    if parameters.price_per_gib > call.price_max_per_gib:
+        raise PriceAboveLimit(f"price is {parameters.price_per_gib}")
+    if not ctx.height < call.expires_at <= ctx.height + parameters.lifetime_blocks_max:
+        raise InvalidExpiry
+    hosts = [allotment.host for allotment in call.allotments]
+    is_repeated = len(dict.fromkeys(hosts)) != len(hosts)
+    if not hosts or is_repeated or any(allotment.amount == 0 for allotment in call.allotments):
+        raise InvalidAllotments
+    if not all(hosting.is_holding(ctx.state, host, call.datum, ctx.epoch) for host in hosts):
+        raise NotHosting
+
+
+@MODULE.call(2, Settle, weight=SETTLE_WEIGHT, is_duty=True)
+def settle(ctx: Context, sender: Address, call: Settle) -> None:
+    """Pay what the voucher adds, in three parts; anybody may send it, the host is paid. Emits Settled."""
+    voucher = call.signed.voucher
+    session, allotment = _check_voucher(ctx, call.signed)
+    amount, size_bytes = voucher.amount - allotment.amount, voucher.bytes - allotment.bytes
+    is_small = _check_size(ctx, session, allotment, amount)
+    parts = compute_split(get_parameters(ctx.state), amount)
+    balances.transfer(ctx, POT, voucher.host, parts.income)
+    balances.transfer(ctx, POT, FEE_POOL, parts.fee_pool)
+    balances.burn(ctx, POT, parts.burned)
+    _claim(ctx, voucher, allotment, is_small)
+    grown = replace(session, bytes=session.bytes + size_bytes, amount=session.amount + amount)
+    SESSIONS.set(ctx.state, grown, voucher.session)
+    _count_traffic(ctx.state, session.payer, voucher.host, size_bytes, amount, parts.income)
+    _count_burned(ctx.state, ctx.epoch, voucher.host, parts.burned)
+    _count_download(ctx, session, grown)
+    ctx.emit(
+        Settled(
+            session=voucher.session,
+            host=voucher.host,
+            payer=session.payer,
+            datum=session.datum,
+            bytes=size_bytes,
+            amount=amount,
+            price_per_gib=session.price_per_gib,
+            income=parts.income,
+            fee_pool=parts.fee_pool,
+            burned=parts.burned,
+        )
+    )
+
+
+def _check_voucher(ctx: Context, signed: SignedVoucher) -> tuple[Session, Allotment]:
+    """The session and allotment that a voucher may be settled on; the signature last, it costs most."""
+    voucher = signed.voucher
+    if voucher.genesis_hash != ctx.genesis_hash:
+        raise OtherNetwork
+    session = get_session(ctx.state, voucher.session)
+    if session is None or ctx.height >= session.ends_at:
+        raise NoSuchSession
+    allotment = ALLOTMENTS.get(ctx.state, voucher.session, voucher.host)
+    if allotment is None:
+        raise NotAllotted
+    if voucher.bytes <= allotment.bytes:
+        raise NotHigher
+    if voucher.amount != compute_price(voucher.bytes, session.price_per_gib):
+        raise WrongAmount
+    if voucher.amount > allotment.limit:
+        raise Overdraft
+    if is_running(session, ctx.height) and allotment.settled_in == ctx.epoch:
+        raise SettledInEpoch
+    if not is_voucher_signed(signed, session.voucher_key):
+        raise BadVoucherSignature
+    return session, allotment
+
+
+def _check_size(ctx: Context, session: Session, allotment: Allotment, amount: Amount) -> bool:
+    """Whether this is the one small settlement that a host may make at the end; raises if it may not.
+
+    A payer who settles a lower voucher first, to use that up, costs the host less than `settle_min`.
+    """
+    is_small = amount < get_parameters(ctx.state).settle_min
+    if is_small and (allotment.has_remainder or is_running(session, ctx.height)):
+        raise SettlementTooSmall
+    return is_small
+
+
+def compute_split(parameters: Parameters, amount: Amount) -> Split:
+    """Income and fee pool round down; the rest is burned."""
+    income, fee_pool = mul_ppm(amount, parameters.host_ppm), mul_ppm(amount, parameters.fee_pool_ppm)
+    return Split(income, fee_pool, amount - income - fee_pool)
+
+
+def _claim(ctx: Context, voucher: Voucher, before: Allotment, is_small: bool) -> None:
+    after = Allotment(
+        limit=before.limit,
+        bytes=voucher.bytes,
+        amount=voucher.amount,
+        settled_in=ctx.epoch,
+        has_remainder=before.has_remainder or is_small,
+    )
+    ALLOTMENTS.set(ctx.state, after, voucher.session, voucher.host)
+
+
+def _count_traffic(
+    state: Overlay, payer: Address, host: Address, size_bytes: int, amount: Amount, income: Amount
+) -> None:
+    served = get_traffic(state, host)
+    total, earned = _add(served.bytes_served, size_bytes), _add(served.income, income)
+    TRAFFIC.set(state, replace(served, bytes_served=total, income=earned), host)
+    drawn = get_traffic(state, payer)
+    total, spent = _add(drawn.bytes_downloaded, size_bytes), _add(drawn.spent, amount)
+    TRAFFIC.set(state, replace(drawn, bytes_downloaded=total, spent=spent), payer)
+
+
+def _add(total: int, more: int) -> int:
+    return min(total + more, INTEGER_MAX)
+
+
+def _count_burned(state: Overlay, epoch: Epoch, host: Address, burned: Amount) -> None:
+    if burned:
+        BURNED.set(state, (BURNED.get(state, epoch, host) or 0) + burned, epoch, host)
+
+
+def _count_download(ctx: Context, before: Session, after: Session) -> None:
+    """Tell the catalogue when the payer has paid for the whole datum."""
+    datum = catalogue.get_datum(ctx.state, before.datum)
+    if datum is not None and before.bytes < datum.size_bytes <= after.bytes:
+        catalogue.record_paid_download(ctx, before.datum, before.payer)
+
+
+@MODULE.call(3, CloseSession, weight=90)
+def close_session(ctx: Context, sender: Address, call: CloseSession) -> None:
+    """The payer ends a session early; hosts have `settle_blocks` left. Emits SessionClosing."""
+    session = get_session(ctx.state, call.session)
+    if session is None:
+        raise NoSuchSession
+    if session.payer != sender:
+        raise NotPayer
+    if not is_running(session, ctx.height):
+        raise AlreadyClosing
+    ends_at = ctx.height + 1 + get_parameters(ctx.state).settle_blocks
+    ENDINGS.delete(ctx.state, session.ends_at, call.session)
+    ENDINGS.set(ctx.state, True, ends_at, call.session)
+    SESSIONS.set(ctx.state, replace(session, is_closing=True, ends_at=ends_at), call.session)
+    ctx.emit(SessionClosing(call.session, ends_at))

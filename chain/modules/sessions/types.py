@@ -1,0 +1,212 @@
+"""Sessions: parameters, records, storage, events and errors."""
+
+from chain.errors import DispatchError
+from chain.module import Module
+from chain.modules import balances
+from chain.primitives.codec import Record
+from chain.primitives.types import Address, Amount, Epoch, Hash, Height, Ppm, PublicKey, Uint, Uint32
+from chain.state import StorageMap, StorageValue
+
+MODULE = Module("sessions", index=10)
+POT = balances.compute_pot("sessions")
+FEE_POOL = balances.compute_pot("fee-pool")
+
+HOSTS_MAX = 32
+ENDINGS_PER_BLOCK_MAX = 256
+
+
+class Parameters(Record):
+    """The price of a GiB, who gets what of it, and how long things take."""
+
+    price_per_gib: Amount
+    """At least 1: what is free would be demanded without end."""
+    host_ppm: Ppm
+    fee_pool_ppm: Ppm
+    """What neither the host nor the fee pool gets is burned."""
+    settle_min: Amount
+    """Least amount of a settlement, which pays no fee: what it burns is its price. About one MiB."""
+    settle_blocks: Uint32
+    """How long hosts may still settle after a session was closed or has expired."""
+    lifetime_blocks_max: Uint32
+
+
+class Session(Record):
+    """An open session; from `ends_at` on nothing can be settled, and what is left returns to the payer."""
+
+    payer: Address
+    datum: Hash
+    voucher_key: PublicKey
+    price_per_gib: Amount
+    expires_at: Height
+    ends_at: Height
+    is_closing: bool = False
+    bytes: Uint = 0
+    amount: Amount = 0
+
+
+class Allotment(Record):
+    """A host's part of a session: the most it can claim, and what it has claimed."""
+
+    limit: Amount
+    bytes: Uint = 0
+    amount: Amount = 0
+    settled_in: Epoch | None = None
+    has_remainder: bool = False
+    """Whether the one settlement below `settle_min` was made."""
+
+
+class Traffic(Record):
+    """All that an account has served and downloaded, in settled bytes, and what that earned and cost.
+
+    For people and statistics; the counters stop at their maximum.
+    """
+
+    bytes_served: Uint = 0
+    income: Amount = 0
+    bytes_downloaded: Uint = 0
+    spent: Amount = 0
+
+
+PARAMETERS = StorageValue(MODULE.index, 0, Parameters)
+SESSIONS = StorageMap(MODULE.index, 1, Session)
+ALLOTMENTS = StorageMap(MODULE.index, 2, Allotment)
+"""(session, host)."""
+ENDINGS = StorageMap(MODULE.index, 3, bool)
+"""(height, session)."""
+COUNTERS = StorageMap(MODULE.index, 4, int)
+"""Sessions that an account has ever opened."""
+BURNED = StorageMap(MODULE.index, 5, int)
+"""(epoch, host): base units burned by what was settled for the host."""
+TRAFFIC = StorageMap(MODULE.index, 6, Traffic)
+
+
+@MODULE.event(1)
+class SessionOpened(Record):
+    """`deposit` is locked for downloading the datum at that price."""
+
+    session: Hash
+    payer: Address
+    datum: Hash
+    price_per_gib: Amount
+    deposit: Amount
+    expires_at: Height
+
+
+@MODULE.event(2)
+class Settled(Record):
+    """Newly settled: `amount` for `bytes` at `price_per_gib`, split into income, fee pool and burned."""
+
+    session: Hash
+    host: Address
+    payer: Address
+    datum: Hash
+    bytes: Uint
+    amount: Amount
+    price_per_gib: Amount
+    income: Amount
+    fee_pool: Amount
+    burned: Amount
+
+
+@MODULE.event(3)
+class SessionClosing(Record):
+    """The payer wants no more; hosts may settle in blocks below `ends_at`."""
+
+    session: Hash
+    ends_at: Height
+
+
+@MODULE.event(4)
+class SessionEnded(Record):
+    """The session is over: `paid` in all for `bytes`, `refunded` to the payer."""
+
+    session: Hash
+    payer: Address
+    bytes: Uint
+    paid: Amount
+    refunded: Amount
+
+
+@MODULE.error(1)
+class NotMember(DispatchError):
+    """Only members download; join first."""
+
+
+@MODULE.error(2)
+class NotHosting(DispatchError):
+    """One of the hosts does not hold the datum now."""
+
+
+@MODULE.error(3)
+class PriceAboveLimit(DispatchError):
+    """The price of a GiB is above what the payer accepts."""
+
+
+@MODULE.error(4)
+class InvalidAllotments(DispatchError):
+    """A session names 1-32 different hosts, each with at least one base unit."""
+
+
+@MODULE.error(5)
+class InvalidExpiry(DispatchError):
+    """A session expires in the future, but not too far ahead."""
+
+
+@MODULE.error(6)
+class NoSuchSession(DispatchError):
+    """The session does not exist, or is over."""
+
+
+@MODULE.error(7)
+class NotPayer(DispatchError):
+    """Only who opened a session may close it."""
+
+
+@MODULE.error(8)
+class AlreadyClosing(DispatchError):
+    """The session is being closed already, or has expired."""
+
+
+@MODULE.error(9)
+class OtherNetwork(DispatchError):
+    """The voucher was signed for another network."""
+
+
+@MODULE.error(10)
+class NotAllotted(DispatchError):
+    """The session has no allotment for this host."""
+
+
+@MODULE.error(11)
+class WrongAmount(DispatchError):
+    """The amount of a voucher must be the price of its bytes, rounded up."""
+
+
+@MODULE.error(12)
+class Overdraft(DispatchError):
+    """The voucher promises more than the host's allotment."""
+
+
+@MODULE.error(13)
+class NotHigher(DispatchError):
+    """A voucher of as many or more bytes is settled already."""
+
+
+@MODULE.error(14)
+class SettledInEpoch(DispatchError):
+    """A host settles once per epoch and session, until the session is closing or expired."""
+
+
+@MODULE.error(15)
+class BadVoucherSignature(DispatchError):
+    """The voucher is not signed by the session's key."""
+
+
+@MODULE.error(16)
+class BadVoucherKey(DispatchError):
+    """The voucher key is no Ed25519 public key."""
+
+
+@MODULE.error(17)
+class SettlementTooSmall(DispatchError):
+    """The voucher adds too little; one small remainder per host is settled once the session ends."""
