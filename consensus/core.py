@@ -346,7 +346,7 @@ class Core:
         if self.valid_hash is None:
             self._fire_once("build", self.round)
             self._emit(BuildBlock(self.height, self.round))
-        elif self._fire_once("propose", self.round):
+        else:
             self._send_proposal(self.valid_hash, self.valid_round)
 
     def _send_proposal(self, block_hash: Hash, pol_round: Round | None) -> None:

@@ -323,7 +323,17 @@ C12 = [
     ),
 ]
 
+ABOVE = [vote(PRECOMMIT, 0, "x", who, HEIGHT + 1) for who in "abc"]
+COMMIT_ABOVE = CommitCertificateReceived(build_commit_certificate(ABOVE))
 C13 = [
+    Case(
+        "C13",
+        "a certificate of another height is dropped",
+        "d",
+        [START, proposed(0, "x")],
+        [COMMIT_ABOVE],
+        [],
+    ),
     Case("C13", "a proposal beyond the window is dropped", "d", [START], [proposed(FAR, "x")], []),
     Case(
         "C13",
