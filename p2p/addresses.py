@@ -6,7 +6,6 @@ other. What was heard never replaces what was tried, and one teller can put in o
 Loading forgives: a book that does not decode is an empty book.
 """
 
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_network
@@ -42,16 +41,46 @@ class _Entry:
     address: PeerAddress
     teller: PeerId | None
     failures: int = 0
+    range: str = ""
+
+    def __post_init__(self) -> None:
+        self.range = compute_range(self.address)
+
+
+class _Table(dict[PeerId, _Entry]):
+    """Entries by peer, oldest first, and the same by range."""
+
+    def __init__(self, count_max: int) -> None:
+        super().__init__()
+        self._count_max = count_max
+        self._ranges: dict[str, dict[PeerId, None]] = {}
+
+    def put(self, entry: _Entry) -> None:
+        """Adds as the youngest; above the bound the fullest range loses its oldest."""
+        self.drop(entry.address.peer)
+        self[entry.address.peer] = entry
+        self._ranges.setdefault(entry.range, {})[entry.address.peer] = None
+        if len(self) > self._count_max:
+            fullest = max(self._ranges.values(), key=len)
+            self.drop(next(iter(fullest)))
+
+    def drop(self, peer: PeerId) -> None:
+        """Forgets the peer, if it is there."""
+        entry = self.pop(peer, None)
+        if entry is not None:
+            del self._ranges[entry.range][peer]
+            if not self._ranges[entry.range]:
+                del self._ranges[entry.range]
 
 
 @dataclass
 class AddressBook:
-    """Both tables, by peer; insertion order is age."""
+    """Both tables."""
 
     own_peer: PeerId
     random: Random = field(default_factory=Random)
-    _new: dict[PeerId, _Entry] = field(default_factory=dict)
-    _tried: dict[PeerId, _Entry] = field(default_factory=dict)
+    _new: _Table = field(default_factory=lambda: _Table(NEW_MAX))
+    _tried: _Table = field(default_factory=lambda: _Table(TRIED_MAX))
 
     def add(self, addresses: Iterable[str], teller: PeerId | None = None) -> None:
         """Notes what somebody told; raises InvalidAddress, having noted what came before."""
@@ -59,15 +88,13 @@ class AddressBook:
             address = parse_address(text)
             is_known = address.peer in self._tried or address.peer == self.own_peer
             if not is_known and self._may_tell(teller):
-                self._new.pop(address.peer, None)
-                _put(self._new, _Entry(address, teller), NEW_MAX)
+                self._new.put(_Entry(address, teller))
 
     def mark_reached(self, address: str) -> None:
         """This address worked just now."""
         parsed = parse_address(address)
-        self._new.pop(parsed.peer, None)
-        self._tried.pop(parsed.peer, None)
-        _put(self._tried, _Entry(parsed, None), TRIED_MAX)
+        self._new.drop(parsed.peer)
+        self._tried.put(_Entry(parsed, None))
 
     def mark_failed(self, peer: PeerId) -> None:
         """Dialling it failed; too often in a row and it is forgotten."""
@@ -76,7 +103,7 @@ class AddressBook:
             if entry is not None:
                 entry.failures += 1
                 if entry.failures >= FAILURES_MAX:
-                    del table[peer]
+                    table.drop(peer)
 
     def get_candidates(self, count: int) -> tuple[str, ...]:
         """Addresses to dial, at random, of both tables in turn."""
@@ -112,7 +139,7 @@ class AddressBook:
             return True
         return sum(entry.teller == teller for entry in self._new.values()) < PER_TELLER_MAX
 
-    def _sample(self, table: dict[PeerId, _Entry], count: int) -> list[str]:
+    def _sample(self, table: _Table, count: int) -> list[str]:
         entries = list(table.values())
         return [str(entry.address) for entry in self.random.sample(entries, min(count, len(entries)))]
 
@@ -124,11 +151,3 @@ def compute_range(address: PeerAddress) -> str:
     except ValueError:
         return address.host
     return str(ip_network((address.host, 16 if version == 4 else 32), strict=False))
-
-
-def _put(table: dict[PeerId, _Entry], entry: _Entry, count_max: int) -> None:
-    table[entry.address.peer] = entry
-    if len(table) > count_max:
-        ranges = Counter(compute_range(other.address) for other in table.values())
-        fullest = max(ranges, key=lambda name: ranges[name])
-        del table[next(peer for peer, other in table.items() if compute_range(other.address) == fullest)]

@@ -3,6 +3,7 @@
 A rate is a ceiling against floods, several times what an honest peer needs, not a schedule.
 """
 
+from chain.content import MANIFEST_BYTES_MAX
 from p2p import messages
 from p2p.network import ProtocolSpec
 
@@ -88,7 +89,7 @@ PEERS = ProtocolSpec(
 CONTENT = ProtocolSpec(
     name="content",
     version=1,
-    frame_bytes_max=messages.MANIFEST_BYTES_MAX + KIB,
+    frame_bytes_max=MANIFEST_BYTES_MAX + KIB,
     streams_per_peer_max=8,
     frames_per_second_max=4000,
     bytes_per_second_max=1024 * MIB,
@@ -99,7 +100,7 @@ CONTENT = ProtocolSpec(
         3: 16,
         4: messages.BITMAP_BYTES_MAX + KIB,
         5: 16,
-        6: messages.MANIFEST_BYTES_MAX + KIB,
+        6: MANIFEST_BYTES_MAX + KIB,
         7: 16,
         8: messages.CHUNK_BYTES_MAX + 2 * KIB,
         9: 16,

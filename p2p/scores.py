@@ -1,7 +1,7 @@
 """Scores and bans of peers: what a fault costs, and that it is forgotten.
 
 A peer starts at SCORE_MAX points, gets one back a minute, and is banned at zero. A ban lasts BAN_SECONDS,
-twice as long each time. Both tables are bounded; the entry that lost least is forgotten first.
+twice as long each time. The table is bounded: when full, the quarter that lost least is forgotten.
 Identities are free: bans stop mistakes and laziness; what stops many identities are the counts per host in
 `network.Limits`. A trusted peer is scored like others but never banned by score, since an attacker who
 could make us ban a validator would have cut the network.
@@ -77,7 +77,8 @@ class Scoreboard:
     def _get_standing(self, peer: PeerId) -> _Standing:
         if peer not in self._standings:
             if len(self._standings) >= PEERS_MAX:
-                del self._standings[min(self._standings, key=self._compute_weight)]
+                for mildest in sorted(self._standings, key=self._compute_weight)[: PEERS_MAX // 4]:
+                    del self._standings[mildest]
             self._standings[peer] = _Standing(lost=0.0, at=self._clock())
         return self._standings[peer]
 

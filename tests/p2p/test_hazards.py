@@ -398,3 +398,4 @@ async def test_a_stock_host_can_talk_to_us() -> None:
             while len(answer) < 9:
                 answer += await stream.read(9 - len(answer))
             assert answer == b"\x00\x00\x00\x05stock"
+            await host.disconnect(peer.peer_id)

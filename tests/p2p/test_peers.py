@@ -101,7 +101,7 @@ async def test_a_stolen_binding_is_a_fault(open_network: OpenNetwork) -> None:
         stolen = sign_peer_binding(key, GENESIS, second.peer_id)
         heard = watch(first)
         with trio.fail_after(30):
-            async with open_manager(second), open_manager(first, wanted=second.addresses) as (manager, seen):
+            async with open_manager(second), open_manager(first, wanted=second.addresses) as (_manager, seen):
                 await seen.receive()
                 await first.disconnect(second.peer_id, "test")
             hello = Hello(GENESIS, "thief", 1, 0, bytes(32), 0, (), stolen)
