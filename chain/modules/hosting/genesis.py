@@ -1,10 +1,23 @@
 """Hosting: genesis and invariants."""
 
+from chain.content import compute_leaf_count
 from chain.errors import InvalidChainSpec
 from chain.module import Context
 from chain.modules import catalogue
 from chain.modules.hosting.calls import RegisterHost, register_host
-from chain.modules.hosting.types import HOLDERS, HOLDINGS, HOSTS, PARAMETERS, SUBSET_DATUMS_MAX, Parameters
+from chain.modules.hosting.layout import list_leaves
+from chain.modules.hosting.queries import get_layout
+from chain.modules.hosting.types import (
+    EXTENTS,
+    HOLDERS,
+    HOLDINGS,
+    HOSTS,
+    LAYOUTS,
+    PARAMETERS,
+    SUBSET_DATUMS_MAX,
+    Extent,
+    Parameters,
+)
 from chain.primitives.codec import Record
 from chain.primitives.types import Address
 from chain.state import StateReader
@@ -29,7 +42,7 @@ def build_genesis(ctx: Context, config: GenesisConfig) -> None:
 
 
 def check_invariants(state: StateReader) -> None:
-    """Host totals, the mirror and the catalogue's counts agree with the holdings."""
+    """Host totals, the mirror, the catalogue's counts and the rows of leaves agree with the holdings."""
     holders: list[bytes] = []
     for who, host in HOSTS.items(state):
         live = [(key, one) for key, one in HOLDINGS.items(state, who) if HOLDERS.has(state, key, who)]
@@ -41,3 +54,14 @@ def check_invariants(state: StateReader) -> None:
     assert sorted(holders) == mirrored
     for datum_id, datum in catalogue.DATUMS.items(state):
         assert datum.holdings == sum(1 for key in mirrored if key.startswith(datum_id))
+    assert [who for who, _ in EXTENTS.items(state)] == [who for who, _ in LAYOUTS.items(state)]
+    for who, extent in EXTENTS.items(state):
+        _check_layout(state, who, extent)
+
+
+def _check_layout(state: StateReader, who: Address, extent: Extent) -> None:
+    row = tuple(list_leaves(get_layout(state, who)))
+    holdings = {datum_id: HOLDINGS.get(state, who, datum_id) for datum_id, _ in row}
+    sizes = {datum_id: holding.size_bytes for datum_id, holding in holdings.items() if holding is not None}
+    assert extent == Extent(len(row), sum(sizes.values()), sum(leaves for _, leaves in row))
+    assert row == tuple((datum_id, compute_leaf_count(size)) for datum_id, size in sorted(sizes.items()))

@@ -1,6 +1,6 @@
 """Possession: each epoch every host shows leaves that it could not foresee, and is judged by it.
 
-A host that holds anything in an epoch owes `leaves_per_epoch` leaves of 1 KiB, drawn uniformly over all leaves
+A host that holds anything in an epoch owes `leaves_per_epoch` leaves of 1 KiB, drawn uniformly over all that
 it registered, by a seed that was unknown when its subset became final. Its proofs may come from any key, cost
 nothing, and must be in a block below the deadline; there everybody is judged, proven or missed. A miss costs
 the pay of the epoch and lowers the pay factor; maintenance credits, earned by proving, keep it from counting

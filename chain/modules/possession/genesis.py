@@ -31,8 +31,8 @@ def build_genesis(ctx: Context, config: GenesisConfig) -> None:
     """Set the parameters; raises InvalidChainSpec where they would defeat the purpose.
 
     What takes effect in epoch e can be registered until the end of e - delay. The seed of e - seed_delay is
-    known from the start of that epoch on. So the delay of subsets must be the longer one, or a host that lacks
-    data could try subsets until the leaves drawn are among those it has.
+    known from the start of that epoch on. So the delay of subsets must be the longer one, or a host that
+    lacks data could try subsets until the leaves drawn are among those it has.
     """
     parameters = config.parameters
     if parameters.seed_delay_epochs >= hosting.get_parameters(ctx.state).delay_epochs:

@@ -1,0 +1,155 @@
+"""Catalogue: what an entry costs, what it refuses, when it is admitted, and how it is taken back."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chain.content import DATUM_BYTES_MAX
+from chain.errors import DispatchError, InvalidChainSpec
+from chain.modules import balances, catalogue
+from chain.modules.catalogue import GIB, Delist, ListDatum, Totals
+from chain.primitives.codec import replace
+from tests.chain.worlds import CATALOGUE, VIDYA, World, account
+
+ALICE, BOB, POOR = account(1), account(2), account(3)
+DATUM, ROOT = b"d" * 32, b"r" * 32
+SONGS = ListDatum(DATUM, ROOT, 3 * GIB, "Songs — of été", "audio", ("folk", "2019"), "Line one\nline two")
+
+
+def build_world(admission_members: int = 0) -> World:
+    world = World(
+        {ALICE: 1_000 * VIDYA, BOB: 1_000 * VIDYA, POOR: 30 * VIDYA}, checks=(catalogue.check_invariants,)
+    )
+    parameters = replace(CATALOGUE, admission_members=admission_members)
+    catalogue.build_genesis(world.context(), catalogue.GenesisConfig(parameters))
+    return world
+
+
+def test_listing_burns_by_size_and_locks_the_bond() -> None:
+    """3 GiB cost 15 VIDYA, burned, and 25 that come back; the datum is in the index as it was given."""
+    world = build_world()
+    events = world.call(catalogue.list_datum, ALICE, SONGS)
+    assert events == [
+        catalogue.Listed(DATUM, ALICE, 3 * GIB, 15 * VIDYA, 25 * VIDYA),
+        catalogue.Admitted(DATUM, 0),
+    ]
+    assert world.balance(ALICE) == 960 * VIDYA
+    assert world.balance(catalogue.POT) == 25 * VIDYA
+    assert balances.get_supply(world.state).burned == 15 * VIDYA
+    datum = catalogue.get_datum(world.state, DATUM)
+    assert datum is not None
+    assert (datum.root, datum.size_bytes, datum.title, datum.lister) == (ROOT, 3 * GIB, SONGS.title, ALICE)
+    assert catalogue.get_totals(world.state) == Totals(1, 1, 3 * GIB)
+
+
+BAD = [
+    (catalogue.SizeOutOfBounds, {"size_bytes": 0}),
+    (catalogue.SizeOutOfBounds, {"size_bytes": CATALOGUE.datum_bytes_max + 1}),
+    (catalogue.UnprintableText, {"title": "a\nb"}),
+    (catalogue.UnprintableText, {"title": "\x1b[2J"}),
+    (catalogue.UnprintableText, {"title": "exe.\u202egpj"}),
+    (catalogue.UnprintableText, {"category": "te\u200bxt"}),
+    (catalogue.UnprintableText, {"tags": ("fine", "\x7f")}),
+    (catalogue.UnprintableText, {"description": "a\tb"}),
+    (catalogue.TextTooLong, {"title": "é" * 65}),
+    (catalogue.TextTooLong, {"category": "é" * 17}),
+    (catalogue.TextTooLong, {"tags": ("é" * 17,)}),
+    (catalogue.TextTooLong, {"description": "é" * 1025}),
+]
+
+
+@pytest.mark.parametrize(("error", "changes"), BAD)
+def test_what_is_out_of_bounds_is_refused(error: type[DispatchError], changes: dict[str, object]) -> None:
+    """Sizes, and texts in bytes and characters, are bounded; a refusal costs nothing but the fee."""
+    build_world().refuse(error, catalogue.list_datum, ALICE, replace(SONGS, **changes))
+
+
+def test_the_largest_of_everything_is_accepted() -> None:
+    """Each bound itself is allowed."""
+    call = ListDatum(DATUM, ROOT, 1, "é" * 64, "é" * 16, ("é" * 16,) * 16, "é\n" * 682 + "aa")
+    assert len(call.description.encode()) == 2048
+    build_world().call(catalogue.list_datum, ALICE, call)
+
+
+def test_an_entry_is_made_once_and_paid_in_full() -> None:
+    """A datum has one entry; who can not pay fee and bond together gets none."""
+    world = build_world()
+    world.refuse(balances.InsufficientBalance, catalogue.list_datum, POOR, SONGS)
+    world.call(catalogue.list_datum, ALICE, SONGS)
+    world.refuse(catalogue.AlreadyListed, catalogue.list_datum, BOB, SONGS)
+
+
+def test_the_lister_takes_back_what_nobody_hosts() -> None:
+    """Delisting returns the bond to the lister alone, and only while no host has the datum."""
+    world = build_world()
+    world.refuse(catalogue.NotListed, catalogue.delist, ALICE, Delist(DATUM))
+    world.call(catalogue.list_datum, ALICE, SONGS)
+    world.refuse(catalogue.NotLister, catalogue.delist, BOB, Delist(DATUM))
+    world.run(catalogue.count_holding, DATUM, 1)
+    world.refuse(catalogue.StillHosted, catalogue.delist, ALICE, Delist(DATUM))
+    world.run(catalogue.count_holding, DATUM, -1)
+    events = world.call(catalogue.delist, ALICE, Delist(DATUM))
+    assert events == [catalogue.Delisted(DATUM, ALICE, 25 * VIDYA)]
+    assert world.balance(ALICE) == 985 * VIDYA
+    assert catalogue.get_totals(world.state) == Totals()
+    world.call(catalogue.list_datum, BOB, SONGS)
+
+
+def test_admission_needs_different_members() -> None:
+    """The datum is admitted by the second member that paid for all of it, not by one that paid twice."""
+    world = build_world(admission_members=2)
+    world.call(catalogue.list_datum, ALICE, SONGS)
+    assert not catalogue.is_admitted(world.state, DATUM)
+    assert world.run(catalogue.record_paid_download, DATUM, ALICE) == []
+    assert world.run(catalogue.record_paid_download, DATUM, ALICE) == []
+    assert not catalogue.is_admitted(world.state, DATUM)
+    assert world.run(catalogue.record_paid_download, DATUM, BOB) == [catalogue.Admitted(DATUM, 2)]
+    assert catalogue.is_admitted(world.state, DATUM)
+    assert catalogue.get_totals(world.state).admitted == 1
+    assert list(catalogue.DOWNLOADERS.items(world.state)) == []
+    assert world.run(catalogue.record_paid_download, DATUM, POOR) == []
+
+
+def test_a_datum_taken_back_starts_anew() -> None:
+    """Delisting forgets who paid: a new entry of the same datum needs all members again."""
+    world = build_world(admission_members=2)
+    world.call(catalogue.list_datum, ALICE, SONGS)
+    world.run(catalogue.record_paid_download, DATUM, ALICE)
+    world.call(catalogue.delist, ALICE, Delist(DATUM))
+    assert list(catalogue.DOWNLOADERS.items(world.state)) == []
+    world.call(catalogue.list_datum, ALICE, SONGS)
+    world.run(catalogue.record_paid_download, DATUM, ALICE)
+    assert not catalogue.is_admitted(world.state, DATUM)
+
+
+def test_payment_for_what_is_not_listed_changes_nothing() -> None:
+    """A session may outlive an entry."""
+    world = build_world(admission_members=1)
+    before = dict(world.state.changes)
+    world.run(catalogue.record_paid_download, DATUM, ALICE)
+    assert world.state.changes == before
+
+
+def test_genesis_refuses_sizes_that_the_tree_can_not_hold() -> None:
+    """No datum may be larger than what leaf proofs are bounded for."""
+    world = World({})
+    parameters = replace(CATALOGUE, datum_bytes_max=DATUM_BYTES_MAX + 1)
+    with pytest.raises(InvalidChainSpec):
+        catalogue.build_genesis(world.context(), catalogue.GenesisConfig(parameters))
+
+
+@given(st.integers(1, 2**42), st.integers(0, 10**12), st.integers(0, 10**12))
+def test_the_fee_is_the_exact_price_rounded_up(size: int, per_gib: int, fee_min: int) -> None:
+    """What is burned is the price, rounded up to a unit, and at least the minimum."""
+    parameters = replace(CATALOGUE, listing_fee_per_gib=per_gib, listing_fee_min=fee_min)
+    fee = catalogue.compute_listing_fee(parameters, size)
+    assert fee >= fee_min
+    assert fee == fee_min or (fee - 1) * GIB < size * per_gib <= fee * GIB
+
+
+@given(st.text(max_size=64))
+def test_ascii_controls_never_pass(text: str) -> None:
+    """What could drive a terminal is never clean, whatever stands around it."""
+    assert not catalogue.is_clean_text(text + "\x1b")
+    if catalogue.is_clean_text(text):
+        assert not any(ord(character) < 32 or 127 <= ord(character) < 160 for character in text)

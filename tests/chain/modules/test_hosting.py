@@ -1,0 +1,237 @@
+"""Hosting: when holdings take effect and end, the bond behind them, and the row of leaves kept of them."""
+
+from random import Random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chain.content import LEAF_BYTES, compute_leaf_count
+from chain.errors import DispatchError, InvalidChainSpec
+from chain.modules import catalogue, hosting, staking
+from chain.modules.hosting import Extent, Place, RegisterHost, RegisterSubset
+from chain.primitives.codec import replace
+from chain.primitives.types import Hash
+from tests.chain.content_worlds import BOND, LISTER, Content, ContentWorld
+from tests.chain.worlds import HOSTING, VIDYA, World, account
+
+ALICE, BOB, CAROL = account(1), account(2), account(3)
+HOST = RegisterHost(b"peer", ("/ip4/127.0.0.1/tcp/1",), 1_000)
+SMALL = Content(1, 5 * LEAF_BYTES - 1)
+LARGE = Content(2, 2**30)
+
+
+def build_world(*hosts: bytes) -> ContentWorld:
+    world = ContentWorld((ALICE, BOB, CAROL))
+    world.list_content(SMALL, has_bytes=False)
+    world.list_content(LARGE, has_bytes=False)
+    for who in hosts:
+        world.host(who)
+    return world
+
+
+def add(*datums: Hash) -> RegisterSubset:
+    return RegisterSubset(datums, ())
+
+
+def drop(*datums: Hash) -> RegisterSubset:
+    return RegisterSubset((), datums)
+
+
+def list_held(world: World, who: bytes, epoch: int) -> list[Hash]:
+    return [held.datum for held in hosting.get_subset(world.state, who, epoch)]
+
+
+def test_a_host_registers_and_changes_its_particulars() -> None:
+    """The second registration changes where the host is reached, not since when it is one."""
+    world = build_world()
+    assert world.call(hosting.register_host, ALICE, HOST) == [
+        hosting.HostRegistered(ALICE, HOST.peer_id, HOST.addresses, HOST.capacity)
+    ]
+    world.go_to_epoch(4)
+    world.call(hosting.register_host, ALICE, replace(HOST, peer_id=b"other", capacity=7))
+    assert hosting.get_host(world.state, ALICE) == hosting.Host(b"other", HOST.addresses, 7, since_era=0)
+
+
+def test_a_holding_takes_effect_two_epochs_later() -> None:
+    """Registered in epoch 0, held from epoch 2 on: known before, in the row of leaves from then."""
+    world = build_world(ALICE)
+    events = world.call(hosting.register_subset, ALICE, add(SMALL.datum))
+    committed = hosting.compute_commitment(HOSTING, SMALL.size)
+    assert events == [hosting.HoldingRegistered(ALICE, SMALL.datum, SMALL.size, 2, committed)]
+    assert [list_held(world, ALICE, epoch) for epoch in range(4)] == [[], [], [SMALL.datum], [SMALL.datum]]
+    assert hosting.get_hosts_of(world.state, SMALL.datum, 1) == ()
+    assert hosting.get_hosts_of(world.state, SMALL.datum, 2) == (ALICE,)
+    world.go_to_epoch(1)
+    assert list(hosting.list_extents(world.state)) == []
+    world.go_to_epoch(2)
+    assert list(hosting.list_extents(world.state)) == [(ALICE, Extent(1, SMALL.size, 5))]
+    assert hosting.get_hosted_bytes(world.state, ALICE) == SMALL.size
+
+
+def test_a_dropped_holding_lasts_two_epochs_and_binds_the_bond_until_then() -> None:
+    """Dropped in epoch 3: held and bonded in 4, over and free in 5; registered again not before 7."""
+    world = build_world(ALICE)
+    world.call(hosting.register_subset, ALICE, add(LARGE.datum))
+    assert staking.get_ledger(world.state, ALICE).committed == HOSTING.bond_per_gib
+    world.go_to_epoch(3)
+    assert world.call(hosting.register_subset, ALICE, drop(LARGE.datum)) == [
+        hosting.HoldingDropped(ALICE, LARGE.datum, 5)
+    ]
+    world.refuse(hosting.NotHeld, hosting.register_subset, ALICE, drop(LARGE.datum))
+    world.go_to_epoch(4)
+    assert hosting.is_holding(world.state, ALICE, LARGE.datum, 4)
+    world.refuse(staking.BondCommitted, staking.unbond, ALICE, staking.Unbond(BOND))
+    world.refuse(catalogue.StillHosted, catalogue.delist, LISTER, catalogue.Delist(LARGE.datum))
+    world.go_to_epoch(5)
+    assert hosting.get_hosts_of(world.state, LARGE.datum, 5) == ()
+    assert list(hosting.list_extents(world.state)) == []
+    world.call(staking.unbond, ALICE, staking.Unbond(VIDYA))
+    world.go_to_epoch(6)
+    world.refuse(hosting.AlreadyHeld, hosting.register_subset, ALICE, add(LARGE.datum))
+    world.go_to_epoch(7)
+    assert hosting.get_holding(world.state, ALICE, LARGE.datum) is None
+    world.call(hosting.register_subset, ALICE, add(LARGE.datum))
+
+
+REFUSALS = [
+    (hosting.NothingToChange, ALICE, RegisterSubset((), ())),
+    (hosting.NothingToChange, ALICE, add(SMALL.datum, SMALL.datum)),
+    (hosting.NothingToChange, ALICE, RegisterSubset((SMALL.datum,), (SMALL.datum,))),
+    (hosting.NotHost, BOB, add(SMALL.datum)),
+    (catalogue.NotListed, ALICE, add(b"?" * 32)),
+    (hosting.NotHeld, ALICE, drop(LARGE.datum)),
+    (hosting.AlreadyHeld, ALICE, add(SMALL.datum)),
+]
+
+
+@pytest.mark.parametrize(("error", "who", "call"), REFUSALS)
+def test_a_subset_that_makes_no_sense_is_refused(
+    error: type[DispatchError], who: bytes, call: RegisterSubset
+) -> None:
+    """Empty and repeated changes, strangers, unknown datums, what is held already or not at all."""
+    world = build_world(ALICE)
+    world.call(hosting.register_subset, ALICE, add(SMALL.datum))
+    world.refuse(error, hosting.register_subset, who, call)
+
+
+def test_every_byte_needs_bond() -> None:
+    """A host may register what its bond covers to the unit, and nothing of a call that goes beyond."""
+    world = build_world(ALICE)
+    needed = hosting.compute_commitment(HOSTING, LARGE.size + SMALL.size)
+    world.call(staking.unbond, ALICE, staking.Unbond(BOND - needed + 1))
+    both = add(SMALL.datum, LARGE.datum)
+    world.refuse(hosting.UncoveredBytes, hosting.register_subset, ALICE, both)
+    world.call(staking.bond, ALICE, staking.Bond(1))
+    world.call(hosting.register_subset, ALICE, both)
+    assert staking.get_ledger(world.state, ALICE).committed == needed
+
+
+def test_a_subset_has_a_largest_size() -> None:
+    """One datum more than `subset_datums_max` is refused."""
+    world = build_world(ALICE)
+    hosting.PARAMETERS.set(world.state, replace(HOSTING, subset_datums_max=1))
+    world.refuse(hosting.TooManyDatums, hosting.register_subset, ALICE, add(SMALL.datum, LARGE.datum))
+    world.call(hosting.register_subset, ALICE, add(SMALL.datum))
+    world.refuse(hosting.TooManyDatums, hosting.register_subset, ALICE, add(LARGE.datum))
+
+
+def test_the_tombstoned_can_only_leave() -> None:
+    """Who is out for good registers nothing, and may drop what he has."""
+    world = build_world(ALICE)
+    world.call(hosting.register_subset, ALICE, add(SMALL.datum))
+    world.run(staking.tombstone, ALICE)
+    world.refuse(hosting.Excluded, hosting.register_host, ALICE, HOST)
+    world.refuse(hosting.Excluded, hosting.register_subset, ALICE, add(LARGE.datum))
+    world.call(hosting.register_subset, ALICE, drop(SMALL.datum))
+
+
+def test_unregistering_ends_everything_with_the_epoch() -> None:
+    """What was held, what was dropped already and what was still to come is all over in the next epoch."""
+    world = build_world(ALICE)
+    later = Content(3, LEAF_BYTES)
+    world.list_content(later, has_bytes=False)
+    world.call(hosting.register_subset, ALICE, add(SMALL.datum, LARGE.datum))
+    world.go_to_epoch(2)
+    world.call(hosting.register_subset, ALICE, RegisterSubset((later.datum,), (SMALL.datum,)))
+    events = world.run(hosting.unregister_all, ALICE)
+    assert sorted(event.datum for event in events) == sorted([SMALL.datum, LARGE.datum, later.datum])
+    assert {event.until_epoch for event in events} == {3}
+    assert len(list_held(world, ALICE, 2)) == 2
+    world.go_to_epoch(3)
+    host = hosting.get_host(world.state, ALICE)
+    assert host is not None and (host.bytes, host.datums) == (0, 0)
+    assert staking.get_ledger(world.state, ALICE).committed == 0
+    world.go_to_epoch(8)
+    assert list(hosting.HOLDINGS.items(world.state)) == []
+    assert list(hosting.BEGINNINGS.items(world.state)) == list(hosting.ENDINGS.items(world.state)) == []
+    assert list(hosting.LAYOUTS.items(world.state)) == []
+
+
+def test_unregistering_what_is_not_held_is_refused() -> None:
+    """Other modules learn that there is nothing to end; ending twice changes nothing."""
+    world = build_world(ALICE)
+    with pytest.raises(hosting.NotHeld):
+        world.run(hosting.unregister, ALICE, SMALL.datum)
+    world.call(hosting.register_subset, ALICE, add(SMALL.datum))
+    world.run(hosting.unregister, ALICE, SMALL.datum)
+    assert world.run(hosting.unregister, ALICE, SMALL.datum) == []
+
+
+@pytest.mark.parametrize(
+    "changes", [{"delay_epochs": 0}, {"subset_datums_max": hosting.SUBSET_DATUMS_MAX + 1}]
+)
+def test_genesis_refuses_what_would_not_hold(changes: dict[str, int]) -> None:
+    """Holdings can not take effect at once, and a row of leaves has a bound."""
+    world = World({})
+    with pytest.raises(InvalidChainSpec):
+        hosting.build_genesis(world.context(), hosting.GenesisConfig(replace(HOSTING, **changes)))
+
+
+def test_genesis_registers_hosts() -> None:
+    """Hosts of the chain spec are there from the start, by the same call as later ones."""
+    world = World({})
+    hosting.build_genesis(world.context(), hosting.GenesisConfig(HOSTING, ((ALICE, HOST),)))
+    assert hosting.get_host(world.state, ALICE) == hosting.Host(b"peer", HOST.addresses, 1_000, 0)
+
+
+@given(st.dictionaries(st.binary(min_size=32, max_size=32), st.integers(1, 9), min_size=1, max_size=12))
+def test_the_row_has_every_leaf_once_and_in_order(leaves: dict[Hash, int]) -> None:
+    """Positions of the row are the leaves of its datums, one after another."""
+    row = sorted(leaves.items())
+    layout = hosting.build_layout(row)
+    assert list(hosting.list_leaves(layout)) == row
+    expected = [Place(datum, index) for datum, count in row for index in range(count)]
+    assert [hosting.compute_place(layout, position) for position in range(len(expected))] == expected
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_any_course_of_adds_and_drops_keeps_the_books(seed: int) -> None:
+    """Over 25 epochs of random changes the row of each host is its subset, and all totals agree."""
+    chance = Random(seed)
+    world = ContentWorld((ALICE, BOB, CAROL))
+    contents = [Content(number, chance.randrange(1, 2**24)) for number in range(6)]
+    sizes = {world.list_content(content, has_bytes=False): content.size for content in contents}
+    for who in (ALICE, BOB, CAROL):
+        world.host(who)
+    for epoch in range(1, 26):
+        for who in (ALICE, BOB, CAROL):
+            _change(world, chance, who, tuple(sizes))
+        world.go_to_epoch(epoch)
+        for who in (ALICE, BOB, CAROL):
+            row = [(datum, compute_leaf_count(sizes[datum])) for datum in list_held(world, who, epoch)]
+            assert list(hosting.list_leaves(hosting.get_layout(world.state, who))) == row
+    assert any(True for _ in hosting.list_extents(world.state))
+
+
+def _change(world: ContentWorld, chance: Random, who: bytes, datums: tuple[Hash, ...]) -> None:
+    """One random call or loss, which may be refused."""
+    chosen = tuple(chance.sample(datums, chance.randrange(1, 4)))
+    if chance.random() < 0.1:
+        world.run(hosting.unregister_all, who)
+        return
+    call = add(*chosen) if chance.random() < 0.6 else drop(*chosen)
+    try:
+        world.call(hosting.register_subset, who, call)
+    except DispatchError:
+        world.check()
