@@ -67,7 +67,7 @@ class ConsensusHalted(Exception):
 
 
 class Behind:
-    """Says that peers are heights ahead: leave the height and sync."""
+    """Says that peers claim to be heights ahead: sync before going on."""
 
 
 class Network(Protocol):
@@ -130,6 +130,7 @@ class Driver:
         self._send_inbox, self._inbox = trio.open_memory_channel[Input | Behind](INBOX_MAX)
         self._own: deque[Input] = deque()
         self._tasks: trio.Nursery | None = None
+        self._is_behind = False
 
     def _build_core(self) -> Core:
         me = self._signer.address if self._signer else None
@@ -137,9 +138,18 @@ class Driver:
 
     # What others call.
 
-    async def put(self, received: Input | Behind) -> None:
+    async def put(self, received: Input) -> None:
         """Hand in a verified input; waits while the driver is busy."""
         await self._send_inbox.send(received)
+
+    def note_behind(self) -> None:
+        """Somebody claims to be heights ahead: look into it, once, before going on."""
+        if not self._is_behind:
+            try:
+                self._send_inbox.send_nowait(Behind())
+                self._is_behind = True
+            except trio.WouldBlock:
+                _log.warning("inbox_full", height=self.core.height)
 
     async def put_proposal(self, signed: SignedProposal, block: Block, received_ms: int) -> None:
         """Hand in a verified proposal whose block is whole: executes the block first."""
@@ -166,8 +176,14 @@ class Driver:
             return
         self.candidates[block_hash] = block
         self._log_entry(_WAL_BLOCK + encode(block))
-        while len(self.candidates) > CANDIDATES_MAX:
-            del self.candidates[next(iter(self.candidates))]
+        self._forget_candidates()
+
+    def _forget_candidates(self) -> None:
+        """Bound the candidates, oldest first, but keep what the core may still propose or decide."""
+        needed = {self.core.valid_hash, self.core.locked_hash, *self.core.tally.commits}
+        spare = [block_hash for block_hash in self.candidates if block_hash not in needed]
+        for block_hash in spare[: max(0, len(self.candidates) - CANDIDATES_MAX)]:
+            del self.candidates[block_hash]
 
     # The loop.
 
@@ -176,13 +192,14 @@ class Driver:
     ) -> None:
         """Runs until cancelled; raises ConsensusHalted, and whatever the stores raise."""
         task_status.started()
+        await sync.catch_up()
         while True:
-            await sync.catch_up()
-            await self._run_height(network)
+            await self._run_height(network, sync)
 
-    async def _run_height(self, network: Network) -> None:
-        self.core = self._build_core()
-        self.candidates.clear()
+    async def _run_height(self, network: Network, sync: Sync) -> None:
+        if self.core.height != self.ledger.height + 1:
+            self.core = self._build_core()
+            self.candidates.clear()
         pending = await self._restore()
         network.on_new_height(self.core)
         async with trio.open_nursery() as self._tasks:
@@ -193,8 +210,10 @@ class Driver:
             while self.core.height == self.ledger.height + 1:
                 received = self._own.popleft() if self._own else await self._inbox.receive()
                 if isinstance(received, Behind):
-                    break
-                await self._handle(received, network)
+                    await sync.catch_up()
+                    self._is_behind = False
+                else:
+                    await self._handle(received, network)
             self._own.clear()
             self._tasks.cancel_scope.cancel()
 
@@ -239,7 +258,7 @@ class Driver:
                 block = self.candidates.get(proposal.proposal.block_hash) if proposal else None
                 network.send_again(output, block)
             case Decide(certificate):
-                await self._finalise(certificate)
+                await self._finalise(certificate, network)
             case ConsensusFailure(certificate):
                 raise ConsensusHalted(f"block {certificate.block_hash.hex()} at height {certificate.height}")
 
@@ -300,8 +319,10 @@ class Driver:
         await trio.sleep(timeout.duration_ms / 1000)
         await self.put(TimeoutElapsed(timeout.kind, timeout.height, timeout.round))
 
-    async def _finalise(self, certificate: CommitCertificate) -> None:
-        block = self.candidates[certificate.block_hash]
+    async def _finalise(self, certificate: CommitCertificate, network: Network) -> None:
+        block = self.candidates.get(certificate.block_hash)
+        if block is None:
+            block = await network.fetch_block(certificate.height, certificate.block_hash)
         result = await self._lane.run(lambda: self.ledger.execute(block))
         self.last_core = self.core
         await self.commit(result, certificate)

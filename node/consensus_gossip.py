@@ -40,7 +40,7 @@ from consensus.types import (
     VoteReceived,
 )
 from node.clock import Clock
-from node.consensus_driver import Behind, Driver
+from node.consensus_driver import Driver
 from node.links import Links
 from node.mempool import Mempool
 from p2p.errors import PeerFault
@@ -342,13 +342,9 @@ class ConsensusGossip:
             if certificate is not None:
                 self.links.post(peer, Commit(certificate))
         elif summary.height > core.height + 1:
-            self._say_behind()
+            self._driver.note_behind()
         elif summary.height == core.height:
             self._answer_summary(peer, core, summary)
-
-    def _say_behind(self) -> None:
-        if self._nursery is not None:
-            self._nursery.start_soon(self._driver.put, Behind())
 
     def _answer_summary(self, peer: PeerId, core: Core, summary: VoteSummary) -> None:
         missing = []
