@@ -1,0 +1,442 @@
+"""Possession: what is asked, which answers count, what the deadline makes of them, what demands lead to."""
+
+from fractions import Fraction
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chain.content import LEAF_BYTES
+from chain.errors import DecodeError, DispatchError, InvalidChainSpec
+from chain.modules import balances, hosting, membership, possession
+from chain.modules.possession import Challenge, History, Judgement, Prove, ProvenLeaf
+from chain.primitives.codec import check_bounds, replace
+from chain.primitives.types import PPM, Address, Hash
+from chain.state import StateReader
+from tests.chain.content_worlds import MEMBER, Content, ContentWorld, build_hosts
+from tests.chain.worlds import EPOCH_BLOCKS, POSSESSION, account
+
+ALICE, BOB, CAROL, DAVE = build_hosts(4)
+SONGS, FILMS = Content(1, 40 * LEAF_BYTES + 1), Content(2, 9 * LEAF_BYTES)
+FEE = POSSESSION.demand_fee
+
+
+def build_world(*hosts: Address, **changes: int) -> ContentWorld:
+    """A world at the start of epoch 2, in which the hosts' holdings take effect."""
+    world = ContentWorld((ALICE, BOB, CAROL, DAVE), **changes)
+    datums = [world.list_content(content) for content in (SONGS, FILMS)]
+    for who in hosts:
+        world.host(who, *datums)
+    world.go_to_epoch(2)
+    return world
+
+
+def get_window(world: ContentWorld, who: Address) -> bytes:
+    return possession.get_record(world.state, who).window
+
+
+def run_epochs(world: ContentWorld, who: Address, course: str) -> None:
+    """From the start of an epoch: prove in those marked p, let the others pass, and judge each."""
+    for mark in course:
+        if mark == "p":
+            world.prove(who)
+        world.go_to_deadline()
+        world.go_to_epoch(world.epoch + 1)
+
+
+def test_leaves_are_asked_of_what_is_in_effect() -> None:
+    """Four leaves of what the host holds now, none before, for other epochs, or of who holds nothing."""
+    world = ContentWorld((ALICE, BOB))
+    world.host(ALICE, world.list_content(SONGS), world.list_content(FILMS))
+    world.go_to_epoch(1)
+    assert possession.get_challenges(world.state, ALICE, 1) == ()
+    world.go_to_epoch(2)
+    places = possession.get_challenges(world.state, ALICE, 2)
+    assert len(places) == 4
+    for place in places:
+        assert place.leaf_index < len(world.contents[place.datum].levels[0])
+    assert (
+        possession.get_challenges(world.state, ALICE, 1)
+        == possession.get_challenges(world.state, ALICE, 3)
+        == ()
+    )
+    assert possession.get_challenges(world.state, BOB, 2) == ()
+
+
+def test_epochs_and_hosts_are_asked_differently() -> None:
+    """Equal subsets of two hosts, and of two epochs, are sampled independently."""
+    world = build_world(ALICE, BOB)
+    first = [possession.get_challenges(world.state, who, 2) for who in (ALICE, BOB)]
+    world.go_to_epoch(3)
+    second = [possession.get_challenges(world.state, who, 3) for who in (ALICE, BOB)]
+    assert len({*first, *second}) == 4
+
+
+def test_anybody_may_bring_a_proof_and_it_counts_once() -> None:
+    """The proof speaks for itself; the duty is closed by it."""
+    world = build_world(ALICE)
+    proof = world.build_proof(ALICE)
+    assert not possession.is_proven(world.state, ALICE, 2)
+    assert world.call(possession.prove, DAVE, proof) == [possession.Proven(ALICE, 2, 4)]
+    assert possession.is_proven(world.state, ALICE, 2)
+    world.refuse(possession.NothingAsked, possession.prove, ALICE, proof)
+
+
+def forge(proof: Prove, position: int, /, **changes: object) -> Prove:
+    """The proof with one of its leaves altered."""
+    leaves = list(proof.leaves)
+    leaves[position] = replace(leaves[position], **changes)
+    return replace(proof, leaves=tuple(leaves))
+
+
+@pytest.mark.parametrize("position", range(4))
+def test_every_single_leaf_must_be_right(position: int) -> None:
+    """A wrong bit, a missing byte, a shortened way or another leaf in any place spoils the proof."""
+    world = build_world(ALICE)
+    proof = world.build_proof(ALICE)
+    leaf, path = proof.leaves[position].leaf, proof.leaves[position].proof.path
+    place = possession.get_challenges(world.state, ALICE, 2)[position]
+    other = world.contents[place.datum].prove(0 if place.leaf_index else 1)
+    forged = [
+        forge(proof, position, leaf=bytes((leaf[0] ^ 1,)) + leaf[1:]),
+        forge(proof, position, leaf=leaf[:-1]),
+        forge(proof, position, proof=replace(proof.leaves[position].proof, path=path[1:])),
+        forge(proof, position, leaf=other.leaf, proof=other.proof),
+    ]
+    for one in forged:
+        world.refuse(possession.ProofRejected, possession.prove, ALICE, one)
+    world.call(possession.prove, ALICE, proof)
+
+
+REFUSALS = [
+    (possession.RoundClosed, {"epoch": 1}),
+    (possession.RoundClosed, {"epoch": 3}),
+    (possession.NothingAsked, {"host": BOB}),
+    (possession.NothingAsked, {"demanded": SONGS.datum}),
+    (possession.NothingAsked, {"demanded": b"?" * 32}),
+    (possession.WrongLeafCount, {"leaves": ()}),
+]
+
+
+@pytest.mark.parametrize(("error", "changes"), REFUSALS)
+def test_what_is_not_asked_is_refused(error: type[DispatchError], changes: dict[str, object]) -> None:
+    """Proofs of other epochs, for who holds nothing, of datums nobody demanded, and of no leaves."""
+    world = build_world(ALICE)
+    world.refuse(error, possession.prove, ALICE, replace(world.build_proof(ALICE), **changes))
+
+
+def test_another_epochs_proof_is_worth_nothing() -> None:
+    """The leaves of the last epoch are not those of this one."""
+    world = build_world(ALICE)
+    old = world.build_proof(ALICE)
+    world.go_to_epoch(3)
+    world.refuse(possession.RoundClosed, possession.prove, ALICE, old)
+    world.refuse(possession.ProofRejected, possession.prove, ALICE, replace(old, epoch=3))
+
+
+def test_one_leaf_too_many_is_refused() -> None:
+    """The count is exact."""
+    world = build_world(ALICE)
+    proof = world.build_proof(ALICE)
+    longer = replace(proof, leaves=(*proof.leaves, proof.leaves[0]))
+    world.refuse(possession.WrongLeafCount, possession.prove, ALICE, longer)
+    world.refuse(possession.WrongLeafCount, possession.prove, ALICE, replace(proof, leaves=proof.leaves[:-1]))
+
+
+def test_the_deadline_judges() -> None:
+    """A proof in the last block below the deadline counts; at the deadline everybody is judged, once."""
+    world = build_world(ALICE, BOB)
+    first = 2 * EPOCH_BLOCKS + 1
+    deadline = first + POSSESSION.deadline_blocks
+    assert possession.get_round(world.state) == possession.Round(2, deadline)
+    assert world.go_to_height(deadline - 1) == []
+    late = world.build_proof(BOB)
+    world.prove(ALICE)
+    assert world.go_to_height(deadline) == [
+        possession.Missed(BOB, 2, is_covered=False, credits=0, misses=1, pay_factor=0),
+        possession.Judged(2, hosts=2, missed=1, leaves=100, leaves_missed=50, is_excused=False),
+    ]
+    world.refuse(possession.RoundClosed, possession.prove, BOB, late)
+    assert possession.get_judgement(world.state) == Judgement(2, deadline, 2, (BOB,), False, ())
+    assert (get_window(world, ALICE), get_window(world, BOB)) == (b"p", b"m")
+    assert possession.get_pay_factor(world.state, ALICE) == PPM
+    world.go_to_height(first + EPOCH_BLOCKS - 1)
+    assert (get_window(world, ALICE), get_window(world, BOB)) == (b"p", b"m")
+
+
+def test_who_holds_nothing_is_not_judged() -> None:
+    """An epoch without holdings leaves no mark, and there is nothing to be paid for."""
+    world = build_world(ALICE)
+    world.prove(ALICE)
+    world.call(hosting.register_subset, ALICE, hosting.RegisterSubset((), (SONGS.datum, FILMS.datum)))
+    world.go_to_epoch(3)
+    world.prove(ALICE)
+    world.go_to_epoch(6)
+    assert get_window(world, ALICE) == b"pp"
+    assert possession.get_pay_factor(world.state, ALICE) == 0
+
+
+def test_the_window_forgets() -> None:
+    """Only the last `window_epochs` judged epochs count."""
+    world = build_world(ALICE, window_epochs=3)
+    run_epochs(world, ALICE, "mpppm")
+    assert get_window(world, ALICE) == b"ppm"
+
+
+def test_a_mass_miss_counts_for_nobody() -> None:
+    """If more than the share of hosts and leaves miss, no window moves, though all who proved have proven."""
+    world = build_world(ALICE, BOB, CAROL, DAVE, mass_miss_ppm=500_000, mass_miss_hosts_min=3)
+    world.prove(ALICE)
+    assert world.go_to_deadline() == [possession.Judged(2, 4, 3, 200, 150, is_excused=True)]
+    assert [get_window(world, who) for who in (ALICE, BOB)] == [b"", b""]
+    assert possession.is_proven(world.state, ALICE, 2)
+    assert not possession.is_proven(world.state, BOB, 2)
+    world.go_to_epoch(3)
+    for who in (ALICE, BOB):
+        world.prove(who)
+    world.go_to_deadline()
+    assert [get_window(world, who) for who in (ALICE, CAROL)] == [b"p", b"m"]
+
+
+def build_extents(*leaves: int) -> tuple[tuple[Address, hosting.Extent], ...]:
+    return tuple((account(number), hosting.Extent(1, count, count)) for number, count in enumerate(leaves, 1))
+
+
+@pytest.mark.parametrize(
+    ("leaves", "missed", "is_excused"),
+    [
+        ((5,) * 10, (5,), False),  # exactly the share
+        ((5,) * 10, (5, 5), True),
+        ((5,) * 3, (5,), False),  # one host is no mass
+        ((900, *(1,) * 99), (1,) * 60, False),  # many hosts that hold next to nothing
+        ((900, *(1,) * 99), (900, 1), False),  # much data in two hands
+        ((900, *(1,) * 99), (900, *(1,) * 10), True),
+        ((), (), False),
+    ],
+)
+def test_a_mass_has_many_hosts_and_much_data(
+    leaves: tuple[int, ...], missed: tuple[int, ...], is_excused: bool
+) -> None:
+    """More than 10 % of the hosts, at least two, with more than 10 % of the leaves: nobody makes it alone."""
+    parameters = replace(POSSESSION, mass_miss_ppm=100_000, mass_miss_hosts_min=2)
+    assert possession.is_mass_miss(parameters, build_extents(*leaves), build_extents(*missed)) is is_excused
+
+
+def test_credits_keep_misses_from_jail_but_not_from_pay() -> None:
+    """Every third proven epoch earns a credit, at most two; a covered miss lowers the pay all the same."""
+    world = build_world(ALICE, credit_proven_epochs=3, credits_max=2, window_epochs=20)
+    run_epochs(world, ALICE, "p" * 9)
+    assert possession.get_record(world.state, ALICE).credits == 2
+    run_epochs(world, ALICE, "mmm")
+    record = possession.get_record(world.state, ALICE)
+    assert record == History(b"p" * 9 + b"ccm", 0, 0, misses_in_row=3, last_proven=10)
+    assert possession.count_misses(record) == 1
+    assert possession.get_pay_factor(world.state, ALICE) == 0
+    run_epochs(world, ALICE, "p")
+    assert possession.get_record(world.state, ALICE).misses_in_row == 0
+
+
+def test_a_restarted_window_still_lowers_pay() -> None:
+    """What led to jail does not lead there again, and is no way to be paid sooner."""
+    world = build_world(ALICE)
+    run_epochs(world, ALICE, "pppppmp")
+    before = possession.get_pay_factor(world.state, ALICE)
+    world.run(possession.restart_window, ALICE)
+    record = possession.get_record(world.state, ALICE)
+    assert (possession.count_misses(record), record.misses_in_row) == (0, 0)
+    assert possession.get_pay_factor(world.state, ALICE) == before == Fraction(PPM * (6 * 5 - 7 * 4), 7) // 1
+
+
+@given(st.binary(max_size=96), st.integers(0, PPM - 1))
+def test_the_pay_factor_is_the_exact_curve_rounded_down(course: bytes, floor: int) -> None:
+    """A' = max(0, (A - floor) / (1 - floor)) to the millionth; nothing judged is worth nothing."""
+    window = course.translate(bytes(b"pmc"[value % 3] for value in range(256)))
+    parameters = replace(POSSESSION, pay_floor_ppm=floor)
+    factor = possession.compute_pay_factor(parameters, History(window))
+    if not window:
+        assert factor == 0
+        return
+    share = Fraction(window.count(b"p"), len(window))
+    exact = max(Fraction(0), (share - Fraction(floor, PPM)) / (1 - Fraction(floor, PPM)))
+    assert factor == exact * PPM // 1
+    assert 0 <= factor <= PPM
+
+
+def test_hiding_one_percent_costs_a_fifth_of_the_pay() -> None:
+    """4 misses of 100 epochs, which hiding 1 % leads to, leave 80 % of the pay."""
+    assert possession.compute_pay_factor(POSSESSION, History(b"p" * 96 + b"m" * 4)) == 800_000
+
+
+def demand(world: ContentWorld, host: Address = ALICE, datum: Hash = SONGS.datum) -> None:
+    world.call(possession.challenge, MEMBER, Challenge(host, datum))
+
+
+def test_a_demand_met_earns_the_fee() -> None:
+    """The member pays now; four more leaves of the datum are due in the next epoch; the host gets the fee."""
+    world = build_world(ALICE)
+    before = world.balance(MEMBER), world.balance(ALICE)
+    events = world.call(possession.challenge, MEMBER, Challenge(ALICE, SONGS.datum))
+    assert events == [possession.Demanded(MEMBER, ALICE, SONGS.datum, 3, FEE)]
+    assert world.balance(possession.POT) == FEE
+    assert possession.get_challenges(world.state, ALICE, 2, SONGS.datum) == ()
+    world.go_to_epoch(3)
+    places = possession.get_challenges(world.state, ALICE, 3, SONGS.datum)
+    assert [place.datum for place in places] == [SONGS.datum] * 4
+    assert world.prove(ALICE, SONGS.datum) == [possession.DemandProven(ALICE, SONGS.datum, 3, FEE)]
+    assert not possession.is_proven(world.state, ALICE, 3)
+    world.refuse(possession.NothingAsked, possession.prove, ALICE, Prove(ALICE, 3, (), demanded=SONGS.datum))
+    assert world.balance(MEMBER) == before[0] - FEE
+    assert world.balance(ALICE) == before[1] + FEE
+
+
+def test_a_host_that_is_there_and_fails_a_demand_is_at_fault() -> None:
+    """The fee returns, twice as much is owed by the host, and failures of the datum are counted."""
+    world = build_world(ALICE)
+    before = world.balance(MEMBER)
+    for count in (1, 2):
+        demand(world)
+        epoch = world.epoch + 1
+        world.go_to_epoch(epoch)
+        world.prove(ALICE)
+        failed = possession.DemandFailed(ALICE, SONGS.datum, epoch, MEMBER, FEE, 2 * FEE, count)
+        assert failed in world.go_to_deadline()
+        judgement = possession.get_judgement(world.state)
+        assert judgement is not None
+        assert judgement.failures == (possession.Failure(ALICE, SONGS.datum, MEMBER, 2 * FEE, count),)
+        assert world.balance(MEMBER) == before
+    assert possession.get_failed_demands(world.state, ALICE, SONGS.datum) == 2
+    possession.clear_failed_demands(world.state, ALICE, SONGS.datum)
+    assert possession.get_failed_demands(world.state, ALICE, SONGS.datum) == 0
+
+
+def test_a_demand_of_an_absent_host_just_returns() -> None:
+    """Who proves nothing is judged for that; the demand is no fault of its own and nobody gains by it."""
+    world = build_world(ALICE)
+    before = world.balance(MEMBER)
+    demand(world)
+    world.go_to_epoch(3)
+    assert possession.DemandReturned(ALICE, SONGS.datum, 3, MEMBER, FEE) in world.go_to_deadline()
+    assert world.balance(MEMBER) == before
+    assert possession.get_failed_demands(world.state, ALICE, SONGS.datum) == 0
+    assert list(possession.DEMANDS.items(world.state)) == []
+
+
+def test_a_demand_returns_when_the_epoch_counts_for_nobody() -> None:
+    """In a mass miss no demand is failed, even by a host that proved."""
+    world = build_world(ALICE, BOB, CAROL, DAVE)
+    demand(world)
+    world.go_to_epoch(3)
+    world.prove(ALICE)
+    assert possession.DemandReturned(ALICE, SONGS.datum, 3, MEMBER, FEE) in world.go_to_deadline()
+
+
+def test_a_demand_returns_when_the_holding_ends() -> None:
+    """What was unregistered meanwhile is not asked for, nor failed."""
+    world = build_world(ALICE)
+    demand(world)
+    world.run(hosting.unregister, ALICE, SONGS.datum)
+    world.go_to_epoch(3)
+    assert possession.get_challenges(world.state, ALICE, 3, SONGS.datum) == ()
+    world.prove(ALICE)
+    assert possession.DemandReturned(ALICE, SONGS.datum, 3, MEMBER, FEE) in world.go_to_deadline()
+
+
+def test_demands_are_refused_that_can_not_be_met() -> None:
+    """Only members, only what is held in the next epoch, once, and a bounded number per host."""
+    world = build_world(ALICE, BOB, demands_per_host_max=1)
+    songs = Challenge(ALICE, SONGS.datum)
+    world.refuse(membership.NotMember, possession.challenge, DAVE, songs)
+    world.refuse(hosting.NotHeld, possession.challenge, MEMBER, Challenge(CAROL, SONGS.datum))
+    world.refuse(hosting.NotHeld, possession.challenge, MEMBER, Challenge(ALICE, b"?" * 32))
+    demand(world)
+    world.refuse(possession.AlreadyDemanded, possession.challenge, MEMBER, songs)
+    world.refuse(possession.TooManyDemands, possession.challenge, MEMBER, Challenge(ALICE, FILMS.datum))
+    demand(world, BOB, FILMS.datum)
+    world.go_to_epoch(3)
+    demand(world, ALICE, FILMS.datum)
+    world.run(balances.transfer, MEMBER, DAVE, world.balance(MEMBER) - FEE + 1)
+    world.refuse(balances.InsufficientBalance, possession.challenge, MEMBER, Challenge(BOB, SONGS.datum))
+
+
+def test_a_node_sees_what_it_still_owes() -> None:
+    """Open duties are those of the epoch and of demands, each until it is done, none from the deadline on."""
+    world = build_world(ALICE)
+    demand(world)
+    world.go_to_epoch(3)
+    deadline = 3 * EPOCH_BLOCKS + 1 + POSSESSION.deadline_blocks
+    asked = [possession.get_challenges(world.state, ALICE, 3, one) for one in (None, SONGS.datum)]
+    both = (
+        possession.Duty(3, deadline, None, asked[0]),
+        possession.Duty(3, deadline, SONGS.datum, asked[1]),
+    )
+    assert world.get_duties(ALICE) == both
+    assert world.get_duties(BOB) == ()
+    world.prove(ALICE)
+    assert world.get_duties(ALICE) == both[1:]
+    world.go_to_height(deadline - 1)
+    assert world.get_duties(ALICE) == both[1:]
+    world.go_to_height(deadline)
+    assert world.get_duties(ALICE) == ()
+
+
+SPECS = [
+    {"seed_delay_epochs": 2},  # hosting's delay: the seed is known while subsets can still change
+    {"deadline_blocks": 0},
+    {"deadline_blocks": EPOCH_BLOCKS},
+    {"leaves_per_epoch": 0},
+    {"leaves_per_epoch": possession.LEAVES_MAX + 1},
+    {"window_epochs": 0},
+    {"window_epochs": possession.WINDOW_EPOCHS_MAX + 1},
+    {"pay_floor_ppm": PPM},
+    {"credit_proven_epochs": 0},
+    {"demand_refund_factor": 0},
+]
+
+
+@pytest.mark.parametrize("changes", SPECS)
+def test_genesis_refuses_parameters_that_defeat_the_purpose(changes: dict[str, int]) -> None:
+    """Among them: a seed that is known before subsets are final."""
+    with pytest.raises(InvalidChainSpec):
+        ContentWorld((ALICE,), **changes)
+
+
+class CountingState:
+    """A state that counts how often it is read and how far it is walked."""
+
+    def __init__(self, base: StateReader) -> None:
+        self.base = base
+        self.reads = 0
+        self.walked = 0
+
+    def get(self, key: bytes) -> bytes | None:
+        self.reads += 1
+        return self.base.get(key)
+
+    def scan(self, prefix: bytes):
+        for pair in self.base.scan(prefix):
+            self.walked += 1
+            yield pair
+
+
+def test_asking_costs_the_same_for_one_datum_and_for_many() -> None:
+    """Challenges of a host with 90 datums read as many keys as those of one with a single datum."""
+    counts = []
+    for number in (1, 90):
+        world = ContentWorld((ALICE,))
+        datums = [world.list_content(Content(one, LEAF_BYTES), has_bytes=False) for one in range(number)]
+        world.host(ALICE, *datums)
+        world.go_to_epoch(2)
+        counting = CountingState(world.state)
+        assert len(possession.get_challenges(counting, ALICE, 2)) == 4
+        counts.append((counting.reads, counting.walked))
+    assert counts[0] == counts[1]
+    assert counts[0][1] == 0
+
+
+def test_proofs_with_oversized_leaves_do_not_decode() -> None:
+    """A leaf beyond 1 KiB is refused before any hashing."""
+
+    proof = SONGS.prove(0)
+    check_bounds(Prove(ALICE, 2, (proof,)))
+    with pytest.raises(DecodeError):
+        check_bounds(Prove(ALICE, 2, (ProvenLeaf(proof.leaf + b"+", proof.proof),)))
