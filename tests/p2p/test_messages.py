@@ -37,7 +37,7 @@ MAX = 2**63 - 1
 ADDRESS = "x" * 256
 CERTIFICATE = CommitCertificate(MAX, 2**31 - 1, HASH, (CertificateSignature(HASH, HASH * 2),) * 256)
 PROPOSAL = SignedProposal(Proposal(MAX, 2**31 - 1, HASH, 2**31 - 1, HASH), HASH * 2)
-VOUCHER = SignedVoucher(Voucher(HASH, HASH, HASH, MAX, MAX), HASH * 2)
+VOUCHER = SignedVoucher(Voucher(HASH, HASH, HASH, 2**40, MAX), HASH * 2)
 CHUNK_PROOF = ChunkProof((HASH,) * 24)
 VOTE = SignedVote(Vote(VoteKind.PRECOMMIT, MAX, 2**31 - 1, HASH, HASH), HASH * 2)
 
