@@ -58,7 +58,7 @@ class Challenge(Record):
 
 def compute_prove_weight(call: Prove) -> int:
     """A fixed part and one per leaf."""
-    return 120 + 45 * len(call.leaves)
+    return 100 + 25 * len(call.leaves)
 
 
 @MODULE.call(1, Prove, weight=compute_prove_weight, is_duty=True)

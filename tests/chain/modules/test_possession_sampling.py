@@ -179,7 +179,7 @@ def run_epoch(world: ContentWorld, hosts: list[Address], hidden: set[int]) -> in
 def test_hiding_data_never_pays(hidden_permille: int) -> None:
     """The expected pay of a partial storer falls faster than the bytes it saves.
 
-    Exact over the binomial course of a window: what is paid is the share of proven epochs times the pay factor.
+    Exact over the binomial course of a window: pay is the share of proven epochs times the pay factor.
     """
     hidden = Fraction(hidden_permille, 1000)
     proven = (1 - hidden) ** 4
