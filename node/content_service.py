@@ -1,0 +1,442 @@
+"""The content service: sends chunks to whoever opened a session on chain, against vouchers.
+
+A stream begins with Access; whoever has no session with an allotment for this host is refused before it
+learns anything. At most CREDIT_BYTES go out beyond the best voucher of a session, however many streams it
+uses and however often it comes back (`Tab`). A voucher is on disk before the chunk that it allows is read.
+
+Per stream three tasks: one receives requests and vouchers, one reads from the store ahead of one that sends,
+so that disk and network work at the same time. Queues, streams and waits are bounded.
+
+Not here: settlement (`duties`), who holds what (the chain), limits on strangers (`p2p`).
+"""
+
+from collections import Counter, OrderedDict, deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import structlog
+import trio
+
+from chain.content import CHUNK_BYTES
+from chain.modules import catalogue, sessions
+from chain.modules.sessions import SignedVoucher
+from chain.primitives.codec import Record, encode
+from chain.primitives.types import Hash, Height, PeerId
+from chain.state import StateReader
+from node.content_lane import ContentLane
+from node.vouchers import Terms, VoucherBook, VoucherRefused, check_voucher, is_open
+from p2p.errors import PeerFault, RefusalCode, Refused, StreamEnded
+from p2p.messages import (
+    UNPAID_CHUNKS_MAX,
+    Access,
+    Cancel,
+    Chunk,
+    ChunkRefusal,
+    ChunkRequest,
+    ContentRequest,
+    Granted,
+    Manifest,
+    ManifestRequest,
+    Offer,
+    OfferRequest,
+    Payment,
+    is_access_signed,
+)
+from p2p.network import Network, Stream
+from p2p.protocols import CONTENT
+from p2p.rates import TokenBucket
+from p2p.requests import build_refusal, receive_message, send_message
+from storage.content.errors import ChunkMissing, CorruptChunk, SourceGone, UnknownDatum
+from storage.content.store import ContentStore
+
+_log = structlog.get_logger("content")
+
+CREDIT_BYTES = UNPAID_CHUNKS_MAX * CHUNK_BYTES
+REQUESTS_MAX = 32
+"""Waiting on one stream; an honest client has far fewer under way."""
+RESENDS_MAX = 16
+"""Unpaid chunks that one session may be sent once more, after lost connections."""
+NOT_YET_BLOCKS_MAX = 8
+TABS_MAX = 4096
+FORGERY_POINTS = 25
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceLimits:
+    """What clients may take of this host."""
+
+    streams_max: int = 64
+    streams_per_session_max: int = 2
+    access_seconds_max: float = 10.0
+    voucher_seconds_max: float = 20.0
+    bytes_per_second_max: int | None = None
+
+
+class Head(Protocol):
+    """What the service asks about the chain; a `Ledger` knows it."""
+
+    genesis_hash: Hash
+
+    @property
+    def state(self) -> StateReader:
+        """The state after the head."""
+
+    @property
+    def height(self) -> Height:
+        """Height of the head."""
+
+
+class Tab:
+    """What a session was sent and has paid, over all its streams.
+
+    Invariants: `sent_bytes` - `paid_bytes` is at most CREDIT_BYTES; `unpaid` are the latest chunks that make
+    up this difference. Sending one of those again costs no credit, so that a client whose connection was cut
+    loses nothing, and one who cuts it on purpose gains nothing.
+    """
+
+    def __init__(self, terms: Terms, size_bytes: int, best: SignedVoucher | None, settled_bytes: int) -> None:
+        self.terms = terms
+        self.size_bytes = size_bytes
+        self.best = best
+        self.paid_bytes = max(best.voucher.bytes if best else 0, settled_bytes)
+        self.sent_bytes = self.paid_bytes
+        self.unpaid: OrderedDict[int, int] = OrderedDict()
+        self.kept: SignedVoucher | None = best
+        self.checked_at: Height = 0
+        self._resends_left = RESENDS_MAX
+        self._is_changed = trio.Event()
+
+    def compute_size(self, chunk: int) -> int:
+        """Bytes of a chunk; 0 if the datum has none of that number."""
+        return max(0, min(CHUNK_BYTES, self.size_bytes - chunk * CHUNK_BYTES))
+
+    def has_credit(self, chunk: int) -> bool:
+        """Whether the chunk may be sent now."""
+        if chunk in self.unpaid:
+            return self._resends_left > 0
+        return self.sent_bytes + self.compute_size(chunk) - self.paid_bytes <= CREDIT_BYTES
+
+    def is_covered(self, chunk: int) -> bool:
+        """Whether the allotment is large enough to pay for the chunk too."""
+        if chunk in self.unpaid:
+            return True
+        owed = self.sent_bytes + self.compute_size(chunk)
+        return sessions.compute_price(owed, self.terms.price_per_gib) <= self.terms.limit
+
+    def charge(self, chunk: int) -> None:
+        """The chunk goes out."""
+        if chunk in self.unpaid:
+            self._resends_left -= 1
+            self.unpaid.move_to_end(chunk)
+        else:
+            self.unpaid[chunk] = self.compute_size(chunk)
+            self.sent_bytes += self.unpaid[chunk]
+
+    def refund(self, chunk: int) -> None:
+        """The chunk did not go out after all."""
+        self.sent_bytes = max(self.paid_bytes, self.sent_bytes - self.unpaid.pop(chunk, 0))
+
+    def pay(self, signed: SignedVoucher) -> None:
+        """Takes a voucher; raises VoucherRefused."""
+        check_voucher(signed, self.terms, self.paid_bytes)
+        self.best, self.paid_bytes = signed, signed.voucher.bytes
+        self.sent_bytes = max(self.sent_bytes, self.paid_bytes)
+        while sum(self.unpaid.values()) > self.sent_bytes - self.paid_bytes:
+            self.unpaid.popitem(last=False)
+        self.wake()
+
+    def wake(self) -> None:
+        """Lets those who wait for credit look again."""
+        self._is_changed.set()
+        self._is_changed = trio.Event()
+
+    async def wait(self) -> None:
+        """Returns at the next voucher, or whatever else may end the wait for credit."""
+        await self._is_changed.wait()
+
+
+class ContentService:
+    """Serves the datums of one host account."""
+
+    def __init__(
+        self,
+        network: Network,
+        head: Head,
+        content: ContentLane,
+        book: VoucherBook,
+        limits: ServiceLimits | None = None,
+    ) -> None:
+        self.limits = limits or ServiceLimits()
+        self.content = content
+        self.book = book
+        self.head = head
+        rate = self.limits.bytes_per_second_max
+        self.cap = TokenBucket(rate, CHUNK_BYTES) if rate else None
+        self._network = network
+        self._tabs: OrderedDict[Hash, Tab] = OrderedDict()
+        self._streams: Counter[Hash] = Counter()
+        network.serve(CONTENT, self._serve)
+
+    async def _serve(self, stream: Stream) -> None:
+        """One stream, from Access to its end; behind the per-peer boundary."""
+        try:
+            tab = await self._admit(stream)
+        except Refused as refused:
+            await send_message(stream, build_refusal(refused))
+            return
+        with self._count_stream(tab):
+            await send_message(stream, Granted(tab.best, tuple(tab.unpaid)))
+            await _Visit(self, stream, tab).run()
+
+    async def _admit(self, stream: Stream) -> Tab:
+        with trio.move_on_after(self.limits.access_seconds_max):
+            access = await receive_message(stream, ContentRequest)
+            if not isinstance(access, Access):
+                raise PeerFault("no access at the beginning of a stream")
+            return self._open_tab(stream.peer, access)
+        raise Refused(RefusalCode.BUSY, "access took too long")
+
+    def _open_tab(self, peer: PeerId, access: Access) -> Tab:
+        tab = self._tabs.get(access.session) or self._build_tab(access)
+        key, genesis_hash = tab.terms.voucher_key, self.head.genesis_hash
+        if not is_access_signed(access, key, genesis_hash, peer, self._network.peer_id):
+            self._network.blame(peer, PeerFault("access not signed by the session's key", FORGERY_POINTS))
+            raise Refused(RefusalCode.NOT_MEMBER, "access is not signed by the session's key")
+        self.check_running(tab)
+        if self._streams.total() >= self.limits.streams_max:
+            raise Refused(RefusalCode.BUSY)
+        if self._streams[access.session] >= self.limits.streams_per_session_max:
+            raise Refused(RefusalCode.BUSY, "streams of this session")
+        self._keep_tab(tab)
+        return tab
+
+    def _build_tab(self, access: Access) -> Tab:
+        """A tab out of what the chain says of the session; raises Refused."""
+        state, session_id = self.head.state, access.session
+        session = sessions.get_session(state, session_id)
+        if session is None:
+            ahead = access.opened_at - self.head.height
+            if 0 < ahead <= NOT_YET_BLOCKS_MAX:
+                raise Refused(RefusalCode.NOT_YET, f"this host is at height {self.head.height}")
+            raise Refused(RefusalCode.NOT_MEMBER, "no such session on this chain; open one first")
+        allotment = sessions.get_allotment(state, session_id, self.book.host)
+        datum = catalogue.get_datum(state, session.datum)
+        if allotment is None or datum is None:
+            raise Refused(RefusalCode.NOT_SERVED, "the session has no allotment for this host")
+        terms = Terms(
+            genesis_hash=self.head.genesis_hash,
+            session=session_id,
+            datum=session.datum,
+            host=self.book.host,
+            voucher_key=session.voucher_key,
+            price_per_gib=session.price_per_gib,
+            limit=allotment.limit,
+        )
+        return Tab(terms, datum.size_bytes, self.book.get(session_id), allotment.bytes)
+
+    def _keep_tab(self, tab: Tab) -> None:
+        self._tabs[tab.terms.session] = tab
+        self._tabs.move_to_end(tab.terms.session)
+        if len(self._tabs) > TABS_MAX:
+            del self._tabs[next(session for session in self._tabs if not self._streams[session])]
+
+    def check_running(self, tab: Tab) -> None:
+        """Raises Refused if the session is closing or over: what is sent now might not be paid any more."""
+        height = self.head.height
+        if tab.checked_at == height:
+            return
+        session = sessions.get_session(self.head.state, tab.terms.session)
+        if session is None or not is_open(session, height + 1):
+            self._tabs.pop(tab.terms.session, None)
+            raise Refused(RefusalCode.SESSION_OVER)
+        tab.checked_at = height
+
+    @contextmanager
+    def _count_stream(self, tab: Tab) -> Iterator[None]:
+        session = tab.terms.session
+        self._streams[session] += 1
+        try:
+            yield
+        finally:
+            self._streams[session] -= 1
+            if not self._streams[session]:
+                del self._streams[session]
+
+
+class _Visit:
+    """One stream of a session."""
+
+    def __init__(self, service: ContentService, stream: Stream, tab: Tab) -> None:
+        self._service = service
+        self._limits = service.limits
+        self._stream = stream
+        self._tab = tab
+        self._requests: deque[Record] = deque()
+        self._chunk: int | None = None
+        self._cancelled: set[int] = set()
+        self._ending: Refused | None = None
+        self._is_changed = trio.Event()
+        self._replies_in, self._replies = trio.open_memory_channel[Record](1)
+
+    async def run(self) -> None:
+        """Until the client closes its side, or is refused to go on."""
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._receive_all, nursery.cancel_scope)
+                nursery.start_soon(self._answer_all)
+                await self._send_all()
+                nursery.cancel_scope.cancel()
+        finally:
+            with trio.CancelScope(shield=True):
+                await self._keep_voucher()
+
+    # Receiving.
+
+    async def _receive_all(self, scope: trio.CancelScope) -> None:
+        while True:
+            try:
+                self._receive(await receive_message(self._stream, ContentRequest))
+            except StreamEnded:
+                scope.cancel()
+                return
+
+    def _receive(self, message: Any) -> None:
+        match message:
+            case Payment(signed):
+                self._take_voucher(signed)
+            case Cancel(chunk):
+                if chunk == self._chunk or ChunkRequest(chunk) in self._requests:
+                    self._cancelled.add(chunk)
+                    self._tab.wake()
+            case Access():
+                raise PeerFault("access twice")
+            case _:
+                if len(self._requests) >= REQUESTS_MAX:
+                    raise PeerFault("too many requests under way")
+                self._requests.append(message)
+        self._wake()
+
+    def _take_voucher(self, signed: SignedVoucher) -> None:
+        try:
+            self._tab.pay(signed)
+        except VoucherRefused as error:
+            self._ending = Refused(RefusalCode.VOUCHER_INVALID, str(error))
+            self._tab.wake()
+
+    def _wake(self) -> None:
+        self._is_changed.set()
+        self._is_changed = trio.Event()
+
+    # Answering, in the order of requests.
+
+    async def _answer_all(self) -> None:
+        async with self._replies_in:
+            try:
+                while True:
+                    request = await self._take_request()
+                    await self._replies_in.send(await self._answer(request))
+            except Refused as refused:
+                await self._replies_in.send(build_refusal(refused))
+
+    async def _take_request(self) -> Any:
+        """The next request; keeps new vouchers while there is none."""
+        while not self._requests:
+            self._check_ending()
+            is_changed = self._is_changed
+            await self._keep_voucher()
+            if not self._requests and not is_changed.is_set():
+                await is_changed.wait()
+        self._check_ending()
+        return self._requests.popleft()
+
+    def _check_ending(self) -> None:
+        if self._ending is not None:
+            raise self._ending
+
+    async def _keep_voucher(self) -> None:
+        tab = self._tab
+        if tab.best is not None and tab.best is not tab.kept:
+            await self._service.content.run(self._keep_best)
+
+    def _keep_best(self, _: ContentStore) -> None:
+        """In the store's thread: the best voucher is on disk when this returns."""
+        best = self._tab.best
+        if best is not None and best is not self._tab.kept:
+            self._service.book.keep(best)
+            self._tab.kept = best
+
+    async def _answer(self, request: Any) -> Record:
+        match request:
+            case ChunkRequest(chunk):
+                return await self._answer_chunk(chunk)
+            case OfferRequest():
+                return await self._service.content.run(self._build_offer)
+            case _:
+                assert isinstance(request, ManifestRequest)
+                return await self._service.content.run(self._build_manifest)
+
+    def _build_offer(self, store: ContentStore) -> Offer:
+        try:
+            return Offer(store.get_bitmap(self._tab.terms.datum))
+        except UnknownDatum:
+            raise Refused(RefusalCode.NOT_FOUND, "this host does not have the datum") from None
+
+    def _build_manifest(self, store: ContentStore) -> Manifest:
+        manifest = store.get_manifest(self._tab.terms.datum)
+        if manifest is None:
+            raise Refused(RefusalCode.NOT_FOUND, "this host does not have the datum")
+        return Manifest(encode(manifest))
+
+    async def _answer_chunk(self, chunk: int) -> Record:
+        tab = self._tab
+        if not tab.compute_size(chunk):
+            raise PeerFault(f"chunk {chunk} of a datum of {tab.size_bytes} bytes")
+        self._service.check_running(tab)
+        self._chunk = chunk
+        await self._wait_for_credit(chunk)
+        self._chunk = None
+        if chunk in self._cancelled:
+            self._cancelled.discard(chunk)
+            return ChunkRefusal(chunk, RefusalCode.CANCELLED)
+        tab.charge(chunk)
+        reply = await self._service.content.run(lambda store: self._read_chunk(store, chunk))
+        if isinstance(reply, ChunkRefusal):
+            tab.refund(chunk)
+        return reply
+
+    async def _wait_for_credit(self, chunk: int) -> None:
+        """Returns when the chunk may be sent or is wanted no more; raises Refused."""
+        tab = self._tab
+        with trio.move_on_after(self._limits.voucher_seconds_max):
+            while chunk not in self._cancelled:
+                self._check_ending()
+                if not tab.is_covered(chunk):
+                    raise Refused(RefusalCode.CREDIT_EXHAUSTED, "the allotment is used up")
+                if tab.has_credit(chunk):
+                    return
+                await tab.wait()
+            return
+        raise Refused(RefusalCode.CREDIT_EXHAUSTED, "no voucher for what was sent")
+
+    def _read_chunk(self, store: ContentStore, chunk: int) -> Record:
+        """In the store's thread: first the voucher that allows it, then the chunk."""
+        self._keep_best(store)
+        datum = self._tab.terms.datum
+        try:
+            content, proof = store.read_chunk(datum, chunk)
+        except (ChunkMissing, UnknownDatum):
+            return ChunkRefusal(chunk, RefusalCode.NOT_FOUND)
+        except (CorruptChunk, SourceGone) as error:
+            _log.error("chunk_unreadable", datum=datum.hex(), chunk=chunk, reason=str(error))
+            return ChunkRefusal(chunk, RefusalCode.NOT_FOUND)
+        return Chunk(chunk, content, proof)
+
+    # Sending.
+
+    async def _send_all(self) -> None:
+        async for reply in self._replies:
+            if isinstance(reply, Chunk) and self._service.cap is not None:
+                await self._service.cap.take(len(reply.content))
+            await send_message(self._stream, reply)

@@ -1,0 +1,33 @@
+"""Downloads: one datum, several hosts, paid chunk by chunk.
+
+`download` runs one; `board` decides what is asked of whom, `supplier` talks with one host, `types` has what
+callers give and get.
+"""
+
+from node.downloads.download import download
+from node.downloads.types import (
+    BadListing,
+    DownloadError,
+    DownloadJob,
+    DownloadLimits,
+    DownloadResult,
+    HostReport,
+    HostSeat,
+    OnProgress,
+    Outcome,
+    Progress,
+)
+
+__all__ = [
+    "BadListing",
+    "DownloadError",
+    "DownloadJob",
+    "DownloadLimits",
+    "DownloadResult",
+    "HostReport",
+    "HostSeat",
+    "OnProgress",
+    "Outcome",
+    "Progress",
+    "download",
+]

@@ -1,0 +1,130 @@
+"""What a download is given and what it says: jobs, progress, results; data only.
+
+DownloadError
+├── BadListing      the manifest has the datum's id, but not the root or size that the catalogue lists
+└── HostFailed      one host is of no more use, and why; ends up in the result
+
+What the own disk refuses (QuotaExceeded, DiskFull, ...) passes as it is.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+
+from chain.content import compute_chunk_count
+from chain.primitives.keys import KeyPair
+from chain.primitives.types import Address, Amount, Hash, Height
+
+
+class DownloadError(Exception):
+    """Expected of downloads."""
+
+
+class BadListing(DownloadError):
+    """No host can help: the catalogue says something else about the datum than its manifest."""
+
+
+class HostFailed(DownloadError):
+    """This host is of no use any more."""
+
+    def __init__(self, outcome: "Outcome", reason: str) -> None:
+        super().__init__(reason)
+        self.outcome = outcome
+
+
+class Outcome(Enum):
+    """How it ended, or stands, with a host."""
+
+    WAITING = "waiting"
+    SERVING = "serving"
+    DONE = "done"
+    ALLOTMENT_SPENT = "allotment spent"
+    NOTHING_TO_GIVE = "nothing to give"
+    UNREACHABLE = "unreachable"
+    REFUSED = "refused"
+    BUSY = "busy"
+    STALLED = "stalled"
+    LIED = "lied"
+
+
+@dataclass(frozen=True, slots=True)
+class HostSeat:
+    """A host of the session: where it is reached and the most it may be paid."""
+
+    account: Address
+    addresses: tuple[str, ...]
+    limit: Amount
+
+
+@dataclass(frozen=True, slots=True)
+class DownloadJob:
+    """What to fetch, from whom, and with which key to pay. `root` and `size_bytes` are the catalogue's."""
+
+    session: Hash
+    opened_at: Height
+    datum: Hash
+    root: Hash
+    size_bytes: int
+    price_per_gib: Amount
+    voucher_key: KeyPair
+    hosts: tuple[HostSeat, ...]
+
+    @property
+    def chunk_count(self) -> int:
+        """Chunks in all."""
+        return compute_chunk_count(self.size_bytes)
+
+
+@dataclass(frozen=True, slots=True)
+class DownloadLimits:
+    """How patient and how greedy a download is."""
+
+    requests_per_host_max: int = 8
+    """Twice the credit, so that a host always has the next request when a voucher comes."""
+    attempts_per_host_max: int = 5
+    attempt_pause_seconds: float = 0.5
+    """Before the second attempt; grows by itself with each."""
+    answer_seconds_max: float = 15.0
+    stall_seconds_max: float = 10.0
+    closing_seconds_max: float = 3.0
+    bytes_per_second_max: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HostReport:
+    """What came from a host, what it was promised, and how it stands with it."""
+
+    account: Address
+    outcome: Outcome
+    reason: str
+    chunks: int
+    bytes: int
+    paid: Amount
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far it is. `bytes_done` counts what was there at the beginning too, `rate` does not."""
+
+    bytes_done: int
+    bytes_total: int
+    chunks_done: int
+    chunks_total: int
+    bytes_per_second: int
+    seconds_left: int | None
+    paid: Amount
+    hosts: tuple[HostReport, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DownloadResult:
+    """The end: complete, or why each host failed. What was verified is in the store either way."""
+
+    is_complete: bool
+    chunks_missing: int
+    paid: Amount
+    hosts: tuple[HostReport, ...]
+
+
+OnProgress = Callable[[Progress], None]
+"""Called after every chunk and every change of a host; returns at once."""

@@ -1,0 +1,148 @@
+"""Vouchers that this host was given: checked as the chain will check them, kept on disk, listed when due.
+
+Of each session the highest voucher counts, so one is kept. It is on disk before the credit it gives is used:
+a crash loses no voucher that let a chunk go out. Writes survive the death of the process at once; with the
+power at most the vouchers since the last synced write are lost, which comes every SYNC_WRITES writes.
+
+VoucherRefused   the chain would not pay for it; the message says why
+
+Not here: what is sent for them (`content_service`), how they come on chain (`duties`).
+"""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from chain.modules import sessions
+from chain.modules.sessions import Allotment, Session, SignedVoucher
+from chain.primitives.codec import decode, encode
+from chain.primitives.errors import ChainError, DecodeError
+from chain.primitives.types import Address, Amount, Epoch, Hash, Height, PublicKey
+from chain.state import StateReader
+from storage.errors import CorruptStore
+from storage.kv import Column, KeyValueStore, Prefix
+
+SYNC_WRITES = 64
+"""16 MiB at a voucher per chunk."""
+
+
+class VoucherRefused(ChainError):
+    """The voucher can not be settled."""
+
+
+class Terms(NamedTuple):
+    """What the chain fixed for this host when the session was opened."""
+
+    genesis_hash: Hash
+    session: Hash
+    datum: Hash
+    host: Address
+    voucher_key: PublicKey
+    price_per_gib: Amount
+    limit: Amount
+
+
+def check_voucher(signed: SignedVoucher, terms: Terms, paid_bytes: int) -> None:
+    """Raises VoucherRefused unless the chain would settle it beyond `paid_bytes`; the signature last, it
+    costs most (`chain.modules.sessions.settle`).
+    """
+    voucher = signed.voucher
+    if (voucher.genesis_hash, voucher.session, voucher.host) != (
+        terms.genesis_hash,
+        terms.session,
+        terms.host,
+    ):
+        raise VoucherRefused("for another network, session or host")
+    if voucher.bytes <= paid_bytes:
+        raise VoucherRefused(f"not above {paid_bytes} bytes")
+    if voucher.amount != sessions.compute_price(voucher.bytes, terms.price_per_gib):
+        raise VoucherRefused("not the price of its bytes")
+    if voucher.amount > terms.limit:
+        raise VoucherRefused(f"above the allotment of {terms.limit}")
+    if not sessions.is_voucher_signed(signed, terms.voucher_key):
+        raise VoucherRefused("not signed by the session's key")
+
+
+class VoucherBook:
+    """The best voucher of each session, for one host. For one thread at a time."""
+
+    def __init__(self, store: KeyValueStore, host: Address) -> None:
+        self.host = host
+        self._store = store
+        self._column = Column(store, Prefix.VOUCHER)
+        self._best = {key: _load(data) for key, data in self._column.iterate(host)}
+        self._unsynced = 0
+
+    def get(self, session: Hash) -> SignedVoucher | None:
+        """The best voucher of a session."""
+        return self._best.get(self.host + session)
+
+    def list(self) -> tuple[SignedVoucher, ...]:
+        """The best voucher of every session that has one."""
+        return tuple(self._best.values())
+
+    def keep(self, signed: SignedVoucher) -> None:
+        """Writes a checked voucher in place of the one before, unless that is as high."""
+        key = self.host + signed.voucher.session
+        known = self._best.get(key)
+        if known is not None and known.voucher.bytes >= signed.voucher.bytes:
+            return
+        self._unsynced = (self._unsynced + 1) % SYNC_WRITES
+        self._store.write_batch([self._column.entry(key, encode(signed))], sync=self._unsynced == 0)
+        self._best[key] = signed
+
+    def forget(self, session_ids: Iterable[Hash]) -> None:
+        """Drops the vouchers of sessions that are over."""
+        keys = [self.host + session_id for session_id in session_ids]
+        self._store.write_batch([self._column.entry(key, None) for key in keys], sync=False)
+        for key in keys:
+            self._best.pop(key, None)
+
+
+def _load(data: bytes) -> SignedVoucher:
+    try:
+        return decode(SignedVoucher, data)
+    except DecodeError as error:
+        raise CorruptStore(f"a kept voucher is damaged: {error}") from error
+
+
+def is_open(session: Session, height: Height) -> bool:
+    """Whether a block at `height` takes the session for running: neither closing nor expired."""
+    return not session.is_closing and height <= session.expires_at
+
+
+def is_due(
+    session: Session, allotment: Allotment, signed: SignedVoucher, height: Height, epoch: Epoch
+) -> bool:
+    """Whether a block at `height`, in `epoch`, would settle something on the voucher."""
+    if signed.voucher.bytes <= allotment.bytes:
+        return False
+    return not is_open(session, height) or allotment.settled_in != epoch
+
+
+class Accounts(NamedTuple):
+    """The vouchers of a book, sorted by what is to be done with them."""
+
+    running: tuple[SignedVoucher, ...]
+    """Due, of sessions that go on: once per epoch."""
+    ending: tuple[SignedVoucher, ...]
+    """Due, of sessions that are closing or expired: at once."""
+    over: tuple[Hash, ...]
+    """Sessions that are no more."""
+
+
+def sort_accounts(
+    state: StateReader, vouchers: Iterable[SignedVoucher], height: Height, epoch: Epoch
+) -> Accounts:
+    """What a block at `height` would settle of these vouchers."""
+    running: list[SignedVoucher] = []
+    ending: list[SignedVoucher] = []
+    over: list[Hash] = []
+    for signed in vouchers:
+        session_id = signed.voucher.session
+        session = sessions.get_session(state, session_id)
+        allotment = sessions.get_allotment(state, session_id, signed.voucher.host)
+        if session is None or allotment is None:
+            over.append(session_id)
+        elif is_due(session, allotment, signed, height, epoch):
+            (running if is_open(session, height) else ending).append(signed)
+    return Accounts(tuple(running), tuple(ending), tuple(over))
