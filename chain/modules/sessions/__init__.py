@@ -46,6 +46,7 @@ from chain.modules.sessions.queries import (
     get_parameters,
     get_session,
     get_traffic,
+    is_due,
     is_running,
     list_allotments,
 )
@@ -158,6 +159,7 @@ __all__ = [
     "get_parameters",
     "get_session",
     "get_traffic",
+    "is_due",
     "is_running",
     "is_voucher_signed",
     "list_allotments",

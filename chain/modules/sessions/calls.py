@@ -7,7 +7,7 @@ from msgspec import Meta
 from chain.errors import InvalidKey
 from chain.module import Context
 from chain.modules import balances, catalogue, hosting, membership
-from chain.modules.sessions.queries import get_parameters, get_session, get_traffic, is_running
+from chain.modules.sessions.queries import check_due, get_parameters, get_session, get_traffic, is_running
 from chain.modules.sessions.types import (
     ALLOTMENTS,
     BURNED,
@@ -39,8 +39,6 @@ from chain.modules.sessions.types import (
     SessionClosing,
     SessionOpened,
     Settled,
-    SettledInEpoch,
-    SettlementTooSmall,
     WrongAmount,
 )
 from chain.modules.sessions.vouchers import (
@@ -152,12 +150,11 @@ def settle(ctx: Context, sender: Address, call: Settle) -> None:
     voucher = call.signed.voucher
     session, allotment = _check_voucher(ctx, call.signed)
     amount, size_bytes = voucher.amount - allotment.amount, voucher.bytes - allotment.bytes
-    is_small = _check_size(ctx, session, allotment, amount)
     parts = compute_split(get_parameters(ctx.state), amount)
     balances.transfer(ctx, POT, voucher.host, parts.income)
     balances.transfer(ctx, POT, FEE_POOL, parts.fee_pool)
     balances.burn(ctx, POT, parts.burned)
-    _claim(ctx, voucher, allotment, is_small)
+    _claim(ctx, voucher, allotment)
     grown = replace(session, bytes=session.bytes + size_bytes, amount=session.amount + amount)
     SESSIONS.set(ctx.state, grown, voucher.session)
     _count_traffic(ctx.state, session.payer, voucher.host, size_bytes, amount, parts.income)
@@ -185,7 +182,7 @@ def _check_voucher(ctx: Context, signed: SignedVoucher) -> tuple[Session, Allotm
     if voucher.genesis_hash != ctx.genesis_hash:
         raise OtherNetwork
     session = get_session(ctx.state, voucher.session)
-    if session is None or ctx.height >= session.ends_at:
+    if session is None:
         raise NoSuchSession
     allotment = ALLOTMENTS.get(ctx.state, voucher.session, voucher.host)
     if allotment is None:
@@ -196,22 +193,11 @@ def _check_voucher(ctx: Context, signed: SignedVoucher) -> tuple[Session, Allotm
         raise WrongAmount
     if voucher.amount > allotment.limit:
         raise Overdraft
-    if is_running(session, ctx.height) and allotment.settled_in == ctx.epoch:
-        raise SettledInEpoch
+    added = voucher.amount - allotment.amount
+    check_due(get_parameters(ctx.state), session, allotment, added, ctx.height, ctx.epoch)
     if not is_voucher_signed(signed, session.voucher_key):
         raise BadVoucherSignature
     return session, allotment
-
-
-def _check_size(ctx: Context, session: Session, allotment: Allotment, amount: Amount) -> bool:
-    """Whether this is the one small settlement that a host may make at the end; raises if it may not.
-
-    A payer who settles a lower voucher first, to use that up, costs the host less than `settle_min`.
-    """
-    is_small = amount < get_parameters(ctx.state).settle_min
-    if is_small and (allotment.has_remainder or is_running(session, ctx.height)):
-        raise SettlementTooSmall
-    return is_small
 
 
 def compute_split(parameters: Parameters, amount: Amount) -> Split:
@@ -220,7 +206,8 @@ def compute_split(parameters: Parameters, amount: Amount) -> Split:
     return Split(income, fee_pool, amount - income - fee_pool)
 
 
-def _claim(ctx: Context, voucher: Voucher, before: Allotment, is_small: bool) -> None:
+def _claim(ctx: Context, voucher: Voucher, before: Allotment) -> None:
+    is_small = voucher.amount - before.amount < get_parameters(ctx.state).settle_min
     after = Allotment(
         limit=before.limit,
         bytes=voucher.bytes,

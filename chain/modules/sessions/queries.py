@@ -1,5 +1,6 @@
 """Sessions: what the state says about sessions, allotments, traffic and burns."""
 
+from chain.errors import DispatchError
 from chain.modules.sessions.types import (
     ALLOTMENTS,
     BURNED,
@@ -8,11 +9,14 @@ from chain.modules.sessions.types import (
     SESSIONS,
     TRAFFIC,
     Allotment,
+    NoSuchSession,
     Parameters,
     Session,
+    SettledInEpoch,
+    SettlementTooSmall,
     Traffic,
 )
-from chain.modules.sessions.vouchers import compute_session_id
+from chain.modules.sessions.vouchers import Voucher, compute_session_id
 from chain.primitives.types import Address, Amount, Epoch, Hash, Height
 from chain.state import StateReader
 
@@ -40,6 +44,41 @@ def list_allotments(state: StateReader, session_id: Hash) -> tuple[tuple[Address
 def is_running(session: Session, height: Height) -> bool:
     """Whether the payer still downloads: it has neither closed the session nor let it expire."""
     return not session.is_closing and height <= session.expires_at
+
+
+def check_due(
+    parameters: Parameters,
+    session: Session,
+    allotment: Allotment,
+    added: Amount,
+    height: Height,
+    epoch: Epoch,
+) -> None:
+    """Raises the DispatchError with which a block would refuse to settle `added` for its time or smallness.
+
+    A payer who settles a lower voucher himself at the end, to use up the small settlement, costs the host
+    less than `settle_min`.
+    """
+    if height >= session.ends_at:
+        raise NoSuchSession
+    has_ended = not is_running(session, height)
+    if allotment.settled_in == epoch and not has_ended:
+        raise SettledInEpoch
+    if added < parameters.settle_min and (allotment.has_remainder or not has_ended):
+        raise SettlementTooSmall
+
+
+def is_due(state: StateReader, voucher: Voucher, height: Height, epoch: Epoch) -> bool:
+    """Whether a block would settle this voucher, which is good otherwise; for the host's node."""
+    session = get_session(state, voucher.session)
+    allotment = get_allotment(state, voucher.session, voucher.host)
+    if session is None or allotment is None or voucher.bytes <= allotment.bytes:
+        return False
+    try:
+        check_due(get_parameters(state), session, allotment, voucher.amount - allotment.amount, height, epoch)
+    except DispatchError:
+        return False
+    return True
 
 
 def get_traffic(state: StateReader, who: Address) -> Traffic:

@@ -1,0 +1,237 @@
+"""Worlds with everything that pays: hosts that prove real bytes and validate, members that buy, all hooks.
+
+A block runs the runtime's own hooks, a commit of the last block and a beacon reveal. The supply identity and
+the invariants of all modules are checked after every block and call.
+"""
+
+from collections.abc import Iterable
+from copy import copy
+
+from chain import runtime
+from chain.modules import (
+    balances,
+    beacon,
+    catalogue,
+    fees,
+    hosting,
+    membership,
+    offences,
+    possession,
+    rewards,
+    sessions,
+    staking,
+    system,
+    validators,
+)
+from chain.modules.hosting import RegisterHost, RegisterSubset
+from chain.modules.possession import Prove
+from chain.modules.sessions import HostAllotment, OpenSession, Settle, Voucher
+from chain.primitives.codec import Record, replace
+from chain.primitives.keys import KeyPair
+from chain.primitives.types import Address, Hash
+from chain.state import Overlay
+from chain.votes import CommitCertificate
+from tests.chain.content_worlds import Content
+from tests.chain.worlds import (
+    BEACON,
+    CATALOGUE,
+    GENESIS_HASH,
+    HOSTING,
+    MEMBERSHIP,
+    OFFENCES,
+    POSSESSION,
+    SYSTEM,
+    VALIDATORS,
+    VIDYA,
+    World,
+    account,
+    build_certificate,
+    consensus_key,
+)
+
+HOSTS = tuple(account(number) for number in (1, 2, 3, 4))
+MEMBERS = MEMBER, OTHER = account(21), account(22)
+LISTER, TREASURY, STRANGER = account(31), account(32), account(33)
+VOUCHER_KEY = KeyPair(b"v" * 32)
+BOND = 1_000 * VIDYA
+LINKS = 500
+SECRET = b"s" * 32
+SUPPLY = 100_000_000 * VIDYA
+PRICE = 10 * VIDYA
+
+SESSIONS = sessions.Parameters(
+    price_per_gib=PRICE,
+    host_ppm=700_000,
+    fee_pool_ppm=100_000,
+    settle_min=VIDYA // 100,
+    settle_blocks=4,
+    lifetime_blocks_max=60,
+)
+REWARDS = rewards.Parameters(
+    emission_ppm=80_000,
+    hosting_ppm=400_000,
+    upload_ppm=200_000,
+    validator_ppm=150_000,
+    match_ppm=900_000,
+    replicas=7,
+    scarce_below=3,
+    scarce_ppm=1_250_000,
+    tenure=(rewards.Tenure(1, 1_100_000), rewards.Tenure(3, 1_200_000)),
+    weight_ppm_max=2_000_000,
+)
+FEES = fees.Parameters(base_fee_min=1_000, transaction_weight=100, byte_weight_ppm=50_000)
+
+
+class Market(World):
+    """Accounts 1 to 4 are bonded hosts and validators, two others members; the rest is TREASURY's."""
+
+    def __init__(
+        self,
+        *,
+        sold: sessions.Parameters = SESSIONS,
+        paid: rewards.Parameters = REWARDS,
+        admission_members: int = 0,
+    ) -> None:
+        owned = dict.fromkeys((*HOSTS, *MEMBERS, LISTER, STRANGER), 10_000 * VIDYA)
+        owned[TREASURY] = SUPPLY - sum(owned.values())
+        super().__init__(owned, checks=(runtime.check_invariants,))
+        self.contents: dict[Hash, Content] = {}
+        self.signers = [1, 2, 3, 4]
+        ctx = self.context()
+        tip = beacon.compute_chain(SECRET, LINKS)
+        chains = tuple((host, tip, LINKS) for host in HOSTS)
+        beacon.build_genesis(ctx, beacon.GenesisConfig(replace(BEACON, links_max=LINKS), chains))
+        fees.build_genesis(ctx, fees.GenesisConfig(FEES))
+        for number, host in enumerate(HOSTS, 1):
+            staking.bond(ctx, host, staking.Bond(BOND))
+            address = f"/ip4/127.0.0.1/tcp/{number}"
+            hosting.register_host(ctx, host, RegisterHost(b"peer", (address,), 1_000))
+        catalogue.build_genesis(
+            ctx, catalogue.GenesisConfig(replace(CATALOGUE, admission_members=admission_members))
+        )
+        hosting.build_genesis(ctx, hosting.GenesisConfig(HOSTING))
+        possession.build_genesis(ctx, possession.GenesisConfig(POSSESSION))
+        membership.build_genesis(ctx, membership.GenesisConfig(MEMBERSHIP, MEMBERS))
+        sessions.build_genesis(ctx, sessions.GenesisConfig(sold))
+        keys = tuple((account(number), consensus_key(number).public_key, 0) for number in self.signers)
+        validators.build_genesis(ctx, validators.GenesisConfig(VALIDATORS, keys))
+        offences.build_genesis(ctx, offences.GenesisConfig(OFFENCES))
+        rewards.build_genesis(ctx, rewards.GenesisConfig(paid))
+        self.check()
+        self.start_block()
+
+    def fork(self) -> "Market":
+        """The same world, which goes its own way."""
+        other = copy(self)
+        other.state = Overlay(self.state)
+        return other
+
+    def start_block(self) -> list[Record]:
+        """Begin the next block, as the runtime does."""
+        self.height += 1
+        ctx = self.context()
+        validators.process_last_commit(ctx, self._build_commit())
+        beacon.process_reveal(ctx, self._reveal())
+        for hook in runtime.ON_BLOCK_START:
+            hook(ctx)
+        if self.height == system.compute_first_height(SYSTEM, ctx.epoch):
+            for hook in runtime.ON_EPOCH_START:
+                hook(ctx)
+        self.check()
+        return ctx.events
+
+    def _build_commit(self) -> CommitCertificate | None:
+        """The commit of the last block by those of `signers` that were validators."""
+        members = [member.address for member in validators.get_previous(self.state).validators]
+        present = [number for number in self.signers if account(number) in members]
+        return build_certificate(self, present) if self.height > 1 else None
+
+    def _reveal(self) -> Hash | None:
+        chain = beacon.get_chain(self.state, self.proposer, self.context().epoch)
+        return None if chain is None else beacon.compute_link(SECRET, LINKS, LINKS - chain.links)
+
+    def end_block(self) -> list[Record]:
+        """End the block that began, as the runtime does."""
+        ctx = self.context()
+        if system.is_epoch_end(SYSTEM, self.height):
+            for hook in runtime.ON_EPOCH_END:
+                hook(ctx)
+        if system.is_era_end(SYSTEM, self.height):
+            for hook in runtime.ON_ERA_END:
+                hook(ctx)
+        for hook in runtime.ON_BLOCK_END:
+            hook(ctx)
+        self.check()
+        return ctx.events
+
+    def step(self, blocks: int = 1) -> list[Record]:
+        """End this block and begin the next, so many times; returns all events."""
+        events: list[Record] = []
+        for _ in range(blocks):
+            events += self.end_block()
+            events += self.start_block()
+        return events
+
+    def go_to_epoch(self, epoch: int, provers: Iterable[Address] = HOSTS) -> list[Record]:
+        """Run to the first block of an epoch; `provers` prove what they hold in each epoch on the way."""
+        events: list[Record] = []
+        while self.context().epoch < epoch:
+            if self.height == system.compute_first_height(SYSTEM, self.context().epoch):
+                self.prove(provers)
+            events += self.step()
+        return events
+
+    def go_to_last_block(self) -> None:
+        """Run to the last block of this epoch."""
+        while not system.is_epoch_end(SYSTEM, self.height):
+            self.step()
+
+    def publish(self, number: int, size: int, hosts: Iterable[Address] = HOSTS) -> Hash:
+        """List content and have hosts register it, which takes effect two epochs later."""
+        content = Content(number, size)
+        call = catalogue.ListDatum(content.datum, content.root, size, "a title", "text", (), "")
+        self.call(catalogue.list_datum, LISTER, call)
+        self.contents[content.datum] = content
+        for host in hosts:
+            self.call(hosting.register_subset, host, RegisterSubset((content.datum,), ()))
+        return content.datum
+
+    def prove(self, hosts: Iterable[Address]) -> None:
+        """Hosts show what they are asked for in this epoch."""
+        epoch = self.context().epoch
+        for host in hosts:
+            places = possession.get_challenges(self.state, host, epoch)
+            leaves = tuple(self.contents[place.datum].prove(place.leaf_index) for place in places)
+            if leaves:
+                self.call(possession.prove, STRANGER, Prove(host, epoch, leaves))
+
+    def open(self, datum: Hash, *amounts: int, payer: Address = MEMBER, blocks: int = 40) -> Hash:
+        """Open a session with an allotment for each of the first hosts; returns its id."""
+        parts = tuple(HostAllotment(host, amount) for host, amount in zip(HOSTS, amounts, strict=False))
+        call = OpenSession(datum, VOUCHER_KEY.public_key, PRICE, self.height + blocks, parts)
+        (opened,) = self.call(sessions.open_session, payer, call)
+        assert isinstance(opened, sessions.SessionOpened)
+        return opened.session
+
+    def settle(self, session: Hash, host: Address, size: int, sender: Address = STRANGER) -> sessions.Settled:
+        """Settle the honest voucher for so many bytes."""
+        events = self.call(sessions.settle, sender, build_settle(session, host, size))
+        return next(event for event in events if isinstance(event, sessions.Settled))
+
+    @property
+    def fee_pool(self) -> int:
+        return self.balance(sessions.FEE_POOL)
+
+    def minted(self) -> int:
+        return balances.get_supply(self.state).minted
+
+    def burned(self) -> int:
+        return balances.get_supply(self.state).burned
+
+
+def build_settle(
+    session: Hash, host: Address, size: int, key: KeyPair = VOUCHER_KEY, **changes: object
+) -> Settle:
+    """A call with a voucher for so many bytes at PRICE; `changes` are made before it is signed."""
+    voucher = Voucher(GENESIS_HASH, session, host, size, sessions.compute_price(size, PRICE))
+    return Settle(sessions.sign_voucher(key, replace(voucher, **changes)))
