@@ -18,6 +18,7 @@ from chain.modules import (
     offences,
     possession,
     staking,
+    system,
     validators,
 )
 from chain.modules.offences import DeclareLoss, Report, Unjail
@@ -29,9 +30,11 @@ from tests.chain.worlds import (
     EPOCH_BLOCKS,
     OFFENCES,
     POSSESSION,
+    SYSTEM,
     VIDYA,
     World,
     account,
+    build_certificate,
     build_collective,
     consensus_key,
     run_block,
@@ -149,10 +152,21 @@ def test_evidence_expires_by_blocks_and_time() -> None:
     """Evidence is good until both ages have passed since its epoch ended, and not a block longer."""
     world = build_collective()
     report = Report(build_evidence(4, 3))
-    while world.height < 3 + 20 + 2:
+    while world.height < EPOCH_BLOCKS + 20:
         run_block(world)
-    inner = world.context().fork()
-    offences.report(inner, MEMBER, report)
+    offences.report(world.context().fork(), MEMBER, report)
+    run_block(world)
+    world.refuse(offences.EvidenceExpired, offences.report, MEMBER, report)
+
+
+def test_evidence_expires_by_blocks_alone_never_sooner() -> None:
+    """Where its time has long passed, evidence is good for `evidence_age_blocks` blocks, to the block."""
+    world = build_collective()
+    system.PARAMETERS.set(world.state, replace(SYSTEM, evidence_age_ms=0))
+    report = Report(build_evidence(4, 3))
+    while world.height < 3 + 20:
+        run_block(world)
+    offences.report(world.context().fork(), MEMBER, report)
     run_block(world)
     world.refuse(offences.EvidenceExpired, offences.report, MEMBER, report)
 
@@ -186,6 +200,67 @@ def test_misses_lead_to_jail_slash_and_removal() -> None:
     for _ in range(10):
         assert find(run_epoch(world, (*others, FOUR)), offences.MissesPunished) == []
     assert FOUR in [member.address for member in validators.get_target(world.state)]
+
+
+def test_unjailed_host_starts_afresh() -> None:
+    """What a host missed while it was in jail does not put it back there at the first miss after."""
+    world = build_hosting_world()
+    others = (ONE, TWO, THREE)
+    for _ in range(8):
+        run_epoch(world, others)
+    world.call(offences.unjail, FOUR, Unjail())
+    assert find(run_epoch(world, others), offences.MissesPunished) == []
+
+
+def test_old_jailings_are_forgiven() -> None:
+    """A jailing outside the window of eras does not make the next one dearer."""
+    world = build_hosting_world()
+    offences.PARAMETERS.set(world.state, replace(OFFENCES, jailing_window_eras=2))
+    events: list[Record] = []
+    for _ in range(7):
+        events += run_epoch(world, (ONE, TWO, THREE))
+    world.call(offences.unjail, FOUR, Unjail())
+    for _ in range(4):
+        events += run_epoch(world, (ONE, TWO, THREE))
+    punished = find(events, offences.MissesPunished)
+    assert [(event.jailings, event.ppm) for event in punished] == [(0, 1_000), (0, 1_000)]
+
+
+def test_epoch_that_most_missed_counts_for_nobody() -> None:
+    """However long three of four miss together, nobody is jailed; but who did not prove is not elected."""
+    world = build_hosting_world()
+    everybody = (ONE, TWO, THREE, FOUR)
+    for _ in range(8):
+        run_epoch(world, everybody)
+    events: list[Record] = []
+    for _ in range(8):
+        events += run_epoch(world, (ONE,))
+    assert find(events, offences.MissesPunished) == []
+    elected = find(events, validators.Elected)[-1]
+    assert (elected.candidates, elected.unpaid) == (1, (TWO, THREE, FOUR))
+    assert possession.get_pay_factor(world.state, FOUR) == PPM
+
+
+def test_excused_epoch_is_no_occasion_to_jail() -> None:
+    """Even a host with too many misses before is not jailed in an epoch that counts for nobody."""
+    world = build_hosting_world()
+    run_epoch(world, (ONE, TWO, THREE))
+    run_epoch(world, (ONE, TWO, THREE))
+    offences.PARAMETERS.set(world.state, replace(OFFENCES, miss_jail_ppm=250_000))
+    assert find(run_epoch(world, (ONE,)), offences.MissesPunished) == []
+    (punished,) = find(run_epoch(world, (ONE, TWO, THREE)), offences.MissesPunished)
+    assert punished.missed == 3
+
+
+def test_equivocator_hosts_nothing_any_more() -> None:
+    """With the tombstone everything it registered ends with the epoch, so that it can unbond."""
+    world = build_hosting_world()
+    run_epoch(world, ())
+    assert hosting.get_extent(world.state, FOUR).leaves == 1
+    world.call(offences.report, MEMBER, Report(build_evidence(4, 1)))
+    run_epoch(world, ())
+    assert hosting.get_extent(world.state, FOUR).leaves == 0
+    world.call(staking.unbond, FOUR, staking.Unbond(staking.get_bond(world.state, FOUR)))
 
 
 def test_jailings_double_up_to_the_cap() -> None:
@@ -223,11 +298,14 @@ def test_withheld_reveals_cost_once_per_epoch_and_the_pay() -> None:
     world = build_collective()
     world.height = 1
     world.proposer = TWO
-    world.run(validators.process_last_commit, None)
-    world.run(beacon.process_reveal, None)
-    world.run(beacon.process_reveal, None)
+    for _ in range(2):
+        run_block(world)
+        world.run(validators.process_last_commit, build_certificate(world, [1, 2, 3]))
+        world.run(beacon.process_reveal, None)
     world.height = EPOCH_BLOCKS
     events = world.run(offences.on_epoch_end)
+    weights = [entry.weight for entry in validators.get_participation(world.state, 0)]
+    assert weights == [200, 0, 200, 0]
     assert find(events, offences.RevealsWithheld) == [offences.RevealsWithheld(TWO, 0, 2, 5_000)]
     assert staking.get_bond(world.state, TWO) == 100 * VIDYA * 995 // 1_000
     assert staking.get_bond(world.state, ONE) == 100 * VIDYA

@@ -210,6 +210,17 @@ def test_chain_is_not_elected_to_death() -> None:
     assert event.unpaid == ()
 
 
+def test_chilled_and_tombstoned_do_not_stay_even_in_need() -> None:
+    """Of those who fell out only who still wants to and may serve is kept."""
+    world = build_collective()
+    world.call(validators.chill, TWO, Chill())
+    world.run(staking.tombstone, THREE)
+    world.run(staking.jail, FOUR, 9)
+    event = elect(world)
+    assert [who for who, _ in event.validators] == [ONE, FOUR]
+    assert event.unpaid == (FOUR,)
+
+
 def test_if_nobody_stands_the_old_ones_stay() -> None:
     """A chain whose validators have all chilled goes on with them."""
     world = build_collective()
@@ -330,6 +341,16 @@ def test_wrong_commit_makes_the_block_invalid(wrong: str) -> None:
     with pytest.raises(InvalidBlock):
         validators.process_last_commit(world.context(), wrongs[wrong])
     world.run(validators.process_last_commit, good)
+
+
+def test_older_commit_is_refused() -> None:
+    """A true commit of an earlier block does not stand in for that of the last one."""
+    world = build_collective()
+    world.height = 2
+    old = build_certificate(world, [1, 2, 3])
+    world.height = 3
+    with pytest.raises(InvalidBlock):
+        validators.process_last_commit(world.context(), old)
 
 
 def test_first_block_has_no_commit() -> None:
