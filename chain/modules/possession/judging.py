@@ -99,7 +99,7 @@ def _count_leaves(extents: tuple[tuple[Address, Extent], ...]) -> int:
 
 
 def restart_window(ctx: Context, host: Address) -> None:
-    """The misses so far count for jail no more; the pay factor still knows them."""
+    """The misses so far have been punished: they count for jail and absence no more, but still for pay."""
     history = get_record(ctx.state, host)
     window = history.window.replace(MISSED, COVERED)
     HISTORIES.set(ctx.state, replace(history, window=window, misses_in_row=0), host)

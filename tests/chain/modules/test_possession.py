@@ -239,7 +239,7 @@ def test_credits_keep_misses_from_jail_but_not_from_pay() -> None:
 def test_a_restarted_window_still_lowers_pay() -> None:
     """What led to jail does not lead there again, and is no way to be paid sooner."""
     world = build_world(ALICE)
-    run_epochs(world, ALICE, "pppppmp")
+    run_epochs(world, ALICE, "ppppppm")
     before = possession.get_pay_factor(world.state, ALICE)
     world.run(possession.restart_window, ALICE)
     record = possession.get_record(world.state, ALICE)
