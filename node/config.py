@@ -29,6 +29,8 @@ class NodeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     api_port: Port = 0
     unsafe_public_api: bool = False
     """Must be true before `api_host` may be anything but loopback."""
+    api_names: list[str] = []
+    """Host names, beside loopback, by which clients may address the API."""
     p2p_listen: str = "/ip4/127.0.0.1/tcp/0"
     seeds: list[str] = []
     """Addresses to dial first, beside those of the chain spec."""

@@ -116,9 +116,9 @@ class StateStore:
         """The value at `key` in the head's state."""
         return self._values.get(key)
 
-    def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """The pairs of the head's state whose key begins with `prefix`, in key order."""
-        return self._values.iterate(prefix)
+    def scan(self, prefix: bytes, start: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+        """The pairs of the head's state whose key begins with `prefix`, in key order, from `start` on."""
+        return self._values.iterate(prefix, start=start)
 
     def compute_update(self, version: int, changes: Changes) -> TreeUpdate:
         """The tree after the changes, as a new version on top of the head; writes nothing."""
