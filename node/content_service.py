@@ -26,7 +26,7 @@ from chain.primitives.codec import Record, encode
 from chain.primitives.types import Hash, Height, PeerId
 from chain.state import StateReader
 from node.content_lane import ContentLane
-from node.vouchers import Terms, VoucherBook, VoucherRefused, check_voucher, is_open
+from node.vouchers import Terms, VoucherBook, VoucherRefused, check_voucher
 from p2p.errors import PeerFault, RefusalCode, Refused, StreamEnded
 from p2p.messages import (
     UNPAID_CHUNKS_MAX,
@@ -248,7 +248,7 @@ class ContentService:
         if tab.checked_at == height:
             return
         session = sessions.get_session(self.head.state, tab.terms.session)
-        if session is None or not is_open(session, height + 1):
+        if session is None or not sessions.is_running(session, height + 1):
             self._tabs.pop(tab.terms.session, None)
             raise Refused(RefusalCode.SESSION_OVER)
         tab.checked_at = height

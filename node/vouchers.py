@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from chain.modules import sessions
-from chain.modules.sessions import Allotment, Session, SignedVoucher
+from chain.modules.sessions import SignedVoucher
 from chain.primitives.codec import decode, encode
 from chain.primitives.errors import ChainError, DecodeError
 from chain.primitives.types import Address, Amount, Epoch, Hash, Height, PublicKey
@@ -105,20 +105,6 @@ def _load(data: bytes) -> SignedVoucher:
         raise CorruptStore(f"a kept voucher is damaged: {error}") from error
 
 
-def is_open(session: Session, height: Height) -> bool:
-    """Whether a block at `height` takes the session for running: neither closing nor expired."""
-    return not session.is_closing and height <= session.expires_at
-
-
-def is_due(
-    session: Session, allotment: Allotment, signed: SignedVoucher, height: Height, epoch: Epoch
-) -> bool:
-    """Whether a block at `height`, in `epoch`, would settle something on the voucher."""
-    if signed.voucher.bytes <= allotment.bytes:
-        return False
-    return not is_open(session, height) or allotment.settled_in != epoch
-
-
 class Accounts(NamedTuple):
     """The vouchers of a book, sorted by what is to be done with them."""
 
@@ -140,9 +126,8 @@ def sort_accounts(
     for signed in vouchers:
         session_id = signed.voucher.session
         session = sessions.get_session(state, session_id)
-        allotment = sessions.get_allotment(state, session_id, signed.voucher.host)
-        if session is None or allotment is None:
+        if session is None:
             over.append(session_id)
-        elif is_due(session, allotment, signed, height, epoch):
-            (running if is_open(session, height) else ending).append(signed)
+        elif sessions.is_due(state, signed.voucher, height, epoch):
+            (running if sessions.is_running(session, height) else ending).append(signed)
     return Accounts(tuple(running), tuple(ending), tuple(over))

@@ -91,11 +91,13 @@ class ChunkBoard(Generic[H]):
         self._ask(host, chunk)
         return True
 
-    def pick(self, host: H) -> int | None:
-        """The chunk to ask of the host now; None if there is none."""
+    def pick(self, host: H, work_min: int = 1) -> int | None:
+        """The chunk to ask of the host now; None if there is none. It takes over from hosts that have at
+        least `work_min` chunks under way.
+        """
         chunk = self._find_rarest(self._unasked & self._offers[host])
         if chunk is None and not self._unasked:
-            chunk = self._find_takeover(host)
+            chunk = self._find_takeover(host, work_min)
         if chunk is not None:
             self._ask(host, chunk)
         return chunk
@@ -113,7 +115,7 @@ class ChunkBoard(Generic[H]):
                 return (rare & -rare).bit_length() - 1
         raise AssertionError("a candidate is offered by somebody")
 
-    def _find_takeover(self, host: H) -> int | None:
+    def _find_takeover(self, host: H, work_min: int) -> int | None:
         if any(len(self._asked[chunk]) > 1 for chunk in self._work[host] if chunk in self._asked):
             return None
         owners = sorted(

@@ -64,6 +64,8 @@ from storage.content.store import ContentStore
 
 UNSEEN_BYTES_MAX = UNPAID_CHUNKS_MAX * CHUNK_BYTES
 """What a host is paid on its word, after lost connections: the risk that either side takes."""
+TAKEOVER_WORK_MIN = 3
+"""A host that has fewer chunks under way will deliver them soon, if it delivers at all."""
 _OUTCOMES = {
     RefusalCode.CREDIT_EXHAUSTED: Outcome.ALLOTMENT_SPENT,
     RefusalCode.NOT_FOUND: Outcome.NOTHING_TO_GIVE,
@@ -164,9 +166,9 @@ class Supplier:
             self.conversation = Conversation(self, stream)
             try:
                 await self.conversation.run(granted, int.from_bytes(offer.bitmap, "little"))
+                await self._part(stream)
             finally:
                 self.conversation = None
-            await self._part(stream)
 
     async def _part(self, stream: Stream) -> None:
         """Closes, and waits for the host to do so too: then it has kept the last voucher."""
@@ -246,6 +248,7 @@ class Conversation:
         self._cancelled: dict[int, None] = {}
         self._unpaid_bytes = 0
         self._is_spent = False
+        self._is_impatient = False
         self._is_changed = trio.Event()
         self._stall = trio.CancelScope()
         self._arrivals_in, self._arrivals = trio.open_memory_channel[Chunk](2)
@@ -294,18 +297,22 @@ class Conversation:
                 continue
             if not self._unpaid_bytes:
                 self._check_use()
-            if not is_changed.is_set():
+            with trio.move_on_after(self._shared.limits.takeover_seconds) as patience:
                 await is_changed.wait()
+            self._is_impatient = patience.cancelled_caught
 
     def _pick(self) -> int | None:
         if self._is_spent or len(self._awaited) >= self._shared.limits.requests_per_host_max:
             return None
-        chunk = self._board.pick(self._me)
-        if chunk is not None and not self._supplier.can_pay(self._unpaid_bytes + self._size_of(chunk)):
+        chunk = self._board.pick(self._me, work_min=1 if self._is_impatient else TAKEOVER_WORK_MIN)
+        if chunk is None:
+            return None
+        if not self._supplier.can_pay(self._unpaid_bytes + self._size_of(chunk)):
             self._is_spent = True
             self._board.release(self._me, chunk)
-            chunk = None
-        if self._is_spent or self._board.is_endgame:
+            self._shared.on_chance()
+            return None
+        if self._board.is_endgame:
             self._shared.on_chance()
         return chunk
 

@@ -86,6 +86,8 @@ class DownloadLimits:
     """Before the second attempt; grows by itself with each."""
     answer_seconds_max: float = 15.0
     stall_seconds_max: float = 10.0
+    takeover_seconds: float = 1.0
+    """How long a host without work leaves the last chunks to those who were asked for them."""
     closing_seconds_max: float = 3.0
     bytes_per_second_max: int | None = None
 

@@ -1,0 +1,201 @@
+"""A chain and hosts for tests of content: real ledger, real stores, networks in memory.
+
+`ContentChain` makes blocks at once, signed by all its validators, without consensus. Persons 0.. are validators and
+hosts; the reader is a member who hosts nothing.
+"""
+
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from chain.block import Inherents
+from chain.content import Manifest, compute_datum_id
+from chain.modules import beacon, catalogue, hosting, membership, sessions, system
+from chain.primitives.codec import Record
+from chain.primitives.keys import KeyPair
+from chain.primitives.types import Amount, Hash
+from chain.runtime import build_call
+from chain.transaction import SignedTransaction, Transaction, sign_transaction
+from chain.votes import (
+    CommitCertificate,
+    SignedVote,
+    Vote,
+    VoteKind,
+    build_commit_certificate,
+    get_vote_signing_bytes,
+)
+from node.content_lane import ContentLane
+from node.content_service import ContentService, ServiceLimits
+from node.downloads import DownloadJob, HostSeat
+from node.ledger import Committed, Ledger
+from node.reveals import Reveals
+from node.vouchers import VoucherBook
+from p2p.memory import MemoryHub
+from p2p.switch import Switch
+from storage.content.store import ContentStore
+from storage.kv import KeyValueStore, MemoryStore
+from tests.node.cluster import VIDYA, Person, build_cluster_spec
+
+READER = Person(100)
+VOUCHER_KEY = KeyPair(b"v" * 32)
+QUOTA_BYTES = 2**30
+
+
+class ContentChain:
+    """A ledger that grows when it is told to."""
+
+    def __init__(self, hosts: int) -> None:
+        self.hosts = [Person(number) for number in range(hosts)]
+        self.ledger = Ledger(MemoryStore(), build_cluster_spec(hosts, guests=(READER,)))
+        self._certificate: CommitCertificate | None = None
+        self._reveals = [Reveals(person.keys.beacon_secret) for person in self.hosts]
+
+    def sign(self, person: Person, *calls: Record) -> SignedTransaction:
+        """A transaction of the person, for the next block."""
+        transaction = Transaction(
+            version=1,
+            genesis_hash=self.ledger.genesis_hash,
+            sender=person.address,
+            nonce=self.ledger.get_nonce(person.address),
+            valid_until=self.ledger.height + 100,
+            fee_max=VIDYA,
+            tip=0,
+            calls=tuple(build_call(call) for call in calls),
+        )
+        return sign_transaction(person.account, transaction)
+
+    def grow(self, *candidates: SignedTransaction) -> Committed:
+        """One block; every candidate must get in and succeed."""
+        proposer = self.hosts[0]
+        epoch = system.compute_epoch(self.ledger.get_parameters(), self.ledger.height + 1)
+        chain = beacon.get_chain(self.ledger.state, proposer.address, epoch)
+        inherents = Inherents(self._reveals[0].get_next_link(chain), self._certificate)
+        time_ms = self.ledger.head.time_ms + 1_000
+        result, refused = self.ledger.build(proposer.address, time_ms, inherents, candidates)
+        assert not refused
+        assert [receipt.error for receipt in result.receipts.transactions] == [None] * len(candidates)
+        self._certificate = self._certify(result.block.header.height, result.block_hash)
+        return self.ledger.commit(result, self._certificate)
+
+    def _certify(self, height: int, block_hash: Hash) -> CommitCertificate:
+        signed = []
+        for person in self.hosts:
+            vote = Vote(VoteKind.PRECOMMIT, height, 0, block_hash, person.address)
+            message = get_vote_signing_bytes(self.ledger.genesis_hash, vote)
+            signed.append(SignedVote(vote, person.keys.consensus.sign(message)))
+        members = {one.address for one in self.ledger.get_validators().validators}
+        return build_commit_certificate([one for one in signed if one.vote.validator in members])
+
+    def grow_to(self, height: int) -> None:
+        """Empty blocks up to a height."""
+        while self.ledger.height < height:
+            self.grow()
+
+    def host(self, manifest: Manifest, persons: Iterable[Person] | None = None) -> Hash:
+        """Lists a datum and lets persons hold it, from two epochs on, which is where the chain is afterwards."""
+        datum = compute_datum_id(manifest)
+        listing = catalogue.ListDatum(datum, manifest.root, manifest.length, "title", "label", (), "")
+        self.grow(self.sign(READER, listing, membership.Join()))
+        chosen = self.hosts if persons is None else persons
+        self.grow(*(self.sign(one, hosting.RegisterSubset((datum,), ())) for one in chosen))
+        parameters = self.ledger.get_parameters()
+        epoch = system.compute_epoch(parameters, self.ledger.height) + 2
+        self.grow_to(system.compute_first_height(parameters, epoch))
+        return datum
+
+    def open_session(self, datum: Hash, limits: Sequence[Amount]) -> Hash:
+        """A session of the reader with the first hosts; returns its id."""
+        session = sessions.get_next_session_id(
+            self.ledger.state, self.ledger.genesis_hash, READER.address
+        )
+        self.grow(self.sign(READER, self.build_opening(datum, limits)))
+        return session
+
+    def build_opening(self, datum: Hash, limits: Sequence[Amount]) -> sessions.OpenSession:
+        """The call that opens a session with the first hosts."""
+        allotments = tuple(
+            sessions.HostAllotment(person.address, limit)
+            for person, limit in zip(self.hosts, limits, strict=False)
+        )
+        key = VOUCHER_KEY.public_key
+        return sessions.OpenSession(datum, key, 100 * VIDYA, self.ledger.height + 300, allotments)
+
+    @property
+    def price(self) -> Amount:
+        """Of a GiB."""
+        return sessions.get_parameters(self.ledger.state).price_per_gib
+
+
+@dataclass
+class ContentHost:
+    """A serving host and what a test looks at."""
+
+    person: Person
+    network: Switch
+    service: ContentService
+    content: ContentLane
+    store: ContentStore
+    book: VoucherBook
+
+
+@asynccontextmanager
+async def open_host(
+    hub: MemoryHub,
+    chain: ContentChain,
+    person: Person,
+    path: Path,
+    source: Path | None,
+    *,
+    vouchers: KeyValueStore | None = None,
+    limits: ServiceLimits | None = None,
+) -> AsyncIterator[ContentHost]:
+    """A host that has published `source`; it serves until the block ends."""
+    with ContentStore(path / f"host{person.number}", QUOTA_BYTES) as store:
+        if source is not None:
+            store.publish(source)
+        content = ContentLane(store)
+        book = VoucherBook(vouchers or MemoryStore(), person.address)
+        async with hub.open_network(person.keys.network_seed, chain.ledger.genesis_hash) as network:
+            service = ContentService(network, chain.ledger, content, book, limits)
+            yield ContentHost(person, network, service, content, store, book)
+
+
+@asynccontextmanager
+async def open_reader(
+    hub: MemoryHub, chain: ContentChain, path: Path
+) -> AsyncIterator[tuple[Switch, ContentLane, ContentStore]]:
+    """A network identity and a store, as `vidya get` has them."""
+    with ContentStore(path / "reader", QUOTA_BYTES) as store:
+        async with hub.open_network(b"r" * 32, chain.ledger.genesis_hash) as network:
+            yield network, ContentLane(store), store
+
+
+def build_job(
+    chain: ContentChain, session: Hash, manifest: Manifest, hosts: Sequence[ContentHost], limits: Sequence[Amount]
+) -> DownloadJob:
+    """The job of downloading a datum from these hosts."""
+    seats = tuple(
+        HostSeat(host.person.address, host.network.addresses, limit)
+        for host, limit in zip(hosts, limits, strict=True)
+    )
+    return DownloadJob(
+        session=session,
+        opened_at=chain.ledger.height,
+        datum=compute_datum_id(manifest),
+        root=manifest.root,
+        size_bytes=manifest.length,
+        price_per_gib=chain.price,
+        voucher_key=VOUCHER_KEY,
+        hosts=seats,
+    )
+
+
+def write_source(path: Path, size: int, seed: int = 1) -> Path:
+    """A folder with two files of `size` bytes in all, the same for the same seed."""
+    folder = path / f"source{seed}"
+    folder.mkdir()
+    data = b"".join((seed * 2**40 + number).to_bytes(8, "big") for number in range(size // 8 + 1))[:size]
+    (folder / "a.bin").write_bytes(data[: size // 3])
+    (folder / "b.bin").write_bytes(data[size // 3 :])
+    return folder
