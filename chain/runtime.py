@@ -147,6 +147,7 @@ def execute_block(
     check_header(view, parent, header)
     if compute_extrinsics_root(block.inherents, block.transactions) != header.extrinsics_root:
         raise InvalidBlock("extrinsics root differs")
+    check_last_commit(header, block.inherents)
     run = start_block(view, genesis_hash, header.height, header.time_ms, header.proposer)
     process_block_start(run, block.inherents, verify)
     for signed in block.transactions:
@@ -203,6 +204,13 @@ def check_header(view: StateReader, parent: Header, header: Header) -> None:
         raise InvalidBlock("another validator set")
     if all(validator.address != header.proposer for validator in current.validators):
         raise InvalidBlock("proposer is no validator")
+
+
+def check_last_commit(header: Header, inherents: Inherents) -> None:
+    """Raises InvalidBlock unless the commit is of the parent; `validators` checks who signed it."""
+    commit = inherents.last_commit
+    if commit is not None and commit.block_hash != header.parent_hash:
+        raise InvalidBlock("the last commit is of another block")
 
 
 def _open_header(view: StateReader, parent: Header, time_ms: TimeMs, proposer: Address) -> Header:
