@@ -83,7 +83,7 @@ FEES = fees.Parameters(base_fee_min=1_000, transaction_weight=100, byte_weight_p
 
 
 class Market(World):
-    """Accounts 1 to 4 are bonded hosts and validators, two others members; the rest is TREASURY's."""
+    """Accounts 1 to 4 are bonded hosts and validators, two of them and two others members."""
 
     def __init__(
         self,
@@ -111,7 +111,7 @@ class Market(World):
         )
         hosting.build_genesis(ctx, hosting.GenesisConfig(HOSTING))
         possession.build_genesis(ctx, possession.GenesisConfig(POSSESSION))
-        membership.build_genesis(ctx, membership.GenesisConfig(MEMBERSHIP, MEMBERS))
+        membership.build_genesis(ctx, membership.GenesisConfig(MEMBERSHIP, (*MEMBERS, *HOSTS[:2])))
         sessions.build_genesis(ctx, sessions.GenesisConfig(sold))
         keys = tuple((account(number), consensus_key(number).public_key, 0) for number in self.signers)
         validators.build_genesis(ctx, validators.GenesisConfig(VALIDATORS, keys))
@@ -123,7 +123,8 @@ class Market(World):
     def fork(self) -> "Market":
         """The same world, which goes its own way."""
         other = copy(self)
-        other.state = Overlay(self.state)
+        other.state = Overlay(self.state.base)
+        other.state.changes = dict(self.state.changes)
         return other
 
     def start_block(self) -> list[Record]:

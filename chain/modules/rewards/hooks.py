@@ -94,7 +94,7 @@ class GenesisConfig(Record):
 def build_genesis(ctx: Context, config: GenesisConfig) -> None:
     """Set the parameters and the supply of the first era; comes after everything that burns at genesis."""
     _check_parameters(config.parameters)
-    _check_no_profit(config.parameters, sessions.get_parameters(ctx.state))
+    check_no_profit(config.parameters, sessions.get_parameters(ctx.state))
     PARAMETERS.set(ctx.state, config.parameters)
     SUPPLY.set(ctx.state, balances.get_total_supply(ctx.state))
     MINTED.set(ctx.state, Minted())
@@ -109,8 +109,12 @@ def _check_parameters(parameters: Parameters) -> None:
         raise InvalidChainSpec("rewards: tenure ascends")
 
 
-def _check_no_profit(parameters: Parameters, split: sessions.Parameters) -> None:
-    """Who sells to himself and owns the fee pool gets back all but the burned part less its match."""
+def check_no_profit(parameters: Parameters, split: sessions.Parameters) -> None:
+    """Raises InvalidChainSpec if selling to oneself costs less than `LOSS_PPM_MIN` of the price.
+
+    Who does it and owns the whole fee pool gets back all but the burned part less its match. Both round so
+    that the bound holds to the base unit: what is burned rounds up, its match down.
+    """
     burned_ppm = PPM - split.host_ppm - split.fee_pool_ppm
     if (PPM - parameters.match_ppm) * burned_ppm < LOSS_PPM_MIN * PPM:
         raise InvalidChainSpec(f"rewards: a faked download must lose {LOSS_PPM_MIN} ppm or more of its price")

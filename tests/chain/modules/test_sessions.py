@@ -157,7 +157,7 @@ def test_highest_voucher_wins_and_no_byte_is_paid_twice() -> None:
 
 
 def test_vouchers_that_pay_nothing() -> None:
-    """Of another network, session or host, of a wrong amount, overdrawn, unsigned: refused without a trace."""
+    """Of another network, session or host, of a wrong amount, overdrawn, unsigned: no trace is left."""
     world, datum = build()
     session, other = world.open(datum, VIDYA // 10, VIDYA // 10), world.open(datum, VIDYA, payer=OTHER)
     size, stranger = 3 * MIB, KeyPair(b"w" * 32)
