@@ -94,6 +94,20 @@ def test_a_dropped_holding_lasts_two_epochs_and_binds_the_bond_until_then() -> N
     world.call(hosting.register_subset, ALICE, add(LARGE.datum))
 
 
+def test_a_holding_is_remembered_until_it_has_ended() -> None:
+    """Without an interval between drops, a datum is free again one epoch after its holding is over."""
+    world = build_world(ALICE)
+    hosting.PARAMETERS.set(world.state, replace(HOSTING, drop_interval_epochs=0))
+    world.call(hosting.register_subset, ALICE, add(SMALL.datum))
+    world.go_to_epoch(3)
+    world.call(hosting.register_subset, ALICE, drop(SMALL.datum))
+    world.go_to_epoch(5)
+    assert staking.get_ledger(world.state, ALICE).committed == 0
+    world.refuse(hosting.AlreadyHeld, hosting.register_subset, ALICE, add(SMALL.datum))
+    world.go_to_epoch(6)
+    world.call(hosting.register_subset, ALICE, add(SMALL.datum))
+
+
 REFUSALS = [
     (hosting.NothingToChange, ALICE, RegisterSubset((), ())),
     (hosting.NothingToChange, ALICE, add(SMALL.datum, SMALL.datum)),

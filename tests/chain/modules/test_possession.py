@@ -211,6 +211,8 @@ def build_extents(*leaves: int) -> tuple[tuple[Address, hosting.Extent], ...]:
         ((900, *(1,) * 99), (1,) * 60, False),  # many hosts that hold next to nothing
         ((900, *(1,) * 99), (900, 1), False),  # much data in two hands
         ((900, *(1,) * 99), (900, *(1,) * 10), True),
+        ((100, 100, *(1,) * 18), (100, 100), False),  # exactly the share of hosts
+        ((90, *(1,) * 10), (1,) * 10, False),  # exactly the share of leaves
         ((), (), False),
     ],
 )
@@ -375,7 +377,9 @@ def test_a_node_sees_what_it_still_owes() -> None:
     assert world.get_duties(ALICE) == both[1:]
     world.go_to_height(deadline - 1)
     assert world.get_duties(ALICE) == both[1:]
-    world.go_to_height(deadline)
+    world.end_block()
+    assert possession.list_open_duties(world.state, ALICE) == ()
+    world.start_block()
     assert world.get_duties(ALICE) == ()
 
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chain.content import LEAF_BYTES
-from chain.modules import hosting, possession
+from chain.modules import beacon, hosting, possession
 from chain.modules.hosting import Place, RegisterSubset
 from chain.primitives.hashing import Domain, hash_record
 from chain.primitives.types import Address, Hash
@@ -120,15 +120,26 @@ def test_positions_lie_in_the_row(seed: Hash, total: int, count: int) -> None:
     assert all(0 <= position < total for position in positions)
 
 
+def test_an_epoch_is_sampled_by_a_seed_that_came_after_its_subsets() -> None:
+    """What takes effect in epoch 5 is final with epoch 3; the seed is the one of epoch 4."""
+    (who,) = build_hosts(1)
+    world = ContentWorld([who])
+    world.host(who, world.list_content(Content(1, 2**30), has_bytes=False))
+    world.go_to_epoch(5)
+    drawn = tuple(place.leaf_index for place in possession.get_challenges(world.state, who, 5))
+    seed = beacon.get_seed(world.state, 4)
+    assert drawn == possession.compute_positions(seed, 5, who, None, 4, 2**20)
+
+
 def test_words_that_would_favour_a_position_are_passed_over() -> None:
-    """With a row just above 2^63 about half of the words are of no use; the others are taken as they come."""
-    total = 2**63 + 1
+    """With a row of 3/4 of all words, a quarter of them is of no use; the others are taken as they come."""
+    total = 3 * 2**62
     words = [
         int.from_bytes(hash_record(Domain.SAMPLE, (b"s" * 32, 5, b"h" * 32, None, counter))[:8], "big")
         for counter in range(64)
     ]
     usable = [word for word in words if word < total]
-    assert 20 < len(usable) < 44
+    assert 40 < len(usable) < 60 and max(usable[:16]) > 2**63
     assert possession.compute_positions(b"s" * 32, 5, b"h" * 32, None, 16, total) == tuple(usable[:16])
 
 
