@@ -246,6 +246,7 @@ class Conversation:
         self._job, self._board = supplier.shared.job, supplier.shared.board
         self._awaited: dict[int, None] = {}
         self._cancelled: dict[int, None] = {}
+        self._open = 0
         self._unpaid_bytes = 0
         self._is_spent = False
         self._is_impatient = False
@@ -288,14 +289,14 @@ class Conversation:
 
     async def _request_all(self) -> None:
         """Returns when all chunks are there and nothing is under way any more."""
-        while self._unpaid_bytes or not self._board.is_complete:
+        while self._open or not self._board.is_complete:
             is_changed = self._is_changed
             await self._cancel_stale()
             chunk = self._pick()
             if chunk is not None:
                 await self._request(chunk)
                 continue
-            if not self._unpaid_bytes:
+            if not self._open:
                 self._check_use()
             with trio.move_on_after(self._shared.limits.takeover_seconds) as patience:
                 await is_changed.wait()
@@ -325,6 +326,7 @@ class Conversation:
 
     async def _request(self, chunk: int) -> None:
         size = self._size_of(chunk)
+        self._open += 1
         self._unpaid_bytes += size
         if self._shared.cap is not None:
             await self._shared.cap.take(size)
@@ -373,6 +375,7 @@ class Conversation:
         )
 
     def _on_refused(self, chunk: int, code: int) -> None:
+        self._open -= 1
         self._unpaid_bytes -= self._size_of(chunk)
         if code == RefusalCode.CANCELLED and chunk in self._cancelled:
             self._board.release(self._me, chunk)
@@ -390,6 +393,7 @@ class Conversation:
             self._supplier.count_chunk(size)
             self._unpaid_bytes -= size
             await send_message(self._stream, Payment(self._supplier.build_voucher(size)))
+            self._open -= 1
             self._shared.on_change()
             self._shared.on_chance() if self._board.is_endgame else self.wake()
 

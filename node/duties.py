@@ -1,0 +1,227 @@
+"""Duties: what this node owes the chain and brings there by itself.
+
+Proofs of possession of what its account hosts; settlement of the vouchers it was given; evidence that
+consensus found. After each block the state says what is open; what is open and not under way is sent, and
+sent again when it was not included in time. So nothing has to be remembered across a crash.
+
+Duties pay no fee and any key may send them: this node uses a key of its own, never the account's.
+Not here: the rules (chain), the pool (`pool_gossip`), bringing back data that was found missing.
+"""
+
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from typing import NamedTuple
+
+import structlog
+import trio
+
+from chain.errors import InvalidTransaction
+from chain.modules import offences, possession, sessions, staking, system, validators
+from chain.modules.possession import Duty, Prove, ProvenLeaf
+from chain.modules.sessions import SignedVoucher
+from chain.primitives.codec import Record, encode
+from chain.primitives.keys import KeyPair
+from chain.primitives.types import Epoch, Hash, Height
+from chain.runtime import build_call
+from chain.transaction import Transaction, sign_transaction
+from chain.votes import Evidence, compute_evidence_hash, get_offence_height, get_offender
+from node.content_lane import ContentLane
+from node.lane import Lane
+from node.ledger import Committed, Ledger
+from node.vouchers import Accounts, VoucherBook, sort_accounts
+from storage.content.store import ContentStore
+from storage.errors import StorageError
+
+_log = structlog.get_logger("duties")
+
+VALID_BLOCKS = 3
+"""After so many blocks without inclusion a duty is sent again."""
+EVIDENCE_MAX = 256
+
+Submit = Callable[[Iterable[bytes]], Awaitable[list[tuple[Hash, InvalidTransaction | None]]]]
+Key = tuple[str, str, str]
+"""What it is, and which."""
+
+
+class Hosting(NamedTuple):
+    """What a node has that serves as host: the store of its data, and the vouchers for its account."""
+
+    content: ContentLane
+    book: VoucherBook
+
+
+class _Open(NamedTuple):
+    """Something the chain would take now: a call, or a proof whose leaves are still to be read."""
+
+    key: Key
+    valid_until: Height
+    what: Record | Duty
+
+
+class _Facts(NamedTuple):
+    """What the state asks of this node."""
+
+    height: Height
+    epoch: Epoch
+    proofs: tuple[Duty, ...]
+    accounts: Accounts
+    evidence: tuple[Evidence, ...]
+
+
+class Duties:
+    """The open duties of one node; `hosting` is None where nothing is hosted."""
+
+    def __init__(
+        self, ledger: Ledger, lane: Lane, submit: Submit, key: KeyPair, hosting: Hosting | None
+    ) -> None:
+        self._ledger, self._lane, self._submit, self._key = ledger, lane, submit, key
+        self._hosting = hosting
+        self._evidence: dict[Hash, Evidence] = {}
+        self._under_way: dict[Key, Height] = {}
+        self._alive: dict[Hash, None] = {}
+        self._epoch: Epoch | None = None
+        self._epoch_vouchers: dict[Hash, SignedVoucher] = {}
+        self._wake, self._woken = trio.open_memory_channel[None](1)
+
+    # What others call.
+
+    def on_committed(self, _: Committed) -> None:
+        """A block is final: look at the state. Several blocks may be looked at as one."""
+        try:
+            self._wake.send_nowait(None)
+        except trio.WouldBlock:
+            return  # it will look at this block, too
+
+    def report(self, evidence: Evidence) -> None:
+        """Bring this evidence on chain; when too much waits, it is dropped, and others bring theirs."""
+        if len(self._evidence) >= EVIDENCE_MAX:
+            _log.warning("evidence_dropped", waiting=len(self._evidence))
+            return
+        self._evidence[compute_evidence_hash(evidence)] = evidence
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Does what is open, after every block, until cancelled."""
+        task_status.started()
+        await self.work()
+        async for _ in self._woken:
+            await self.work()
+
+    async def work(self) -> None:
+        """Sends what is open by the state of now and not under way."""
+        facts = await self._gather()
+        due = tuple(self._list_open(facts))
+        keys = frozenset(one.key for one in due)
+        self._under_way = {key: until for key, until in self._under_way.items() if key in keys}
+        for one in due:
+            if self._under_way.get(one.key, 0) < facts.height:
+                await self._send(one)
+
+    # Looking.
+
+    async def _gather(self) -> _Facts:
+        """What is open, read in the ledger's lane, so that no commit comes between."""
+        vouchers = await self._list_vouchers()
+        evidence = tuple(self._evidence.values())
+        facts = await self._lane.run(lambda: self._look(vouchers, evidence))
+        for one in evidence:
+            if one not in facts.evidence:
+                self._evidence.pop(compute_evidence_hash(one), None)
+        await self._forget_over(vouchers, facts.accounts.over)
+        return facts
+
+    async def _list_vouchers(self) -> tuple[SignedVoucher, ...]:
+        if self._hosting is None:
+            return ()
+        book = self._hosting.book
+        return await self._hosting.content.run(lambda _: book.list())
+
+    async def _forget_over(self, vouchers: tuple[SignedVoucher, ...], over: tuple[Hash, ...]) -> None:
+        """Drops vouchers of sessions that have ended. One that this node never saw running stays: its own
+        chain may be behind.
+        """
+        ended = [session for session in over if session in self._alive]
+        if ended and self._hosting is not None:
+            book = self._hosting.book
+            await self._hosting.content.run(lambda _: book.forget(ended))
+        sessions_of = (signed.voucher.session for signed in vouchers)
+        self._alive = {session: None for session in sessions_of if session not in over}
+
+    def _look(self, vouchers: tuple[SignedVoucher, ...], evidence: tuple[Evidence, ...]) -> _Facts:
+        state, height = self._ledger.state, self._ledger.height + 1
+        epoch = system.compute_epoch(self._ledger.get_parameters(), height)
+        host = self._hosting.book.host if self._hosting else None
+        return _Facts(
+            height=height,
+            epoch=epoch,
+            proofs=() if host is None else possession.list_open_duties(state, host),
+            accounts=sort_accounts(state, vouchers, height, epoch),
+            evidence=tuple(one for one in evidence if self._is_punishable(one)),
+        )
+
+    def _is_punishable(self, evidence: Evidence) -> bool:
+        state, head = self._ledger.state, self._ledger.head
+        if staking.is_tombstoned(state, get_offender(evidence)):
+            return False
+        height = get_offence_height(evidence)
+        return not validators.is_expired(state, head.height, head.time_ms, height)
+
+    def _list_open(self, facts: _Facts) -> Iterator[_Open]:
+        until = facts.height + VALID_BLOCKS - 1
+        for proof in facts.proofs:
+            key = ("prove", str(proof.epoch), proof.demanded.hex() if proof.demanded else "")
+            yield _Open(key, min(until, proof.deadline - 1), proof)
+        for signed in self._pick_vouchers(facts):
+            key = ("settle", signed.voucher.session.hex(), str(signed.voucher.bytes))
+            yield _Open(key, until, sessions.Settle(signed))
+        for evidence in facts.evidence:
+            key = ("report", compute_evidence_hash(evidence).hex(), "")
+            yield _Open(key, until, offences.Report(evidence))
+
+    def _pick_vouchers(self, facts: _Facts) -> Iterator[SignedVoucher]:
+        """Of sessions that end, at once; of others, what was open when the epoch began: one settlement per
+        epoch is all that the chain takes, so it should not be spent on the first chunk.
+        """
+        yield from facts.accounts.ending
+        running = {signed.voucher.session: signed for signed in facts.accounts.running}
+        if facts.epoch != self._epoch:
+            self._epoch, self._epoch_vouchers = facts.epoch, running
+        for session, signed in self._epoch_vouchers.items():
+            if session in running:
+                yield signed
+
+    # Doing.
+
+    async def _send(self, one: _Open) -> None:
+        self._under_way[one.key] = one.valid_until
+        call = await self._prove(one.what) if isinstance(one.what, Duty) else one.what
+        if call is None:
+            return
+        transaction = Transaction(
+            version=1,
+            genesis_hash=self._ledger.genesis_hash,
+            sender=self._key.public_key,
+            nonce=0,
+            valid_until=one.valid_until,
+            fee_max=0,
+            tip=0,
+            calls=(build_call(call),),
+        )
+        [(tx_id, refusal)] = await self._submit([encode(sign_transaction(self._key, transaction))])
+        if refusal is None:
+            _log.info("duty_sent", duty=one.key, tx=tx_id.hex())
+        else:
+            _log.warning("duty_not_taken", duty=one.key, reason=str(refusal))
+
+    async def _prove(self, duty: Duty) -> Prove | None:
+        """The proof with its leaves; None, and an alarm, if one of them is not there."""
+        assert self._hosting is not None, "without an account nothing is to be proven"
+        try:
+            leaves = await self._hosting.content.run(lambda store: _read_leaves(store, duty))
+        except StorageError as error:
+            _log.error("leaf_lost", epoch=duty.epoch, reason=str(error))
+            return None
+        return Prove(self._hosting.book.host, duty.epoch, leaves, duty.demanded)
+
+
+def _read_leaves(store: ContentStore, duty: Duty) -> tuple[ProvenLeaf, ...]:
+    places = duty.challenges
+    return tuple(ProvenLeaf(*store.read_leaf(place.datum, place.leaf_index)) for place in places)
