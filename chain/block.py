@@ -3,9 +3,11 @@
 A block is a header, its inherents (put in by the proposer, unsigned, mandatory: the beacon reveal and the
 commit of the last block; the time is in the header) and its transactions. The header carries the roots of
 its own block: the state after it, its extrinsics, its receipts. So who has one finalised header can check
-everything about that block.
+everything about that block. Transactions are bound by their ids, so that the short form of a block (header,
+inherents, ids) can be checked before a single transaction is fetched.
 """
 
+from collections.abc import Iterable
 from typing import Annotated
 
 from msgspec import Meta
@@ -14,11 +16,13 @@ from chain.list_tree import compute_list_root
 from chain.primitives.codec import Record, encode
 from chain.primitives.hashing import Domain, hash_record
 from chain.primitives.types import Address, Amount, Hash, Height, TimeMs, Uint8, Uint32, Weight
-from chain.transaction import SignedTransaction
+from chain.transaction import SignedTransaction, get_transaction_id
 from chain.votes import CommitCertificate
 
-BLOCK_BYTES_MAX = 8 * 2**20
-"""No chain spec may allow more."""
+BLOCK_BYTES_MAX = 5 * 2**20
+"""Of a block's transactions; no chain spec may allow more. With header and inherents, which need less than
+half a MiB, a block fits into one frame of every protocol that carries it (p2p, 6 MiB).
+"""
 TRANSACTIONS_MAX = 20_000
 
 
@@ -90,9 +94,20 @@ def compute_header_hash(header: Header) -> Hash:
     return hash_record(Domain.HEADER, header)
 
 
-def compute_extrinsics_root(inherents: Inherents, transactions: tuple[SignedTransaction, ...]) -> Hash:
-    """Root over the inherents (entry 0) and the transactions."""
-    return compute_list_root((encode(inherents), *(encode(signed) for signed in transactions)))
+def compute_extrinsics_root(inherents: Inherents, tx_ids: Iterable[Hash]) -> Hash:
+    """Root over the inherents (entry 0) and the ids of the transactions, in order."""
+    return compute_list_root((encode(inherents), *tx_ids))
+
+
+def list_transaction_ids(block: Block) -> tuple[Hash, ...]:
+    """The ids of a block's transactions, in order."""
+    return tuple(get_transaction_id(signed) for signed in block.transactions)
+
+
+def is_whole(block: Block) -> bool:
+    """Whether inherents and transactions are those that the header binds, and not somebody's forgery."""
+    root = compute_extrinsics_root(block.inherents, list_transaction_ids(block))
+    return root == block.header.extrinsics_root
 
 
 def list_receipt_entries(receipts: BlockReceipts) -> tuple[bytes, ...]:

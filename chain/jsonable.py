@@ -13,7 +13,7 @@ import msgspec
 
 from chain.primitives.addresses import decode_address, encode_address
 from chain.primitives.codec import check_bounds
-from chain.primitives.errors import ChainError, DecodeError
+from chain.primitives.errors import DecodeError, InvalidAddress
 
 T = TypeVar("T")
 Json = Any
@@ -26,11 +26,8 @@ def to_json(value: object, prefix: str) -> Json:
 
 def from_json(kind: type[T], data: Json, prefix: str) -> T:
     """The record of type `kind` written as `data`; raises DecodeError naming the place."""
-    try:
-        value: T = _from_json(kind, data, prefix, kind.__name__)
-        return check_bounds(value)
-    except ChainError as error:
-        raise DecodeError(str(error)) from error
+    value: T = _from_json(kind, data, prefix, kind.__name__)
+    return check_bounds(value)
 
 
 @cache
@@ -74,9 +71,10 @@ def _to_json(value: object, kind: Any, prefix: str) -> Json:
             _to_json(item, item_kind, prefix)
             for item, item_kind in zip(value, _items(kind, len(value)), strict=True)
         ]
-    assert _is_record(type(value)), type(value)
-    named = {"kind": type(value).__name__} if len(members) > 1 else {}
-    fields = get_fields(type(value))
+    actual: Any = type(value)
+    assert _is_record(actual), actual
+    named = {"kind": actual.__name__} if len(members) > 1 else {}
+    fields = get_fields(actual)
     return named | {name: _to_json(getattr(value, name), field, prefix) for name, field, _ in fields}
 
 
@@ -88,34 +86,49 @@ def _items(kind: Any, count: int) -> tuple[Any, ...]:
 
 
 def _from_json(kind: Any, data: Json, prefix: str, where: str) -> Any:
-    members = _members(_strip(kind))
+    return _check(kind, _read(kind, data, prefix, where), where)
+
+
+def _check(kind: Any, value: Any, where: str) -> Any:
+    """The value of a scalar type and within the bounds of `kind`; raises DecodeError."""
+    try:
+        return msgspec.convert(value, kind)
+    except (msgspec.ValidationError, OverflowError) as error:
+        raise DecodeError(f"{where}: {error}") from error
+
+
+def _read(kind: Any, data: Json, prefix: str, where: str) -> Any:
     if data is None and NoneType in get_args(_strip(kind)):
         return None
-    if len(members) > 1:
-        members = tuple(
-            member for member in members if isinstance(data, dict) and member.__name__ == data.get("kind")
-        )
-        if not members:
-            raise DecodeError(f"{where}: unknown kind")
-        data = {name: value for name, value in data.items() if name != "kind"}
-    inner = _strip(members[0])
+    member, data = _choose(_members(_strip(kind)), data, where)
+    inner = _strip(member)
     if _is_record(inner):
-        return _record_from_json(inner, data, prefix, where)
+        return _read_record(inner, data, prefix, where)
     if get_origin(inner) is tuple:
-        return _tuple_from_json(inner, data, prefix, where)
+        return _read_tuple(inner, data, prefix, where)
     if inner is bytes:
-        return _bytes_from_json(any(map(_is_address, (kind, members[0]))), data, prefix, where)
-    if not isinstance(data, inner) or (inner is int and isinstance(data, bool)):
-        raise DecodeError(f"{where}: expected {inner.__name__}")
-    return data
+        return _read_bytes(_is_address(kind) or _is_address(member), data, prefix, where)
+    return _read_scalar(data, where)
 
 
-def _record_from_json(kind: Any, data: Json, prefix: str, where: str) -> Any:
+def _choose(members: tuple[Any, ...], data: Json, where: str) -> tuple[Any, Json]:
+    """The member of a union that `data` names, and what is left of `data` without the name."""
+    if len(members) == 1:
+        return members[0], data
+    named = data.get("kind") if isinstance(data, dict) else None
+    for member in members:
+        if member.__name__ == named:
+            return member, {name: value for name, value in data.items() if name != "kind"}
+    raise DecodeError(f"{where}: kind must be one of {', '.join(one.__name__ for one in members)}")
+
+
+def _read_record(kind: Any, data: Json, prefix: str, where: str) -> Any:
     fields = get_fields(kind)
     if not isinstance(data, dict):
         raise DecodeError(f"{where}: expected an object")
+    known = [name for name, _, _ in fields]
     for name in data:
-        if name not in {field for field, _, _ in fields}:
+        if name not in known:
             raise DecodeError(f"{where}: unknown field {name!r}")
     values = {}
     for name, field, is_optional in fields:
@@ -126,24 +139,38 @@ def _record_from_json(kind: Any, data: Json, prefix: str, where: str) -> Any:
     return kind(**values)
 
 
-def _tuple_from_json(kind: Any, data: Json, prefix: str, where: str) -> Any:
+def _read_tuple(kind: Any, data: Json, prefix: str, where: str) -> Any:
     if not isinstance(data, list):
         raise DecodeError(f"{where}: expected a list")
     kinds = _items(kind, len(data))
     if len(kinds) != len(data):
         raise DecodeError(f"{where}: expected {len(kinds)} entries")
-    return tuple(
-        _from_json(item, value, prefix, f"{where}[{n}]")
-        for n, (item, value) in enumerate(zip(kinds, data, strict=True))
-    )
+    pairs = enumerate(zip(kinds, data, strict=True))
+    return tuple(_from_json(item, value, prefix, f"{where}[{n}]") for n, (item, value) in pairs)
 
 
-def _bytes_from_json(is_address: bool, data: Json, prefix: str, where: str) -> bytes:
+def _read_bytes(is_address: bool, data: Json, prefix: str, where: str) -> bytes:
     if not isinstance(data, str):
         raise DecodeError(f"{where}: expected text")
-    if is_address:
-        return decode_address(prefix, data)
     try:
-        return bytes.fromhex(data)
+        value = decode_address(prefix, data) if is_address else bytes.fromhex(data)
     except ValueError as error:
         raise DecodeError(f"{where}: not hex") from error
+    except InvalidAddress as error:
+        raise DecodeError(f"{where}: {error}") from error
+    if not is_address and value.hex() != data:
+        raise DecodeError(f"{where}: hex has small letters and no blanks")
+    return value
+
+
+def _read_scalar(data: Json, where: str) -> Json:
+    """Numbers, truth values and text as they are; the type is checked by the caller."""
+    if isinstance(data, float):
+        raise DecodeError(f"{where}: no number here has a point or an exponent")
+    if isinstance(data, str) and not _is_encodable(data):
+        raise DecodeError(f"{where}: half a character (a lone surrogate)")
+    return data
+
+
+def _is_encodable(text: str) -> bool:
+    return not any("\ud800" <= character <= "\udfff" for character in text)

@@ -1,8 +1,8 @@
 """The Merkle root of a list and proofs of its entries, for extrinsics and receipts.
 
-Shape of RFC 6962 section 2.1: a list of n > 1 entries splits at the largest power of two below n. Leaves
-and nodes are hashed under different keys; the count is bound by the caller's header or by the proof's own
-length check.
+Shape of RFC 6962 section 2.1: a list of n > 1 entries splits at the largest power of two below n. Leaves,
+nodes and the root are hashed under different keys. The root binds the count, as no header does: without it
+the last of three entries would also pass for the last of two, and a proof would say nothing of the place.
 """
 
 from typing import Annotated
@@ -11,7 +11,7 @@ from msgspec import Meta
 
 from chain.errors import InvalidProof
 from chain.primitives.codec import Record
-from chain.primitives.hashing import Domain, hash_bytes
+from chain.primitives.hashing import Domain, hash_bytes, hash_record
 from chain.primitives.types import NO_HASH, Hash, Uint32
 
 
@@ -27,7 +27,8 @@ def compute_list_root(entries: tuple[bytes, ...]) -> Hash:
     """The root of a list of encoded entries; all zeros for the empty list."""
     if not entries:
         return NO_HASH
-    return _root([hash_bytes(Domain.LIST_LEAF, entry) for entry in entries])
+    top = _root([hash_bytes(Domain.LIST_LEAF, entry) for entry in entries])
+    return _bind(len(entries), top)
 
 
 def prove_entry(entries: tuple[bytes, ...], index: int) -> ListProof:
@@ -43,8 +44,12 @@ def check_entry(root: Hash, entry: bytes, proof: ListProof) -> None:
         raise InvalidProof("index beyond the list")
     siblings = list(proof.siblings)
     found = _climb(hash_bytes(Domain.LIST_LEAF, entry), proof.index, proof.count, siblings)
-    if siblings or found != root:
+    if siblings or _bind(proof.count, found) != root:
         raise InvalidProof("does not lead to the root")
+
+
+def _bind(count: int, top: Hash) -> Hash:
+    return hash_record(Domain.LIST_ROOT, (count, top))
 
 
 def _split(count: int) -> int:

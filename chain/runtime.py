@@ -24,6 +24,7 @@ from chain.block import (
     compute_extrinsics_root,
     compute_header_hash,
     compute_receipts_root,
+    is_whole,
 )
 from chain.commitment import TreeUpdate
 from chain.errors import DecodeError, DispatchError, InvalidBlock, InvalidTransaction
@@ -47,7 +48,14 @@ from chain.modules import (
 from chain.primitives.codec import Record, decode, encode, replace
 from chain.primitives.types import NO_HASH, Address, Hash, TimeMs, Weight
 from chain.state import Changes, Overlay, StateReader
-from chain.transaction import Call, SignedTransaction, Transaction, check_signature
+from chain.transaction import (
+    TRANSACTION_BYTES_MAX,
+    Call,
+    SignedTransaction,
+    Transaction,
+    check_signature,
+    get_transaction_id,
+)
 from chain.validator_set import compute_hash
 
 MODULES: tuple[Module, ...] = (
@@ -145,7 +153,7 @@ def execute_block(
     """
     header = block.header
     check_header(view, parent, header)
-    if compute_extrinsics_root(block.inherents, block.transactions) != header.extrinsics_root:
+    if not is_whole(block):
         raise InvalidBlock("extrinsics root differs")
     check_last_commit(header, block.inherents)
     run = start_block(view, genesis_hash, header.height, header.time_ms, header.proposer)
@@ -171,7 +179,9 @@ def build_block(
     verify: Verify | None = None,
 ) -> tuple[BlockResult, list[tuple[SignedTransaction, InvalidTransaction]]]:
     """A valid block out of `candidates` in their order, and those that could not go in, with the reason."""
-    run = start_block(view, genesis_hash, parent.height + 1, time_ms, proposer)
+    header = _open_header(view, parent, time_ms, proposer)
+    check_last_commit(header, inherents)
+    run = start_block(view, genesis_hash, header.height, time_ms, proposer)
     process_block_start(run, inherents, verify)
     taken: list[SignedTransaction] = []
     refused: list[tuple[SignedTransaction, InvalidTransaction]] = []
@@ -181,8 +191,8 @@ def build_block(
             taken.append(signed)
         except InvalidTransaction as error:
             refused.append((signed, error))
-    header = _open_header(view, parent, time_ms, proposer)
-    header = replace(header, extrinsics_root=compute_extrinsics_root(inherents, tuple(taken)))
+    ids = [get_transaction_id(signed) for signed in taken]
+    header = replace(header, extrinsics_root=compute_extrinsics_root(inherents, ids))
     result = finish_block(run, view, Block(header, inherents, tuple(taken)))
     return result, refused
 
@@ -263,6 +273,8 @@ def process_transaction(run: BlockRun, signed: SignedTransaction, check: CheckSi
     """Run one transaction; raises InvalidTransaction and changes nothing if it can not be in this block."""
     transaction = signed.transaction
     size = len(encode(signed))
+    if size > TRANSACTION_BYTES_MAX:
+        raise InvalidTransaction("too_large", f"{size} bytes")
     calls = decode_calls(transaction)
     is_duty = check_kind(transaction, calls)
     check_place(run.ctx, run.parameters, transaction)

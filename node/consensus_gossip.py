@@ -16,7 +16,7 @@ from typing import TypeVar
 import structlog
 import trio
 
-from chain.block import Block, Header, Inherents, compute_extrinsics_root, compute_header_hash
+from chain.block import Block, Header, Inherents, compute_header_hash, is_whole
 from chain.errors import ChainError
 from chain.primitives.codec import decode, encode
 from chain.primitives.types import Hash, Height, PeerId
@@ -285,10 +285,7 @@ class ConsensusGossip:
             block = self._driver.candidates.get(block_hash) or await self._collect(peer, block_hash, assembly)
             if block is None:
                 return
-            if (
-                compute_extrinsics_root(block.inherents, block.transactions)
-                != assembly.header.extrinsics_root
-            ):
+            if not is_whole(block):
                 self._blame(peer, PeerFault("body of another block", points=50))
                 return
             self._seen.add(message.proposal.signature)
@@ -395,7 +392,7 @@ class ConsensusGossip:
         fetch = self._fetches.get(compute_header_hash(block.header))
         if fetch is None:
             return
-        if compute_extrinsics_root(block.inherents, block.transactions) != block.header.extrinsics_root:
+        if not is_whole(block):
             raise PeerFault("body of another block", points=50)
         try:
             fetch.send_nowait(block)

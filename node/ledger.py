@@ -13,7 +13,15 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 from chain import runtime
-from chain.block import Block, BlockReceipts, Header, Inherents, compute_header_hash
+from chain.block import (
+    Block,
+    BlockReceipts,
+    Header,
+    Inherents,
+    compute_header_hash,
+    is_whole,
+    list_transaction_ids,
+)
 from chain.commitment import Proof
 from chain.errors import InvalidBlock, InvalidTransaction
 from chain.genesis import ChainSpec, build_genesis_header, build_genesis_state, compute_genesis_hash
@@ -23,7 +31,7 @@ from chain.primitives.keys import is_signed_by
 from chain.primitives.types import Address, Amount, Hash, Height, Nonce, TimeMs
 from chain.runtime import BlockResult, CheckSignature
 from chain.state import MemoryState
-from chain.transaction import SignedTransaction, check_signature, get_transaction_id
+from chain.transaction import SignedTransaction, check_signature
 from chain.validator_set import ValidatorSet
 from chain.votes import CommitCertificate, Verify
 from storage.chain_store import ChainStore, StoredBlock
@@ -164,7 +172,13 @@ class Ledger(View):
     # Blocks.
 
     def execute(self, block: Block) -> BlockResult:
-        """The effect of a candidate for the next height, computed at most once; raises InvalidBlock."""
+        """The effect of a candidate for the next height, computed at most once; raises InvalidBlock.
+
+        A verdict is kept under the header's hash, so it must be about what the header binds: a body forged by
+        whoever passed the block on says nothing about the block.
+        """
+        if not is_whole(block):
+            raise InvalidBlock("the body does not belong to the header")
         block_hash = compute_header_hash(block.header)
         known = self._results.get(block_hash)
         if known is None:
@@ -172,8 +186,6 @@ class Ledger(View):
             self._remember(block_hash, known)
         if isinstance(known, InvalidBlock):
             raise known
-        if known.block != block:
-            raise InvalidBlock("the body does not belong to the header")
         return known
 
     def _run(self, block: Block) -> BlockResult | InvalidBlock:
@@ -221,7 +233,7 @@ class Ledger(View):
         header = result.block.header
         assert header.height == self.head.height + 1
         assert certificate.block_hash == result.block_hash
-        tx_ids = tuple(get_transaction_id(signed) for signed in result.block.transactions)
+        tx_ids = list_transaction_ids(result.block)
         stored = StoredBlock(
             header.height,
             encode(header),

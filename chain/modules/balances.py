@@ -5,7 +5,7 @@ account that no key can sign for. So the supply identity is one line: the sum of
 minted - burned (`check_invariants`), and each module's own invariant says what its pot must hold.
 """
 
-from chain.errors import DispatchError
+from chain.errors import DispatchError, InvalidChainSpec
 from chain.module import Context, Module
 from chain.primitives.codec import Record, replace
 from chain.primitives.types import HASH_BYTES, Address, Amount, Nonce
@@ -31,6 +31,9 @@ class Supply(Record):
 
 ACCOUNTS = StorageMap(MODULE.index, 1, Account)
 SUPPLY = StorageValue(MODULE.index, 2, Supply)
+
+GENESIS_SUPPLY_MAX = 2**60
+"""An eighth of what an amount can hold: at 8 % a year of emission 27 years without a single burn."""
 
 NEW_ACCOUNT = Account()
 POT_TAG = b"pot/"
@@ -148,12 +151,13 @@ class GenesisConfig(Record):
 
 
 def build_genesis(ctx: Context, config: GenesisConfig) -> None:
-    """Give each listed account its amount."""
-    total = 0
+    """Give each listed account its amount; one that is listed twice gets both."""
+    total = sum(amount for _, amount in config.accounts)
+    if total > GENESIS_SUPPLY_MAX:
+        raise InvalidChainSpec(f"balances: accounts own {total}, at most {GENESIS_SUPPLY_MAX} may exist")
     for who, amount in config.accounts:
         account = get_account(ctx.state, who)
         _set(ctx.state, who, replace(account, free=account.free + amount))
-        total += amount
     SUPPLY.set(ctx.state, Supply(genesis=total))
 
 

@@ -4,7 +4,7 @@ Per block the base fee moves by at most 1/8: up when paying transactions weighed
 block may hold, down when less; it never falls below the floor. Duties pay nothing and do not count.
 """
 
-from chain.errors import InvalidTransaction
+from chain.errors import InvalidChainSpec, InvalidTransaction
 from chain.module import Context, Module
 from chain.modules import balances, system
 from chain.primitives.codec import Record
@@ -70,7 +70,9 @@ def on_block_end(ctx: Context) -> None:
 
 
 def build_genesis(ctx: Context, config: GenesisConfig) -> None:
-    """Start at the floor."""
+    """Start at the floor. Without one, or without weight, a full block would cost nothing."""
+    if config.parameters.base_fee_min == 0 or config.parameters.transaction_weight == 0:
+        raise InvalidChainSpec("fees: base_fee_min and transaction_weight at least 1")
     PARAMETERS.set(ctx.state, config.parameters)
     BASE_FEE.set(ctx.state, config.parameters.base_fee_min)
 

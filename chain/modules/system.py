@@ -5,10 +5,13 @@ Height 0 is genesis; blocks start at height 1. Epoch e holds the heights e*epoch
 reference machine.
 """
 
+from chain.block import BLOCK_BYTES_MAX, TRANSACTIONS_MAX
+from chain.errors import InvalidChainSpec
 from chain.module import Context, Module
 from chain.primitives.codec import Record
 from chain.primitives.types import Amount, Epoch, Era, Height, TimeMs, Uint, Uint32, Weight
 from chain.state import StateReader, StorageValue
+from chain.transaction import TRANSACTION_BYTES_MAX
 
 MODULE = Module("system", index=0)
 
@@ -53,6 +56,11 @@ class Position(Record):
 PARAMETERS = StorageValue(MODULE.index, 0, Parameters)
 POSITION = StorageValue(MODULE.index, 1, Position)
 
+BLOCK_WEIGHT_MIN = 100_000
+"""A tenth of a second. What weighs more than a lane can never be in a block: the dearest call, changing 512
+datums of a subset, weighs half of the paying lane of such a block, the dearest duty a fiftieth of the other.
+"""
+
 SPEC_VERSION = 1
 """Version of the rules in this program; a header that names another is not executed."""
 
@@ -69,9 +77,36 @@ def on_block_end(ctx: Context) -> None:
 
 
 def build_genesis(ctx: Context, config: GenesisConfig) -> None:
-    """Set the parameters and the time of height 0."""
+    """Set the parameters and the time of height 0; periods exist, and a block fits what carries it."""
+    _check_periods(config.parameters)
+    _check_sizes(config.parameters)
     PARAMETERS.set(ctx.state, config.parameters)
     POSITION.set(ctx.state, Position(0, ctx.time_ms, SPEC_VERSION))
+
+
+def _check_periods(parameters: Parameters) -> None:
+    periods = (
+        parameters.block_ms,
+        parameters.epoch_blocks,
+        parameters.era_epochs,
+        parameters.transaction_lifetime_blocks_max,
+        parameters.propose_timeout_ms,
+        parameters.vote_timeout_ms,
+    )
+    if 0 in periods:
+        raise InvalidChainSpec("system: block_ms, epochs, eras, lifetimes and timeouts at least 1")
+    growths = (parameters.propose_timeout_delta_ms, parameters.vote_timeout_delta_ms)
+    if 0 in (*growths, parameters.message_delay_delta_ms):
+        raise InvalidChainSpec("system: timeouts and message delay must grow from round to round")
+
+
+def _check_sizes(parameters: Parameters) -> None:
+    if parameters.block_weight_max < BLOCK_WEIGHT_MIN:
+        raise InvalidChainSpec(f"system: block_weight_max at least {BLOCK_WEIGHT_MIN}")
+    if not TRANSACTION_BYTES_MAX <= parameters.block_bytes_max <= BLOCK_BYTES_MAX:
+        raise InvalidChainSpec(f"system: {TRANSACTION_BYTES_MAX} <= block_bytes_max <= {BLOCK_BYTES_MAX}")
+    if not 1 <= parameters.block_transactions_max <= TRANSACTIONS_MAX:
+        raise InvalidChainSpec(f"system: 1 <= block_transactions_max <= {TRANSACTIONS_MAX}")
 
 
 def get_parameters(state: StateReader) -> Parameters:

@@ -36,6 +36,7 @@ class Domain(IntEnum):
     EVIDENCE = 19
     RECEIPT = 20
     NODE_KEY = 21
+    LIST_ROOT = 22
     SIGN_TRANSACTION = 64
     SIGN_PREVOTE = 65
     SIGN_PRECOMMIT = 66
