@@ -6,6 +6,7 @@ the invariants of all modules are checked after every block and call.
 
 from collections.abc import Iterable
 from copy import copy
+from functools import cache
 
 from chain import runtime
 from chain.modules import (
@@ -52,6 +53,7 @@ from tests.chain.worlds import (
 HOSTS = tuple(account(number) for number in (1, 2, 3, 4))
 MEMBERS = MEMBER, OTHER = account(21), account(22)
 LISTER, TREASURY, STRANGER = account(31), account(32), account(33)
+SMALL, LARGE = 3_000, 50_000
 VOUCHER_KEY = KeyPair(b"v" * 32)
 BOND = 1_000 * VIDYA
 LINKS = 500
@@ -236,3 +238,39 @@ def build_settle(
     """A call with a voucher for so many bytes at PRICE; `changes` are made before it is signed."""
     voucher = Voucher(GENESIS_HASH, session, host, size, sessions.compute_price(size, PRICE))
     return Settle(sessions.sign_voucher(key, replace(voucher, **changes)))
+
+
+@cache
+def _build_hosted(epoch: int) -> tuple[Market, Hash, Hash]:
+    if epoch > 4:
+        world, common, rare = build_hosted(epoch - 1)
+    else:
+        world = Market()
+        common, rare = world.publish(1, SMALL), world.publish(2, LARGE, HOSTS[:1])
+    world.go_to_epoch(epoch)
+    return world, common, rare
+
+
+def build_hosted(epoch: int = 4) -> tuple[Market, Hash, Hash]:
+    """A world in the first block of an epoch: all hosts hold a small datum, the first a large one too."""
+    world, common, rare = _build_hosted(epoch)
+    return world.fork(), common, rare
+
+
+def finish(world: Market, provers=HOSTS) -> list[Record]:
+    """Prove, run to the end of the epoch, and end it; returns what was paid."""
+    world.prove(provers)
+    world.go_to_last_block()
+    return world.end_block()
+
+
+def pick(events: list[Record], kind: type, who: bytes | None = None):
+    """The one event of a kind (and account)."""
+    named = ("host", "validator")
+    chosen = [
+        event
+        for event in events
+        if isinstance(event, kind) and (who is None or who in [getattr(event, name, None) for name in named])
+    ]
+    (one,) = chosen
+    return one

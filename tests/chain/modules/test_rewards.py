@@ -1,85 +1,45 @@
 """Rewards: what an epoch mints, and that no traffic with oneself pays."""
 
 from fractions import Fraction
-from functools import cache
 
 import pytest
-from hypothesis import assume, example, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from chain.errors import InvalidChainSpec
-from chain.modules import balances, escrow, possession, rewards, sessions, staking, validators
+from chain.modules import balances, escrow, possession, rewards, staking, validators
 from chain.modules.rewards import (
     EpochRewarded,
     HostingRewarded,
     UploadRewarded,
     ValidatorRewarded,
 )
-from chain.modules.sessions import CloseSession, HostAllotment, OpenSession
-from chain.primitives.codec import Record, replace
-from chain.primitives.types import PPM, Hash
+from chain.primitives.codec import replace
+from chain.primitives.types import PPM
 from tests.chain.market_worlds import (
     HOSTS,
+    LARGE,
     MEMBER,
-    MEMBERS,
-    OTHER,
     REWARDS,
-    SESSIONS,
     STRANGER,
     SUPPLY,
     TREASURY,
-    VOUCHER_KEY,
     Market,
-    build_settle,
+    build_hosted,
+    finish,
+    pick,
 )
 from tests.chain.worlds import BLOCK_MS, EPOCH_BLOCKS, VIDYA
 
 ONE, TWO, THREE, FOUR = HOSTS
 MIB = 2**20
-SMALL, LARGE = 3_000, 50_000
 EPOCH_MS = BLOCK_MS * EPOCH_BLOCKS
 YEAR_MS = 365 * 86_400_000
 
 
-@cache
-def _build(epoch: int) -> tuple[Market, Hash, Hash]:
-    if epoch > 4:
-        world, common, rare = build(epoch - 1)
-    else:
-        world = Market()
-        common, rare = world.publish(1, SMALL), world.publish(2, LARGE, (ONE,))
-    world.go_to_epoch(epoch)
-    return world, common, rare
-
-
-def build(epoch: int = 4) -> tuple[Market, Hash, Hash]:
-    """A world in the first block of an epoch: all hosts hold a small datum, ONE a large one too."""
-    world, common, rare = _build(epoch)
-    return world.fork(), common, rare
-
-
-def finish(world: Market, provers=HOSTS) -> list[Record]:
-    """Prove, run to the end of the epoch, and end it; returns what was paid."""
-    world.prove(provers)
-    world.go_to_last_block()
-    return world.end_block()
-
-
-def pick(events: list[Record], kind: type, who: bytes | None = None):
-    """The one event of a kind (and account)."""
-    named = ("host", "validator")
-    chosen = [
-        event
-        for event in events
-        if isinstance(event, kind) and (who is None or who in [getattr(event, name, None) for name in named])
-    ]
-    (one,) = chosen
-    return one
-
-
 def test_emission_is_the_yearly_share_spread_over_time() -> None:
     """An epoch mints its part of 8 % a year of the era's supply, rounded down, and so do its pools."""
-    world, _, _ = build()
+    world, _, _ = build_hosted()
     pools = rewards.get_pools(world.state)
     exact = Fraction(pools.supply * 8 * EPOCH_MS, 100 * YEAR_MS)
     assert pools.emission == exact.__floor__()
@@ -89,7 +49,7 @@ def test_emission_is_the_yearly_share_spread_over_time() -> None:
 
 def test_emission_follows_the_supply_of_the_era() -> None:
     """Burning and minting change the emission of the next era, not of this one."""
-    world, _, _ = build()
+    world, _, _ = build_hosted()
     before = rewards.get_pools(world.state)
     world.run(balances.burn, TREASURY, SUPPLY // 2)
     world.go_to_epoch(5)
@@ -132,7 +92,7 @@ def test_factors_multiply_up_to_the_bound() -> None:
 
 def test_hosting_is_paid_by_size_and_factors() -> None:
     """The pool is shared by size x scarcity x tenure, each part rounded down; the events carry all of it."""
-    world, common, rare = build()
+    world, common, rare = build_hosted()
     events = finish(world)
     pools = pick(events, EpochRewarded).pools
     pool = pools.hosting + pools.uploads
@@ -151,7 +111,7 @@ def test_hosting_is_paid_by_size_and_factors() -> None:
 
 def test_rewards_pass_through_escrow_by_age() -> None:
     """What is minted for a host of two eras is withheld by half."""
-    world, _, _ = build()
+    world, _, _ = build_hosted()
     before, withheld = world.balance(ONE), escrow.get_withheld(world.state, ONE)
     events = finish(world)
     hosted, validated = pick(events, HostingRewarded, ONE).amount, pick(events, ValidatorRewarded, ONE).amount
@@ -164,7 +124,7 @@ def test_rewards_pass_through_escrow_by_age() -> None:
 
 def test_a_missed_epoch_is_not_paid_and_nobody_gains_by_it() -> None:
     """Who missed gets nothing; his share, by the pay factor that is left, is minted for nobody."""
-    world, _, _ = build(9)
+    world, _, _ = build_hosted(9)
     everybody = pick(finish(world.fork()), HostingRewarded, TWO)
     events = finish(world, (ONE, TWO, THREE))
     missed, other = pick(events, HostingRewarded, FOUR), pick(events, HostingRewarded, TWO)
@@ -179,7 +139,7 @@ def test_a_missed_epoch_is_not_paid_and_nobody_gains_by_it() -> None:
 @pytest.mark.parametrize("punish", ["jail", "tombstone"])
 def test_who_is_excluded_gets_nothing_of_any_pool(punish: str) -> None:
     """In jail or tombstoned at the end of the epoch: no hosting, no match, no validator's pay."""
-    world, common, _ = build()
+    world, common, _ = build_hosted()
     world.settle(world.open(common, VIDYA, VIDYA, VIDYA, VIDYA), FOUR, 3 * MIB)
     world.run(*{"jail": (staking.jail, FOUR, 99), "tombstone": (staking.tombstone, FOUR)}[punish])
     before = world.balance(FOUR) + escrow.get_withheld(world.state, FOUR)
@@ -205,7 +165,7 @@ def test_only_admitted_data_earns() -> None:
 
 def test_match_is_nine_tenths_of_what_was_burned() -> None:
     """While the pool suffices, a match is 0.9 x burned, rounded down; the rest of the pool is hosting's."""
-    world, common, _ = build()
+    world, common, _ = build_hosted()
     session = world.open(common, VIDYA, VIDYA)
     burned = world.settle(session, ONE, 10 * MIB + 1).burned
     burned_two = world.settle(session, TWO, 2 * MIB).burned
@@ -219,7 +179,7 @@ def test_match_is_nine_tenths_of_what_was_burned() -> None:
 
 def test_match_is_bounded_by_the_pool() -> None:
     """When more was burned than the pool can match, each host gets its share of the pool."""
-    world, common, _ = build()
+    world, common, _ = build_hosted()
     session = world.open(common, 100 * VIDYA, 100 * VIDYA)
     burned = [world.settle(session, host, size).burned for host, size in ((ONE, 2**31), (TWO, 2**30))]
     events = finish(world)
@@ -231,7 +191,7 @@ def test_match_is_bounded_by_the_pool() -> None:
 
 def test_what_was_burned_is_matched_once() -> None:
     """The match of an epoch is for what was settled in it; the next epoch begins at nothing."""
-    world, common, _ = build()
+    world, common, _ = build_hosted()
     world.settle(world.open(common, VIDYA), ONE, 3 * MIB)
     world.go_to_epoch(5)
     assert not [event for event in finish(world) if isinstance(event, UploadRewarded)]
@@ -250,7 +210,7 @@ def test_match_never_exceeds_burned_nor_pool(burned: int, others: int, pool: int
 
 def test_validators_are_paid_by_signed_power() -> None:
     """Each gets the pool times the power it signed with over all power due."""
-    world, _, _ = build()
+    world, _, _ = build_hosted()
     events = finish(world)
     pool = pick(events, EpochRewarded).pools.validators
     for host in HOSTS:
@@ -262,7 +222,7 @@ def test_validators_are_paid_by_signed_power() -> None:
 
 def test_leaving_out_a_vote_pays_nobody() -> None:
     """The pay of an absent validator is not minted: the others get exactly what they would get anyway."""
-    world, _, _ = build()
+    world, _, _ = build_hosted()
     all_there = finish(world.fork())
     world.signers = [1, 2, 3]
     without = finish(world)
@@ -276,7 +236,7 @@ def test_leaving_out_a_vote_pays_nobody() -> None:
 
 def test_slashed_money_for_validators_is_paid_out_of_the_pot() -> None:
     """The pot is shared like the pool; what it gives is not minted, an absent one's part stays in it."""
-    world, _, _ = build()
+    world, _, _ = build_hosted()
     world.run(balances.transfer, TREASURY, staking.VALIDATOR_POT, 4 * VIDYA)
     world.signers = [1, 2, 3]
     world.prove(HOSTS)
@@ -294,7 +254,7 @@ def test_slashed_money_for_validators_is_paid_out_of_the_pot() -> None:
 
 def test_delegators_get_their_part_less_commission() -> None:
     """Half of the stake gets half of the pay less 1 %, added to its pool; the rest goes through escrow."""
-    world, _, _ = build()
+    world, _, _ = build_hosted()
     world.call(staking.delegate, MEMBER, staking.Delegate(ONE, 1_000 * VIDYA))
     world.call(validators.set_commission, ONE, validators.SetCommission(10_000))
     events = finish(world)
@@ -320,7 +280,7 @@ def test_delegators_never_get_more_than_their_stake_earned(
 
 def test_every_reward_explains_itself() -> None:
     """What `explain_host` computes before the epoch ends is, to the unit, what the events then say."""
-    world, common, _ = build()
+    world, common, _ = build_hosted()
     for number in range(100, 100 + rewards.DATUMS_LISTED_MAX + 2):
         world.publish(number, 100 * number, (ONE,))
     world.go_to_epoch(6)
@@ -348,7 +308,7 @@ def test_every_reward_explains_itself() -> None:
 
 def test_an_event_can_be_recomputed_from_its_own_factors() -> None:
     """Nothing but what an event says is needed to arrive at its amount."""
-    world, common, _ = build()
+    world, common, _ = build_hosted()
     world.settle(world.open(common, VIDYA), ONE, 3 * MIB)
     for event in finish(world):
         if isinstance(event, HostingRewarded):
@@ -368,33 +328,13 @@ def test_an_event_can_be_recomputed_from_its_own_factors() -> None:
 
 def test_an_epoch_never_mints_more_than_its_pools() -> None:
     """Over an era with everything in it, all that is minted is within the three pools of each epoch."""
-    world, common, _ = build()
+    world, common, _ = build_hosted()
     for epoch in range(4, 8):
         world.settle(world.open(common, 100 * VIDYA, VIDYA), ONE, 2**30)
         told = pick(world.go_to_epoch(epoch + 1), EpochRewarded)
         pools = told.pools
         assert told.minted <= pools.hosting + pools.uploads + pools.validators < pools.emission
         assert told.hosting_paid + told.uploads_paid >= pools.hosting + pools.uploads - len(HOSTS) - 1
-
-
-splits = st.tuples(st.integers(0, PPM), st.integers(0, PPM), st.integers(0, PPM))
-
-
-@given(splits)
-@example((700_000, 100_000, 900_000))
-@example((700_000, 100_000, 900_001))
-def test_genesis_refuses_splits_by_which_faking_pays(split: tuple[int, int, int]) -> None:
-    """A spec is accepted exactly if burned share x (1 - match) is at least 2 % of the price."""
-    host, pool, match = split
-    assume(host + pool <= PPM)
-    loss = (1 - Fraction(host + pool, PPM)) * (1 - Fraction(match, PPM))
-    sold = replace(SESSIONS, host_ppm=host, fee_pool_ppm=pool)
-    paid = replace(REWARDS, match_ppm=match)
-    if loss >= Fraction(2, 100):
-        rewards.check_no_profit(paid, sold)
-    else:
-        with pytest.raises(InvalidChainSpec):
-            rewards.check_no_profit(paid, sold)
 
 
 @pytest.mark.parametrize(
@@ -410,120 +350,3 @@ def test_nonsense_parameters_are_refused(change: dict[str, object]) -> None:
     """Pools above the emission, tenure that descends, and a match that pays fakers start no chain."""
     with pytest.raises(InvalidChainSpec, match="rewards"):
         Market(paid=replace(REWARDS, **change))
-
-
-def wealth(world: Market, coalition: tuple[bytes, ...]) -> int:
-    """All that a coalition has or will get, with the whole fee pool as its own."""
-    keys = sorted({*coalition})
-    own = sum(world.balance(who) + escrow.get_withheld(world.state, who) for who in keys)
-    return own + world.fee_pool
-
-
-@st.composite
-def fakes(draw: st.DrawFn) -> tuple[sessions.Parameters, rewards.Parameters, tuple, list]:
-    """A price, a split that genesis accepts, a coalition of 1-5 keys, and downloads among its keys."""
-    burned = draw(st.integers(20_000, PPM))
-    host = draw(st.integers(0, PPM - burned))
-    match = draw(st.integers(0, PPM - -(-20_000 * PPM // burned)))
-    price = draw(st.integers(1, 1_000 * VIDYA))
-    sold = replace(
-        SESSIONS, price_per_gib=price, host_ppm=host, fee_pool_ppm=PPM - burned - host, settle_min=0
-    )
-    payers = draw(st.lists(st.sampled_from((*MEMBERS, ONE, TWO)), min_size=1, max_size=2, unique=True))
-    hosts = draw(st.lists(st.sampled_from(HOSTS), min_size=1, max_size=3, unique=True))
-    pairs = st.tuples(st.sampled_from(payers), st.sampled_from(hosts), st.integers(1, 2**34))
-    downloads = draw(st.lists(pairs, min_size=1, max_size=4))
-    return sold, replace(REWARDS, match_ppm=match), (*payers, *hosts), downloads
-
-
-PROFILE = (SESSIONS, REWARDS, (ONE,), [(ONE, ONE, 2**26)])
-
-
-@settings(max_examples=60)
-@given(fakes())
-@example(PROFILE)
-@example(
-    (
-        replace(SESSIONS, price_per_gib=VIDYA // 3, settle_min=0),
-        REWARDS,
-        (ONE, MEMBER),
-        [(MEMBER, ONE, 2**30)],
-    )
-)
-def test_no_coalition_profits_from_paying_itself(fake) -> None:
-    """Against the same world without the fake, a coalition with the fee pool loses 2 % of the price."""
-    sold, paid, coalition, downloads = fake
-    rewards.check_no_profit(paid, sold)
-    honest, common, _ = build()
-    sessions.PARAMETERS.set(honest.state, sold)
-    rewards.hooks.PARAMETERS.set(honest.state, paid)
-    faking = honest.fork()
-    spent = sum(fake_download(faking, common, sold.price_per_gib, *download) for download in downloads)
-    finish(honest)
-    finish(faking)
-    gain = wealth(faking, coalition) - wealth(honest, coalition)
-    assert gain * 50 <= -spent
-    assert spent > 0
-
-
-def fake_download(world: Market, datum: Hash, price: int, payer: bytes, host: bytes, size: int) -> int:
-    """Pay a host for bytes that nobody needs; returns the price. As much as the payer can pay."""
-    size = min(size, world.balance(payer) * 2**30 // price)
-    amount = sessions.compute_price(size, price)
-    if amount == 0:
-        return 0
-    part = (HostAllotment(host, amount),)
-    call = OpenSession(datum, VOUCHER_KEY.public_key, price, world.height + 40, part)
-    (opened,) = world.call(sessions.open_session, payer, call)
-    world.call(sessions.settle, payer, build_settle(opened.session, host, size, amount=amount))
-    return amount
-
-
-@given(st.integers(1, 10**16))
-def test_the_margin_is_two_percent_and_not_more(amount: int) -> None:
-    """With the profile's split and the whole match, a faked download loses 2 % of its price, to 2 base units."""
-    parts = sessions.compute_split(SESSIONS, amount)
-    match = rewards.compute_match(REWARDS.match_ppm, parts.burned, 10**17, parts.burned)
-    loss = amount - parts.income - parts.fee_pool - match
-    assert Fraction(amount, 50) <= loss < Fraction(amount, 50) + 2
-
-
-traffic = st.lists(
-    st.tuples(st.sampled_from(MEMBERS), st.integers(0, 3), st.integers(2 * MIB, 2**31)), max_size=5
-)
-
-
-@settings(max_examples=30)
-@given(traffic)
-def test_rule_p_traffic_moves_no_other_pool(bought: list[tuple[bytes, int, int]]) -> None:
-    """Traffic alone changes neither weights nor validators' pay; hosting only by the match that was spent."""
-    calm, common, _ = build()
-    busy = calm.fork()
-    for payer, number, size in bought:
-        session = busy.open(common, *[30 * VIDYA] * 4, payer=payer)
-        busy.settle(session, HOSTS[number], size)
-        busy.call(sessions.close_session, payer, CloseSession(session))
-    before, after = finish(calm), finish(busy)
-    told, told_busy = pick(before, EpochRewarded), pick(after, EpochRewarded)
-    assert told.pools == told_busy.pools
-    for host in HOSTS:
-        quiet, loud = pick(before, HostingRewarded, host), pick(after, HostingRewarded, host)
-        spent = told_busy.uploads_paid
-        amount = (quiet.pool - spent) * quiet.weight // quiet.weight_total
-        assert loud == replace(quiet, pool=quiet.pool - spent, amount=amount)
-        assert pick(before, ValidatorRewarded, host) == pick(after, ValidatorRewarded, host)
-    burned = sum(event.burned for event in after if isinstance(event, UploadRewarded))
-    assert told_busy.uploads_paid * 10 <= burned * 9
-
-
-def test_strangers_traffic_is_an_income_after_all() -> None:
-    """The rules that starve fakers pay a host that somebody else pays: 70 % at once and 18 % minted."""
-    calm, common, _ = build()
-    busy = calm.fork()
-    sold = busy.settle(busy.open(common, VIDYA, VIDYA, payer=OTHER), TWO, 20 * MIB)
-    finish(calm)
-    after = finish(busy)
-    match = pick(after, UploadRewarded, TWO).amount
-    assert (sold.income, match) == (sold.amount * 7 // 10, sold.burned * 9 // 10)
-    gain = wealth(busy, (TWO,)) - busy.fee_pool - wealth(calm, (TWO,)) + calm.fee_pool
-    assert sold.income < gain <= sold.income + match

@@ -1,0 +1,99 @@
+"""The worked example of docs/spec/economy.md, computed again with the parameters of `public`."""
+
+import json
+import re
+from pathlib import Path
+
+from chain.jsonable import from_json
+from chain.modules import escrow, possession, rewards, sessions
+from chain.modules.catalogue import GIB
+from chain.modules.possession import History
+from chain.primitives.fixed_point import mul_div, mul_ppm
+from chain.primitives.types import PPM
+
+VIDYA = 10**9
+SUPPLY = 100_000_000 * VIDYA
+ROW = re.compile(r"^\| (.+?) \| .+? \| ([\d,]+) \|$", re.MULTILINE)
+
+
+def read_example(page: str) -> dict[str, int]:
+    """The figures of the page's tables under `Worked example`, by name."""
+    section = page.split("\n## Worked example\n")[1].split("\n## ", maxsplit=1)[0]
+    return {name: int(figure.replace(",", "")) for name, figure in ROW.findall(section)}
+
+
+def compute_example(spec: dict) -> dict[str, int]:
+    """The same figures by the functions that pay."""
+    parts = {
+        name: from_json(module.Parameters, spec[name]["parameters"], "vidya")
+        for name, module in (("sessions", sessions), ("rewards", rewards), ("escrow", escrow))
+    }
+    proving = from_json(possession.Parameters, spec["possession"]["parameters"], "vidya")
+    sale = compute_sale(parts["sessions"])
+    system = spec["system"]["parameters"]
+    pools = compute_pools(parts["rewards"], system["block_ms"] * system["epoch_blocks"])
+    uploads = compute_uploads(parts["rewards"], pools, sale["burned"])
+    pool = pools["hosting pool"] + uploads["unspent"]
+    hosting = compute_hosting(parts["rewards"], proving, pool)
+    share = escrow.compute_share(parts["escrow"], 40)
+    withheld = {
+        "match at once": mul_ppm(uploads["match"], PPM - share),
+        "hosting pay at once": mul_ppm(hosting["hosting pay"], PPM - share),
+    }
+    return {**sale, **pools, **uploads, **hosting, **withheld, **compute_validator(pools["validator pool"])}
+
+
+def compute_sale(parameters: sessions.Parameters) -> dict[str, int]:
+    price = sessions.compute_price(1_000_000_001, parameters.price_per_gib)
+    split = sessions.compute_split(parameters, price)
+    return {"price": price, "income": split.income, "fee pool": split.fee_pool, "burned": split.burned}
+
+
+def compute_pools(parameters: rewards.Parameters, epoch_ms: int) -> dict[str, int]:
+    emission = rewards.compute_emission(parameters.emission_ppm, SUPPLY, epoch_ms)
+    return {
+        "emission": emission,
+        "hosting pool": mul_ppm(emission, parameters.hosting_ppm),
+        "upload pool": mul_ppm(emission, parameters.upload_ppm),
+        "validator pool": mul_ppm(emission, parameters.validator_ppm),
+    }
+
+
+def compute_uploads(parameters: rewards.Parameters, pools: dict[str, int], burned: int) -> dict[str, int]:
+    pool, others = pools["upload pool"], 8 * VIDYA
+    match = rewards.compute_match(parameters.match_ppm, burned, pool, burned + others)
+    rest = rewards.compute_match(parameters.match_ppm, others, pool, burned + others)
+    return {"match": match, "match of the other": rest, "unspent": pool - match - rest}
+
+
+def compute_hosting(
+    parameters: rewards.Parameters, proving: possession.Parameters, pool: int
+) -> dict[str, int]:
+    history = History(window=possession.PROVEN * 95 + possession.MISSED)
+    pay_factor = possession.compute_pay_factor(proving, history)
+    weights = []
+    for size, hosts, eras in ((10 * GIB, 5, 40), (4 * GIB, 2, 3)):
+        scarcity = rewards.compute_scarcity(parameters, hosts)
+        tenure = rewards.compute_tenure(parameters, eras)
+        factor = rewards.compute_factor(parameters, pay_factor, scarcity, tenure)
+        weights += [factor, mul_ppm(size, factor)]
+    names = ("factor of A", "weight of A", "factor of B", "weight of B")
+    return {
+        "pay factor": pay_factor,
+        **dict(zip(names, weights, strict=True)),
+        "pool with the unspent": pool,
+        "hosting pay": mul_div(pool, weights[1] + weights[3], 2_000 * GIB),
+    }
+
+
+def compute_validator(pool: int) -> dict[str, int]:
+    pay = mul_div(pool, 148 * 2_000, 150 * 100_000)
+    delegated = rewards.compute_delegators_part(pay, 1_500 * VIDYA, 500 * VIDYA, 100_000)
+    return {"validator pay": pay, "to delegators": delegated, "own part": pay - delegated}
+
+
+def test_worked_example_is_what_the_rules_pay(repository: Path) -> None:
+    """Every figure of the page follows from the code and the public parameters, to the base unit."""
+    spec = json.loads((repository / "genesis" / "public.json").read_text())
+    page = (repository / "docs" / "spec" / "economy.md").read_text()
+    assert read_example(page) == compute_example(spec)
