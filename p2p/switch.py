@@ -8,7 +8,7 @@ It moves no bytes itself and knows no message.
 """
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 import structlog
@@ -37,6 +37,7 @@ from p2p.transport import ByteStream, Dialler, Session
 _log = structlog.get_logger("p2p")
 
 LINGER_SECONDS_MAX = 5.0
+ByteHandler = Callable[[PeerId, ByteStream], Awaitable[None]]
 STREAM_FLOOD_POINTS = 10
 
 
@@ -81,6 +82,7 @@ class Switch:
         self._nursery = nursery
         self._dialler: Dialler | None = None
         self._served: dict[str, tuple[ProtocolSpec, StreamHandler]] = {}
+        self._served_bytes: dict[str, ByteHandler] = {}
         self._peers: dict[PeerId, _Peer] = {}
         self._watchers: list[Callable[[NetworkEvent], None]] = []
 
@@ -92,9 +94,25 @@ class Switch:
     def serve(self, protocol: ProtocolSpec, handler: StreamHandler) -> None:
         self._served[protocol.build_id(self.genesis_hash)] = (protocol, handler)
 
+    def serve_bytes(self, protocol_id: str, handler: ByteHandler) -> None:
+        """Answers streams of a protocol that frames its bytes itself (GossipSub); one per peer."""
+        self._served_bytes[protocol_id] = handler
+
+    async def open_bytes(self, peer: PeerId, protocol_id: str) -> ByteStream:
+        """A stream of such a protocol; raises PeerGone, Refused."""
+        entry = self._peers.get(peer)
+        if entry is None:
+            raise PeerGone(f"not connected to {format_peer(peer)}")
+        raw = None
+        with trio.move_on_after(self.limits.open_seconds_max):
+            raw = await entry.connections[-1].session.open_stream(protocol_id)
+        if raw is None:
+            raise PeerGone(f"opening {protocol_id} took too long")
+        return raw
+
     def get_served(self) -> tuple[str, ...]:
         """The names of the protocols whose inbound streams are answered."""
-        return tuple(self._served)
+        return (*self._served, *self._served_bytes)
 
     async def connect(self, address: str) -> PeerId:
         place = parse_address(address)
@@ -115,16 +133,8 @@ class Switch:
         return place.peer
 
     async def open(self, peer: PeerId, protocol: ProtocolSpec) -> Stream:
-        entry = self._peers.get(peer)
-        if entry is None:
-            raise PeerGone(f"not connected to {format_peer(peer)}")
-        connection = entry.connections[-1]
-        protocol_id = protocol.build_id(self.genesis_hash)
-        raw = None
-        with trio.move_on_after(self.limits.open_seconds_max):
-            raw = await connection.session.open_stream(protocol_id)
-        if raw is None:
-            raise PeerGone(f"opening {protocol.name} took too long")
+        raw = await self.open_bytes(peer, protocol.build_id(self.genesis_hash))
+        entry = self._peers.get(peer, _Peer())
         return FramedStream(raw, peer, protocol, self._get_meter(entry, protocol))
 
     async def disconnect(self, peer: PeerId, reason: str) -> None:
@@ -206,6 +216,9 @@ class Switch:
         await connection.session.run(self.get_served, on_stream)
 
     async def _serve_stream(self, connection: _Connection, protocol_id: str, raw: ByteStream) -> None:
+        if protocol_id in self._served_bytes:
+            await self._serve_byte_stream(connection, protocol_id, raw)
+            return
         protocol, handler = self._served[protocol_id]
         peer = connection.session.peer
         entry = self._peers[peer]
@@ -222,6 +235,17 @@ class Switch:
         finally:
             connection.streams[protocol.name] -= 1
             await stream.reset()
+
+    async def _serve_byte_stream(self, connection: _Connection, protocol_id: str, raw: ByteStream) -> None:
+        peer = connection.session.peer
+        is_first = not connection.streams[protocol_id]
+        connection.streams[protocol_id] += 1
+        try:
+            if is_first:
+                await run_for_peer(peer, lambda: self._served_bytes[protocol_id](peer, raw), self.blame)
+        finally:
+            connection.streams[protocol_id] -= 1
+            await raw.abort()
 
     def _add(self, connection: _Connection) -> None:
         session = connection.session

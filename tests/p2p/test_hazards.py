@@ -292,11 +292,7 @@ async def test_data_within_the_window_does_not() -> None:
         await secure.write(frame(WINDOW_UPDATE, SYN, 1, 0))
         await secure.write(frame(DATA, 0, 1, len(body)) + body)
         await secure.write(frame(PING, SYN, 0, 5))
-        kind = DATA
-        while kind != PING:
-            _, kind, _, _, length = struct.unpack("!BBHII", await secure.read(12))
-            if kind == DATA and length:
-                await secure.read(length)
+        await read_until_ping(secure)
         assert victim.connections()
 
 
@@ -333,26 +329,37 @@ async def test_a_flood_of_frames_is_read_slowly_and_answered() -> None:
 
 
 async def test_a_cancelled_send_spares_the_connection() -> None:
-    """A send that is cancelled costs its stream; the connection's cipher stays in step."""
-    async with open_victim() as victim:
+    """A send that is cancelled while the socket is full costs its stream; the cipher stays in step."""
+    scope, cancelled = trio.CancelScope(), trio.Event()
 
-        async def ignore(stream: Stream) -> None:
-            await trio.sleep_forever()
+    async def pour(stream: Stream) -> None:
+        with scope:
+            while True:
+                await stream.send(bytes(2**20))
+        with pytest.raises(PeerGone):
+            await stream.send(b"x")
+        cancelled.set()
 
-        victim.serve(ECHO, ignore)
-        async with open_network(b"a" * 32, GENESIS, LISTEN) as other:
-            await other.connect(victim.addresses[0])
-            stream = await other.open(victim.peer_id, ECHO)
-            with trio.move_on_after(0.05):
-                while True:
-                    await stream.send(bytes(2**20))
-            with pytest.raises(PeerGone):
-                await stream.send(b"x")
-            await stream.reset()
-            victim.serve(ECHO, echo)
-            again = await other.open(victim.peer_id, ECHO)
-            await again.send(b"alive")
-            assert await again.receive() == b"alive"
+    hello = line(b"/multistream/1.0.0") + line(ECHO.build_id(GENESIS).encode())
+    async with open_victim() as victim, dial_yamux(victim) as secure:
+        victim.serve(ECHO, pour)
+        await secure.write(frame(WINDOW_UPDATE, SYN, 1, 2**30))
+        await secure.write(frame(DATA, 0, 1, len(hello)) + hello)
+        await trio.testing.wait_all_tasks_blocked(0.1)
+        scope.cancel()
+        await secure.write(frame(PING, SYN, 0, 5))
+        await read_until_ping(secure)
+        await cancelled.wait()
+        victim.serve(ECHO, echo)
+
+
+async def read_until_ping(secure: ISecureConn) -> None:
+    """Reads whole frames until the answer to a ping."""
+    kind = DATA
+    while kind != PING:
+        _, kind, _, _, length = struct.unpack("!BBHII", await secure.read(12))
+        if kind == DATA and length:
+            await secure.read(length)
 
 
 async def test_a_peer_that_never_reads_is_cut() -> None:
