@@ -1,0 +1,66 @@
+"""Trying a transaction that nobody signed, on a layer over the head: its fee, its events, or why it fails.
+
+The block's own hooks are not run, so a result right before the end of an epoch may differ.
+"""
+
+from typing import NamedTuple
+
+from chain import runtime
+from chain.block import Receipt
+from chain.errors import InvalidTransaction
+from chain.modules import balances, fees
+from chain.primitives.codec import encode, replace
+from chain.primitives.types import NO_HASH, SIGNATURE_BYTES, Amount, Hash, TimeMs, Weight
+from chain.state import StateReader
+from chain.transaction import SignedTransaction, Transaction
+from node.ledger import View
+
+NO_SIGNATURE = bytes(SIGNATURE_BYTES)
+FEE_MARGIN = 2
+"""The base fee doubles in six full blocks."""
+
+
+class Trial(NamedTuple):
+    """What a transaction would do in the next block; `refusal` is why it could not even be in it."""
+
+    size_bytes: int
+    weight: Weight
+    base_fee: Amount
+    fee: Amount
+    receipt: Receipt | None
+    refusal: InvalidTransaction | None
+
+
+def try_transaction(view: View, genesis_hash: Hash, time_ms: TimeMs, transaction: Transaction) -> Trial:
+    """A trial in the next block.
+
+    A fee bound of 0 stands for whatever it costs; a nonce ahead of the account's for its turn having come.
+    """
+    state = view.state
+    expected = balances.get_account(state, transaction.sender).nonce
+    prepared = replace(transaction, nonce=min(transaction.nonce, expected))
+    try:
+        weight, fee, size = _measure(state, prepared)
+        if not transaction.fee_max and fee:
+            prepared = replace(prepared, fee_max=fee)
+            weight, fee, size = _measure(state, prepared)
+            prepared = replace(prepared, fee_max=fee)
+    except InvalidTransaction as refusal:
+        size = len(encode(SignedTransaction(transaction, NO_SIGNATURE)))
+        return Trial(size, 0, fees.get_base_fee(state), 0, None, refusal)
+    run = runtime.start_block(state, genesis_hash, view.height + 1, time_ms, NO_HASH)
+    trial = Trial(size, weight, fees.get_base_fee(state), fee, None, None)
+    try:
+        runtime.process_transaction(run, SignedTransaction(prepared, NO_SIGNATURE), check=lambda signed: None)
+    except InvalidTransaction as refusal:
+        return trial._replace(refusal=refusal)
+    return trial._replace(receipt=run.receipts[-1])
+
+
+def _measure(state: StateReader, transaction: Transaction) -> tuple[Weight, Amount, int]:
+    """(weight, fee, bytes) of the transaction once it is signed; raises InvalidTransaction."""
+    calls = runtime.decode_calls(transaction)
+    is_duty = runtime.check_kind(transaction, calls)
+    size = len(encode(SignedTransaction(transaction, NO_SIGNATURE)))
+    weight = runtime.compute_weight(state, calls, size)
+    return weight, 0 if is_duty else fees.compute_fee(state, weight), size

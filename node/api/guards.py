@@ -1,0 +1,150 @@
+"""What a stranger, a web page or a broken program can not do to the API.
+
+In this order: the Host header must name this node (a page elsewhere that points its own name at 127.0.0.1 is
+refused: DNS rebinding); each client address has a bucket of requests; only so many requests are under way at
+once; the body arrives whole, in time and within its bound, before any handler runs.
+"""
+
+import re
+from collections import OrderedDict
+from collections.abc import Iterable
+from typing import Protocol
+
+import trio
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from node.api.errors import (
+    ApiError,
+    BodyTooLarge,
+    HostRefused,
+    RequestTimeout,
+    TooManyRequests,
+    build_answer,
+)
+
+LOOPBACK_NAMES = frozenset(("localhost", "127.0.0.1", "[::1]"))
+BODY_BYTES_MAX = 2**20
+BODY_BYTES_DISCARDED_MAX = 16 * 2**20
+"""Of a body that is too large so much is read, so that its sender gets to read the answer."""
+BODY_SECONDS_MAX = 10.0
+REQUESTS_PER_SECOND = 400
+REQUESTS_BURST = 1_000
+CLIENTS_REMEMBERED_MAX = 4_096
+REQUESTS_UNDER_WAY_MAX = 128
+_PORT = re.compile(r":\d{1,5}$")
+
+
+class Abort(Protocol):
+    """Cuts the connection of a request; the server puts it into the scope's state."""
+
+    def __call__(self) -> None: ...
+
+
+class Buckets:
+    """A token bucket per client; the one unused for longest is forgotten first."""
+
+    def __init__(self, per_second: float = REQUESTS_PER_SECOND, burst: float = REQUESTS_BURST) -> None:
+        self._per_second = per_second
+        self._burst = burst
+        self._levels: OrderedDict[str, tuple[float, float]] = OrderedDict()
+
+    def take(self, client: str, now: float) -> bool:
+        """Whether the client may ask once more."""
+        level, then = self._levels.pop(client, (self._burst, now))
+        level = min(self._burst, level + (now - then) * self._per_second)
+        self._levels[client] = (max(level - 1, 0), now)
+        if len(self._levels) > CLIENTS_REMEMBERED_MAX:
+            self._levels.popitem(last=False)
+        return level >= 1
+
+
+class Guards:
+    """The layer below the boundary."""
+
+    def __init__(self, app: ASGIApp, host_names: Iterable[str], buckets: Buckets) -> None:
+        self._app = app
+        self._host_names = LOOPBACK_NAMES | {name.lower() for name in host_names}
+        self._buckets = buckets
+        self._under_way = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let a request through, or answer it."""
+        try:
+            self._check(scope)
+            body = await read_body(scope, receive)
+        except ApiError as error:
+            status, answer = build_answer(error)
+            await JSONResponse(answer, status)(scope, receive, send)
+            return
+        self._under_way += 1
+        try:
+            await self._app(scope, Replay(body, receive), send)
+        finally:
+            self._under_way -= 1
+
+    def _check(self, scope: Scope) -> None:
+        host = get_header(scope, b"host")
+        if _PORT.sub("", host.lower()) not in self._host_names:
+            raise HostRefused("host_refused", f"{host[:100]!r} is not a name of this node", "see api_names")
+        client = scope["client"][0] if scope.get("client") else ""
+        if not self._buckets.take(client, trio.current_time()):
+            raise TooManyRequests(
+                "too_many_requests", f"more than {REQUESTS_PER_SECOND} requests a second", "send batches"
+            )
+        if self._under_way >= REQUESTS_UNDER_WAY_MAX:
+            raise TooManyRequests("too_busy", "too many requests are under way", "ask again later")
+
+
+def get_header(scope: Scope, name: bytes) -> str:
+    """The header's text; empty if it is missing or there are several."""
+    values = [value for key, value in scope["headers"] if key == name]
+    return values[0].decode("latin1") if len(values) == 1 else ""
+
+
+async def read_body(scope: Scope, receive: Receive) -> bytes:
+    """The whole body; raises BodyTooLarge or RequestTimeout. A sender that does not stop is cut off."""
+    with trio.move_on_after(BODY_SECONDS_MAX):
+        return await _collect(scope, receive)
+    _abort(scope)
+    raise RequestTimeout("request_timeout", f"the body did not arrive within {BODY_SECONDS_MAX:.0f} s")
+
+
+async def _collect(scope: Scope, receive: Receive) -> bytes:
+    parts: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        part: bytes = message.get("body", b"")
+        size += len(part)
+        if size <= BODY_BYTES_MAX:
+            parts.append(part)
+        elif size > BODY_BYTES_DISCARDED_MAX:
+            _abort(scope)
+            break
+        if not message.get("more_body", False):
+            break
+    if size > BODY_BYTES_MAX:
+        raise BodyTooLarge("body_too_large", f"at most {BODY_BYTES_MAX} bytes", "send smaller batches")
+    return b"".join(parts)
+
+
+def _abort(scope: Scope) -> None:
+    abort: Abort | None = scope.get("state", {}).get("abort")
+    if abort is not None:
+        abort()
+
+
+class Replay:
+    """The body that was read, given to the application as if it arrived now."""
+
+    def __init__(self, body: bytes, receive: Receive) -> None:
+        self._message: Message | None = {"type": "http.request", "body": body, "more_body": False}
+        self._receive = receive
+
+    async def __call__(self) -> Message:
+        """The body once, then what the connection says."""
+        if self._message is not None:
+            message, self._message = self._message, None
+            return message
+        return await self._receive()

@@ -1,0 +1,111 @@
+"""Final blocks, for people and for verification."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query
+
+from chain.block import Header, compute_header_hash
+from chain.modules import validators
+from chain.primitives.codec import encode
+from chain.primitives.types import Height
+from chain.state import StateReader
+from chain.validator_set import ValidatorSet, compute_hash
+from node.api.context import ApiOf, HeightPath, Limit, Offset, ViewOf
+from node.api.errors import Gone, NotFound
+from node.api.forms import (
+    format_events,
+    format_header,
+    format_page_of_transactions,
+    format_record,
+)
+from node.api.schemas import Block, Blocks, LightBlock
+from node.ledger import View
+
+router = APIRouter(prefix="/v1", tags=["blocks"])
+
+HEADERS_MAX = 100
+BlockName = Annotated[
+    str,
+    Path(pattern=r"^(latest|[0-9]{1,19}|[0-9a-fA-F]{64})$", description="a height, `latest`, or a hash"),
+]
+
+
+@router.get("/blocks")
+async def list_blocks(
+    api: ApiOf,
+    view: ViewOf,
+    start: Annotated[int | None, Query(alias="from", ge=0, le=2**63 - 1, description="the highest")] = None,
+    count: Annotated[int, Query(ge=1, le=HEADERS_MAX)] = 20,
+) -> Blocks:
+    """Headers downwards, from the head if `from` is not given."""
+    top = view.height if start is None else min(start, view.height)
+    headers = (view.get_header(height) for height in range(top, max(top - count, -1), -1))
+    return Blocks(
+        height=view.height, blocks=[format_header(header, api.prefix) for header in headers if header]
+    )
+
+
+@router.get("/blocks/{block}")
+async def get_block(
+    api: ApiOf, view: ViewOf, block: BlockName, offset: Offset = 0, limit: Limit = 100
+) -> Block:
+    """A block with certificate, events, and a page of its transactions with their receipts."""
+    height = find_height(view, block)
+    data = view.chain.get_block(height)
+    found, receipts, certificate = (
+        view.get_block(height),
+        view.get_receipts(height),
+        view.get_certificate(height),
+    )
+    if data is None or found is None or receipts is None:
+        raise Gone(
+            "pruned", f"the body of block {height} is not kept here", "ask a node that keeps all blocks"
+        )
+    return Block(
+        header=format_header(found.header, api.prefix),
+        size_bytes=len(data),
+        certificate=format_record(certificate, api.prefix) if certificate else None,
+        inherents=format_record(found.inherents, api.prefix),
+        events_start=format_events(receipts.start, api.prefix),
+        events_end=format_events(receipts.end, api.prefix),
+        transaction_count=len(found.transactions),
+        transactions=list(format_page_of_transactions(found, receipts, offset, limit, api.prefix)),
+    )
+
+
+@router.get("/headers/{height}")
+async def get_light_block(view: ViewOf, height: HeightPath) -> LightBlock:
+    """Header, certificate and validator set as they are encoded. The set is known for the head alone."""
+    header = require_header(view, height)
+    certificate, members = view.get_certificate(height), find_validators(view.state, header)
+    return LightBlock(
+        height=height,
+        hash=compute_header_hash(header).hex(),
+        header=encode(header).hex(),
+        certificate=encode(certificate).hex() if certificate else None,
+        validators=encode(members).hex() if members else None,
+    )
+
+
+def find_height(view: View, name: str) -> Height:
+    """The height of a final block; raises NotFound."""
+    if name == "latest":
+        return view.height
+    height = view.chain.get_height(bytes.fromhex(name)) if len(name) == 64 else int(name)
+    if height is None or height > view.height:
+        raise NotFound("not_found", "no such block is final", f"the head is at height {view.height}")
+    return height
+
+
+def require_header(view: View, height: Height) -> Header:
+    """A final header; raises NotFound."""
+    header = view.get_header(height) if height <= view.height else None
+    if header is None:
+        raise NotFound("not_found", f"no block {height} is final", f"the head is at height {view.height}")
+    return header
+
+
+def find_validators(state: StateReader, header: Header) -> ValidatorSet | None:
+    """The set that decided a header, if the state still has it with its priorities."""
+    known = (validators.get_previous(state), validators.get_current(state), validators.get_next(state))
+    return next((members for members in known if compute_hash(members) == header.validators_hash), None)

@@ -1,0 +1,296 @@
+"""What answers look like, for the OpenAPI document; every answer is checked against these.
+
+`Json` stands for a record of the chain by the names of its fields (docs/spec/api.md). Amounts are integers in
+base units; heights, nonces and times in milliseconds are integers too. Hashes and encodings are hex, accounts
+bech32m.
+"""
+
+from typing import Any
+
+from typing_extensions import TypedDict
+
+Json = dict[str, Any]
+
+
+class Failure(TypedDict):
+    """Why not."""
+
+    code: str
+    message: str
+
+
+class ErrorText(Failure):
+    """Why not, and what to do."""
+
+    hint: str
+
+
+class ErrorAnswer(TypedDict):
+    """Every answer that is no."""
+
+    error: ErrorText
+
+
+class Status(TypedDict):
+    """The node and its head."""
+
+    chain_id: str
+    name: str
+    prefix: str
+    symbol: str
+    decimals: int
+    height: int
+    head: str
+    head_time_ms: int
+    state_root: str
+    epoch: int
+    era: int
+    syncing: bool
+    sync_target: int
+    peers: int
+    pooled: int
+    account: str | None
+    is_validator: bool
+    version: str
+    loop_lag_ms: int
+
+
+class Blocks(TypedDict):
+    """Headers, newest first."""
+
+    height: int
+    blocks: list[Json]
+
+
+class Block(TypedDict):
+    """A final block; `transactions` is a page of them, each with its receipt."""
+
+    header: Json
+    size_bytes: int
+    certificate: Json | None
+    inherents: Json
+    events_start: list[Json]
+    events_end: list[Json]
+    transaction_count: int
+    transactions: list[Json]
+
+
+class LightBlock(TypedDict):
+    """Canonical encodings, for verification; the validator set is that which decided the height."""
+
+    height: int
+    hash: str
+    header: str
+    certificate: str | None
+    validators: str | None
+
+
+class TransactionStatus(TypedDict):
+    """Where a transaction is: unknown, pooled, final, expired or rejected."""
+
+    id: str
+    status: str
+    height: int | None
+    index: int | None
+    transaction: Json | None
+    receipt: Json | None
+    error: Failure | None
+
+
+class Submitted(TypedDict):
+    """One of a batch: pooled, final or rejected."""
+
+    id: str
+    status: str
+    error: Failure | None
+
+
+class SubmittedBatch(TypedDict):
+    """In the order of the request."""
+
+    results: list[Submitted]
+
+
+class DryRun(TypedDict):
+    """What a transaction would do now: `ok`, `refused` (a call fails, the fee is kept) or `invalid`."""
+
+    outcome: str
+    height: int
+    size_bytes: int
+    weight: int
+    base_fee: int
+    fee: int
+    fee_max_suggested: int
+    error: Json | None
+    events: list[Json]
+
+
+class Fees(TypedDict):
+    """The fee market."""
+
+    base_fee: int
+    parameters: Json
+
+
+class ProofEntry(TypedDict):
+    """A state key, its value (null: absent), and the proof under the state root."""
+
+    name: str
+    key: str
+    value: str | None
+    proof: str
+
+
+class Proven(TypedDict):
+    """The header carries the state root; header, certificate and proofs are canonical encodings."""
+
+    height: int
+    header: str
+    certificate: str | None
+    validators: str | None
+    entries: list[ProofEntry]
+
+
+class Delegation(TypedDict):
+    """What an account has delegated, at its worth now."""
+
+    host: str
+    amount: int
+
+
+class Account(TypedDict):
+    """An account, also one never seen."""
+
+    address: str
+    height: int
+    nonce: int
+    nonce_next: int
+    balance: int
+    withheld: int
+    bond: Json
+    delegations: list[Delegation]
+    delegated_to: int
+    membership: Json | None
+    standing: Json
+    traffic: Json
+    session_next: str
+    proof: Proven | None
+
+
+class Validators(TypedDict):
+    """The set that decides `height`, and a page of those who stand for election."""
+
+    height: int
+    total_power: int
+    validators: list[Json]
+    candidates: list[Json]
+    next: str | None
+
+
+class Hosts(TypedDict):
+    """A page of hosts."""
+
+    hosts: list[Json]
+    next: str | None
+
+
+class Host(TypedDict):
+    """A host, how it did, what is asked of it now, and a page of what it holds."""
+
+    address: str
+    host: Json
+    effective: Json
+    standing: Json
+    possession: Json
+    duties: list[Json]
+    holdings: list[Json]
+    next: str | None
+
+
+class Datums(TypedDict):
+    """A page of the catalogue; may be empty before its end when a filter is used."""
+
+    datums: list[Json]
+    next: str | None
+
+
+class Datum(TypedDict):
+    """An entry of the catalogue and who holds it now."""
+
+    id: str
+    is_admitted: bool
+    datum: Json
+    hosts: list[Json]
+
+
+class Session(TypedDict):
+    """An open session and its allotments."""
+
+    id: str
+    session: Json
+    allotments: list[Json]
+
+
+class Supply(TypedDict):
+    """How the total came about, and what the pots of modules hold."""
+
+    genesis: int
+    minted: int
+    burned: int
+    total: int
+    pots: dict[str, int]
+
+
+class Peers(TypedDict):
+    """Connections, bans, and why peers are not used."""
+
+    peer_id: str
+    addresses: list[str]
+    peers: list[Json]
+    bans: list[Json]
+    reasons: list[Json]
+
+
+class Health(TypedDict):
+    """Whether the node can be relied on."""
+
+    ok: bool
+    reason: str
+
+
+class Published(TypedDict):
+    """A folder that this node hosts from now on."""
+
+    datum: str
+    root: str
+    size_bytes: int
+    files: int
+
+
+class LocalContent(TypedDict):
+    """What is on this disk."""
+
+    quota_bytes: int
+    used_bytes: int
+    datums: list[Json]
+
+
+class Download(TypedDict):
+    """A download of this node: running, complete or failed."""
+
+    job: str
+    session: str
+    datum: str
+    state: str
+    failure: str
+    bytes_total: int
+    bytes_held: int
+    bytes_per_second: int
+    paid: int
+    hosts: list[Json]
+
+
+class Dropped(TypedDict):
+    """A datum that is here no more."""
+
+    datum: str

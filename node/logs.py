@@ -1,0 +1,73 @@
+"""Logs: key and value by structlog, for people on a terminal, as JSON lines by configuration. To stderr.
+
+Bytes are written as hex and shortened, values under names of secrets are never written. What libraries say by
+`logging` at warning or above comes out the same way.
+"""
+
+import logging
+import sys
+from collections.abc import MutableMapping
+from typing import Any, TextIO
+
+import structlog
+
+LEVELS = ("debug", "info", "warning", "error")
+SECRET_WORDS = ("password", "secret", "token", "mnemonic", "seed", "private")
+TEXT_CHARS_MAX = 2_000
+BYTES_SHOWN = 8
+Event = MutableMapping[str, Any]
+
+
+def configure_logs(level: str = "info", *, is_json: bool = False, stream: TextIO | None = None) -> None:
+    """Set up logging for the process; raises ValueError for an unknown level."""
+    if level not in LEVELS:
+        raise ValueError(f"log level {level!r} is none of {', '.join(LEVELS)}")
+    out = stream or sys.stderr
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            hide_secrets,
+            structlog.processors.format_exc_info if is_json else _pass,
+            structlog.processors.JSONRenderer()
+            if is_json
+            else structlog.dev.ConsoleRenderer(colors=out.isatty()),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
+        logger_factory=structlog.PrintLoggerFactory(out),
+        cache_logger_on_first_use=False,
+    )
+    logging.basicConfig(handlers=[Forwarder()], level=logging.WARNING, force=True)
+
+
+def hide_secrets(logger: object, method: str, event: Event) -> Event:
+    """Shorten bytes and long texts, and blank whatever has the name of a secret."""
+    for key, value in event.items():
+        if key != "exc_info":
+            event[key] = _clean(key, value)
+    return event
+
+
+def _clean(key: str, value: object) -> object:
+    if any(word in key.lower() for word in SECRET_WORDS):
+        return "(hidden)"
+    if isinstance(value, bytes):
+        return value.hex() if len(value) <= BYTES_SHOWN else f"{value[:BYTES_SHOWN].hex()}.."
+    if isinstance(value, str) and len(value) > TEXT_CHARS_MAX:
+        return value[:TEXT_CHARS_MAX] + ".."
+    return value
+
+
+def _pass(logger: object, method: str, event: Event) -> Event:
+    return event
+
+
+class Forwarder(logging.Handler):
+    """From `logging` to structlog."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """One message of a library."""
+        structlog.get_logger(record.name).log(
+            record.levelno, record.getMessage(), logger=record.name, exc_info=record.exc_info
+        )
