@@ -21,6 +21,7 @@ from tests.chain.market_worlds import (
     LARGE,
     MEMBER,
     REWARDS,
+    SMALL,
     STRANGER,
     SUPPLY,
     TREASURY,
