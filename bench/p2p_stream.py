@@ -10,6 +10,7 @@ busy machine slows both; the ratio is what counts.
 import json
 import subprocess
 import sys
+from collections.abc import Awaitable, Callable
 from statistics import median
 from time import perf_counter, process_time
 from typing import Any
@@ -152,14 +153,14 @@ def run() -> list[dict[str, Any]]:
 
 def main() -> None:
     """One side of a pair in a child process, or the whole measurement."""
-    sides = {
+    sides: dict[tuple[str, str], Callable[..., Awaitable[Any]]] = {
         ("ours", "serve"): _serve_ours,
         ("ours", "fetch"): _fetch_ours,
         ("stock", "serve"): _serve_stock,
         ("stock", "fetch"): _fetch_stock,
     }
     if len(sys.argv) > 2:
-        figures = trio.run(sides[sys.argv[1], sys.argv[2]], *sys.argv[3:])
+        figures: Any = trio.run(sides[sys.argv[1], sys.argv[2]], *sys.argv[3:])
         print(json.dumps(figures))
         return
     for line in run():

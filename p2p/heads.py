@@ -1,8 +1,8 @@
 """GossipSub topic `heads`: announcements of final headers, for observers and other implementations.
 
 Announcement only: py-libp2p's GossipSub loses messages under load and its queues drop in silence, so nothing
-of the protocol may wait for one; everything announced can be asked for over `sync`. It is contained: what of a
-stranger would end it (an unparsable protobuf, a broken RSA key) ends its stream or its message, and at
+of the protocol may wait for one; everything announced can be asked for over `sync`. It is contained: what of
+a stranger would end it (an unparsable protobuf, a broken RSA key) ends its stream or its message, and at
 worst the service is started anew; the node never notices.
 
 A verdict is cached by GossipSub for minutes, and *no* lowers the sender's score. So `is_wrong` is for what is
