@@ -6,3 +6,8 @@ context      what routes are given                        feed       server-sent
 crossing     calls into the node's loop                   forms      records as JSON
 services     what the node gives the API                  schemas    what answers look like
 """
+
+from node.api.server import ListenFailed, run_api
+from node.api.services import ApiServices
+
+__all__ = ["ApiServices", "ListenFailed", "run_api"]

@@ -20,6 +20,7 @@ from typing import ClassVar
 from chain.commitment import UnknownVersion
 from chain.errors import ChainError, InvalidTransaction
 from chain.module import snake_case
+from node.api.services import OrderRefused
 from storage.content.errors import (
     ChunkMissing,
     ExportConflict,
@@ -104,6 +105,7 @@ _STATUS_OF: dict[type[Exception], int] = {
     UnknownDatum: 404,
     ChunkMissing: 409,
     ExportConflict: 409,
+    OrderRefused: 409,
     QuotaExceeded: 409,
     SourceChanged: 409,
     SourceGone: 409,

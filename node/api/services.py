@@ -60,6 +60,10 @@ class DownloadOrder:
     voucher_secret: Hash
 
 
+class OrderRefused(Exception):
+    """A download can not be begun; says why."""
+
+
 @dataclass(frozen=True, slots=True)
 class HostProgress:
     """One host of a download; `failure` says why it is not used any more."""
@@ -99,7 +103,7 @@ class Content(Protocol):
         ...
 
     async def begin_download(self, order: DownloadOrder) -> DownloadProgress:
-        """Start fetching; the same session again gives the same job."""
+        """Start fetching; the same session again gives the same job. Raises OrderRefused."""
         ...
 
     async def get_download(self, job: str) -> DownloadProgress | None:
