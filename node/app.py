@@ -25,27 +25,37 @@ from chain.primitives.types import Address, Hash, PeerId
 from chain.votes import Evidence
 from consensus.proposal_time import SynchronyParameters
 from consensus.timeouts import Timeout, TimeoutParameters
+from node.api.server import run_api
+from node.api.services import ApiServices
 from node.clock import WallClock
 from node.config import NodeConfig
 from node.consensus_driver import Driver
 from node.consensus_gossip import ConsensusGossip
+from node.content_desk import ContentDesk
+from node.content_lane import ContentLane
+from node.content_service import ContentService, ServiceLimits
 from node.derivation import Role
+from node.downloads import DownloadLimits
+from node.duties import Duties, Hosting
 from node.home import Home
 from node.lane import Lane
 from node.ledger import Ledger
 from node.mempool import Mempool
+from node.metrics import Metrics, run_loop_lag
 from node.pool_gossip import PoolGossip
 from node.reveals import Reveals
 from node.signatures import SignatureMemory
 from node.signer import Signer
 from node.sync import Sync
-from node.version import SOFTWARE
+from node.version import SOFTWARE, VERSION
+from node.vouchers import VoucherBook
 from p2p.errors import RefusalCode, Refused
 from p2p.host import open_network
 from p2p.messages import Hello
 from p2p.messages import Role as PeerRole
 from p2p.network import Network
 from p2p.peers import ConnectedPeer, PeerDuties, PeerManager, run_peers
+from storage.content.store import ContentStore
 from storage.files import atomic_write
 from storage.kv import LevelDbStore
 from storage.lock import lock_directory
@@ -64,10 +74,14 @@ class Stores:
     database: LevelDbStore
     wal: Wal
     sign_state: LastSignState
+    vouchers: LevelDbStore
+    content: ContentStore
 
 
 @contextmanager
-def open_stores(home: Home, consensus_key: bytes, *, is_new: bool) -> Iterator[Stores]:
+def open_stores(
+    home: Home, consensus_key: bytes, *, is_new: bool, disk_bytes: int = 2**40
+) -> Iterator[Stores]:
     """Lock the data directory and open what is in it; raises StorageError with what to do."""
     with ExitStack() as stack:
         stack.enter_context(lock_directory(home.data))
@@ -77,7 +91,10 @@ def open_stores(home: Home, consensus_key: bytes, *, is_new: bool) -> Iterator[S
         stack.callback(wal.close)
         sign_state = LastSignState.load(home.sign_state, consensus_key, create=is_new)
         stack.callback(sign_state.close)
-        yield Stores(database, wal, sign_state)
+        vouchers = LevelDbStore(home.vouchers)
+        stack.callback(vouchers.close)
+        content = stack.enter_context(ContentStore(home.content, disk_bytes))
+        yield Stores(database, wal, sign_state, vouchers, content)
 
 
 @dataclass(frozen=True)
@@ -133,9 +150,13 @@ class Node:
             reveal=self._get_reveal,
             report=self._report,
         )
-        self.gossip = ConsensusGossip(
-            network, self.driver, self.mempool, self.clock, self.signatures.verify
-        )
+        self.gossip = ConsensusGossip(network, self.driver, self.mempool, self.clock, self.signatures.verify)
+        self.content = ContentLane(stores.content)
+        self.duties = self._build_duties(stores)
+        limits = DownloadLimits(bytes_per_second_max=config.download_bytes_per_second or None)
+        self.desk = ContentDesk(network, self.ledger, self.content, limits)
+        self.metrics = Metrics(keys.account)
+        self.driver.listeners += [self.duties.on_committed, self.metrics.on_committed]
         self.sync = Sync(network, self.ledger, self.lane, self.signatures.verify, self.driver.commit)
         self.peers = PeerManager(network, self._build_peer_duties())
 
@@ -153,6 +174,36 @@ class Node:
 
     def _report(self, evidence: Evidence) -> None:
         """Hand evidence to the duties, which bring it on chain."""
+        self.duties.report(evidence)
+
+    def _build_duties(self, stores: Stores) -> Duties:
+        """Proofs, settlements and evidence; a node without an account hosts nothing and serves nobody."""
+        account, upload = self.keys.account, self.config.upload_bytes_per_second
+        hosted = None
+        if account is not None:
+            hosted = Hosting(self.content, VoucherBook(stores.vouchers, account))
+            limits = ServiceLimits(bytes_per_second_max=upload or None)
+            self.service = ContentService(self.network, self.ledger, self.content, hosted.book, limits)
+        return Duties(self.ledger, self.lane, self.pool.submit, self.keys.duty, hosted)
+
+    def build_api_services(self) -> ApiServices:
+        """What the API may see and steer."""
+        return ApiServices(
+            spec=self.spec,
+            ledger=self.ledger,
+            mempool=self.mempool,
+            pool=self.pool,
+            signatures=self.signatures,
+            sync=self.sync,
+            peers=self.peers,
+            clock=self.clock,
+            metrics=self.metrics,
+            watch_blocks=self.driver.listeners.append,
+            account=self.keys.account,
+            token=self.home.load_token(),
+            version=VERSION,
+            content=self.desk,
+        )
 
     # Peers.
 
@@ -227,20 +278,24 @@ def build_synchrony(parameters: system.Parameters) -> SynchronyParameters:
 
 
 async def run_node(
-    home: Home, config: NodeConfig, spec: ChainSpec, keys: Keys, *, on_ready: Callable[[Node], None]
+    home: Home, config: NodeConfig, spec: ChainSpec, keys: Keys, *, on_ready: Callable[[Node, int], None]
 ) -> None:
     """Run until SIGTERM or SIGINT; raises what a store or consensus could not go on with."""
     is_new = not home.store.exists()
     genesis_hash = compute_genesis_hash(spec)
     trusted: set[PeerId] = set()
-    with open_stores(home, keys.consensus.public_key, is_new=is_new) as stores:
+    disk_bytes = config.disk_bytes
+    consensus_key = keys.consensus.public_key
+    with open_stores(home, consensus_key, is_new=is_new, disk_bytes=disk_bytes) as stores:
         async with open_network(
             keys.network_seed, genesis_hash, config.p2p_listen, is_trusted_peer=trusted.__contains__
         ) as network:
             node = Node(home, config, spec, keys, stores, network)
             async with trio.open_nursery() as nursery:
+                await nursery.start(run_loop_lag, node.metrics)
                 await start_services(node, nursery)
-                on_ready(node)
+                api_port = await nursery.start(run_api, node.build_api_services(), config)
+                on_ready(node, api_port)
                 await wait_for_stop()
                 _log.info("stopping", height=node.ledger.height)
                 nursery.cancel_scope.cancel()
@@ -251,6 +306,8 @@ async def start_services(node: Node, nursery: trio.Nursery) -> None:
     await nursery.start(node.gossip.run)
     await nursery.start(partial(run_peers, node.peers))
     await nursery.start(node.driver.run, node.gossip, node.sync)
+    await nursery.start(node.duties.run)
+    await nursery.start(node.desk.run)
 
 
 async def wait_for_stop() -> None:

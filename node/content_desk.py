@@ -1,0 +1,198 @@
+"""The content desk: what the operator asks the node to do with data. Behind the API's control routes.
+
+Publishing hosts a folder where it lies. A download runs with a session that the operator's wallet opened:
+the wallet hands over the session's voucher key, never the account's. What is registered on chain is the
+wallet's business, too.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+
+import structlog
+import trio
+
+from chain.content import Manifest, compute_datum_id
+from chain.modules import catalogue, hosting, sessions
+from chain.primitives.keys import KeyPair
+from chain.primitives.types import HASH_BYTES, Hash
+from node.api.services import (
+    DownloadOrder,
+    DownloadProgress,
+    HostProgress,
+    LocalContent,
+    LocalDatum,
+    OrderRefused,
+    Published,
+)
+from node.content_lane import ContentLane
+from node.downloads import (
+    DownloadError,
+    DownloadJob,
+    DownloadLimits,
+    DownloadResult,
+    HostReport,
+    HostSeat,
+    Progress,
+    download,
+)
+from node.ledger import Ledger
+from p2p.network import Network
+from storage.content.store import ContentStore
+from storage.errors import StorageError
+
+_log = structlog.get_logger("content")
+
+JOBS_MAX = 256
+
+
+class ContentDesk:
+    """Publishes, fetches and drops data of this node."""
+
+    def __init__(
+        self, network: Network, ledger: Ledger, content: ContentLane, limits: DownloadLimits
+    ) -> None:
+        self._network = network
+        self._ledger = ledger
+        self._content = content
+        self._limits = limits
+        self._jobs: dict[str, DownloadProgress] = {}
+        self._orders, self._queue = trio.open_memory_channel[DownloadJob](JOBS_MAX)
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Carry out downloads, several at once, until cancelled."""
+        async with trio.open_nursery() as nursery:
+            task_status.started()
+            async for job in self._queue:
+                nursery.start_soon(self._fetch, job)
+
+    # What the API asks.
+
+    async def publish(self, path: Path) -> Published:
+        """Host the file or folder at `path` where it lies; raises what the content store refuses."""
+        manifest: Manifest = await self._content.run(lambda store: store.publish(path))
+        datum = compute_datum_id(manifest)
+        _log.info("published", datum=datum.hex(), bytes=manifest.length, files=len(manifest.files))
+        return Published(datum, manifest.root, manifest.length, len(manifest.files))
+
+    async def list_datums(self) -> LocalContent:
+        """What is here."""
+        return await self._content.run(_list_datums)
+
+    async def begin_download(self, order: DownloadOrder) -> DownloadProgress:
+        """Start fetching; the same session again gives the same job. Raises OrderRefused."""
+        job = order.session.hex()
+        known = self._jobs.get(job)
+        if known is not None and known.state != "failed":
+            return known
+        plan = self._plan(order)
+        self._jobs.pop(job, None)
+        while len(self._jobs) >= JOBS_MAX:
+            self._forget_one()
+        started = DownloadProgress(job, plan.session, plan.datum, "running", "", plan.size_bytes, 0, 0, 0, ())
+        self._jobs[job] = started
+        try:
+            self._orders.send_nowait(plan)
+        except trio.WouldBlock:
+            raise OrderRefused(f"{JOBS_MAX} downloads wait already") from None
+        return started
+
+    def _forget_one(self) -> None:
+        over = [job for job, progress in self._jobs.items() if progress.state != "running"]
+        if not over:
+            raise OrderRefused(f"{JOBS_MAX} downloads are under way")
+        del self._jobs[over[0]]
+
+    async def get_download(self, job: str) -> DownloadProgress | None:
+        """How far a download is."""
+        return self._jobs.get(job)
+
+    async def drop(self, datum: Hash) -> None:
+        """Forget a datum and delete the store's own bytes of it."""
+        await self._content.run(lambda store: store.remove(datum))
+
+    # Downloads.
+
+    def _plan(self, order: DownloadOrder) -> DownloadJob:
+        """The job of a session on chain; raises OrderRefused."""
+        key, state = KeyPair(order.voucher_secret), self._ledger.state
+        session = sessions.get_session(state, order.session)
+        if session is None:
+            raise OrderRefused("no such session, or it is over")
+        if session.voucher_key != key.public_key:
+            raise OrderRefused("the voucher secret is not of this session")
+        datum = catalogue.get_datum(state, session.datum)
+        if datum is None:
+            raise OrderRefused("the datum is not in the catalogue any more")
+        return DownloadJob(
+            session=order.session,
+            opened_at=self._ledger.height,
+            datum=session.datum,
+            root=datum.root,
+            size_bytes=datum.size_bytes,
+            price_per_gib=session.price_per_gib,
+            voucher_key=key,
+            hosts=self._list_seats(order.session),
+        )
+
+    def _list_seats(self, session_id: Hash) -> tuple[HostSeat, ...]:
+        seats = []
+        for key, allotment in sessions.ALLOTMENTS.items(self._ledger.state, session_id):
+            who = key[:HASH_BYTES]
+            host = hosting.get_host(self._ledger.state, who)
+            if host is not None and host.peer_id != self._network.peer_id:
+                seats.append(HostSeat(who, host.addresses, allotment.limit))
+        return tuple(seats)
+
+    async def _fetch(self, job: DownloadJob) -> None:
+        name = job.session.hex()
+
+        def show(progress: Progress) -> None:
+            self._jobs[name] = _build_progress(self._jobs[name], progress)
+
+        try:
+            result = await download(self._network, self._content, job, show, self._limits)
+        except (DownloadError, StorageError) as error:
+            self._end(name, "failed", f"{type(error).__name__}: {error}")
+            return
+        self._jobs[name] = replace(
+            self._jobs[name], paid=result.paid, hosts=tuple(map(_build_host, result.hosts))
+        )
+        self._end(name, "complete" if result.is_complete else "failed", _explain(result))
+
+    def _end(self, name: str, state: str, failure: str) -> None:
+        self._jobs[name] = replace(self._jobs[name], state=state, failure=failure)
+        _log.info("download_over", session=name, state=state, failure=failure)
+
+
+def _explain(result: DownloadResult) -> str:
+    if result.is_complete:
+        return ""
+    reasons = "; ".join(f"{report.account.hex()[:8]}: {report.reason}" for report in result.hosts)
+    return f"{result.chunks_missing} chunks missing; {reasons}"
+
+
+def _build_progress(before: DownloadProgress, progress: Progress) -> DownloadProgress:
+    return replace(
+        before,
+        bytes_held=progress.bytes_done,
+        bytes_per_second=progress.bytes_per_second,
+        paid=progress.paid,
+        hosts=tuple(map(_build_host, progress.hosts)),
+    )
+
+
+def _build_host(report: HostReport) -> HostProgress:
+    return HostProgress(report.account, report.chunks, report.paid, report.reason)
+
+
+def _list_datums(store: ContentStore) -> LocalContent:
+    usage = store.usage()
+    return LocalContent(
+        usage.quota_bytes, usage.used_bytes, tuple(_describe(store, datum) for datum in store.datums())
+    )
+
+
+def _describe(store: ContentStore, datum: Hash) -> LocalDatum:
+    status = store.get_status(datum)
+    assert status is not None
+    return LocalDatum(datum, status.length, status.chunk_count, status.held_count, status.folder)
