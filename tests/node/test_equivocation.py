@@ -1,0 +1,65 @@
+"""Two nodes with one consensus key: what they sign twice comes on chain, once, and ends the validator."""
+
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+from tests.node.cluster import MemoryHub, Person, build_cluster_spec, open_node, wait_for_height
+from tests.node.test_cluster import wait_for_all
+
+from chain.modules import staking, validators
+from chain.runtime import decode_event
+from node.app import Keys, Node
+
+TWIN = 77
+
+
+class Twin(Person):
+    """Person 3's account and consensus key on another machine: other network identity, other folder."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        original, own = Person(3), self.keys
+        keys = Keys(
+            original.address, original.keys.consensus, own.network_seed, own.duty, original.keys.beacon_secret
+        )
+        object.__setattr__(self, "account", original.account)
+        object.__setattr__(self, "keys", keys)
+
+
+def list_events(node: Node, name: str) -> list[object]:
+    """All events of that name so far."""
+    found = []
+    for height in range(1, node.ledger.height + 1):
+        receipts = node.ledger.get_receipts(height)
+        assert receipts is not None
+        transactions = (event for receipt in receipts.transactions for event in receipt.events)
+        for record in (*receipts.start, *transactions, *receipts.end):
+            event_name, event = decode_event(record)
+            if event_name == name:
+                found.append(event)
+    return found
+
+
+@pytest.mark.timeout(120)
+async def test_the_double_signature_is_slashed_and_tombstoned_once(tmp_path: Path) -> None:
+    """The evidence is found by the honest, comes on chain by itself, and costs the bond once; blocks go on."""
+    spec, hub = build_cluster_spec(4), MemoryHub()
+    offender = Person(3).address
+    async with AsyncExitStack() as stack:
+        persons = [Person(0), Person(1), Person(2), Person(3), Twin(TWIN)]
+        nodes = [
+            await stack.enter_async_context(open_node(hub, spec, person, tmp_path)) for person in persons
+        ]
+        honest = nodes[:3]
+        bonded = staking.get_bond(honest[0].ledger.state, offender)
+        for _ in range(100):
+            await wait_for_height(honest[0], honest[0].ledger.height + 2)
+            if staking.is_tombstoned(honest[0].ledger.state, offender):
+                break
+        await wait_for_all(honest, honest[0].ledger.height + 10)
+        assert staking.is_tombstoned(honest[0].ledger.state, offender)
+        assert len(list_events(honest[0], "offences.EquivocationProven")) == 1
+        assert staking.get_bond(honest[0].ledger.state, offender) < bonded
+        current = validators.get_current(honest[0].ledger.state)
+        assert offender not in [validator.address for validator in current.validators]
