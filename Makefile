@@ -1,7 +1,7 @@
 # The only door: everything a developer or a user runs here starts with make.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test lint type lock clean
+.PHONY: help setup devnet test lint type bench mutants lock clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -31,6 +31,9 @@ $(STAMP): requirements.lock pyproject.toml
 	@touch $@
 	@echo "ready: commands are in .venv/bin"
 
+devnet: setup  ## four validator-hosts on this machine, with sample content, until Ctrl-C
+	@$(BIN)/vidya devnet up
+
 test: setup  ## the tests, without those marked slow
 	@$(BIN)/python -m pytest -q -m "not slow"
 
@@ -41,6 +44,12 @@ lint: setup  ## ruff, house rules, import contracts
 
 type: setup  ## mypy, strict
 	@$(BIN)/mypy
+
+bench: setup  ## the short benchmarks; prints tables, appends to bench/results.jsonl
+	@$(BIN)/python -m bench.run
+
+mutants: setup  ## breaks each rule of consensus on purpose and shows that a test sees it
+	@$(BIN)/python -m tests.consensus.mutants
 
 lock:  ## rewrite requirements.lock out of pyproject.toml (needs uv)
 	@uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \
