@@ -159,7 +159,7 @@ def settle(ctx: Context, sender: Address, call: Settle) -> None:
     SESSIONS.set(ctx.state, grown, voucher.session)
     _count_traffic(ctx.state, session.payer, voucher.host, size_bytes, amount, parts.income)
     _count_burned(ctx.state, ctx.epoch, voucher.host, parts.burned)
-    _count_download(ctx, session, grown)
+    _count_download(ctx, grown)
     ctx.emit(
         Settled(
             session=voucher.session,
@@ -238,11 +238,11 @@ def _count_burned(state: Overlay, epoch: Epoch, host: Address, burned: Amount) -
         BURNED.set(state, (BURNED.get(state, epoch, host) or 0) + burned, epoch, host)
 
 
-def _count_download(ctx: Context, before: Session, after: Session) -> None:
-    """Tell the catalogue when the payer has paid for the whole datum."""
-    datum = catalogue.get_datum(ctx.state, before.datum)
-    if datum is not None and before.bytes < datum.size_bytes <= after.bytes:
-        catalogue.record_paid_download(ctx, before.datum, before.payer)
+def _count_download(ctx: Context, session: Session) -> None:
+    """Tell the catalogue if the payer has paid for the whole datum; it counts a member once."""
+    datum = catalogue.get_datum(ctx.state, session.datum)
+    if datum is not None and session.bytes >= datum.size_bytes:
+        catalogue.record_paid_download(ctx, session.datum, session.payer)
 
 
 @MODULE.call(3, CloseSession, weight=90)

@@ -7,7 +7,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from chain.errors import InvalidChainSpec
-from chain.modules import balances, escrow, possession, rewards, staking, validators
+from chain.modules import balances, escrow, hosting, possession, rewards, staking, validators
 from chain.modules.rewards import (
     EpochRewarded,
     HostingRewarded,
@@ -123,6 +123,20 @@ def test_rewards_pass_through_escrow_by_age() -> None:
     assert escrow.get_withheld(world.state, ONE) - withheld == expected
 
 
+def test_age_counts_from_the_era_of_registration() -> None:
+    """A host that came later has more withheld than those of the first era, and less tenure."""
+    world, common, _ = build_hosted()
+    world.call(staking.bond, STRANGER, staking.Bond(100 * VIDYA))
+    world.call(hosting.register_host, STRANGER, hosting.RegisterHost(b"peer", (), 1_000))
+    world.call(hosting.register_subset, STRANGER, hosting.RegisterSubset((common,), ()))
+    world.go_to_epoch(6)
+    events = finish(world, (*HOSTS, STRANGER))
+    young = pick([event for event in events if getattr(event, "account", None) == STRANGER], escrow.Paid)
+    assert (young.age_eras, young.share_ppm) == (1, 750_000)
+    assert pick(events, HostingRewarded, STRANGER).factors[0].tenure_eras == 1
+    assert pick(events, HostingRewarded, TWO).factors[0].tenure_eras == 3
+
+
 def test_a_missed_epoch_is_not_paid_and_nobody_gains_by_it() -> None:
     """Who missed gets nothing; his share, by the pay factor that is left, is minted for nobody."""
     world, _, _ = build_hosted(9)
@@ -194,7 +208,9 @@ def test_what_was_burned_is_matched_once() -> None:
     """The match of an epoch is for what was settled in it; the next epoch begins at nothing."""
     world, common, _ = build_hosted()
     world.settle(world.open(common, VIDYA), ONE, 3 * MIB)
+    assert sessions.get_burned(world.state, 4) != ()
     world.go_to_epoch(5)
+    assert sessions.get_burned(world.state, 4) == ()
     assert not [event for event in finish(world) if isinstance(event, UploadRewarded)]
 
 
