@@ -13,8 +13,9 @@ from chain.votes import CommitCertificate, check_certificate
 from tests.node.api.world import ALICE, BOB, VALIDATOR, VIDYA, Client, open_client
 
 DATUM = catalogue.ListDatum(
-    b"d" * 32, b"r" * 32, 1_000, "Monkey Island", "games", ("lucas",), "1990, by floppy"
+    b"f" * 32, b"r" * 32, 1_000, "Monkey Island", "games", ("lucas",), "1990, by floppy"
 )
+DATUM_ID = catalogue.compute_datum_id(DATUM).hex()
 
 
 def name(client: Client, person) -> str:
@@ -41,7 +42,7 @@ async def test_chain_spec_can_be_joined_with() -> None:
 
 
 async def test_blocks_by_height_hash_and_name() -> None:
-    """A block is the same by its height, its hash and as the latest; it carries its transactions' receipts."""
+    """A block is the same by height, by hash and as the latest; it carries its transactions' receipts."""
     async with open_client() as client:
         world = client.world
         signed = world.sign(ALICE, balances.Send(BOB.address, 5))
@@ -165,24 +166,25 @@ async def test_catalogue_is_searched_and_paged() -> None:
     async with open_client() as client:
         world = client.world
         others = [
-            catalogue.ListDatum(bytes((n,)) * 32, b"r" * 32, 10, f"Film {n}", "films", (), "")
-            for n in range(1, 4)
+            catalogue.ListDatum(n.encode() * 32, b"r" * 32, 10, f"Film {n}", "films", (), "") for n in "123"
         ]
         world.make_block(*(world.sign(ALICE, call, nonce=n) for n, call in enumerate([DATUM, *others])))
         for text in ("MONKEY", "lucas", "floppy"):
             found = await client.get("/v1/datums", params={"text": text})
-            assert [one["id"] for one in found["datums"]] == [DATUM.datum.hex()], text
+            assert [one["title"] for one in found["datums"]] == [DATUM.title], text
         first = await client.get("/v1/datums", params={"category": "films", "limit": 2})
         rest = await client.get("/v1/datums", params={"category": "films", "cursor": first["next"]})
-        titles = [one["title"] for one in first["datums"] + rest["datums"]]
-        assert titles == ["Film 1", "Film 2", "Film 3"] and rest["next"] is None
-        datum = await client.get(f"/v1/datums/{DATUM.datum.hex()}")
+        films = first["datums"] + rest["datums"]
+        assert len(first["datums"]) == 2 and rest["next"] is None
+        assert {one["title"] for one in films} == {"Film 1", "Film 2", "Film 3"}
+        assert [one["id"] for one in films] == sorted(one["id"] for one in films)
+        datum = await client.get(f"/v1/datums/{found['datums'][0]['id']}")
         assert datum["datum"]["lister"] == name(client, ALICE) and datum["hosts"] == []
         await client.get(f"/v1/datums/{'00' * 32}", 404)
 
 
 async def test_supply_adds_up() -> None:
-    """Accounts hold what the supply says; a fee that was burned is missing from the total; pots have names."""
+    """Accounts hold what the supply says; a burned fee is missing from the total; pots have names."""
     async with open_client() as client:
         world = client.world
         world.make_block(world.sign(ALICE, membership.Join()))
@@ -211,7 +213,7 @@ async def test_session_that_is_not_open() -> None:
 
 
 async def test_health_readiness_and_metrics() -> None:
-    """A node of a network of one is ready alone, not while it syncs; metrics show the head; health needs a beat."""
+    """A node alone in its network is ready unless it syncs; health needs a beat; metrics show the head."""
     async with open_client() as client:
         world = client.world
         world.make_block(world.sign(ALICE, balances.Burn(1)))

@@ -1,8 +1,9 @@
 """A node for API tests: a real ledger, pool and peer manager, in which blocks happen when a test says so."""
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import httpx
 import trio
@@ -25,8 +26,11 @@ from chain.votes import (
 from node.api.app import build_app
 from node.api.crossing import NodeLoop
 from node.api.feed import Feed
-from node.api.services import ApiServices, Content
+from node.api.services import ApiServices
 from node.config import NodeConfig
+from node.content_desk import ContentDesk
+from node.content_lane import ContentLane
+from node.downloads import DownloadLimits
 from node.ledger import Committed, Ledger
 from node.mempool import Mempool
 from node.metrics import Metrics
@@ -38,12 +42,14 @@ from p2p.memory import MemoryHub
 from p2p.messages import Hello
 from p2p.network import Network
 from p2p.peers import ConnectedPeer, PeerDuties, PeerManager
+from storage.content.store import ContentStore
 from storage.kv import MemoryStore
 from tests.node.cluster import VIDYA, Person, build_cluster_spec
 
 VALIDATOR, ALICE, BOB = Person(0), Person(1), Person(2)
 TOKEN = "a-token-of-this-node"
 BLOCK_MS = 10
+QUOTA_BYTES = 2**24
 
 
 @dataclass
@@ -67,7 +73,7 @@ class Sync:
 class World:
     """One validator's node, without consensus: `make_block` builds, signs and commits."""
 
-    def __init__(self, network: Network, content: Content | None = None) -> None:
+    def __init__(self, network: Network, store: ContentStore | None = None) -> None:
         spec = build_cluster_spec(1, guests=(ALICE, BOB))
         self.signatures = SignatureMemory()
         self.ledger = Ledger(MemoryStore(), spec, check=self.signatures.check, verify=self.signatures.verify)
@@ -93,8 +99,13 @@ class World:
             account=VALIDATOR.address,
             token=TOKEN,
             version="1.2.3",
-            content=content,
+            content=self._open_desk(network, store),
         )
+
+    def _open_desk(self, network: Network, store: ContentStore | None) -> ContentDesk | None:
+        if store is None:
+            return None
+        return ContentDesk(network, self.ledger, ContentLane(store), DownloadLimits())
 
     def build(
         self, person: Person, *calls: Record, nonce: int | None = None, fee_max: int = VIDYA
@@ -111,9 +122,11 @@ class World:
             calls=tuple(build_call(call) for call in calls),
         )
 
-    def sign(self, person: Person, *calls: Record, nonce: int | None = None) -> SignedTransaction:
+    def sign(
+        self, person: Person, *calls: Record, nonce: int | None = None, fee_max: int = VIDYA
+    ) -> SignedTransaction:
         """A transaction of the person."""
-        return sign_transaction(person.account, self.build(person, *calls, nonce=nonce))
+        return sign_transaction(person.account, self.build(person, *calls, nonce=nonce, fee_max=fee_max))
 
     def make_block(self, *transactions: SignedTransaction) -> Committed:
         """The next block, final, with these transactions or else with what waits in the pool."""
@@ -176,12 +189,14 @@ class Client:
 
 
 @asynccontextmanager
-async def open_client(
-    content: Content | None = None, config: NodeConfig | None = None
-) -> AsyncIterator[Client]:
+async def open_client(content: Path | None = None, config: NodeConfig | None = None) -> AsyncIterator[Client]:
     """A world and a client of its application."""
-    async with MemoryHub().open_network(VALIDATOR.keys.network_seed, b"g" * 32) as network:
-        world = World(network, content)
+    async with AsyncExitStack() as stack:
+        network = await stack.enter_async_context(
+            MemoryHub().open_network(VALIDATOR.keys.network_seed, b"g" * 32)
+        )
+        store = stack.enter_context(ContentStore(content, QUOTA_BYTES)) if content else None
+        world = World(network, store)
         feed = Feed()
         loop = NodeLoop(trio.lowlevel.current_trio_token())
         app = build_app(world.services, config or NodeConfig(), loop, feed)
