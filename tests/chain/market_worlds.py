@@ -193,11 +193,11 @@ class Market(World):
         """List content and have hosts register it, which takes effect two epochs later."""
         content = Content(number, size)
         call = catalogue.ListDatum(content.datum, content.root, size, "a title", "text", (), "")
-        self.call(catalogue.list_datum, LISTER, call)
-        self.contents[content.datum] = content
+        listed = pick(self.call(catalogue.list_datum, LISTER, call), catalogue.Listed)
+        self.contents[listed.datum] = content
         for host in hosts:
-            self.call(hosting.register_subset, host, RegisterSubset((content.datum,), ()))
-        return content.datum
+            self.call(hosting.register_subset, host, RegisterSubset((listed.datum,), ()))
+        return listed.datum
 
     def prove(self, hosts: Iterable[Address]) -> None:
         """Hosts show what they are asked for in this epoch."""

@@ -7,7 +7,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from chain.errors import InvalidChainSpec
-from chain.modules import balances, escrow, hosting, possession, rewards, staking, validators
+from chain.modules import balances, escrow, hosting, possession, rewards, sessions, staking, validators
 from chain.modules.rewards import (
     EpochRewarded,
     HostingRewarded,
