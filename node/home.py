@@ -48,6 +48,7 @@ class Home:
         self.token_file = path / "api-token"
         self.log_file = path / "node.log"
         self.pid_file = self.data / "pid"
+        self.api_url_file = self.data / "api-url"
 
     def create(self, spec_json: bytes, secrets_of: dict[Role, bytes] | None = None) -> None:
         """Make the folder with fresh keys (or those given); raises HomeError if there is a node in it."""

@@ -1,0 +1,73 @@
+"""Amounts, sizes and shares as people write them, exactly: no float touches money.
+
+`12.5` is 12.5 tokens, in base units by the chain spec's decimals; more digits than that are refused, not
+rounded. Sizes take KB, MB, GB, TB (powers of 1000) and KiB, MiB, GiB, TiB (of 1024).
+"""
+
+import re
+
+from chain.primitives.types import INTEGER_MAX, PPM
+from cli.errors import UsageFault
+
+_AMOUNT = re.compile(r"([0-9]+)(?:\.([0-9]+))? ?([A-Za-z]+)?", re.ASCII)
+_SIZE = re.compile(r"([0-9]+)(?:\.([0-9]+))? ?([A-Za-z]*)", re.ASCII)
+_SHARE = re.compile(r"([0-9]+)(?:\.([0-9]{1,4}))?%", re.ASCII)
+_UNITS = {
+    "": 1,
+    "b": 1,
+    **{f"{letter}b": 1000**power for power, letter in enumerate("kmgtp", start=1)},
+    **{f"{letter}ib": 1024**power for power, letter in enumerate("kmgtp", start=1)},
+}
+_BINARY = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
+DIGITS_MAX = 40
+
+
+def parse_amount(text: str, decimals: int, symbol: str) -> int:
+    """Base units; raises UsageFault."""
+    match = _AMOUNT.fullmatch(text.strip())
+    if match is None or len(text) > DIGITS_MAX:
+        raise UsageFault(f"{text[:DIGITS_MAX]!r} is no amount; write 12.5, in {symbol}")
+    whole, fraction, unit = match[1], match[2] or "", match[3]
+    if unit is not None and unit.upper() != symbol.upper():
+        raise UsageFault(f"{text!r}: the token of this network is {symbol}")
+    if len(fraction) > decimals:
+        raise UsageFault(f"{text!r}: {symbol} has {decimals} decimals")
+    units = int(whole + fraction.ljust(decimals, "0"))
+    if units > INTEGER_MAX:
+        raise UsageFault(f"{text!r} is more than there can be")
+    return units
+
+
+def format_amount(units: int, decimals: int, symbol: str = "") -> str:
+    """`12.5 VIDYA`, all digits that matter and no others."""
+    whole, fraction = divmod(units, 10**decimals)
+    digits = str(fraction).rjust(decimals, "0").rstrip("0") if fraction else ""
+    return f"{whole}{'.' if digits else ''}{digits} {symbol}".rstrip()
+
+
+def parse_size(text: str) -> int:
+    """Bytes; raises UsageFault. A fraction of a byte is dropped."""
+    match = _SIZE.fullmatch(text.strip())
+    factor = _UNITS.get(match[3].lower()) if match else None
+    if match is None or factor is None or len(text) > DIGITS_MAX:
+        raise UsageFault(f"{text[:DIGITS_MAX]!r} is no size; write 500MB, 5GB or 5GiB")
+    fraction = match[2] or ""
+    return int(match[1] + fraction) * factor // 10 ** len(fraction)
+
+
+def format_size(count: int) -> str:
+    """`4.7 MiB`."""
+    power = min(max(count.bit_length() - 1, 0) // 10, len(_BINARY) - 1)
+    tenths = count * 10 >> 10 * power
+    return f"{tenths // 10}.{tenths % 10} {_BINARY[power]}" if power else f"{count} B"
+
+
+def parse_share(text: str) -> int:
+    """Parts per million out of `5%` or `50000`; raises UsageFault."""
+    match = _SHARE.fullmatch(text.strip())
+    ppm = int(match[1] + (match[2] or "").ljust(4, "0")) if match else None
+    if ppm is None and text.strip().isdecimal() and text.isascii():
+        ppm = int(text)
+    if ppm is None or ppm > PPM:
+        raise UsageFault(f"{text[:DIGITS_MAX]!r} is no share; write 5% or 50000 (parts per million)")
+    return ppm

@@ -1,0 +1,263 @@
+"""The folder of a devnet: what lies where, and how it is made.
+
+    chain.json      the chain spec
+    devnet.json     what `--json-out` gives: nodes, accounts, datums
+    password        of all keys in the wallet
+    wallet/         alice, bob, carol, dave; treasury; the account of each node
+    nodes/NAME/     the homes (`node.home`)
+    content/        sample files, unless --content names a folder
+
+Made once: starting it again runs the same chain. Ports are chosen when it is made and are kept, since the
+chain spec says where hosts are reached. The keys are worth nothing, so their files are quick to open.
+"""
+
+import secrets
+import socket
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from msgspec import json
+
+from chain.genesis import ChainSpec, format_chain_spec, parse_chain_spec
+from chain.modules.beacon import compute_chain
+from chain.primitives.addresses import encode_address
+from chain.primitives.codec import replace
+from chain.primitives.keys import KeyPair
+from chain.primitives.types import Address
+from cli.errors import CliError
+from cli.node import LOOPBACK, create_home
+from node import keystore
+from node.config import NodeConfig
+from node.derivation import Role
+from node.home import NODE_ROLES, Home, write_private
+from node.reveals import compute_chain_secret
+from node.spec_builder import BEACON_LINKS, Seat, build_spec, load_profile
+from p2p.identity import PeerAddress, compute_peer_id_of_seed
+
+VALIDATORS_MAX = 32
+PEOPLE = ("alice", "bob", "carol", "dave")
+TREASURY = "treasury"
+SUPPLY = 100_000_000
+BOND = 100_000
+POCKET = 20_000
+"""What a validator has beside its bond."""
+GIFT = 1_000_000
+COMMISSION_PPM = 50_000
+CLOCK_BEHIND_MS = 1_000
+
+
+@dataclass(frozen=True)
+class Devnet:
+    """Paths of one devnet."""
+
+    path: Path
+
+    @property
+    def chain_file(self) -> Path:
+        """The chain spec."""
+        return self.path / "chain.json"
+
+    @property
+    def summary_file(self) -> Path:
+        """What is known of it."""
+        return self.path / "devnet.json"
+
+    @property
+    def password_file(self) -> Path:
+        """Opens all keys of the wallet."""
+        return self.path / "password"
+
+    @property
+    def wallet(self) -> Path:
+        """Keys of people and of nodes' accounts."""
+        return self.path / "wallet"
+
+    @property
+    def exists(self) -> bool:
+        """Whether it was made, to the end."""
+        return self.summary_file.is_file()
+
+    def get_home(self, name: str) -> Home:
+        """The folder of a node."""
+        return Home(self.path / "nodes" / name)
+
+    def list_homes(self) -> list[Home]:
+        """The folders of all nodes, in order."""
+        return [Home(Path(node["home"])) for node in self.load_summary()["nodes"]]
+
+    def load_summary(self) -> dict[str, Any]:
+        """Nodes, accounts, datums; raises CliError if there is no devnet."""
+        if not self.exists:
+            raise CliError(
+                "no_devnet", f"there is no devnet in {self.path}", f"`vidya devnet up --dir {self.path}`"
+            )
+        summary: dict[str, Any] = json.decode(self.summary_file.read_bytes())
+        return summary
+
+    def save_summary(self, summary: dict[str, Any]) -> None:
+        """Replaces it whole."""
+        draft = self.summary_file.with_suffix(".new")
+        draft.write_bytes(json.format(json.encode(summary), indent=2) + b"\n")
+        draft.replace(self.summary_file)
+
+    def load_spec(self) -> ChainSpec:
+        """The chain spec."""
+        return parse_chain_spec(self.chain_file.read_bytes())
+
+
+@dataclass(frozen=True)
+class Station:
+    """A node to be: its account's seed, its own secrets, its ports."""
+
+    name: str
+    account_seed: bytes
+    secrets: dict[Role, bytes]
+    p2p_port: int
+    api_port: int
+
+    @property
+    def account(self) -> Address:
+        """The account it validates and hosts for."""
+        return KeyPair(self.account_seed).public_key
+
+    def build_seat(self, unit: int) -> Seat:
+        """Its place in genesis."""
+        peer = compute_peer_id_of_seed(self.secrets[Role.NETWORK])
+        tip = compute_chain(compute_chain_secret(self.secrets[Role.BEACON], 0), BEACON_LINKS)
+        return Seat(
+            account=self.account,
+            consensus_key=KeyPair(self.secrets[Role.CONSENSUS]).public_key,
+            bond=BOND * unit,
+            commission_ppm=COMMISSION_PPM,
+            beacon_tip=tip,
+            beacon_links=BEACON_LINKS,
+            peer_id=peer,
+            addresses=(str(PeerAddress(LOOPBACK, self.p2p_port, peer)),),
+        )
+
+
+def create(devnet: Devnet, validators: int, block_ms: int | None) -> None:
+    """Makes the folder: keys, chain spec, homes. Raises CliError if something else is there."""
+    if devnet.chain_file.exists():
+        raise CliError(
+            "unfinished",
+            f"{devnet.path} was not made to the end",
+            f"`vidya devnet reset --dir {devnet.path}`",
+        )
+    devnet.wallet.mkdir(parents=True, exist_ok=True)
+    profile = load_profile("devnet")
+    if block_ms is not None:
+        parameters = replace(profile.system.parameters, block_ms=block_ms)
+        profile = replace(profile, system=replace(profile.system, parameters=parameters))
+    stations = build_stations(validators)
+    people = {name: secrets.token_bytes(32) for name in (*PEOPLE, TREASURY)}
+    spec = build_devnet_spec(profile, stations, people)
+    write_private(devnet.password_file, secrets.token_hex(16).encode() + b"\n")
+    seeds = {**people, **{station.name: station.account_seed for station in stations}}
+    save_keys(devnet, seeds)
+    spec_json = format_chain_spec(spec)
+    for station in stations:
+        config = build_station_config(station, spec)
+        create_home(devnet.get_home(station.name).path, spec_json, config, station.secrets)
+    devnet.chain_file.write_bytes(spec_json)
+    devnet.save_summary(build_summary(devnet, spec, stations, seeds))
+
+
+def build_stations(count: int) -> list[Station]:
+    """Fresh secrets and free ports for so many nodes."""
+    ports = find_ports(2 * count)
+    return [
+        Station(
+            f"node{n}",
+            secrets.token_bytes(32),
+            {role: secrets.token_bytes(32) for role in NODE_ROLES},
+            ports[2 * n],
+            ports[2 * n + 1],
+        )
+        for n in range(count)
+    ]
+
+
+def build_devnet_spec(profile: ChainSpec, stations: Sequence[Station], people: dict[str, bytes]) -> ChainSpec:
+    """Who owns what: validators their bond and some money, people a gift, the treasury the rest."""
+    unit = 10**profile.decimals
+    balances = [(station.account, (BOND + POCKET) * unit) for station in stations]
+    balances += [(KeyPair(people[name]).public_key, GIFT * unit) for name in PEOPLE]
+    rest = SUPPLY * unit - sum(amount for _, amount in balances)
+    balances.append((KeyPair(people[TREASURY]).public_key, rest))
+    return build_spec(
+        profile,
+        name="devnet",
+        # Behind every clock of this machine, so that the first block can follow at once.
+        time_ms=time.time_ns() // 1_000_000 - CLOCK_BEHIND_MS,
+        seats=[station.build_seat(unit) for station in stations],
+        accounts=balances,
+        members=[*(station.account for station in stations), KeyPair(people["alice"]).public_key],
+    )
+
+
+def build_station_config(station: Station, spec: ChainSpec) -> NodeConfig:
+    """How the node runs."""
+    return NodeConfig(
+        name=station.name,
+        account=encode_address(spec.prefix, station.account),
+        api_port=station.api_port,
+        p2p_listen=f"/ip4/{LOOPBACK}/tcp/{station.p2p_port}",
+    )
+
+
+def save_keys(devnet: Devnet, seeds: dict[str, bytes]) -> None:
+    """The wallet."""
+    password = devnet.password_file.read_text().strip()
+    for name, seed in seeds.items():
+        keystore.create(
+            devnet.wallet, name, seed, password, role=Role.ACCOUNT, profile=keystore.Profile.DEVNET
+        )
+
+
+def build_summary(
+    devnet: Devnet, spec: ChainSpec, stations: Sequence[Station], seeds: dict[str, bytes]
+) -> dict[str, Any]:
+    """What `--json-out` gives; the datums come later."""
+    addresses = {name: encode_address(spec.prefix, KeyPair(seed).public_key) for name, seed in seeds.items()}
+    return {
+        "dir": str(devnet.path),
+        "chain": str(devnet.chain_file),
+        "nodes": [
+            {
+                "name": station.name,
+                "home": str(devnet.get_home(station.name).path),
+                "api": f"http://{LOOPBACK}:{station.api_port}",
+                "p2p": str(
+                    PeerAddress(
+                        LOOPBACK, station.p2p_port, compute_peer_id_of_seed(station.secrets[Role.NETWORK])
+                    )
+                ),
+                "account": addresses[station.name],
+            }
+            for station in stations
+        ],
+        "accounts": [
+            {
+                "name": name,
+                "address": address,
+                "keystore": str(devnet.wallet / f"{name}.json"),
+                "password_file": str(devnet.password_file),
+            }
+            for name, address in addresses.items()
+        ],
+        "datums": [],
+    }
+
+
+def find_ports(count: int) -> list[int]:
+    """Different ports that nobody uses now."""
+    with ExitStack() as stack:
+        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind((LOOPBACK, 0))
+        return [int(probe.getsockname()[1]) for probe in probes]

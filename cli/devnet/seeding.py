@@ -1,0 +1,136 @@
+"""Content on a fresh devnet: published by the first nodes, listed, fetched by the others, proven.
+
+The first half of the nodes host the folders where they lie; their operators brought them. The other half
+fetch them by paid sessions, like any host that joins later. Every step looks first whether it is done.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from cli import actions, output
+from cli.amounts import format_size
+from cli.devnet.plan import Devnet
+from cli.devnet.processes import connect_home, wait_until
+from cli.devnet.sample import write_sample
+from cli.facts import Facts
+from cli.keys import Account
+from cli.options import Settings
+from node import keystore
+from node.home import Home
+
+EFFECT_SECONDS_SPARE = 60.0
+"""Beyond the blocks that something takes by the rules."""
+
+
+class Source(NamedTuple):
+    """A folder to publish and what the catalogue says about it."""
+
+    path: Path
+    title: str
+    category: str
+    tags: tuple[str, ...]
+
+
+class Crew(NamedTuple):
+    """A node and the key of its account."""
+
+    home: Home
+    facts: Facts
+    account: Account
+
+
+def list_sources(devnet: Devnet, content: Path | None) -> list[Source]:
+    """The folder that was named, or the sample."""
+    if content is not None:
+        return [Source(content, content.resolve().name[:100] or "content", "data", ("devnet",))]
+    made = write_sample(devnet.path / "content")
+    return [Source(path, one.title, one.category, one.tags) for path, one in made]
+
+
+def gather(devnet: Devnet, settings: Settings) -> list[Crew]:
+    """All nodes with their accounts."""
+    crews = []
+    for home in devnet.list_homes():
+        facts = Facts(settings, connect_home(home))
+        crews.append(Crew(home, facts, Account(settings, keystore.load(devnet.wallet, home.path.name))))
+    return crews
+
+
+def seed(devnet: Devnet, settings: Settings, sources: Sequence[Source]) -> list[dict[str, Any]]:
+    """Content hosted by all nodes and proven by the first; the datums for the summary."""
+    crews = gather(devnet, settings)
+    first, others = crews[: max(1, len(crews) // 2)], crews[max(1, len(crews) // 2) :]
+    datums = publish_all(first, sources)
+    ids = [datum["id"] for datum in datums]
+    output.say(f"listed {len(ids)} datums; {', '.join(crew.account.name for crew in first)} host them")
+    for crew in first:
+        actions.ensure_registered(crew.facts, crew.account, [bytes.fromhex(one) for one in ids])
+    wait_in_effect(crews[0], first, ids)
+    for crew in others:
+        output.say(f"{crew.account.name} fetches them from the other hosts, paid chunk by chunk")
+        for datum in ids:
+            actions.fetch_into_node(crew.facts, crew.account, datum)
+        actions.ensure_registered(crew.facts, crew.account, [bytes.fromhex(one) for one in ids])
+    wait_proven(first)
+    return datums
+
+
+def publish_all(crews: Sequence[Crew], sources: Sequence[Source]) -> list[dict[str, Any]]:
+    """Each folder on each of the nodes, listed by the first."""
+    datums, listings = [], []
+    for source in sources:
+        for crew in crews:
+            output.show_line(f"{crew.account.name} reads {source.path}")
+            published = actions.publish(crew.facts, source.path)
+        output.end_line()
+        size = format_size(published["size_bytes"])
+        output.say(f"published {source.title}: {published['files']} files, {size}, {published['datum']}")
+        listings.append(actions.build_listing(published, source.title, source.category, source.tags))
+        datums.append(
+            {
+                "id": published["datum"],
+                "title": source.title,
+                "bytes": published["size_bytes"],
+                "source": str(source.path),
+            }
+        )
+    actions.ensure_listed(crews[0].facts, crews[0].account, listings)
+    return datums
+
+
+def wait_in_effect(witness: Crew, hosts: Sequence[Crew], ids: Sequence[str]) -> None:
+    """Until what was registered counts, `delay_epochs` later."""
+    spec = witness.facts.spec
+    wait = spec.hosting.parameters.delay_epochs * spec.system.parameters.epoch_blocks
+    output.say(f"in effect within {wait} blocks, when the next epochs begin")
+
+    def is_met() -> bool:
+        entries = [witness.facts.client.get(f"/v1/datums/{one}") for one in ids]
+        return all(len(entry["hosts"]) >= len(hosts) for entry in entries)
+
+    wait_until("the holdings to count", [witness.home], is_met, compute_patience(witness.facts, wait))
+
+
+def wait_proven(hosts: Sequence[Crew]) -> None:
+    """Until each of the hosts has proven what it holds."""
+
+    def is_met() -> bool:
+        found = [
+            crew.facts.client.get(f"/v1/hosts/{crew.facts.address(crew.account.address)}") for crew in hosts
+        ]
+        return all(one["possession"]["last_proven"] is not None for one in found)
+
+    blocks = 2 * hosts[0].facts.spec.system.parameters.epoch_blocks
+    wait_until(
+        "proofs of possession",
+        [crew.home for crew in hosts],
+        is_met,
+        compute_patience(hosts[0].facts, blocks),
+    )
+    output.say(f"proven by {', '.join(crew.account.name for crew in hosts)}")
+
+
+def compute_patience(facts: Facts, blocks: int) -> float:
+    """Seconds that so many blocks may take at most."""
+    return EFFECT_SECONDS_SPARE + 3 * blocks * facts.spec.system.parameters.block_ms / 1000

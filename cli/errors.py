@@ -1,0 +1,104 @@
+"""Errors as people see them: what happened, why, and the next command.
+
+CliError                 anything a command ends with on purpose; carries its exit code
+├── UsageFault           what was typed can not be meant
+├── Refused              the network or a node said no; `code` is its own
+└── OutcomeUnknown       sent, and nothing is known of it yet
+
+Expected failures of the layers below (wrong password, damaged file, no node's home) become CliErrors in
+`explain`; anything else is a bug and keeps its traceback.
+"""
+
+import sys
+
+from cli.exits import Exit, get_exit
+
+HINTS = {
+    "unreachable": "is the node running? `vidya node start`, or name another with --api URL",
+    "not_synced": "wait until `vidya status` says that it is synced",
+    "insufficient_balance": "`vidya query account` shows what is there",
+    "balances.insufficient_balance": "`vidya query account` shows what is there",
+    "sessions.not_member": "`vidya tx join-collective`",
+    "membership.not_member": "`vidya tx join-collective`",
+    "hosting.not_host": "`vidya join`, or `vidya tx register-host`",
+    "hosting.uncovered_bytes": "`vidya tx bond AMOUNT`, then again",
+    "validators.bond_too_small": "`vidya tx bond AMOUNT`, then again",
+    "catalogue.not_listed": "`vidya search` lists what there is",
+    "offences.still_jailed": "`vidya query hosts ADDRESS` says until when",
+    "expired": "send it again; nothing happened",
+}
+
+
+class CliError(Exception):
+    """Ends a command; told to the user, never a traceback."""
+
+    def __init__(self, code: str, message: str, hint: str = "", exit: Exit = Exit.FAILURE) -> None:
+        super().__init__(message)
+        self.code, self.message, self.exit = code, message, exit
+        self.hint = hint or HINTS.get(code, "")
+
+
+class UsageFault(CliError):
+    """What was typed can not be meant."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__("usage", message, hint, Exit.USAGE)
+
+
+class Refused(CliError):
+    """A node or the network said no."""
+
+    def __init__(self, code: str, message: str, hint: str = "") -> None:
+        super().__init__(code, message, hint, get_exit(code))
+
+
+class OutcomeUnknown(CliError):
+    """It was sent; whether it takes effect is not known yet."""
+
+    def __init__(self, message: str, hint: str) -> None:
+        super().__init__("timed_out", message, hint, Exit.OUTCOME_UNKNOWN)
+
+
+_EXPECTED = {
+    "node.keystore": ("KeystoreError", "keystore"),
+    "node.derivation": ("DerivationError", "mnemonic"),
+    "node.home": ("HomeError", "home"),
+    "node.config": ("ConfigError", "config"),
+    "node.ledger": ("OtherNetwork", "other_network"),
+    "node.downloads": ("DownloadError", "download"),
+    "chain.errors": ("ChainError", "invalid"),
+    "storage.errors": ("StorageError", "storage"),
+    "p2p.errors": ("NetworkError", "network"),
+}
+"""Trees of expected failures of the layers below, by module: whoever raised one has loaded its module."""
+
+_EXITS = {
+    "KeyNotFound": Exit.NOT_FOUND,
+    "WrongPassword": Exit.NOT_ALLOWED,
+    "InvalidName": Exit.USAGE,
+    "InvalidAddress": Exit.USAGE,
+    "InvalidMnemonic": Exit.USAGE,
+    "InvalidSecret": Exit.USAGE,
+}
+
+
+def list_expected() -> tuple[type[BaseException], ...]:
+    """Every class of failure that a command may end with, of the modules in use."""
+    found: list[type[BaseException]] = [CliError, OSError]
+    for module, (name, _) in _EXPECTED.items():
+        kind = getattr(sys.modules.get(module), name, None)
+        if kind is not None:
+            found.append(kind)
+    return tuple(found)
+
+
+def explain(error: BaseException) -> CliError:
+    """The error as the user is told it."""
+    if isinstance(error, CliError):
+        return error
+    exit = _EXITS.get(type(error).__name__, Exit.FAILURE)
+    for module, (name, code) in _EXPECTED.items():
+        kind = getattr(sys.modules.get(module), name, None)
+        if kind is not None and isinstance(error, kind):
+            return CliError(code, str(error) or type(error).__name__, exit=exit)
+    return CliError("system", str(error))

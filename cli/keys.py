@@ -1,0 +1,114 @@
+"""Keys of the wallet: finding one by name or address, its password, opening it.
+
+The wallet of a home is its folder `wallet/`. A key is looked for in the home that was named, then in
+VIDYA_HOME, then in ~/.vidya, so that `--home` may name a node's folder while the wallet lies elsewhere.
+"""
+
+import getpass
+import os
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+
+from chain.primitives.keys import KeyPair
+from chain.primitives.types import Address
+from cli import output
+from cli.errors import CliError, UsageFault
+from cli.exits import Exit
+from cli.options import HOME, Settings
+from node import keystore
+from node.derivation import Role, derive, encode_mnemonic
+from node.keystore import KeyFile, KeyNotFound
+
+ACCOUNT_ROLES = (Role.ACCOUNT, Role.MNEMONIC)
+PASSWORD_FILE_BYTES_MAX = 4096
+NO_PASSWORD = "give --password-file FILE, or set VIDYA_PASSWORD_FILE"
+
+
+class Account:
+    """A key of the wallet that can sign for an account; its password is asked for when it is needed."""
+
+    def __init__(self, settings: Settings, key_file: KeyFile) -> None:
+        self.name = key_file.name
+        self.address: Address = key_file.address
+        self._settings = settings
+        self._key_file = key_file
+
+    @cached_property
+    def key(self) -> KeyPair:
+        """The opened key."""
+        return KeyPair(open_account_seed(self._key_file, read_password(self._settings, self.name)))
+
+
+def list_wallets(settings: Settings) -> list[Path]:
+    """Where keys are looked for, in order."""
+    homes = [settings.home, Path(os.environ.get("VIDYA_HOME") or HOME).expanduser(), HOME.expanduser()]
+    return [home / "wallet" for home in dict.fromkeys(homes)]
+
+
+def list_keys(settings: Settings) -> Iterator[KeyFile]:
+    """The keys of the wallets, each name once."""
+    seen: set[str] = set()
+    for wallet in list_wallets(settings):
+        for name in keystore.get_names(wallet):
+            if name not in seen:
+                seen.add(name)
+                yield keystore.load(wallet, name)
+
+
+def find_key(settings: Settings, name: str) -> tuple[Path, KeyFile]:
+    """A key by its name, and the wallet that it lies in; raises KeyNotFound."""
+    keystore.check_name(name)
+    for wallet in list_wallets(settings):
+        if name in keystore.get_names(wallet):
+            return wallet, keystore.load(wallet, name)
+    raise KeyNotFound(f"there is no key named {name!r} in {settings.home / 'wallet'}; `vidya wallet list`")
+
+
+def find_account(settings: Settings) -> Account:
+    """The account that `--from` names; without it the only one of the wallet. Raises KeyNotFound, UsageFault."""
+    keys = [key for key in list_keys(settings) if key.role in ACCOUNT_ROLES]
+    if settings.sender is None:
+        own = [key for key in keys if key.name in keystore.get_names(settings.home / "wallet")]
+        if len(own) == 1:
+            return Account(settings, own[0])
+        raise UsageFault(
+            "say which key signs: --from NAME", "`vidya wallet list`, or `vidya wallet new NAME`"
+        )
+    address = try_decode(settings.sender)
+    for key in keys:
+        if key.name == settings.sender or key.address == address:
+            return Account(settings, key)
+    raise KeyNotFound(f"no account {settings.sender!r} in {settings.home / 'wallet'}; `vidya wallet list`")
+
+
+def try_decode(text: str) -> Address | None:
+    """The account of an address of any network; None if it is no address."""
+    from chain.primitives.addresses import decode_address
+    from chain.primitives.errors import InvalidAddress
+
+    try:
+        return decode_address(text.lower().rpartition("1")[0], text)
+    except InvalidAddress:
+        return None
+
+
+def open_account_seed(key_file: KeyFile, password: str) -> bytes:
+    """The seed of an account, also out of a mnemonic."""
+    secret = keystore.unlock(key_file, password)
+    if key_file.role is Role.MNEMONIC:
+        return derive(encode_mnemonic(secret), Role.ACCOUNT)
+    return secret
+
+
+def read_password(settings: Settings, name: str, *, is_new: bool = False) -> str:
+    """From the file that was named, else from the terminal."""
+    if settings.password_file is not None:
+        with settings.password_file.open(encoding="utf-8") as file:
+            return file.read(PASSWORD_FILE_BYTES_MAX).rstrip("\r\n")
+    if not output.can_ask():
+        raise CliError("no_password", f"the key {name!r} has a password", NO_PASSWORD, Exit.USAGE)
+    password = getpass.getpass(f"password of {name}: ")
+    if is_new and getpass.getpass("again: ") != password:
+        raise UsageFault("the two passwords differ")
+    return password

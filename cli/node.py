@@ -1,0 +1,184 @@
+"""`vidya node`: make a node's folder, run a node.
+
+Keys are opened before the event loop starts, for that takes time on purpose. While it runs, a node's folder
+holds its process id and where its API listens (`data/pid`, `data/api-url`).
+"""
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cli import output
+from cli.errors import CliError, UsageFault
+from cli.options import Settings, command
+
+if TYPE_CHECKING:
+    from node.app import Node
+    from node.config import NodeConfig
+    from node.home import Home
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, add_completion=False)
+
+P2P_PORT = 7700
+LOOPBACK = "127.0.0.1"
+ChainFile = Annotated[Path, typer.Option("--chain", metavar="FILE", help="Chain spec of the network.")]
+AccountOption = Annotated[
+    str | None, typer.Option(metavar="ADDRESS", help="Account it validates and hosts for; none: it observes.")
+]
+Listen = Annotated[
+    str | None, typer.Option("--p2p-listen", metavar="ADDRESS", help="As /ip4/0.0.0.0/tcp/7700.")
+]
+ApiPort = Annotated[int | None, typer.Option("--api-port", min=0, max=65535, help="0: any free one.")]
+Disk = Annotated[str | None, typer.Option("--disk", metavar="SIZE", help="For hosted content: 5GB.")]
+
+
+@app.callback()
+def node() -> None:
+    """Nodes: make one's folder, run it."""
+
+
+@command(app)
+def init(
+    settings: Settings,
+    chain: ChainFile,
+    account: AccountOption = None,
+    api_port: ApiPort = None,
+    p2p_listen: Listen = None,
+    disk: Disk = None,
+) -> None:
+    """Make a node's folder (--home) with fresh keys; the account's key stays in your wallet."""
+    from chain.primitives.addresses import decode_address
+    from cli.amounts import parse_size
+    from cli.facts import load_spec
+
+    spec = load_spec(chain)
+    if account is not None:
+        decode_address(spec.prefix, account)
+    changes: dict[str, Any] = {"account": account or ""}
+    if disk is not None:
+        changes["disk_bytes"] = parse_size(disk)
+    home = create_home(settings.home, chain.read_bytes(), build_config(spec, p2p_listen, api_port, changes))
+    settings.emit(describe_home(home))
+
+
+@command(app)
+def start(
+    settings: Settings,
+    dev: Annotated[
+        bool, typer.Option("--dev", help="One validator, fast blocks, in a temporary folder.")
+    ] = False,
+) -> None:
+    """Run the node in --home until Ctrl-C or SIGTERM."""
+    if not __debug__:
+        raise UsageFault("a node's assertions guard its votes: start it without python -O")
+    if dev:
+        from cli.devnet.single import run_dev
+
+        run_dev(settings)
+    else:
+        from node.home import Home
+
+        run_home(Home(settings.home))
+
+
+def build_config(
+    spec: Any, listen: str | None, api_port: int | None, changes: dict[str, Any]
+) -> "NodeConfig":
+    """The settings of a new node: reachable on the network it joins."""
+    from cli.facts import API_PORT
+    from node.config import NodeConfig
+    from p2p.identity import parse_listen_address
+
+    listen = listen or f"/ip4/{LOOPBACK if is_local(spec) else '0.0.0.0'}/tcp/{find_port(P2P_PORT)}"  # noqa: S104
+    parse_listen_address(listen)
+    port = find_port(API_PORT) if api_port is None else api_port
+    return NodeConfig(p2p_listen=listen, api_port=port, **changes)
+
+
+def is_local(spec: Any) -> bool:
+    """Whether the network lives on this machine: all it says of addresses is loopback."""
+    known = [*spec.seeds, *(address for _, host in spec.hosting.hosts for address in host.addresses)]
+    return all(address.startswith(("/ip4/127.", "/ip6/::1/")) for address in known)
+
+
+def find_port(wanted: int) -> int:
+    """The port, if it is free here, else one that is."""
+    import socket
+
+    for port in (wanted, 0):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((LOOPBACK, port))
+            except OSError:
+                continue
+            return int(probe.getsockname()[1])
+    raise CliError("no_port", "no port of this machine is free")
+
+
+def create_home(
+    path: Path, spec_json: bytes, config: "NodeConfig", secrets_of: dict[Any, bytes] | None = None
+) -> "Home":
+    """A node's folder with its settings; raises HomeError if there is one."""
+    from node.config import format_config
+    from node.home import Home
+
+    home = Home(path)
+    home.create(spec_json, secrets_of)
+    home.config_file.write_text(format_config(config))
+    return home
+
+
+def describe_home(home: "Home") -> dict[str, Any]:
+    """What a new node is known by."""
+    from node import keystore
+    from node.config import load_config
+    from node.derivation import Role
+    from p2p.identity import compute_peer_id, format_peer
+
+    config = load_config(home.config_file)
+    network_key = keystore.load(home.keys, Role.NETWORK.value).address
+    return {
+        "home": str(home.path),
+        "account": config.account or None,
+        "api": f"http://{config.api_host}:{config.api_port}",
+        "p2p": f"{config.p2p_listen}/p2p/{format_peer(compute_peer_id(network_key))}",
+        "consensus_key": keystore.load(home.keys, Role.CONSENSUS.value).public_key,
+    }
+
+
+def run_home(home: "Home") -> None:
+    """The node of a folder, in this process."""
+    from functools import partial
+
+    import trio
+
+    from node.app import load_keys, run_node
+    from node.config import load_config
+    from node.logs import configure_logs
+
+    spec, config = home.load_spec(), load_config(home.config_file)
+    configure_logs(config.log_level, is_json=config.log_json)
+    keys = load_keys(home, config, spec)
+    home.pid_file.write_text(f"{os.getpid()}\n")
+    try:
+        trio.run(partial(run_node, home, config, spec, keys, on_ready=partial(on_ready, home)))
+    finally:
+        home.pid_file.unlink(missing_ok=True)
+        home.api_url_file.unlink(missing_ok=True)
+
+
+def on_ready(home: "Home", node: "Node", api_port: int) -> None:
+    """The node serves: say so, to people and to other commands."""
+    url = f"http://{node.config.api_host}:{api_port}"
+    home.api_url_file.write_text(url + "\n")
+    output.say(f"node of {node.spec.name} at height {node.ledger.height}: {url}")
+    output.say("Ctrl-C stops it")
+
+
+def build_start_command(home: Path) -> list[str]:
+    """How another process is told to run the node of a folder."""
+    return [sys.executable, "-m", "cli.main", "node", "start", "--home", str(home)]

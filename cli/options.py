@@ -1,0 +1,177 @@
+"""Options that every command has, and how a function becomes a command.
+
+`@command(app)` gives a function the options below and takes care of what ends it: the function gets
+`Settings` first and its own parameters after. An option counts wherever it stands (`vidya -o json status`,
+`vidya status -o json`); the environment is asked last. Expected failures become a message and an exit code.
+"""
+
+import inspect
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from cli import output
+from cli.errors import UsageFault, explain, list_expected
+from cli.exits import Exit
+from cli.output import Format
+
+_PANEL = "Everywhere"
+HOME = Path("~/.vidya")
+INTERRUPTED = 130
+"""What shells call a program that Ctrl-C ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What holds for one command."""
+
+    api: str | None
+    home: Path
+    is_home_given: bool
+    sender: str | None
+    format: Format
+    password_file: Path | None
+    is_confirmed: bool
+
+    def emit(self, data: Any, columns: tuple[str, ...] = ()) -> None:
+        """The result, in the format asked for."""
+        output.emit(data, self.format, columns)
+
+
+OPTIONS: dict[str, Any] = {
+    "api": Annotated[
+        str | None,
+        typer.Option("--api", metavar="URL", help="Node to ask. [env: VIDYA_API]", rich_help_panel=_PANEL),
+    ],
+    "home": Annotated[
+        str | None,
+        typer.Option(
+            "--home",
+            metavar="DIR",
+            help="Wallet, and node if it is here. [env: VIDYA_HOME; ~/.vidya]",
+            rich_help_panel=_PANEL,
+        ),
+    ],
+    "sender": Annotated[
+        str | None,
+        typer.Option("--from", metavar="NAME|ADDRESS", help="Key to sign with.", rich_help_panel=_PANEL),
+    ],
+    "format": Annotated[
+        Format | None,
+        typer.Option("--output", "-o", help="Format of data on stdout.", rich_help_panel=_PANEL),
+    ],
+    "password_file": Annotated[
+        str | None,
+        typer.Option(
+            "--password-file",
+            metavar="FILE",
+            help="Password of the key. [env: VIDYA_PASSWORD_FILE]",
+            rich_help_panel=_PANEL,
+        ),
+    ],
+    "yes": Annotated[
+        bool | None,
+        typer.Option("--yes", "-y", show_default=False, help="Ask nothing.", rich_help_panel=_PANEL),
+    ],
+}
+"""Name of the parameter -> its declaration; all are optional."""
+
+
+def build_settings(given: dict[str, Any]) -> Settings:
+    """What was typed, completed by the environment."""
+    environment = os.environ.get
+    home = given.get("home") or environment("VIDYA_HOME")
+    password_file = given.get("password_file") or environment("VIDYA_PASSWORD_FILE")
+    return Settings(
+        api=given.get("api") or environment("VIDYA_API"),
+        home=Path(home or HOME).expanduser(),
+        is_home_given=bool(home),
+        sender=given.get("sender") or environment("VIDYA_FROM"),
+        format=given.get("format") or Format(environment("VIDYA_OUTPUT") or "table"),
+        password_file=Path(password_file).expanduser() if password_file else None,
+        is_confirmed=bool(given.get("yes")),
+    )
+
+
+def command(app: typer.Typer, name: str | None = None, **details: Any) -> Callable[[Any], Any]:
+    """Declares a function of `Settings` and its own parameters as a command of `app`."""
+
+    def declare(function: Callable[..., None]) -> Callable[..., None]:
+        app.command(name, **details)(wrap(function, inspect.signature(function, eval_str=True)))
+        return function
+
+    return declare
+
+
+def wrap(function: Callable[..., None], signature: inspect.Signature) -> Callable[..., None]:
+    """The function with the options of every command in place of its first parameter."""
+
+    def run(**values: Any) -> None:
+        ctx: typer.Context = values.pop("ctx")
+        given = dict(ctx.obj or {})
+        given.update({key: value for key in OPTIONS if (value := values.pop(key)) is not None})
+        with ending(given):
+            function(build_settings(given), **values)
+
+    _, *own = signature.parameters.values()
+    shown = [_build_parameter("ctx", typer.Context), *(one.replace(kind=one.KEYWORD_ONLY) for one in own)]
+    shown += [_build_parameter(key, kind, None) for key, kind in OPTIONS.items()]
+    run.__name__, run.__doc__ = function.__name__, function.__doc__
+    run.__annotations__ = {one.name: one.annotation for one in shown}
+    run.__signature__ = inspect.Signature(shown)  # type: ignore[attr-defined]
+    return run
+
+
+def remember(ctx: typer.Context, **given: Any) -> None:
+    """Keeps the options that stood before the name of the command."""
+    ctx.obj = {key: value for key, value in given.items() if value is not None}
+
+
+def build_callback(doc: str) -> Callable[..., None]:
+    """What the root of all commands runs first: it takes the options that stand before the verb."""
+
+    def root(**values: Any) -> None:
+        remember(values.pop("ctx"), **values)
+
+    shown = [_build_parameter("ctx", typer.Context)]
+    shown += [_build_parameter(key, kind, None) for key, kind in OPTIONS.items()]
+    root.__doc__ = doc
+    root.__annotations__ = {one.name: one.annotation for one in shown}
+    root.__signature__ = inspect.Signature(shown)  # type: ignore[attr-defined]
+    return root
+
+
+def _build_parameter(name: str, kind: Any, *default: Any) -> inspect.Parameter:
+    value = default[0] if default else inspect.Parameter.empty
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=value, annotation=kind)
+
+
+@contextmanager
+def ending(given: dict[str, Any]) -> Iterator[None]:
+    """Turns expected failures into a message and an exit code."""
+    try:
+        _check_environment()
+        yield
+    except KeyboardInterrupt:
+        output.end_line()
+        raise typer.Exit(INTERRUPTED) from None
+    except BrokenPipeError:
+        # Whoever read stdout has seen enough (`vidya query events | head`).
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        raise typer.Exit(Exit.OK) from None
+    except list_expected() as error:
+        output.end_line()
+        told = explain(error)
+        output.say_error(told, given.get("format") or Format.TABLE)
+        raise typer.Exit(told.exit) from None
+
+
+def _check_environment() -> None:
+    wanted = os.environ.get("VIDYA_OUTPUT")
+    if wanted and wanted not in list(Format):
+        raise UsageFault(f"VIDYA_OUTPUT is {wanted!r}; table, json or jsonl are known")

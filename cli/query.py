@@ -1,0 +1,249 @@
+"""`vidya query`: what the chain says. `--prove` checks the node's answer here (`cli.light`)."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from cli import output
+from cli.options import Settings, command
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, add_completion=False)
+
+Who = Annotated[str | None, typer.Argument(help="Address, or name of a key.")]
+Id = Annotated[str, typer.Argument(help="64 hexadecimal digits.")]
+Prove = Annotated[bool, typer.Option("--prove", help="Verify it here, by a state proof and its certificate.")]
+Chain = Annotated[
+    Path | None, typer.Option("--chain", metavar="FILE", help="With --prove: trust this chain spec alone.")
+]
+Limit = Annotated[int, typer.Option(min=1, max=1000, help="Entries at most.")]
+HOST_COLUMNS = ("address", "bytes", "datums", "pay_factor", "is_jailed", "is_validator", "peer_id")
+DATUM_COLUMNS = ("id", "title", "category", "size_bytes", "holdings", "is_admitted")
+
+
+@app.callback()
+def query() -> None:
+    """What the chain says: accounts, blocks, transactions, validators, hosts, datums, supply."""
+
+
+def ask(settings: Settings, path: str, **parameters: Any) -> None:
+    """Show what the API answers."""
+    from cli.facts import connect
+    from cli.readable import make_readable
+
+    facts = connect(settings)
+    settings.emit(make_readable(facts, facts.client.get(path, **parameters)))
+
+
+def show_list(
+    settings: Settings, path: str, name: str, columns: tuple[str, ...], limit: int, **more: Any
+) -> None:
+    """Show up to `limit` records of a list that comes in pages."""
+    from itertools import islice
+
+    from cli.actions import list_pages
+    from cli.facts import connect
+    from cli.readable import make_readable
+
+    facts = connect(settings)
+    records = list(islice(list_pages(facts, path, name, limit=limit, **more), limit))
+    settings.emit(make_readable(facts, records), columns)
+
+
+@command(app)
+def account(settings: Settings, who: Who = None, prove: Prove = False, chain: Chain = None) -> None:
+    """An account: balance, bond, delegations, membership. --from NAME if none is given."""
+    from cli.facts import connect
+    from cli.keys import find_account
+    from cli.readable import make_readable
+
+    facts = connect(settings)
+    address = facts.find_address(who) if who else find_account(settings).address
+    if prove or chain:
+        found = prove_account(facts, address, chain)
+    else:
+        found = facts.client.get(f"/v1/accounts/{facts.address(address)}")
+        found.pop("proof", None)
+    settings.emit(make_readable(facts, found))
+
+
+def prove_account(facts: Any, address: bytes, chain: Path | None) -> dict[str, Any]:
+    """What is stored under an account, decoded from values that were proven here."""
+    from chain.jsonable import to_json
+    from chain.modules import balances, membership, staking
+    from chain.primitives.codec import decode
+    from cli import light
+    from cli.facts import load_spec
+
+    text = facts.address(address)
+    spec = None if chain is None else load_spec(chain)
+    light.check_chain(spec, facts.genesis_hash)
+    stored: dict[str, Any] = {
+        "balances.accounts": balances.ACCOUNTS,
+        "staking.ledgers": staking.LEDGERS,
+        "membership.memberships": membership.MEMBERSHIPS,
+    }
+    answer = facts.client.get(f"/v1/accounts/{text}", prove=True)["proof"]
+    wanted = [entry for entry in answer["entries"] if entry["name"] in stored]
+    keys = {name: storage.key(address) for name, storage in stored.items()}
+    proven = light.check_answer(facts.genesis_hash, {**answer, "entries": wanted}, keys, spec)
+    shown = {
+        name.partition(".")[2]: None
+        if value is None
+        else to_json(decode(stored[name].kind, value), facts.spec.prefix)
+        for name, value in proven.values.items()
+    }
+    return {"address": text, **shown, "proof": proven.describe()}
+
+
+@command(app)
+def block(
+    settings: Settings, height: Annotated[str, typer.Argument(help="Height, hash, or latest.")] = "latest"
+) -> None:
+    """A final block with its transactions and events."""
+    ask(settings, f"/v1/blocks/{check_word(height)}")
+
+
+@command(app)
+def tx(settings: Settings, id: Id) -> None:
+    """What became of a transaction."""
+    ask(settings, f"/v1/transactions/{check_word(id)}")
+
+
+@command(app)
+def validators(settings: Settings) -> None:
+    """Who decides blocks, and who stands for election."""
+    from cli.facts import connect
+    from cli.readable import make_readable
+
+    facts = connect(settings)
+    found = facts.client.get("/v1/validators")
+    if settings.format != output.Format.TABLE:
+        settings.emit(found)
+        return
+    powers = {one["address"]: one["power"] for one in found["validators"]}
+    rows = [{**one, "power": powers.get(one["address"], 0)} for one in found["candidates"]]
+    columns = (
+        "address",
+        "is_validator",
+        "power",
+        "bond",
+        "commission_ppm",
+        "pay_factor",
+        "is_jailed",
+        "is_tombstoned",
+    )
+    settings.emit(make_readable(facts, rows), columns)
+
+
+@command(app)
+def hosts(settings: Settings, who: Who = None, limit: Limit = 100) -> None:
+    """Hosts; or one of them with what it holds and how it proved."""
+    from cli.facts import connect
+
+    if who is None:
+        show_list(settings, "/v1/hosts", "hosts", HOST_COLUMNS, limit)
+    else:
+        address = connect(settings).find_address(who)
+        ask(settings, f"/v1/hosts/{connect(settings).address(address)}")
+
+
+@command(app)
+def datum(settings: Settings, id: Id) -> None:
+    """An entry of the catalogue and who hosts it now."""
+    ask(settings, f"/v1/datums/{check_word(id)}")
+
+
+@command(app)
+def datums(
+    settings: Settings,
+    text: Annotated[str, typer.Option(help="In title, tags or description.")] = "",
+    category: Annotated[str, typer.Option()] = "",
+    limit: Limit = 100,
+) -> None:
+    """The catalogue."""
+    show_list(
+        settings, "/v1/datums", "datums", DATUM_COLUMNS, limit, text=text or None, category=category or None
+    )
+
+
+@command(app)
+def params(settings: Settings) -> None:
+    """The parameters of every module, in base units."""
+    from cli.facts import connect
+
+    settings.emit(connect(settings).client.get("/v1/params"))
+
+
+@command(app)
+def supply(settings: Settings) -> None:
+    """How many tokens there are, minted and burned, and what the pots hold."""
+    from cli.facts import connect
+
+    facts = connect(settings)
+    found = facts.client.get("/v1/supply")
+    if settings.format is output.Format.TABLE:
+        pots = {name: facts.amount(units) for name, units in found.pop("pots").items()}
+        found = {**{name: facts.amount(units) for name, units in found.items()}, "pots": pots}
+    settings.emit(found)
+
+
+@command(app)
+def session(settings: Settings, id: Id) -> None:
+    """An open session and what its hosts have claimed."""
+    ask(settings, f"/v1/sessions/{check_word(id)}")
+
+
+@command(app)
+def proof(
+    settings: Settings,
+    key: Annotated[str, typer.Argument(help="State key, hex.")],
+    chain: Chain = None,
+) -> None:
+    """The raw value of a state key, verified here."""
+    from cli import light
+    from cli.errors import UsageFault
+    from cli.facts import connect, load_spec
+
+    facts = connect(settings)
+    spec = None if chain is None else load_spec(chain)
+    light.check_chain(spec, facts.genesis_hash)
+    try:
+        wanted = bytes.fromhex(key)
+    except ValueError as error:
+        raise UsageFault(f"{key[:80]!r} is not hex") from error
+    answer = facts.client.get("/v1/proof", key=wanted.hex())
+    proven = light.check_answer(facts.genesis_hash, answer, {answer["entries"][0]["name"]: wanted}, spec)
+    (value,) = proven.values.values()
+    settings.emit({"key": key, "value": None if value is None else value.hex(), "proof": proven.describe()})
+
+
+@command(app)
+def events(
+    settings: Settings,
+    kind: Annotated[list[str] | None, typer.Option("--kind", help="block, transaction or event.")] = None,
+    since: Annotated[str | None, typer.Option(help="Id of an event; what follows it is shown.")] = None,
+) -> None:
+    """What becomes final, as it does, a JSON line each; until Ctrl-C."""
+    from msgspec import json
+
+    from cli.facts import connect
+
+    fields: dict[str, str] = {}
+    for line in connect(settings).client.stream_lines("/v1/events", kinds=kind or None, since=since):
+        name, _, value = line.partition(": ")
+        if line:
+            fields[name] = value
+        elif "data" in fields:
+            shown = {"id": fields["id"], "kind": fields["event"], "data": json.decode(fields["data"])}
+            output.emit(shown, output.Format.JSONL)
+            fields = {}
+
+
+def check_word(text: str) -> str:
+    """Text that may stand in a path; raises UsageFault."""
+    from cli.errors import UsageFault
+
+    if not (text.isascii() and text.isalnum()):
+        raise UsageFault(f"{text[:80]!r} is no id")
+    return text

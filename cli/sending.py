@@ -1,0 +1,187 @@
+"""Sending a transaction: dry run, fee, question, signature, finality.
+
+A transaction has an expiry height, so each ends for certain: final, refused, or expired without effect. When
+another program of the same owner took the nonce first, it is signed once more. The key never leaves this
+process; the node gets signed bytes.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from chain.primitives.codec import encode, replace
+from chain.runtime import MODULES, build_call
+from chain.transaction import (
+    TRANSACTION_VERSION,
+    Transaction,
+    compute_transaction_id,
+    sign_transaction,
+)
+from cli import output
+from cli.errors import CliError, OutcomeUnknown, Refused, UsageFault
+from cli.facts import Facts
+from cli.keys import Account
+
+EXPIRY_BLOCKS = 60
+FEE_MARGIN = 2
+"""The bound signed is so many times the fee of now, which is what is paid; it may rise by 1/8 per block."""
+POLL_SECONDS = 0.15
+SILENCE_SECONDS_MAX = 60.0
+"""So long a node may not answer before the outcome is called unknown."""
+OVER = frozenset(("final", "expired", "rejected"))
+NONCE_LOST = frozenset(("nonce_too_low", "replacement_underpriced"))
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What the sender wants of a transaction."""
+
+    tip: int = 0
+    fee_max: int | None = None
+    expiry_blocks: int | None = None
+    is_waiting: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """An unsigned transaction and what the node says it would do."""
+
+    transaction: Transaction
+    fee: int
+    weight: int
+    events: list[Any]
+    error: dict[str, Any] | None
+
+
+def draft(facts: Facts, account: bytes, calls: Sequence[Any], wishes: Wishes) -> Draft:
+    """The transaction at the account's next nonce, tried by the node without effect."""
+    status = facts.check_synced()
+    lifetime = facts.spec.system.parameters.transaction_lifetime_blocks_max
+    is_duty = any(is_duty_call(call) for call in calls)
+    transaction = Transaction(
+        version=TRANSACTION_VERSION,
+        genesis_hash=facts.genesis_hash,
+        sender=account,
+        nonce=0 if is_duty else get_next_nonce(facts, account),
+        valid_until=status["height"] + min(wishes.expiry_blocks or EXPIRY_BLOCKS, lifetime),
+        fee_max=0,
+        tip=0 if is_duty else wishes.tip,
+        calls=tuple(build_call(call) for call in calls),
+    )
+    answer = facts.client.post("/v1/transactions/dry-run", encode(transaction).hex())
+    fee = int(answer["fee"])
+    if not is_duty:
+        fee_max = fee * FEE_MARGIN if wishes.fee_max is None else wishes.fee_max
+        transaction = replace(transaction, fee_max=fee_max)
+    return Draft(transaction, fee, int(answer["weight"]), answer["events"], answer["error"])
+
+
+def is_duty_call(call: Any) -> bool:
+    """Whether the call pays no fee."""
+    return any(
+        spec.is_duty for module in MODULES for spec in module.calls.values() if spec.kind is type(call)
+    )
+
+
+def get_next_nonce(facts: Facts, account: bytes) -> int:
+    """The nonce after all that is included or waiting."""
+    found = facts.client.get(f"/v1/accounts/{facts.address(account)}")
+    return int(found["nonce_next"])
+
+
+def send(
+    facts: Facts, account: Account, calls: Sequence[Any], wishes: Wishes | None = None
+) -> dict[str, Any]:
+    """The whole way; returns what became of it. Raises Refused, OutcomeUnknown."""
+    wishes = wishes or Wishes()
+    made = draft(facts, account.address, calls, wishes)
+    check_draft(made)
+    confirm(facts, account, made)
+    try:
+        tx_id = submit(facts, account, made.transaction)
+    except Refused as error:
+        if error.code not in NONCE_LOST:
+            raise
+        output.say("another transaction took the nonce; signing once more")
+        made = draft(facts, account.address, calls, wishes)
+        tx_id = submit(facts, account, made.transaction)
+    if not wishes.is_waiting:
+        return {"id": tx_id, "status": "pooled", "valid_until": made.transaction.valid_until}
+    return wait_final(facts, tx_id, made.transaction.valid_until)
+
+
+def check_draft(made: Draft) -> None:
+    """Raises Refused if the state machine would refuse the calls, or the fee bound is too low."""
+    if made.error is not None:
+        raise Refused(made.error["code"], made.error["message"])
+    if made.transaction.fee_max < made.fee:
+        raise Refused("fee_too_low", f"the fee is {made.fee}, --fee-max is {made.transaction.fee_max}")
+
+
+def confirm(facts: Facts, account: Account, made: Draft) -> None:
+    """Says what it costs, and asks unless that was waived."""
+    cost = f"fee {facts.amount(made.fee)} (at most {facts.amount(made.transaction.fee_max)})"
+    if made.transaction.tip:
+        cost += f", tip {facts.amount(made.transaction.tip)}"
+    output.say(f"{cost}, from {account.name} {facts.address(account.address)}")
+    if facts.settings.is_confirmed:
+        return
+    if not output.can_ask():
+        raise UsageFault("nobody is here to confirm this", "-y confirms it beforehand")
+    if not output.ask("send it?"):
+        raise CliError("not_confirmed", "nothing was sent")
+
+
+def submit(facts: Facts, account: Account, transaction: Transaction) -> str:
+    """Signs and hands in; returns the id. Raises Refused."""
+    return submit_bytes(facts, encode(sign_transaction(account.key, transaction)))
+
+
+def submit_bytes(facts: Facts, signed: bytes) -> str:
+    """Hands in signed bytes; returns the id. Raises Refused."""
+    tx_id = compute_transaction_id(signed).hex()
+    (outcome,) = facts.client.post("/v1/transactions", [signed.hex()])["results"]
+    if outcome["error"] is not None:
+        raise Refused(outcome["error"]["code"], outcome["error"]["message"])
+    return tx_id
+
+
+def wait_final(facts: Facts, tx_id: str, valid_until: int) -> dict[str, Any]:
+    """What became of a transaction; waits until that is certain. Raises Refused, OutcomeUnknown."""
+    heard_at = time.monotonic()
+    while True:
+        try:
+            found = facts.client.get(f"/v1/transactions/{tx_id}", valid_until=valid_until)
+            heard_at = time.monotonic()
+            if found["status"] in OVER:
+                return check_outcome(found)
+            output.show_line(f"waiting for a block: {found['status']}")
+        except CliError as error:
+            if error.code != "unreachable":
+                raise
+            if time.monotonic() - heard_at > SILENCE_SECONDS_MAX:
+                raise OutcomeUnknown(f"{tx_id}: {error.message}", f"`vidya query tx {tx_id}`") from error
+        time.sleep(POLL_SECONDS)
+
+
+def check_outcome(found: dict[str, Any]) -> dict[str, Any]:
+    """The outcome of a transaction that is over; raises Refused if its calls did nothing."""
+    output.end_line()
+    error, receipt = found["error"], found["receipt"]
+    if found["status"] != "final":
+        raise Refused(error["code"], f"{error['message']} (transaction {found['id']})")
+    if error is not None:
+        place = f"transaction {found['id']}, height {found['height']}, the fee is kept"
+        raise Refused(error["code"], f"{error['message']} ({place})")
+    told = {"id": found["id"], "status": found["status"], "height": found["height"]}
+    return {**told, "fee": receipt["fee"], "events": receipt["events"]}
+
+
+def find_event(outcome: dict[str, Any], name: str) -> dict[str, Any]:
+    """The fields of an event that a final transaction must have left."""
+    for event in outcome["events"]:
+        if event["name"] == name:
+            fields: dict[str, Any] = event["fields"]
+            return fields
+    raise CliError("unexpected", f"transaction {outcome['id']} left no {name}")

@@ -1,0 +1,259 @@
+"""`vidya tx`: every call of the state machine, batches, and transactions signed elsewhere."""
+
+import inspect
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+from typer.main import get_command
+
+from cli.options import Settings, command, wrap
+
+if TYPE_CHECKING:
+    from cli.calls import Field, Verb
+    from cli.facts import Facts
+
+_PANEL = "Transaction"
+_FIELD = "field_"
+"""Keeps fields of calls apart from the options of every transaction: a beacon chain has a `tip` too."""
+FILE_BYTES_MAX = 2**20
+
+Tip = Annotated[
+    str | None, typer.Option("--tip", metavar="AMOUNT", help="For the proposer.", rich_help_panel=_PANEL)
+]
+FeeMax = Annotated[
+    str | None, typer.Option("--fee-max", metavar="AMOUNT", help="Bound of the fee.", rich_help_panel=_PANEL)
+]
+Expiry = Annotated[
+    int | None,
+    typer.Option("--expiry", min=1, metavar="BLOCKS", help="Void after so many.", rich_help_panel=_PANEL),
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what it would do.", rich_help_panel=_PANEL)]
+GenerateOnly = Annotated[
+    bool, typer.Option("--generate-only", help="Print it unsigned.", rich_help_panel=_PANEL)
+]
+NoWait = Annotated[bool, typer.Option("--no-wait", help="Do not wait for finality.", rich_help_panel=_PANEL)]
+WISHES: dict[str, tuple[Any, Any]] = {
+    "tip": (Tip, None),
+    "fee_max": (FeeMax, None),
+    "expiry": (Expiry, None),
+    "dry_run": (DryRun, False),
+    "generate_only": (GenerateOnly, False),
+    "no_wait": (NoWait, False),
+}
+
+
+class CallGroup(TyperGroup):
+    """Makes the verbs out of the state machine when one of them is wanted."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """All verbs, in the order of modules."""
+        return list(self._load())
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """One verb."""
+        return self._load().get(cmd_name)
+
+    def _load(self) -> Any:
+        if "send" not in self.commands:
+            calls: Any = get_command(build_app())
+            self.commands = {**calls.commands, **self.commands}
+        return self.commands
+
+
+app = typer.Typer(cls=CallGroup, no_args_is_help=True, rich_markup_mode=None, add_completion=False)
+
+
+@app.callback()
+def tx() -> None:
+    """Transactions: every call of the chain; dry run, fee, question, signature, finality."""
+
+
+def build_app() -> typer.Typer:
+    """A command per call."""
+    from cli.calls import list_verbs
+
+    calls = typer.Typer(rich_markup_mode=None, add_completion=False)
+    for verb in list_verbs():
+        run = build_function(verb)
+        calls.command(verb.name, help=verb.help)(wrap(run, inspect.signature(run)))
+    return calls
+
+
+def build_function(verb: "Verb") -> Any:
+    """The function of a verb, with a parameter per field."""
+
+    def run(settings: Settings, **values: Any) -> None:
+        from cli.calls import build_arguments
+        from cli.facts import connect
+
+        facts = connect(settings)
+        wishes = {key: values.pop(key) for key in WISHES}
+        typed = {key.removeprefix(_FIELD): value for key, value in values.items()}
+        run_calls(facts, [build_arguments(facts, verb, typed)], wishes)
+
+    scalars = [field for field in verb.fields if not field.is_list]
+    shown = [_parameter("settings", Settings)]
+    shown += [build_parameter(field, len(scalars)) for field in verb.fields]
+    shown += [_parameter(key, kind, default) for key, (kind, default) in WISHES.items()]
+    run.__signature__ = inspect.Signature(shown)  # type: ignore[attr-defined]
+    run.__name__ = verb.name.replace("-", "_")
+    return run
+
+
+def build_parameter(field: "Field", scalars: int) -> inspect.Parameter:
+    """An argument where there are few of them, else an option."""
+    from cli.calls import POSITIONAL_MAX
+
+    flag = "--" + field.name.replace("_", "-")
+    metavar = field.metavar
+    if field.is_list:
+        kind: Any = Annotated[list[str] | None, typer.Option(flag, metavar=metavar, help="May be repeated.")]
+        return _parameter(_FIELD + field.name, kind, None)
+    if scalars <= POSITIONAL_MAX:
+        shown = field.name.upper()
+        return _parameter(_FIELD + field.name, Annotated[str, typer.Argument(metavar=shown, help=metavar)])
+    kind = Annotated[str, typer.Option(flag, metavar=metavar)]
+    return _parameter(_FIELD + field.name, kind, *([""] if field.name == "description" else []))
+
+
+def _parameter(name: str, kind: Any, default: Any = inspect.Parameter.empty) -> inspect.Parameter:
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)
+
+
+def run_calls(facts: "Facts", calls: list[Any], values: dict[str, Any]) -> None:
+    """What each verb does with its calls."""
+    from cli import sending
+    from cli.keys import find_account
+
+    account = find_account(facts.settings)
+    tip, fee_max = (facts.parse_amount(values[key]) if values[key] else None for key in ("tip", "fee_max"))
+    wishes = sending.Wishes(tip or 0, fee_max, values["expiry"], not values["no_wait"])
+    if values["dry_run"]:
+        facts.settings.emit(describe_draft(facts, sending.draft(facts, account.address, calls, wishes)))
+    elif values["generate_only"]:
+        facts.settings.emit(describe_unsigned(facts, sending.draft(facts, account.address, calls, wishes)))
+    else:
+        facts.settings.emit(show_amounts(facts, sending.send(facts, account, calls, wishes)))
+
+
+def describe_draft(facts: "Facts", made: Any) -> dict[str, Any]:
+    """What a transaction would cost and do."""
+    told = {"fee": made.fee, "weight": made.weight, "nonce": made.transaction.nonce}
+    return show_amounts(facts, {**told, "error": made.error, "events": made.events})
+
+
+def describe_unsigned(facts: "Facts", made: Any) -> dict[str, Any]:
+    """A transaction to be signed elsewhere: readable, and the bytes that count."""
+    from chain.jsonable import to_json
+    from chain.primitives.codec import encode
+    from chain.runtime import decode_calls
+
+    transaction = made.transaction
+    calls = [
+        {"call": f"{one.module.name}.{one.spec.name}", "arguments": to_json(one.arguments, facts.spec.prefix)}
+        for one in decode_calls(transaction)
+    ]
+    readable = {**to_json(transaction, facts.spec.prefix), "calls": calls}
+    return {"transaction": readable, "unsigned": encode(transaction).hex()}
+
+
+def show_amounts(facts: "Facts", data: Any) -> Any:
+    """For people, amounts and sizes in their units; programs get what the API gives."""
+    from cli.readable import make_readable
+
+    return make_readable(facts, data)
+
+
+@command(app)
+def batch(
+    settings: Settings,
+    file: Annotated[Path, typer.Argument(help='JSON list of {"call": "balances.send", "arguments": {...}}.')],
+    tip: Tip = None,
+    fee_max: FeeMax = None,
+    expiry: Expiry = None,
+    dry_run: DryRun = False,
+    generate_only: GenerateOnly = False,
+    no_wait: NoWait = False,
+) -> None:
+    """Several calls in one transaction: all of them happen, or none."""
+    from cli.calls import read_batch
+    from cli.facts import connect
+
+    facts = connect(settings)
+    given = (tip, fee_max, expiry, dry_run, generate_only, no_wait)
+    run_calls(facts, read_batch(facts, read_json(file)), dict(zip(WISHES, given, strict=True)))
+
+
+@command(app)
+def sign(
+    settings: Settings,
+    file: Annotated[Path, typer.Argument(help="What --generate-only printed.")],
+) -> None:
+    """Sign a transaction that --generate-only printed; asks no node."""
+    from chain.primitives.codec import decode, encode
+    from chain.transaction import Transaction, compute_transaction_id, sign_transaction
+    from cli.errors import UsageFault
+    from cli.keys import find_account
+
+    transaction = decode(Transaction, read_hex(file, "unsigned"))
+    account = find_account(settings)
+    if account.address != transaction.sender:
+        raise UsageFault(f"the transaction is not of {account.name}", "--from NAME")
+    signed = encode(sign_transaction(account.key, transaction))
+    settings.emit({"id": compute_transaction_id(signed).hex(), "signed": signed.hex()})
+
+
+@command(app)
+def broadcast(
+    settings: Settings,
+    file: Annotated[Path, typer.Argument(help="What `tx sign` printed.")],
+    no_wait: NoWait = False,
+) -> None:
+    """Hand in a signed transaction and wait for finality."""
+    from chain.transaction import decode_transaction
+    from cli import sending
+    from cli.facts import connect
+
+    data = read_hex(file, "signed")
+    valid_until = decode_transaction(data).transaction.valid_until
+    facts = connect(settings)
+    tx_id = sending.submit_bytes(facts, data)
+    if no_wait:
+        settings.emit({"id": tx_id, "status": "pooled", "valid_until": valid_until})
+    else:
+        settings.emit(show_amounts(facts, sending.wait_final(facts, tx_id, valid_until)))
+
+
+def read_json(file: Path) -> Any:
+    """A JSON document of bounded size; `-` is stdin."""
+    import sys
+
+    from msgspec import MsgspecError, json
+
+    from cli.errors import UsageFault
+
+    if str(file) == "-":
+        data = sys.stdin.buffer.read(FILE_BYTES_MAX + 1)
+    else:
+        with file.open("rb") as stream:
+            data = stream.read(FILE_BYTES_MAX + 1)
+    if len(data) > FILE_BYTES_MAX:
+        raise UsageFault(f"{file} is larger than {FILE_BYTES_MAX} bytes")
+    try:
+        return json.decode(data)
+    except (MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise UsageFault(f"{file} is no JSON: {error}") from error
+
+
+def read_hex(file: Path, name: str) -> bytes:
+    """The bytes in a field of a JSON document."""
+    from cli.errors import UsageFault
+
+    document = read_json(file)
+    text = document.get(name) if isinstance(document, dict) else None
+    try:
+        return bytes.fromhex(text or "-")
+    except (ValueError, TypeError) as error:
+        raise UsageFault(f"{file} has no bytes in {name!r}") from error

@@ -1,0 +1,207 @@
+"""`vidya wallet`: keys of this machine. Asks no node but for the prefix of addresses.
+
+A new key is a mnemonic of 24 words; its account is the first of them (docs/spec/keys.md).
+"""
+
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from cli import output
+from cli.errors import CliError, UsageFault
+from cli.exits import Exit
+from cli.options import Settings, command
+
+app = typer.Typer(
+    no_args_is_help=True, help="Keys: make, import, list, show, export, rename.", rich_markup_mode=None
+)
+
+DEFAULT_PREFIX = "vidya"
+Name = Annotated[str, typer.Argument(help="1-32 of a-z, 0-9, - and _.")]
+Prefix = Annotated[str | None, typer.Option(help="Of addresses, if no node is asked.")]
+ROLES = "account, mnemonic, consensus, network or beacon"
+LISTED = ("name", "role", "address")
+
+
+@app.callback()
+def wallet() -> None:
+    """Keys: make, import, list, show, export, rename."""
+
+
+@command(app)
+def new(
+    settings: Settings,
+    name: Name,
+    prefix: Prefix = None,
+    mnemonic_file: Annotated[Path | None, typer.Option(help="Write the words there, mode 0600.")] = None,
+    weak: Annotated[
+        bool, typer.Option("--weak", help="Quick to open and to guess: for devnets and tests.")
+    ] = False,
+) -> None:
+    """Make a key out of 24 new words, which are shown once, on a terminal only."""
+    from cli.keys import read_password
+    from node import keystore
+    from node.derivation import Role, build_mnemonic, decode_mnemonic
+    from node.home import write_private
+
+    words = build_mnemonic()
+    folder = settings.home / "wallet"
+    _check_free(folder, name)
+    password = read_password(settings, name, is_new=True)
+    profile = keystore.Profile.DEVNET if weak else keystore.Profile.STANDARD
+    key = keystore.create(folder, name, decode_mnemonic(words), password, role=Role.MNEMONIC, profile=profile)
+    if mnemonic_file is not None:
+        write_private(mnemonic_file, words.encode() + b"\n")
+    else:
+        show_words(name, words)
+    settings.emit(describe(key, find_prefix(settings, prefix)))
+
+
+@command(app, "import")
+def import_key(
+    settings: Settings,
+    name: Name,
+    role: Annotated[str, typer.Option(help=f"Of a secret: {ROLES}.")] = "mnemonic",
+    file: Annotated[
+        Path | None, typer.Option(help="Holds the words, the seed in hex, or a key file.")
+    ] = None,
+    prefix: Prefix = None,
+) -> None:
+    """Take in 24 words, a seed in hex, or a key file of another wallet; from a file or typed."""
+    from cli.keys import read_password
+    from node import keystore
+
+    folder = settings.home / "wallet"
+    _check_free(folder, name)
+    text = read_secret_text(file)
+    password = read_password(settings, name, is_new=True)
+    if text.lstrip().startswith("{"):
+        key = keystore.import_file(folder, name, text.encode(), password)
+    else:
+        kind = parse_role(role)
+        key = keystore.create(folder, name, keystore.decode_secret(kind, text), password, role=kind)
+    settings.emit(describe(key, find_prefix(settings, prefix)))
+
+
+@command(app, "list")
+def list_keys(settings: Settings, prefix: Prefix = None) -> None:
+    """All keys of the wallet, with the address that others send to."""
+    from cli import keys
+
+    known = find_prefix(settings, prefix)
+    settings.emit([describe(key, known) for key in keys.list_keys(settings)], LISTED)
+
+
+@command(app)
+def show(settings: Settings, name: Name, prefix: Prefix = None) -> None:
+    """What is known of a key without its password."""
+    from cli.keys import find_key
+
+    folder, key = find_key(settings, name)
+    file = str(folder / f"{name}.json")
+    settings.emit({**describe(key, find_prefix(settings, prefix)), "file": file, "path": key.path})
+
+
+@command(app)
+def export(
+    settings: Settings,
+    name: Name,
+    file: Annotated[Path | None, typer.Option(help="Write the secret there, mode 0600.")] = None,
+) -> None:
+    """Show the words or the seed of a key, on a terminal or into a file: who has them has the money."""
+    from cli.keys import find_key, read_password
+    from node import keystore
+    from node.home import write_private
+
+    folder, _ = find_key(settings, name)
+    secret = keystore.export_secret(folder, name, read_password(settings, name))
+    if file is not None:
+        write_private(file, secret.encode() + b"\n")
+        output.say(f"the secret of {name} is in {file}; nobody else should read it")
+    elif output.is_private_screen():
+        output.show_secret([secret])
+    else:
+        raise CliError(
+            "not_a_terminal", "secrets are shown on a terminal only", "--file FILE", Exit.NOT_ALLOWED
+        )
+
+
+@command(app)
+def rename(settings: Settings, name: Name, new_name: Name) -> None:
+    """Give a key another name; the old one is free then."""
+    from cli.keys import find_key
+    from node import keystore
+
+    folder, _ = find_key(settings, name)
+    key = keystore.rename(folder, name, new_name)
+    settings.emit(describe(key, find_prefix(settings, None)))
+
+
+def describe(key: Any, prefix: str) -> dict[str, Any]:
+    """A key as lists show it."""
+    from chain.primitives.addresses import encode_address
+
+    has_address = key.role.value in ("account", "mnemonic")
+    address = encode_address(prefix, key.address) if has_address else None
+    return {"name": key.name, "role": key.role.value, "address": address, "public_key": key.public_key}
+
+
+def find_prefix(settings: Settings, prefix: str | None) -> str:
+    """The one typed, that of the node asked, that of the home's chain, or the usual one."""
+    from cli.facts import get_prefix_of_home, try_get_prefix
+
+    if prefix is not None:
+        from chain.primitives.addresses import check_prefix
+
+        check_prefix(prefix)
+        return prefix
+    return try_get_prefix(settings) or get_prefix_of_home(settings.home) or DEFAULT_PREFIX
+
+
+def parse_role(text: str) -> Any:
+    """A role by its name."""
+    from node.derivation import Role
+
+    if text not in list(Role):
+        raise UsageFault(f"{text!r} is no role: {ROLES}")
+    return Role(text)
+
+
+def read_secret_text(file: Path | None) -> str:
+    """What was typed or is in the file, up to a bound."""
+    import getpass
+    import sys
+
+    if file is not None:
+        with file.open(encoding="utf-8") as stream:
+            return stream.read(2**16)
+    if output.can_ask():
+        return getpass.getpass("words or seed (not shown): ")
+    return sys.stdin.read(2**16)
+
+
+def show_words(name: str, words: str) -> None:
+    """The mnemonic, for paper; elsewhere than on a terminal only how to see it."""
+    if not output.is_private_screen():
+        output.say(f"the 24 words of {name} are shown on a terminal only: `vidya wallet export {name}`")
+        return
+    listed = words.split()
+    output.show_secret(
+        ["Write these words down; with them anybody can restore the key, without them nobody:", ""]
+    )
+    lines = [f"  {n + 1:2} {word}" for n, word in enumerate(listed)]
+    output.show_secret(["".join(part.ljust(18) for part in lines[row::6]) for row in range(6)])
+    output.show_secret([""])
+
+
+def _check_free(folder: Path, name: str) -> None:
+    """Before any password is typed."""
+    from node import keystore
+
+    keystore.check_name(name)
+    if name in keystore.get_names(folder):
+        raise keystore.KeyExists(f"there is a key named {name!r} in {folder}")
+    if os.path.lexists(folder / f"{name}.json"):
+        raise keystore.KeyExists(f"{folder / name}.json is in the way")
