@@ -1,6 +1,7 @@
 """How a node runs: addresses, limits, its account. A TOML file of flat keys; unknown keys are refused.
 
-Nothing here is protocol: two nodes of a network may differ in all of it. Sizes are bytes; a rate of 0 is no limit.
+Nothing here is protocol: two nodes of a network may differ in all of it. Sizes are bytes; a rate of 0 is
+no limit.
 """
 
 import tomllib

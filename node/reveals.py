@@ -1,6 +1,7 @@
 """The reveals of a validator: the links of its own hash chains, cheap to find again after a restart.
 
-All chains of a validator come out of one secret, by number, so that renewing a chain never needs a new backup.
+All chains of a validator come out of one secret, by number, so that renewing a chain never needs a new
+backup.
 """
 
 from chain.modules.beacon import Chain, compute_checkpoints, compute_next_link
@@ -26,7 +27,9 @@ class Reveals:
         self._foreign_tip: Hash | None = None
 
     def get_next_link(self, chain: Chain | None) -> Hash | None:
-        """The link that hashes to the chain's tip; None if there is none left or it is not a chain of ours."""
+        """The link that hashes to the chain's tip; None if there is none left or it is not a chain of
+        ours.
+        """
         if chain is None or chain.links == 0:
             return None
         if self._checkpoints:

@@ -1,7 +1,7 @@
 """Making a chain spec: a profile out of `genesis/` plus who is there from the start.
 
-A profile is a chain spec without accounts. Validators of genesis bond, host and reveal from the first block; they have
-balance beside their bond, so that they can join, list and pay.
+A profile is a chain spec without accounts. Validators of genesis bond, host and reveal from the first
+block; they have balance beside their bond, so that they can join, list and pay.
 """
 
 from collections.abc import Iterable

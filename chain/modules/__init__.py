@@ -1,1 +1,3 @@
-"""The modules of the state machine, one file each; `chain.runtime` lists them in the order of the protocol."""
+"""The modules of the state machine, one file each; `chain.runtime` lists them in the order of the
+protocol.
+"""

@@ -1,4 +1,6 @@
-"""Clusters for node tests: whole nodes of one network in one process, over the in-memory network and real stores."""
+"""Clusters for node tests: whole nodes of one network in one process, over the in-memory network and real
+stores.
+"""
 
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
@@ -49,7 +51,9 @@ class Person:
         return self.account.public_key
 
     def build_seat(self, bond: int) -> Seat:
-        """The person as a validator of genesis; addresses are those a MemoryHub gives in the order of opening."""
+        """The person as a validator of genesis; addresses are those a MemoryHub gives in the order of
+        opening.
+        """
         peer = compute_peer_id_of_seed(self.keys.network_seed)
         tip = beacon.compute_chain(compute_chain_secret(self.keys.beacon_secret, 0), BEACON_LINKS)
         address = str(PeerAddress("127.0.0.1", 1024 + self.number, peer))

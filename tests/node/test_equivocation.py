@@ -4,12 +4,12 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
-from tests.node.cluster import MemoryHub, Person, build_cluster_spec, open_node, wait_for_height
-from tests.node.test_cluster import wait_for_all
 
 from chain.modules import staking, validators
 from chain.runtime import decode_event
 from node.app import Keys, Node
+from tests.node.cluster import MemoryHub, Person, build_cluster_spec, open_node, wait_for_height
+from tests.node.test_cluster import wait_for_all
 
 TWIN = 77
 
@@ -43,7 +43,9 @@ def list_events(node: Node, name: str) -> list[object]:
 
 @pytest.mark.timeout(120)
 async def test_the_double_signature_is_slashed_and_tombstoned_once(tmp_path: Path) -> None:
-    """The evidence is found by the honest, comes on chain by itself, and costs the bond once; blocks go on."""
+    """The evidence is found by the honest, comes on chain by itself, and costs the bond once; blocks go
+    on.
+    """
     spec, hub = build_cluster_spec(4), MemoryHub()
     offender = Person(3).address
     async with AsyncExitStack() as stack:
