@@ -14,6 +14,8 @@ from chain.content.manifest import (
     check_manifest,
     check_paths,
     compute_datum_id,
+    compute_files_hash,
+    compute_listed_id,
     decode_manifest,
 )
 from chain.content.tree import (
@@ -53,7 +55,9 @@ __all__ = [
     "compute_chunk_size",
     "compute_content_root",
     "compute_datum_id",
+    "compute_files_hash",
     "compute_leaf_count",
     "compute_leaf_size",
+    "compute_listed_id",
     "decode_manifest",
 ]

@@ -4,9 +4,12 @@ The bytes of a datum are its files in the order of their paths, one after anothe
 offsets (they follow from the sizes), no folders (they follow from the paths; empty ones are not carried), and
 no owner, mode or time: equal files under equal paths have one id.
 
+The id is the hash of (hash of the files, length, root). So the chain, which never sees the files, makes it
+itself of what a call lists, and no datum stands in the catalogue under a root or length that is not its own.
+
 Invariant of a checked manifest: writing its files below any folder, on any common system, stays inside the
-folder and gives each file a place of its own. What files hold is not judged here, and no rule here is part of
-the state transition (Unicode tables differ between Python versions).
+folder and gives each file a place of its own. What files hold is not judged here. Of all this only
+`compute_listed_id` is part of the state transition (Unicode tables differ between Python versions).
 """
 
 import re
@@ -59,9 +62,19 @@ class Manifest(Record):
     root: Hash
 
 
+def compute_files_hash(manifest: Manifest) -> Hash:
+    """What a listing says of the files: the hash of their paths and sizes."""
+    return hash_record(Domain.MANIFEST_FILES, manifest.files)
+
+
+def compute_listed_id(files_hash: Hash, length: int, root: Hash) -> Hash:
+    """The name of the datum that has these files, this length and this root."""
+    return hash_record(Domain.MANIFEST, (files_hash, length, root))
+
+
 def compute_datum_id(manifest: Manifest) -> Hash:
     """The name of a datum."""
-    return hash_record(Domain.MANIFEST, manifest)
+    return compute_listed_id(compute_files_hash(manifest), manifest.length, manifest.root)
 
 
 def build_manifest(files: tuple[FileEntry, ...], root: Hash) -> Manifest:

@@ -4,6 +4,9 @@ Listing burns a fee by size and locks a curator bond, so that the index is not f
 *admitted*, that is, it earns hosting reward, once enough different members have paid to download all of it
 (`admission_members`). A lister may take an entry back while nobody hosts it, and gets the bond back.
 
+A call does not name the datum: its id is made here of what the call lists. So no datum can stand under a
+root or size that is not its own; who lists wrong ones has paid for a name that no manifest has.
+
 Invariant: the pot holds the sum of all curator bonds. Challenges, votes and freeleech flags are not here yet.
 """
 
@@ -12,7 +15,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from chain.content import DATUM_BYTES_MAX
+from chain.content import DATUM_BYTES_MAX, compute_listed_id
 from chain.errors import DispatchError, InvalidChainSpec
 from chain.module import Context, Module
 from chain.modules import balances
@@ -53,7 +56,7 @@ class Parameters(Record):
 
 
 class Datum(Record):
-    """An entry of the index; its key is the hash of its manifest."""
+    """An entry of the index; its key is the id of the datum."""
 
     root: Hash
     size_bytes: Uint
@@ -149,9 +152,9 @@ class TextTooLong(DispatchError):
 
 
 class ListDatum(Record):
-    """Put a datum into the index: `datum` is the hash of its manifest, `root` its Merkle root."""
+    """Put a datum into the index: hash of its files' names and sizes, Merkle root, bytes in all."""
 
-    datum: Hash
+    files_hash: Hash
     root: Hash
     size_bytes: Uint
     title: Title
@@ -169,8 +172,8 @@ class Delist(Record):
 @MODULE.call(1, ListDatum, weight=150)
 def list_datum(ctx: Context, sender: Address, call: ListDatum) -> None:
     """Anybody may list; burns the fee, locks the bond. Emits Listed, and Admitted if no more is asked."""
-    parameters = PARAMETERS.require(ctx.state)
-    if DATUMS.has(ctx.state, call.datum):
+    parameters, datum_id = PARAMETERS.require(ctx.state), compute_datum_id(call)
+    if DATUMS.has(ctx.state, datum_id):
         raise AlreadyListed
     if not 1 <= call.size_bytes <= parameters.datum_bytes_max:
         raise SizeOutOfBounds
@@ -178,11 +181,11 @@ def list_datum(ctx: Context, sender: Address, call: ListDatum) -> None:
     fee = compute_listing_fee(parameters, call.size_bytes)
     balances.burn(ctx, sender, fee)
     balances.transfer(ctx, sender, POT, parameters.curator_bond)
-    DATUMS.set(ctx.state, _build_datum(ctx, sender, call, parameters.curator_bond), call.datum)
+    DATUMS.set(ctx.state, _build_datum(ctx, sender, call, parameters.curator_bond), datum_id)
     _count(ctx.state, datums=1, size_bytes=call.size_bytes)
-    ctx.emit(Listed(call.datum, sender, call.size_bytes, fee, parameters.curator_bond))
+    ctx.emit(Listed(datum_id, sender, call.size_bytes, fee, parameters.curator_bond))
     if parameters.admission_members == 0:
-        _admit(ctx, call.datum, 0)
+        _admit(ctx, datum_id, 0)
 
 
 def _check_texts(call: ListDatum) -> None:
@@ -291,6 +294,11 @@ def is_admitted(state: StateReader, datum_id: Hash) -> bool:
 def get_totals(state: StateReader) -> Totals:
     """Counts over the whole index."""
     return TOTALS.get(state) or Totals()
+
+
+def compute_datum_id(call: ListDatum) -> Hash:
+    """The datum that a call lists."""
+    return compute_listed_id(call.files_hash, call.size_bytes, call.root)
 
 
 def compute_listing_fee(parameters: Parameters, size_bytes: int) -> Amount:

@@ -37,6 +37,7 @@ class Domain(IntEnum):
     RECEIPT = 20
     NODE_KEY = 21
     LIST_ROOT = 22
+    MANIFEST_FILES = 23
     SIGN_TRANSACTION = 64
     SIGN_PREVOTE = 65
     SIGN_PRECOMMIT = 66

@@ -15,18 +15,19 @@ import trio
 
 from chain.content import (
     CHUNK_BYTES,
+    MANIFEST_BYTES_MAX,
     InvalidManifest,
     Manifest,
     check_chunk,
+    check_manifest,
     compute_chunk_size,
-    decode_manifest,
+    compute_datum_id,
 )
 from chain.errors import InvalidProof
 from chain.modules import sessions
 from chain.modules.sessions import SignedVoucher, Voucher
-from chain.primitives.codec import Record
+from chain.primitives.codec import Record, decode
 from chain.primitives.errors import DecodeError
-from chain.primitives.hashing import Domain, hash_bytes
 from chain.primitives.types import Amount, PeerId
 from node.content_lane import ContentLane
 from node.downloads.board import ChunkBoard
@@ -409,18 +410,22 @@ class Conversation:
 
 
 def check_listed(job: DownloadJob, data: bytes) -> Manifest:
-    """The manifest of the job's datum; raises PeerFault for another, BadListing if the catalogue errs."""
-    if hash_bytes(Domain.MANIFEST, data) != job.datum:
+    """The manifest of the job's datum; raises PeerFault for another, BadListing if none is acceptable."""
+    try:
+        manifest = decode(Manifest, data, MANIFEST_BYTES_MAX)
+    except DecodeError as error:
+        raise PeerFault(f"not a manifest: {error}") from error
+    if compute_datum_id(manifest) != job.datum:
         raise PeerFault("a manifest of another datum")
     try:
-        manifest = decode_manifest(data)
-    except (DecodeError, InvalidManifest) as error:
+        check_manifest(manifest)
+    except InvalidManifest as error:
         raise BadListing(f"the datum's manifest breaks a rule: {error}") from error
-    if (manifest.root, manifest.length) != (job.root, job.size_bytes):
-        raise BadListing("the catalogue lists another root or size than the manifest of the datum")
     return manifest
 
 
+    # The chain made the id of this root and size, and the manifest has the same id.
+    assert (manifest.root, manifest.length) == (job.root, job.size_bytes)
 def _get_first(group: BaseExceptionGroup[BaseException]) -> BaseException:
     error: BaseException = group
     while isinstance(error, BaseExceptionGroup):

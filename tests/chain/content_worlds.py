@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from functools import cached_property
 from random import Random
 
+from chain.content.manifest import compute_listed_id
 from chain.content.tree import (
     LEAF_BYTES,
     LeafProof,
@@ -36,12 +37,13 @@ CHECKS = tuple(module.check_invariants for module in (catalogue, hosting, posses
 
 
 class Content:
-    """Some bytes, their tree, and what the catalogue knows of them."""
+    """Some bytes, their tree, and what the catalogue knows of them; without bytes under a root of zeros."""
 
-    def __init__(self, number: int, size: int) -> None:
-        self.datum: Hash = Random(number).randbytes(32)
+    def __init__(self, number: int, size: int, *, has_bytes: bool = True) -> None:
+        self.files_hash: Hash = Random(number).randbytes(32)
         self.size = size
         self.number = number
+        self.has_bytes = has_bytes
 
     @cached_property
     def data(self) -> bytes:
@@ -51,9 +53,13 @@ class Content:
     def levels(self) -> list[list[Hash]]:
         return compute_levels(compute_leaf_hashes(self.data))
 
-    @property
+    @cached_property
     def root(self) -> Hash:
-        return compute_content_root(self.levels[-1][0], self.size)
+        return compute_content_root(self.levels[-1][0], self.size) if self.has_bytes else bytes(32)
+
+    @cached_property
+    def datum(self) -> Hash:
+        return compute_listed_id(self.files_hash, self.size, self.root)
 
     def prove(self, index: int) -> ProvenLeaf:
         """A leaf with its way to the root."""
@@ -121,10 +127,9 @@ class ContentWorld(World):
     def epoch(self) -> int:
         return self.context().epoch
 
-    def list_content(self, content: Content, *, has_bytes: bool = True) -> Hash:
-        """Put content into the catalogue; without bytes, under a root that nobody can prove."""
-        root = content.root if has_bytes else bytes(32)
-        call = catalogue.ListDatum(content.datum, root, content.size, "a title", "text", (), "")
+    def list_content(self, content: Content) -> Hash:
+        """Put content into the catalogue."""
+        call = catalogue.ListDatum(content.files_hash, content.root, content.size, "a title", "text", (), "")
         self.call(catalogue.list_datum, LISTER, call)
         self.contents[content.datum] = content
         return content.datum

@@ -202,7 +202,8 @@ class World:
         return balances.get_balance(self.state, who)
 
 
-DATUM: Hash = b"d" * 32
+LISTING = catalogue.ListDatum(b"f" * 32, b"r" * 32, 10 * 2**20, "a title", "text", (), "")
+DATUM = catalogue.compute_datum_id(LISTING)
 
 
 def consensus_key(number: int) -> KeyPair:
@@ -232,8 +233,7 @@ def build_collective(*, is_listed: bool = False, **changes: int) -> World:
     validators.build_genesis(ctx, validators.GenesisConfig(replace(VALIDATORS, **changes), keys))
     offences.build_genesis(ctx, offences.GenesisConfig(OFFENCES))
     if is_listed:
-        datum = catalogue.ListDatum(DATUM, b"r" * 32, 10 * 2**20, "a title", "text", (), "")
-        world.call(catalogue.list_datum, account(9), datum)
+        world.call(catalogue.list_datum, account(9), LISTING)
     world.checks = (*world.checks, *checks)
     return world
 

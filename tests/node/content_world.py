@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chain.block import Inherents
-from chain.content import Manifest, compute_datum_id
+from chain.content import Manifest, compute_datum_id, compute_files_hash
 from chain.modules import beacon, catalogue, hosting, membership, sessions, system
 from chain.primitives.codec import Record
 from chain.primitives.keys import KeyPair
@@ -95,7 +95,8 @@ class ContentChain:
     def host(self, manifest: Manifest, persons: Iterable[Person] | None = None) -> Hash:
         """Lists a datum and lets persons hold it, from two epochs on, which is where the chain is afterwards."""
         datum = compute_datum_id(manifest)
-        listing = catalogue.ListDatum(datum, manifest.root, manifest.length, "title", "label", (), "")
+        files_hash = compute_files_hash(manifest)
+        listing = catalogue.ListDatum(files_hash, manifest.root, manifest.length, "title", "label", (), "")
         self.grow(self.sign(READER, listing, membership.Join()))
         chosen = self.hosts if persons is None else persons
         self.grow(*(self.sign(one, hosting.RegisterSubset((datum,), ())) for one in chosen))

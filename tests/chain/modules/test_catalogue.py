@@ -4,7 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chain.content import DATUM_BYTES_MAX
+from chain.content import (
+    DATUM_BYTES_MAX,
+    FileEntry,
+    build_manifest,
+    compute_datum_id,
+    compute_files_hash,
+)
 from chain.errors import DispatchError, InvalidChainSpec
 from chain.modules import balances, catalogue
 from chain.modules.catalogue import GIB, Delist, ListDatum, Totals
@@ -12,8 +18,12 @@ from chain.primitives.codec import replace
 from tests.chain.worlds import CATALOGUE, VIDYA, World, account
 
 ALICE, BOB, POOR = account(1), account(2), account(3)
-DATUM, ROOT = b"d" * 32, b"r" * 32
-SONGS = ListDatum(DATUM, ROOT, 3 * GIB, "Songs — of été", "audio", ("folk", "2019"), "Line one\nline two")
+ROOT = b"r" * 32
+MANIFEST = build_manifest((FileEntry("one.ogg", GIB), FileEntry("two.ogg", 2 * GIB)), ROOT)
+DATUM, FILES_HASH = compute_datum_id(MANIFEST), compute_files_hash(MANIFEST)
+SONGS = ListDatum(
+    FILES_HASH, ROOT, 3 * GIB, "Songs — of été", "audio", ("folk", "2019"), "Line one\nline two"
+)
 
 
 def build_world(admission_members: int = 0) -> World:
@@ -66,7 +76,7 @@ def test_what_is_out_of_bounds_is_refused(error: type[DispatchError], changes: d
 
 def test_the_largest_of_everything_is_accepted() -> None:
     """Each bound itself is allowed."""
-    call = ListDatum(DATUM, ROOT, 1, "é" * 64, "é" * 16, ("é" * 16,) * 16, "é\n" * 682 + "aa")
+    call = ListDatum(FILES_HASH, ROOT, 1, "é" * 64, "é" * 16, ("é" * 16,) * 16, "é\n" * 682 + "aa")
     assert len(call.description.encode()) == 2048
     build_world().call(catalogue.list_datum, ALICE, call)
 
@@ -77,6 +87,31 @@ def test_an_entry_is_made_once_and_paid_in_full() -> None:
     world.refuse(balances.InsufficientBalance, catalogue.list_datum, POOR, SONGS)
     world.call(catalogue.list_datum, ALICE, SONGS)
     world.refuse(catalogue.AlreadyListed, catalogue.list_datum, BOB, SONGS)
+
+
+SQUATS: list[dict[str, object]] = [
+    {"root": bytes(32)},
+    {"size_bytes": 3 * GIB - 1},
+    {"size_bytes": 1},
+    {"root": bytes(32), "size_bytes": 1},
+    {"files_hash": DATUM},
+    {"files_hash": ROOT, "root": FILES_HASH},
+]
+
+
+@pytest.mark.parametrize("changes", SQUATS)
+def test_nobody_can_squat_a_datum(changes: dict[str, object]) -> None:
+    """Who first lists another root, size or files gets another entry; the datum's own is free, and right."""
+    world = build_world()
+    squat = replace(SONGS, **changes)
+    listed = world.call(catalogue.list_datum, BOB, squat)[0]
+    assert isinstance(listed, catalogue.Listed) and listed.datum != DATUM
+    assert catalogue.get_datum(world.state, DATUM) is None
+    world.call(catalogue.list_datum, ALICE, SONGS)
+    datum = catalogue.get_datum(world.state, DATUM)
+    assert datum is not None
+    assert (datum.root, datum.size_bytes, datum.lister) == (MANIFEST.root, MANIFEST.length, ALICE)
+    assert catalogue.get_totals(world.state) == Totals(2, 2, 3 * GIB + squat.size_bytes)
 
 
 def test_the_lister_takes_back_what_nobody_hosts() -> None:

@@ -17,14 +17,14 @@ from tests.chain.worlds import HOSTING, VIDYA, World, account
 
 ALICE, BOB, CAROL = account(1), account(2), account(3)
 HOST = RegisterHost(b"peer", ("/ip4/127.0.0.1/tcp/1",), 1_000)
-SMALL = Content(1, 5 * LEAF_BYTES - 1)
-LARGE = Content(2, 2**30)
+SMALL = Content(1, 5 * LEAF_BYTES - 1, has_bytes=False)
+LARGE = Content(2, 2**30, has_bytes=False)
 
 
 def build_world(*hosts: bytes) -> ContentWorld:
     world = ContentWorld((ALICE, BOB, CAROL))
-    world.list_content(SMALL, has_bytes=False)
-    world.list_content(LARGE, has_bytes=False)
+    world.list_content(SMALL)
+    world.list_content(LARGE)
     for who in hosts:
         world.host(who)
     return world
@@ -163,8 +163,8 @@ def test_the_tombstoned_can_only_leave() -> None:
 def test_unregistering_ends_everything_with_the_epoch() -> None:
     """What was held, what was dropped already and what was still to come is all over in the next epoch."""
     world = build_world(ALICE)
-    later = Content(3, LEAF_BYTES)
-    world.list_content(later, has_bytes=False)
+    later = Content(3, LEAF_BYTES, has_bytes=False)
+    world.list_content(later)
     world.call(hosting.register_subset, ALICE, add(SMALL.datum, LARGE.datum))
     world.go_to_epoch(2)
     world.call(hosting.register_subset, ALICE, RegisterSubset((later.datum,), (SMALL.datum,)))
@@ -224,8 +224,8 @@ def test_any_course_of_adds_and_drops_keeps_the_books(seed: int) -> None:
     """Over 25 epochs of random changes the row of each host is its subset, and all totals agree."""
     chance = Random(seed)
     world = ContentWorld((ALICE, BOB, CAROL))
-    contents = [Content(number, chance.randrange(1, 2**24)) for number in range(6)]
-    sizes = {world.list_content(content, has_bytes=False): content.size for content in contents}
+    contents = [Content(number, chance.randrange(1, 2**24), has_bytes=False) for number in range(6)]
+    sizes = {world.list_content(content): content.size for content in contents}
     for who in (ALICE, BOB, CAROL):
         world.host(who)
     for epoch in range(1, 26):

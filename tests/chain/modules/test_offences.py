@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chain.content import LeafProof, compute_content_root
+from chain.content import LeafProof, compute_content_root, compute_listed_id
 from chain.content.tree import compute_chunk_node
 from chain.errors import InvalidChainSpec
 from chain.modules import (
@@ -42,8 +42,10 @@ from tests.chain.worlds import (
 )
 
 ONE, TWO, THREE, FOUR, MEMBER = (account(number) for number in (1, 2, 3, 4, 9))
-SMALL = b"s" * 32
 CONTENT = bytes(range(100))
+ROOT = compute_content_root(compute_chunk_node(CONTENT), len(CONTENT))
+FILES_HASH = b"f" * 32
+SMALL = compute_listed_id(FILES_HASH, len(CONTENT), ROOT)
 
 
 def build_evidence(number: int, height: int, kind: VoteKind = VoteKind.PRECOMMIT) -> DuplicateVote:
@@ -56,9 +58,8 @@ def build_evidence(number: int, height: int, kind: VoteKind = VoteKind.PRECOMMIT
 def build_hosting_world() -> World:
     """A datum of one leaf, held by all four validators from epoch 2 on; here epoch 1 has ended."""
     world = build_collective()
-    root = compute_content_root(compute_chunk_node(CONTENT), len(CONTENT))
     run_block(world)
-    datum = catalogue.ListDatum(SMALL, root, len(CONTENT), "title", "text", (), "")
+    datum = catalogue.ListDatum(FILES_HASH, ROOT, len(CONTENT), "title", "text", (), "")
     world.call(catalogue.list_datum, MEMBER, datum)
     for who in (ONE, TWO, THREE, FOUR):
         world.call(hosting.register_host, who, hosting.RegisterHost(who[:8], (), 1))
@@ -331,8 +332,8 @@ def test_failed_demands_refund_the_member_and_end_in_a_slash() -> None:
 def test_declared_loss_costs_half_by_share_and_drops_the_datum() -> None:
     """A host that loses 10 of its 40 MiB pays a quarter of 2.5 % and holds the datum no more next epoch."""
     world = build_collective(is_listed=True)
-    other = b"o" * 32
-    datum = catalogue.ListDatum(other, b"r" * 32, 30 * 2**20, "title", "text", (), "")
+    datum = catalogue.ListDatum(b"o" * 32, b"r" * 32, 30 * 2**20, "title", "text", (), "")
+    other = catalogue.compute_datum_id(datum)
     run_block(world)
     world.call(catalogue.list_datum, MEMBER, datum)
     world.call(hosting.register_host, FOUR, hosting.RegisterHost(b"peer", (), 1))

@@ -427,7 +427,7 @@ def test_asking_costs_the_same_for_one_datum_and_for_many() -> None:
     counts = []
     for number in (1, 90):
         world = ContentWorld((ALICE,))
-        datums = [world.list_content(Content(one, LEAF_BYTES), has_bytes=False) for one in range(number)]
+        datums = [world.list_content(Content(one, LEAF_BYTES, has_bytes=False)) for one in range(number)]
         world.host(ALICE, *datums)
         world.go_to_epoch(2)
         counting = CountingState(world.state)

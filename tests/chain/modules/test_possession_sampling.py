@@ -68,8 +68,8 @@ def build_changing_world(chance: Random, hosts: list[Address]) -> tuple[ContentW
     """Hosts with half of twelve datums of 1 leaf to 4 MiB each, in effect."""
     world = ContentWorld(hosts)
     sizes = [chance.randrange(1, 2 ** chance.randrange(1, 23)) for _ in range(12)]
-    contents = [Content(number, size) for number, size in enumerate(sizes)]
-    datums = [world.list_content(content, has_bytes=False) for content in contents]
+    contents = [Content(number, size, has_bytes=False) for number, size in enumerate(sizes)]
+    datums = [world.list_content(content) for content in contents]
     for who in hosts:
         world.host(who, *chance.sample(datums, 6))
     world.go_to_epoch(2)
@@ -124,7 +124,7 @@ def test_an_epoch_is_sampled_by_a_seed_that_came_after_its_subsets() -> None:
     """What takes effect in epoch 5 is final with epoch 3; the seed is the one of epoch 4."""
     (who,) = build_hosts(1)
     world = ContentWorld([who])
-    world.host(who, world.list_content(Content(1, 2**30), has_bytes=False))
+    world.host(who, world.list_content(Content(1, 2**30, has_bytes=False)))
     world.go_to_epoch(5)
     drawn = tuple(place.leaf_index for place in possession.get_challenges(world.state, who, 5))
     seed = beacon.get_seed(world.state, 4)

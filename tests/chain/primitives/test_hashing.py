@@ -47,6 +47,8 @@ PINNED = {
     "EVIDENCE": (19, "c3de6713dd5cdfd3"),
     "RECEIPT": (20, "99988c220c98768d"),
     "NODE_KEY": (21, "94fe1fef4ee71dfe"),
+    "LIST_ROOT": (22, "ac1643144385ad3a"),
+    "MANIFEST_FILES": (23, "f7f7ca242ff9e490"),
     "SIGN_TRANSACTION": (64, "11b9b72548f6b9f0"),
     "SIGN_PREVOTE": (65, "8ec1f08f2e566b64"),
     "SIGN_PRECOMMIT": (66, "127457cb6484eced"),
