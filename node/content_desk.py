@@ -11,7 +11,7 @@ from pathlib import Path
 import structlog
 import trio
 
-from chain.content import Manifest, compute_datum_id
+from chain.content import Manifest, compute_datum_id, compute_files_hash
 from chain.modules import catalogue, hosting, sessions
 from chain.primitives.keys import KeyPair
 from chain.primitives.types import HASH_BYTES, Hash
@@ -72,7 +72,9 @@ class ContentDesk:
         manifest: Manifest = await self._content.run(lambda store: store.publish(path))
         datum = compute_datum_id(manifest)
         _log.info("published", datum=datum.hex(), bytes=manifest.length, files=len(manifest.files))
-        return Published(datum, manifest.root, manifest.length, len(manifest.files))
+        return Published(
+            datum, compute_files_hash(manifest), manifest.root, manifest.length, len(manifest.files)
+        )
 
     async def list_datums(self) -> LocalContent:
         """What is here."""

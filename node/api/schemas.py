@@ -262,6 +262,7 @@ class Published(TypedDict):
     """A folder that this node hosts from now on."""
 
     datum: str
+    files_hash: str
     root: str
     size_bytes: int
     files: int

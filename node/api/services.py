@@ -26,6 +26,8 @@ class Published:
     """A folder that this node hosts from now on."""
 
     datum: Hash
+    files_hash: Hash
+    """What the listing says of the files' names and sizes."""
     root: Hash
     size_bytes: int
     files: int

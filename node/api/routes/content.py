@@ -43,7 +43,11 @@ async def publish(api: ApiOf, content: ContentOf, body: PublishRequest) -> Publi
     """Host a file or folder where it lies; answers once all of it was read."""
     done = await api.loop.run(content.publish, _parse_path(body.path))
     return Published(
-        datum=done.datum.hex(), root=done.root.hex(), size_bytes=done.size_bytes, files=done.files
+        datum=done.datum.hex(),
+        files_hash=done.files_hash.hex(),
+        root=done.root.hex(),
+        size_bytes=done.size_bytes,
+        files=done.files,
     )
 
 
