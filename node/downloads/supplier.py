@@ -424,8 +424,9 @@ def check_listed(job: DownloadJob, data: bytes) -> Manifest:
     return manifest
 
 
-    # The chain made the id of this root and size, and the manifest has the same id.
-    assert (manifest.root, manifest.length) == (job.root, job.size_bytes)
+    # The chain makes the id of root and size; a job may come from a node that says something else.
+    if (manifest.root, manifest.length) != (job.root, job.size_bytes):
+        raise BadListing("the datum's id is not of the root and size that were given with it")
 def _get_first(group: BaseExceptionGroup[BaseException]) -> BaseException:
     error: BaseException = group
     while isinstance(error, BaseExceptionGroup):

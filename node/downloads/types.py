@@ -1,7 +1,7 @@
 """What a download is given and what it says: jobs, progress, results; data only.
 
 DownloadError
-├── BadListing      the manifest has the datum's id, but breaks a rule, so that nothing of it may be written
+├── BadListing      the manifest with the datum's id breaks a rule, or has another root or size than the job
 └── HostFailed      one host is of no more use, and why; ends up in the result
 
 What the own disk refuses (QuotaExceeded, DiskFull, ...) passes as it is.
@@ -21,7 +21,7 @@ class DownloadError(Exception):
 
 
 class BadListing(DownloadError):
-    """No host can help: what was listed is not an acceptable manifest."""
+    """No host can help: no acceptable manifest has this id, root and size."""
 
 
 class HostFailed(DownloadError):

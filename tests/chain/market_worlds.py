@@ -192,12 +192,12 @@ class Market(World):
     def publish(self, number: int, size: int, hosts: Iterable[Address] = HOSTS) -> Hash:
         """List content and have hosts register it, which takes effect two epochs later."""
         content = Content(number, size)
-        call = catalogue.ListDatum(content.datum, content.root, size, "a title", "text", (), "")
-        listed = pick(self.call(catalogue.list_datum, LISTER, call), catalogue.Listed)
-        self.contents[listed.datum] = content
+        call = catalogue.ListDatum(content.files_hash, content.root, size, "a title", "text", (), "")
+        self.call(catalogue.list_datum, LISTER, call)
+        self.contents[content.datum] = content
         for host in hosts:
-            self.call(hosting.register_subset, host, RegisterSubset((listed.datum,), ()))
-        return listed.datum
+            self.call(hosting.register_subset, host, RegisterSubset((content.datum,), ()))
+        return content.datum
 
     def prove(self, hosts: Iterable[Address]) -> None:
         """Hosts show what they are asked for in this epoch."""

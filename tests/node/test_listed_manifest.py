@@ -1,5 +1,8 @@
 """What a reader takes for the manifest of a listed datum, and whose fault it is if it can not."""
 
+import dataclasses
+from typing import Any
+
 import pytest
 
 from chain.content import FileEntry, Manifest, build_manifest, compute_datum_id
@@ -61,3 +64,10 @@ def test_a_listed_manifest_that_breaks_a_rule_is_the_listers_fault(manifest: Man
     """The id is right, so the host is not to blame; the paths or sizes are not acceptable."""
     with pytest.raises(BadListing):
         check_listed(build_job(manifest), encode(manifest))
+
+
+@pytest.mark.parametrize("changes", [{"root": bytes(32)}, {"size_bytes": 8}])
+def test_a_job_that_contradicts_its_datum_is_not_the_hosts_fault(changes: dict[str, Any]) -> None:
+    """To blame is who told the reader another root or size than those of the id."""
+    with pytest.raises(BadListing):
+        check_listed(dataclasses.replace(build_job(MANIFEST), **changes), encode(MANIFEST))
