@@ -417,6 +417,9 @@ def check_listed(job: DownloadJob, data: bytes) -> Manifest:
         raise PeerFault(f"not a manifest: {error}") from error
     if compute_datum_id(manifest) != job.datum:
         raise PeerFault("a manifest of another datum")
+    # The chain makes the id of root and size; a job may come from a node that says something else.
+    if (manifest.root, manifest.length) != (job.root, job.size_bytes):
+        raise BadListing("the datum's id is not of the root and size that were given with it")
     try:
         check_manifest(manifest)
     except InvalidManifest as error:
@@ -424,9 +427,6 @@ def check_listed(job: DownloadJob, data: bytes) -> Manifest:
     return manifest
 
 
-    # The chain makes the id of root and size; a job may come from a node that says something else.
-    if (manifest.root, manifest.length) != (job.root, job.size_bytes):
-        raise BadListing("the datum's id is not of the root and size that were given with it")
 def _get_first(group: BaseExceptionGroup[BaseException]) -> BaseException:
     error: BaseException = group
     while isinstance(error, BaseExceptionGroup):
