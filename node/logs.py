@@ -30,15 +30,20 @@ def configure_logs(level: str = "info", *, is_json: bool = False, stream: TextIO
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             hide_secrets,
             structlog.processors.format_exc_info if is_json else _pass,
-            structlog.processors.JSONRenderer()
-            if is_json
-            else structlog.dev.ConsoleRenderer(colors=out.isatty()),
+            structlog.processors.JSONRenderer() if is_json else _build_console(out),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
         logger_factory=structlog.PrintLoggerFactory(out),
         cache_logger_on_first_use=False,
     )
     logging.basicConfig(handlers=[Forwarder()], level=logging.WARNING, force=True)
+
+
+def _build_console(out: TextIO) -> structlog.dev.ConsoleRenderer:
+    """Plain tracebacks: the richer ones print local variables, and keys are among them."""
+    return structlog.dev.ConsoleRenderer(
+        colors=out.isatty(), exception_formatter=structlog.dev.plain_traceback
+    )
 
 
 def hide_secrets(logger: object, method: str, event: Event) -> Event:

@@ -30,6 +30,7 @@ from storage.content.errors import (
     SourceRefused,
     UnknownDatum,
 )
+from storage.errors import DiskFailed, DiskFull
 
 MESSAGE_CHARS_MAX = 500
 ErrorBody = dict[str, dict[str, str]]
@@ -104,6 +105,8 @@ _STATUS_OF: dict[type[Exception], int] = {
     UnknownVersion: 410,
     UnknownDatum: 404,
     ChunkMissing: 409,
+    DiskFull: 507,
+    DiskFailed: 503,
     ExportConflict: 409,
     OrderRefused: 409,
     QuotaExceeded: 409,

@@ -71,34 +71,40 @@ class Connection(TCPServer):
 
     async def run(self) -> None:
         """Until either side ends it."""
-        sock = self.stream.socket
+        self._scope = trio.CancelScope()
         try:
-            async with TaskGroup() as self._task_group:
-                self.protocol = cast(
-                    Any,
-                    H11Protocol(
-                        self.app,
-                        self.config,
-                        self.context,
-                        self._task_group,
-                        ConnectionState({"abort": self.abort}),
-                        False,
-                        parse_socket_addr(sock.family, sock.getpeername()),
-                        parse_socket_addr(sock.family, sock.getsockname()),
-                        self.protocol_send,
-                    ),
-                )
-                await self.idle_task.restart(self._task_group, self._idle_timeout)
-                await self._read_data()
+            with self._scope:
+                await self._talk()
         except* (OSError, H2CProtocolRequiredError, H2ProtocolAssumedError):
             pass
         finally:
             await self._close()
 
+    async def _talk(self) -> None:
+        sock = self.stream.socket
+        client = parse_socket_addr(sock.family, sock.getpeername())
+        server = parse_socket_addr(sock.family, sock.getsockname())
+        state = ConnectionState({"abort": self.abort})
+        async with TaskGroup() as self._task_group:
+            protocol = H11Protocol(
+                self.app,
+                self.config,
+                self.context,
+                self._task_group,
+                state,
+                False,
+                client,
+                server,
+                self.protocol_send,
+            )
+            self.protocol = cast(Any, protocol)  # TCPServer would also speak HTTP/2
+            await self.idle_task.restart(self._task_group, self._idle_timeout)
+            await self._read_data()
+            await self.idle_task.stop()
+
     def abort(self) -> None:
         """Cut the connection, with whatever is under way on it."""
-        nursery = cast(trio.Nursery, self._task_group._nursery)
-        nursery.cancel_scope.cancel()
+        self._scope.cancel()
 
     async def protocol_send(self, event: Event) -> None:
         """As TCPServer, with a bound on how long the client may leave bytes unread."""

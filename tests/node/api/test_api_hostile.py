@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from node.api.guards import BODY_BYTES_MAX, REQUESTS_BURST, Buckets
 from node.config import NodeConfig
@@ -174,7 +175,9 @@ async def test_a_bug_ends_one_request() -> None:
         state, broken = client.world.ledger._store, b"\x10\x08\x01"
         keys = [key for key, _ in state.iterate(broken)]
         state.write_batch([(key, b"junk") for key in keys])
-        answer = await client.http.get(f"/v1/hosts/{address}")
+        with capture_logs() as logs:
+            answer = await client.http.get(f"/v1/hosts/{address}")
         assert (answer.status_code, answer.json()["error"]["code"]) == (500, "internal")
+        assert [entry["event"] for entry in logs] == ["request_failed"]
         await client.get("/v1/status")
         assert keys
