@@ -2,10 +2,10 @@
 
 A stream begins with Access; whoever has no session with an allotment for this host is refused before it
 learns anything. At most CREDIT_BYTES go out beyond the best voucher of a session, however many streams it
-uses and however often it comes back (`Tab`). A voucher is on disk before the chunk that it allows is read.
+uses and however often it comes back (`Tab`). A voucher is written before the chunk that it allows is sent.
 
-Per stream three tasks: one receives requests and vouchers, one reads from the store ahead of one that sends,
-so that disk and network work at the same time. Queues, streams and waits are bounded.
+Per stream three tasks: one receives requests and vouchers, one reads chunks from the store ahead of the one
+that sends them as credit comes, so that no payment waits for the disk. Queues, streams and waits are bounded.
 
 Not here: settlement (`duties`), who holds what (the chain), limits on strangers (`p2p`).
 """
@@ -14,6 +14,7 @@ from collections import Counter, OrderedDict, deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 import structlog
@@ -34,7 +35,7 @@ from p2p.messages import (
     Cancel,
     Chunk,
     ChunkRefusal,
-    ChunkRequest,
+    ChunksRequest,
     ContentRequest,
     Granted,
     Manifest,
@@ -54,6 +55,9 @@ from storage.content.store import ContentStore
 _log = structlog.get_logger("content")
 
 CREDIT_BYTES = UNPAID_CHUNKS_MAX * CHUNK_BYTES
+READ_BATCH = 4
+READ_AHEAD = 4
+"""Chunks that wait for credit in memory, per stream."""
 REQUESTS_MAX = 32
 """Waiting on one stream; an honest client has far fewer under way."""
 RESENDS_MAX = 16
@@ -103,7 +107,6 @@ class Tab:
         self.paid_bytes = max(best.voucher.bytes if best else 0, settled_bytes)
         self.sent_bytes = self.paid_bytes
         self.unpaid: OrderedDict[int, int] = OrderedDict()
-        self.kept: SignedVoucher | None = best
         self.checked_at: Height = 0
         self._resends_left = RESENDS_MAX
         self._is_changed = trio.Event()
@@ -134,13 +137,8 @@ class Tab:
             self.unpaid[chunk] = self.compute_size(chunk)
             self.sent_bytes += self.unpaid[chunk]
 
-    def refund(self, chunk: int) -> None:
-        """The chunk did not go out after all."""
-        self.sent_bytes = max(self.paid_bytes, self.sent_bytes - self.unpaid.pop(chunk, 0))
-
     def pay(self, signed: SignedVoucher) -> None:
-        """Takes a voucher; raises VoucherRefused."""
-        check_voucher(signed, self.terms, self.paid_bytes)
+        """A voucher that was checked and kept gives credit."""
         self.best, self.paid_bytes = signed, signed.voucher.bytes
         self.sent_bytes = max(self.sent_bytes, self.paid_bytes)
         while sum(self.unpaid.values()) > self.sent_bytes - self.paid_bytes:
@@ -265,6 +263,10 @@ class ContentService:
                 del self._streams[session]
 
 
+_Request = int | OfferRequest | ManifestRequest
+"""A chunk's number, or something that is asked for once."""
+
+
 class _Visit:
     """One stream of a session."""
 
@@ -273,24 +275,24 @@ class _Visit:
         self._limits = service.limits
         self._stream = stream
         self._tab = tab
-        self._requests: deque[Record] = deque()
-        self._chunk: int | None = None
+        self._requests: deque[_Request] = deque()
+        self._wanted: Counter[int] = Counter()
         self._cancelled: set[int] = set()
         self._ending: Refused | None = None
         self._is_changed = trio.Event()
-        self._replies_in, self._replies = trio.open_memory_channel[Record](1)
+        self._replies_in, self._replies = trio.open_memory_channel[Record](READ_AHEAD)
 
     async def run(self) -> None:
         """Until the client closes its side, or is refused to go on."""
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._receive_all, nursery.cancel_scope)
-                nursery.start_soon(self._answer_all)
+                nursery.start_soon(self._read_all)
                 await self._send_all()
                 nursery.cancel_scope.cancel()
         finally:
             with trio.CancelScope(shield=True):
-                await self._keep_voucher()
+                await self._service.content.run(lambda _: self._service.book.sync())
 
     # Receiving.
 
@@ -307,75 +309,81 @@ class _Visit:
             case Payment(signed):
                 self._take_voucher(signed)
             case Cancel(chunk):
-                if chunk == self._chunk or ChunkRequest(chunk) in self._requests:
+                if chunk in self._wanted:
                     self._cancelled.add(chunk)
                     self._tab.wake()
             case Access():
                 raise PeerFault("access twice")
             case _:
-                if len(self._requests) >= REQUESTS_MAX:
-                    raise PeerFault("too many requests under way")
-                self._requests.append(message)
-        self._wake()
+                self._take_request(message)
 
     def _take_voucher(self, signed: SignedVoucher) -> None:
         try:
-            self._tab.pay(signed)
+            check_voucher(signed, self._tab.terms, self._tab.paid_bytes)
         except VoucherRefused as error:
             self._ending = Refused(RefusalCode.VOUCHER_INVALID, str(error))
+            self._wake()
             self._tab.wake()
+            return
+        self._service.book.keep(signed)
+        self._tab.pay(signed)
+
+    def _take_request(self, message: OfferRequest | ManifestRequest | ChunksRequest) -> None:
+        wanted = message.chunks if isinstance(message, ChunksRequest) else (message,)
+        if len(self._requests) + len(wanted) > REQUESTS_MAX:
+            raise PeerFault("too many requests under way")
+        for one in wanted:
+            if isinstance(one, int):
+                self._check_exists(one)
+                self._wanted[one] += 1
+            self._requests.append(one)
+        self._wake()
+
+    def _check_exists(self, chunk: int) -> None:
+        if not self._tab.compute_size(chunk):
+            raise PeerFault(f"chunk {chunk} of a datum of {self._tab.size_bytes} bytes")
 
     def _wake(self) -> None:
         self._is_changed.set()
         self._is_changed = trio.Event()
 
-    # Answering, in the order of requests.
+    # Reading ahead, in the order of requests.
 
-    async def _answer_all(self) -> None:
+    async def _read_all(self) -> None:
         async with self._replies_in:
             try:
                 while True:
-                    request = await self._take_request()
-                    await self._replies_in.send(await self._answer(request))
+                    batch = await self._take_batch()
+                    for reply in await self._service.content.run(partial(self._read_batch, batch)):
+                        await self._replies_in.send(reply)
             except Refused as refused:
                 await self._replies_in.send(build_refusal(refused))
 
-    async def _take_request(self) -> Any:
-        """The next request; keeps new vouchers while there is none."""
+    async def _take_batch(self) -> list[_Request]:
+        """The next requests, a few chunks at once: one trip to the store's thread for all of them."""
         while not self._requests:
             self._check_ending()
-            is_changed = self._is_changed
-            await self._keep_voucher()
-            if not self._requests and not is_changed.is_set():
-                await is_changed.wait()
-        self._check_ending()
-        return self._requests.popleft()
+            await self._is_changed.wait()
+        return [self._requests.popleft() for _ in range(min(len(self._requests), READ_BATCH))]
 
     def _check_ending(self) -> None:
         if self._ending is not None:
             raise self._ending
 
-    async def _keep_voucher(self) -> None:
-        tab = self._tab
-        if tab.best is not None and tab.best is not tab.kept:
-            await self._service.content.run(self._keep_best)
+    def _read_batch(self, batch: list[_Request], store: ContentStore) -> list[Record]:
+        """In the store's thread."""
+        if self._service.book.is_sync_due:
+            self._service.book.sync()
+        return [self._read(store, request) for request in batch]
 
-    def _keep_best(self, _: ContentStore) -> None:
-        """In the store's thread: the best voucher is on disk when this returns."""
-        best = self._tab.best
-        if best is not None and best is not self._tab.kept:
-            self._service.book.keep(best)
-            self._tab.kept = best
-
-    async def _answer(self, request: Any) -> Record:
+    def _read(self, store: ContentStore, request: _Request) -> Record:
         match request:
-            case ChunkRequest(chunk):
-                return await self._answer_chunk(chunk)
             case OfferRequest():
-                return await self._service.content.run(self._build_offer)
-            case _:
-                assert isinstance(request, ManifestRequest)
-                return await self._service.content.run(self._build_manifest)
+                return self._build_offer(store)
+            case ManifestRequest():
+                return self._build_manifest(store)
+            case chunk:
+                return self._read_chunk(store, chunk)
 
     def _build_offer(self, store: ContentStore) -> Offer:
         try:
@@ -389,21 +397,43 @@ class _Visit:
             raise Refused(RefusalCode.NOT_FOUND, "this host does not have the datum")
         return Manifest(encode(manifest))
 
-    async def _answer_chunk(self, chunk: int) -> Record:
-        tab = self._tab
-        if not tab.compute_size(chunk):
-            raise PeerFault(f"chunk {chunk} of a datum of {tab.size_bytes} bytes")
-        self._service.check_running(tab)
-        self._chunk = chunk
-        await self._wait_for_credit(chunk)
-        self._chunk = None
+    def _read_chunk(self, store: ContentStore, chunk: int) -> Record:
+        datum = self._tab.terms.datum
+        try:
+            content, proof = store.read_chunk(datum, chunk)
+        except (ChunkMissing, UnknownDatum):
+            return ChunkRefusal(chunk, RefusalCode.NOT_FOUND)
+        except (CorruptChunk, SourceGone) as error:
+            _log.error("chunk_unreadable", datum=datum.hex(), chunk=chunk, reason=str(error))
+            return ChunkRefusal(chunk, RefusalCode.NOT_FOUND)
+        return Chunk(chunk, content, proof)
+
+    # Sending, as credit comes.
+
+    async def _send_all(self) -> None:
+        async for reply in self._replies:
+            try:
+                await send_message(self._stream, await self._release(reply))
+            except Refused as refused:
+                await send_message(self._stream, build_refusal(refused))
+                return
+
+    async def _release(self, reply: Record) -> Record:
+        """The reply when it may go out; raises Refused."""
+        if not isinstance(reply, Chunk | ChunkRefusal):
+            return reply
+        chunk = reply.chunk
+        if isinstance(reply, Chunk):
+            self._service.check_running(self._tab)
+            await self._wait_for_credit(chunk)
+        self._wanted -= Counter((chunk,))
         if chunk in self._cancelled:
             self._cancelled.discard(chunk)
             return ChunkRefusal(chunk, RefusalCode.CANCELLED)
-        tab.charge(chunk)
-        reply = await self._service.content.run(lambda store: self._read_chunk(store, chunk))
-        if isinstance(reply, ChunkRefusal):
-            tab.refund(chunk)
+        if isinstance(reply, Chunk):
+            self._tab.charge(chunk)
+            if self._service.cap is not None:
+                await self._service.cap.take(len(reply.content))
         return reply
 
     async def _wait_for_credit(self, chunk: int) -> None:
@@ -419,24 +449,3 @@ class _Visit:
                 await tab.wait()
             return
         raise Refused(RefusalCode.CREDIT_EXHAUSTED, "no voucher for what was sent")
-
-    def _read_chunk(self, store: ContentStore, chunk: int) -> Record:
-        """In the store's thread: first the voucher that allows it, then the chunk."""
-        self._keep_best(store)
-        datum = self._tab.terms.datum
-        try:
-            content, proof = store.read_chunk(datum, chunk)
-        except (ChunkMissing, UnknownDatum):
-            return ChunkRefusal(chunk, RefusalCode.NOT_FOUND)
-        except (CorruptChunk, SourceGone) as error:
-            _log.error("chunk_unreadable", datum=datum.hex(), chunk=chunk, reason=str(error))
-            return ChunkRefusal(chunk, RefusalCode.NOT_FOUND)
-        return Chunk(chunk, content, proof)
-
-    # Sending.
-
-    async def _send_all(self) -> None:
-        async for reply in self._replies:
-            if isinstance(reply, Chunk) and self._service.cap is not None:
-                await self._service.cap.take(len(reply.content))
-            await send_message(self._stream, reply)

@@ -119,29 +119,22 @@ class Duties:
 
     async def _gather(self) -> _Facts:
         """What is open, read in the ledger's lane, so that no commit comes between."""
-        vouchers = await self._list_vouchers()
+        vouchers = self._hosting.book.list() if self._hosting else ()
         evidence = tuple(self._evidence.values())
         facts = await self._lane.run(lambda: self._look(vouchers, evidence))
         for one in evidence:
             if one not in facts.evidence:
                 self._evidence.pop(compute_evidence_hash(one), None)
-        await self._forget_over(vouchers, facts.accounts.over)
+        self._forget_over(vouchers, facts.accounts.over)
         return facts
 
-    async def _list_vouchers(self) -> tuple[SignedVoucher, ...]:
-        if self._hosting is None:
-            return ()
-        book = self._hosting.book
-        return await self._hosting.content.run(lambda _: book.list())
-
-    async def _forget_over(self, vouchers: tuple[SignedVoucher, ...], over: tuple[Hash, ...]) -> None:
+    def _forget_over(self, vouchers: tuple[SignedVoucher, ...], over: tuple[Hash, ...]) -> None:
         """Drops vouchers of sessions that have ended. One that this node never saw running stays: its own
         chain may be behind.
         """
         ended = [session for session in over if session in self._alive]
         if ended and self._hosting is not None:
-            book = self._hosting.book
-            await self._hosting.content.run(lambda _: book.forget(ended))
+            self._hosting.book.forget(ended)
         sessions_of = (signed.voucher.session for signed in vouchers)
         self._alive = {session: None for session in sessions_of if session not in over}
 

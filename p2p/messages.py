@@ -36,6 +36,7 @@ LISTEN_ADDRESSES_MAX = 8
 CHUNK_BYTES_MAX = CHUNK_BYTES
 BITMAP_BYTES_MAX = DATUM_BYTES_MAX // CHUNK_BYTES // 8
 UNPAID_CHUNKS_MAX = 4
+CHUNKS_PER_REQUEST_MAX = 32
 REASON_CHARACTERS_MAX = 200
 TEXT_CHARACTERS_MAX = 64
 
@@ -351,10 +352,10 @@ class Manifest(Record, tag=6):
     manifest: Annotated[bytes, Meta(max_length=MANIFEST_BYTES_MAX)]
 
 
-class ChunkRequest(Record, tag=7):
-    """One chunk, please."""
+class ChunksRequest(Record, tag=7):
+    """These chunks, please; each is answered by itself."""
 
-    chunk: Uint32
+    chunks: Annotated[tuple[Uint32, ...], Meta(min_length=1, max_length=CHUNKS_PER_REQUEST_MAX)]
 
 
 class Chunk(Record, tag=8):
@@ -384,7 +385,7 @@ class Payment(Record, tag=11):
     signed: SignedVoucher
 
 
-ContentRequest = Access | OfferRequest | ManifestRequest | ChunkRequest | Cancel | Payment
+ContentRequest = Access | OfferRequest | ManifestRequest | ChunksRequest | Cancel | Payment
 ContentReply = Granted | Offer | Manifest | Chunk | ChunkRefusal | Refusal
 
 

@@ -101,7 +101,7 @@ CONTENT = ProtocolSpec(
         4: messages.BITMAP_BYTES_MAX + KIB,
         5: 16,
         6: MANIFEST_BYTES_MAX + KIB,
-        7: 16,
+        7: 256,
         8: messages.CHUNK_BYTES_MAX + 2 * KIB,
         9: 16,
         10: 16,

@@ -1,10 +1,10 @@
 """Downloads: one datum, several hosts, paid chunk by chunk.
 
-`download` runs one; `board` decides what is asked of whom, `supplier` talks with one host, `types` has what
+`run` has `download`, which runs one; `board` decides what is asked of whom, `supplier` talks with one host, `types` has what
 callers give and get.
 """
 
-from node.downloads.download import download
+from node.downloads.run import download
 from node.downloads.types import (
     BadListing,
     DownloadError,

@@ -129,4 +129,4 @@ class DownloadResult:
 
 
 OnProgress = Callable[[Progress], None]
-"""Called after every chunk and every change of a host; returns at once."""
+"""Called some times a second and at every change of a host; returns at once."""

@@ -216,8 +216,11 @@ class ContentStore:
 
     # -- Chunks
 
-    def write_chunk(self, datum: Hash, index: int, chunk: bytes, proof: ChunkProof) -> bool:
-        """Keeps a chunk that verifies; False if it was held before.
+    def write_chunk(
+        self, datum: Hash, index: int, chunk: bytes, proof: ChunkProof, node: Hash | None = None
+    ) -> bool:
+        """Keeps a chunk that verifies; False if it was held before. `node` is the chunk's, if the caller has
+        just computed it.
 
         It survives the death of the process from here on, and a power loss from the next `flush` on, which
         comes by itself every UNSYNCED_CHUNKS_MAX chunks and with the last one. Raises UnknownDatum,
@@ -228,7 +231,7 @@ class ContentStore:
         check_chunk_size(manifest.length, index, len(chunk))
         if opened.is_held(index):
             return False
-        node = compute_chunk_node(chunk)
+        node = compute_chunk_node(chunk) if node is None else node
         check_chunk_node(manifest.root, manifest.length, index, node, proof)
         place = self._grow_place(opened, len(chunk))
         opened.file().write(index, chunk)

@@ -5,10 +5,14 @@ stays in the store, so that a download that ended for whatever reason goes on wh
 """
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from functools import partial
+from typing import NamedTuple
 
 import trio
 
-from chain.content import CHUNK_BYTES, Manifest
+from chain.content import CHUNK_BYTES, ChunkProof, Manifest
+from chain.primitives.types import Hash
 from node.content_lane import ContentLane
 from node.downloads.board import ChunkBoard
 from node.downloads.rate import RateMeter
@@ -26,6 +30,11 @@ from p2p.network import Network
 from p2p.rates import TokenBucket
 from storage.content.store import ContentStore
 from storage.errors import StorageError
+
+WRITES_WAITING_MAX = 32
+"""8 MiB of verified chunks may wait for the disk."""
+SHOW_SECONDS = 0.1
+"""Progress is shown no more often than this, unless a host's outcome changed."""
 
 
 async def download(
@@ -50,6 +59,20 @@ def _find_held(store: ContentStore, job: DownloadJob) -> int | None:
     return int.from_bytes(store.get_bitmap(job.datum), "little")
 
 
+class _Write(NamedTuple):
+    """A verified chunk on its way to the disk."""
+
+    chunk: int
+    content: bytes
+    proof: ChunkProof
+    node: Hash
+
+
+def _write_batch(datum: Hash, batch: list[_Write], store: ContentStore) -> None:
+    for one in batch:
+        store.write_chunk(datum, one.chunk, one.content, one.proof, one.node)
+
+
 class Download:
     """One run; what its suppliers share."""
 
@@ -72,26 +95,44 @@ class Download:
         self._knowing = trio.Lock()
         self._meter = RateMeter(self._count_bytes())
         self._is_complete = trio.Event()
+        self._writes_in, self._writes = trio.open_memory_channel[_Write](WRITES_WAITING_MAX)
+        self._shown: list[Outcome] = []
+        self._shown_at = 0.0
 
     async def run(self) -> DownloadResult:
         """Until all chunks are there, or no host is of any more use."""
         try:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._end_when_complete, nursery.cancel_scope)
-                async with trio.open_nursery() as suppliers:
-                    for supplier in self._suppliers:
-                        suppliers.start_soon(supplier.run)
-                    self.on_change()
-                nursery.cancel_scope.cancel()
+                nursery.start_soon(self._write_all)
+                async with self._writes_in:
+                    await self._supply()
         except* (StorageError, DownloadError) as group:
             raise _get_first(group) from group
-        await self.content.run(lambda store: store.flush())
-        for supplier in self._suppliers:
-            if self.board.is_complete and supplier.outcome in (Outcome.SERVING, Outcome.WAITING):
-                supplier.outcome = Outcome.DONE
         reports = tuple(supplier.report for supplier in self._suppliers)
         paid = sum(report.paid for report in reports)
         return DownloadResult(self.board.is_complete, self.board.missing_count, paid, reports)
+
+    async def _supply(self) -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._end_when_complete, nursery.cancel_scope)
+            async with trio.open_nursery() as suppliers:
+                for supplier in self._suppliers:
+                    suppliers.start_soon(supplier.run)
+                self.on_change()
+            nursery.cancel_scope.cancel()
+        for supplier in self._suppliers:
+            if self.board.is_complete and supplier.outcome in (Outcome.SERVING, Outcome.WAITING):
+                supplier.outcome = Outcome.DONE
+
+    async def _write_all(self) -> None:
+        """Writes what was verified, in batches, and sees it on disk at the end."""
+        async for first in self._writes:
+            batch = [first]
+            with suppress(trio.WouldBlock):
+                while True:
+                    batch.append(self._writes.receive_nowait())
+            await self.content.run(partial(_write_batch, self.job.datum, batch))
+        await self.content.run(lambda store: store.flush())
 
     async def _end_when_complete(self, scope: trio.CancelScope) -> None:
         """Those who serve may still deliver what is under way, and be paid; the others are let go at once."""
@@ -112,6 +153,10 @@ class Download:
                 await self.content.run(lambda store: store.begin(manifest))
                 self._is_known = True
 
+    async def keep(self, chunk: int, content: bytes, proof: ChunkProof, node: Hash) -> None:
+        """Has a verified chunk written; waits while the disk is behind."""
+        await self._writes_in.send(_Write(chunk, content, proof, node))
+
     def on_chance(self) -> None:
         """Every conversation looks at the board again."""
         for supplier in self._suppliers:
@@ -123,7 +168,11 @@ class Download:
         self._meter.count(self._count_bytes())
         if self.board.is_complete:
             self._is_complete.set()
-        self._progress(self._build_progress())
+        outcomes = [supplier.outcome for supplier in self._suppliers]
+        is_news = self.board.is_complete or outcomes != self._shown
+        if is_news or trio.current_time() - self._shown_at >= SHOW_SECONDS:
+            self._shown, self._shown_at = outcomes, trio.current_time()
+            self._progress(self._build_progress())
 
     def _count_bytes(self) -> int:
         """Bytes that are here; the last chunk is counted as if it were full until all are."""
