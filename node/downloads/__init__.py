@@ -1,7 +1,7 @@
 """Downloads: one datum, several hosts, paid chunk by chunk.
 
-`run` has `download`, which runs one; `board` decides what is asked of whom, `supplier` talks with one host, `types` has what
-callers give and get.
+`run` has `download`, which runs one; `board` decides what is asked of whom, `supplier` reaches a host,
+`conversation` fetches and pays its chunks, `types` has what callers give and get.
 """
 
 from node.downloads.run import download

@@ -128,7 +128,7 @@ class Download:
         """Writes what was verified, in batches, and sees it on disk at the end."""
         async for first in self._writes:
             batch = [first]
-            with suppress(trio.WouldBlock):
+            with suppress(trio.WouldBlock, trio.EndOfChannel):
                 while True:
                     batch.append(self._writes.receive_nowait())
             await self.content.run(partial(_write_batch, self.job.datum, batch))
