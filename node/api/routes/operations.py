@@ -109,7 +109,7 @@ async def _watch_leaving(receive: Receive, scope: trio.CancelScope) -> None:
     scope.cancel()
 
 
-@router.get("/v1/events", response_class=EventStream)
+@router.get("/v1/events", response_class=EventStream, status_code=200)
 async def follow_events(
     api: ApiOf,
     view: ViewOf,
