@@ -1,0 +1,517 @@
+"""Execution of whole blocks: what makes a transaction or a block invalid, and what a valid one leaves."""
+
+from collections.abc import Callable
+
+import msgspec
+import pytest
+
+from chain import runtime
+from chain.block import Block, Header, Inherents, compute_extrinsics_root, list_transaction_ids
+from chain.errors import ChainError, InvalidBlock, InvalidTransaction
+from chain.jsonable import get_fields
+from chain.modules import balances, beacon, catalogue, fees, offences, sessions, system, validators
+from chain.primitives.codec import Record, encode, replace
+from chain.primitives.types import NO_HASH, Address
+from chain.runtime import BlockRun, build_call
+from chain.transaction import (
+    ARGUMENTS_BYTES_MAX,
+    CALLS_MAX,
+    Call,
+    SignedTransaction,
+    Transaction,
+    check_signature,
+    decode_transaction,
+    get_transaction_id,
+    sign_transaction,
+)
+from chain.votes import build_commit_certificate, build_duplicate_vote
+from tests.chain.chain_rig import VIDYA, Rig, build_rig
+
+Change = Callable[[Rig, Transaction], Transaction]
+
+
+def get_voucher_duty(rig: Rig) -> sessions.Settle:
+    """A duty that is well formed, and refused: there is no such session."""
+    voucher = sessions.Voucher(rig.live.genesis_hash, b"s" * 32, rig.people[0].address, 1, 1)
+    return sessions.Settle(sessions.sign_voucher(rig.people[0].voucher, voucher))
+
+
+def with_calls(*calls: Record) -> Change:
+    return lambda rig, transaction: replace(transaction, calls=tuple(map(build_call, calls)))
+
+
+def with_call(call: Call) -> Change:
+    return lambda rig, transaction: replace(transaction, calls=(call,))
+
+
+def with_duty(**fields: int) -> Change:
+    def change(rig: Rig, transaction: Transaction) -> Transaction:
+        calls = (build_call(get_voucher_duty(rig)),)
+        free = replace(transaction, nonce=0, fee_max=0, tip=0, calls=calls)
+        return replace(free, **fields)
+
+    return change
+
+
+def with_fields(**fields: object) -> Change:
+    return lambda rig, transaction: replace(transaction, **fields)
+
+
+def with_two_duties(rig: Rig, transaction: Transaction) -> Transaction:
+    calls = (build_call(get_voucher_duty(rig)), build_call(balances.Burn(1)))
+    return replace(transaction, calls=calls)
+
+
+def start_run(rig: Rig) -> BlockRun:
+    """The next block, at the place where its transactions run."""
+    head, members = rig.live.head, validators.get_current(rig.state).validators
+    proposer = members[0].address
+    run = runtime.start_block(rig.state, rig.live.genesis_hash, head.height + 1, head.time_ms + 1, proposer)
+    runtime.process_block_start(run, Inherents(rig.get_reveal(proposer), rig.certify()))
+    return run
+
+
+BIG = Call(1, 1, bytes(ARGUMENTS_BYTES_MAX))
+HEIGHT = 3
+
+INVALID: list[tuple[str, Change]] = [
+    ("other_network", with_fields(genesis_hash=b"n" * 32)),
+    ("expired", with_fields(valid_until=HEIGHT)),
+    ("lifetime_too_long", with_fields(valid_until=HEIGHT + 1 + 600 + 1)),
+    ("nonce_too_low", with_fields(nonce=0)),
+    ("nonce_too_high", with_fields(nonce=2)),
+    ("fee_too_low", with_fields(fee_max=100_000)),
+    ("insufficient_balance", with_fields(fee_max=2**62)),
+    ("insufficient_balance", with_fields(tip=2**63 - 1, fee_max=2**63 - 1)),
+    ("unknown_call", with_call(Call(200, 1, b""))),
+    ("unknown_call", with_call(Call(1, 200, b""))),
+    ("malformed_arguments", with_call(Call(1, 1, b"\x90"))),
+    ("malformed_arguments", with_call(Call(1, 1, encode((b"a" * 32, 1)) + b"\0"))),
+    ("duty_not_alone", with_two_duties),
+    ("duty_with_fee", with_duty(fee_max=1)),
+    ("duty_with_fee", with_duty(tip=1)),
+    ("duty_with_fee", with_duty(nonce=1)),
+    ("duty_refused", with_duty()),
+    ("too_large", lambda rig, transaction: replace(transaction, calls=(BIG, BIG))),
+]
+
+
+@pytest.fixture
+def rig() -> Rig:
+    """A chain at height 3; person 4 has one transaction on it."""
+    rig = build_rig()
+    rig.run(rig.sign(rig.people[4], balances.Send(rig.people[5].address, 1)))
+    rig.run()
+    rig.run()
+    return rig
+
+
+@pytest.mark.parametrize(("code", "change"), INVALID, ids=[code for code, _ in INVALID])
+def test_each_invalid_transaction_is_refused_with_its_code(rig: Rig, code: str, change: Change) -> None:
+    """It changes nothing; a block that contains it is invalid, whoever made it; a proposer leaves it out."""
+    good = rig.sign(rig.people[4], balances.Send(rig.people[5].address, VIDYA)).transaction
+    bad = sign_transaction(rig.people[4].account, change(rig, good))
+    run = start_run(rig)
+    before = dict(run.ctx.state.changes)
+    with pytest.raises(InvalidTransaction) as caught:
+        runtime.process_transaction(run, bad, check_signature)
+    assert caught.value.code == code
+    assert run.ctx.state.changes == before
+    assert run.receipts == [] and run.bytes_used == run.paying_weight == run.duty_weight == 0
+    result, [(refused, error)] = rig.build([bad])
+    assert (refused, error.code, result.block.transactions) == (bad, code, ())
+    with pytest.raises(InvalidBlock, match=code):
+        rig.live.execute(put_transactions(result.block, (bad,)))
+
+
+def put_transactions(block: Block, transactions: tuple[SignedTransaction, ...]) -> Block:
+    """The block with other transactions, to which its header is made to fit."""
+    changed = replace(block, transactions=transactions)
+    root = compute_extrinsics_root(changed.inherents, list_transaction_ids(changed))
+    return replace(changed, header=replace(changed.header, extrinsics_root=root))
+
+
+def test_no_bit_of_a_signed_transaction_can_be_flipped(rig: Rig) -> None:
+    """What comes of it is no transaction, or not in order, or not signed."""
+    data = encode(rig.sign(rig.people[4], balances.Send(rig.people[5].address, VIDYA)))
+    run = start_run(rig)
+    before = dict(run.ctx.state.changes)
+    for bit in range(8 * len(data)):
+        flipped = bytearray(data)
+        flipped[bit // 8] ^= 1 << bit % 8
+        with pytest.raises(ChainError):
+            runtime.process_transaction(run, decode_transaction(bytes(flipped)), check_signature)
+    assert run.ctx.state.changes == before
+    runtime.process_transaction(run, decode_transaction(data), check_signature)
+
+
+def test_a_signature_is_of_one_key_one_purpose_and_one_transaction(rig: Rig) -> None:
+    """Another person's signature, or the same one under another transaction, does not pass."""
+    mine = rig.sign(rig.people[4], balances.Send(rig.people[5].address, VIDYA))
+    theirs = rig.sign(rig.people[5], balances.Send(rig.people[5].address, VIDYA))
+    for forged in (
+        replace(mine, signature=theirs.signature),
+        replace(mine, signature=bytes(64)),
+        SignedTransaction(replace(mine.transaction, tip=1), mine.signature),
+        SignedTransaction(replace(mine.transaction, sender=NO_HASH), mine.signature),
+    ):
+        with pytest.raises(InvalidTransaction, match="bad_signature"):
+            check_signature(forged)
+
+
+def test_sixteen_calls_run_all_or_none(rig: Rig) -> None:
+    """The last one that is refused takes the others with it; the fee is for all of them."""
+    alice, bob = rig.people[4], rig.people[5]
+    many = [balances.Send(bob.address, 1)] * (CALLS_MAX - 1)
+    receipts = rig.run(
+        rig.sign(alice, *many, balances.Send(bob.address, 2**62)),
+        rig.sign(alice, *many, balances.Send(bob.address, 7), nonce=2),
+    )
+    refused, done = receipts.transactions
+    assert refused.error == (balances.MODULE.index, balances.InsufficientBalance.number, CALLS_MAX - 1)
+    assert refused.events == ()
+    assert done.error is None
+    assert len(done.events) == CALLS_MAX
+    assert refused.fee == done.fee > 0
+    assert balances.get_balance(rig.state, bob.address) == (10_100 * VIDYA + 1) + 15 + 7
+
+
+def test_fee_is_burned_and_tip_goes_to_the_proposer(rig: Rig) -> None:
+    """Weight times base fee leaves the supply, whatever the bound was; the tip stays in it."""
+    alice = rig.people[4]
+    signed = rig.sign(alice, balances.Send(alice.address, 1), fee_max=VIDYA, tip=77)
+    run = start_run(rig)
+    state, proposer = run.ctx.state, run.ctx.proposer
+    supply = balances.get_total_supply(state)
+    mine, theirs = balances.get_balance(state, alice.address), balances.get_balance(state, proposer)
+    runtime.process_transaction(run, signed, check_signature)
+    [receipt] = run.receipts
+    assert receipt.fee == receipt.weight * fees.get_parameters(state).base_fee_min
+    assert receipt.tip == 77
+    assert balances.get_account(state, alice.address) == balances.Account(2, mine - receipt.fee - 77)
+    assert balances.get_balance(state, proposer) == theirs + 77
+    assert balances.get_total_supply(state) == supply - receipt.fee
+
+
+def test_a_proposer_tips_himself(rig: Rig) -> None:
+    """Sender and proposer may be one: only the fee is gone."""
+    run = start_run(rig)
+    person = rig.by_address[run.ctx.proposer]
+    before = balances.get_balance(run.ctx.state, person.address)
+    signed = rig.sign(person, balances.Send(person.address, 1), tip=VIDYA)
+    runtime.process_transaction(run, signed, check_signature)
+    assert balances.get_balance(run.ctx.state, person.address) == before - run.receipts[0].fee
+
+
+def build_report(rig: Rig, number: int) -> offences.Report:
+    """Evidence that a validator signed two blocks at the head's height."""
+    who = rig.people[number].address
+    return offences.Report(build_duplicate_vote(rig.sign_precommit(who), rig.sign_precommit(who, b"x" * 32)))
+
+
+def test_a_duty_costs_nothing_and_is_done_once(rig: Rig) -> None:
+    """Anybody may bring it; the same duty again, by whomever, is invalid in this block and the next."""
+    poor = rig.people[7]
+    duty, again = (rig.sign_duty(rig.people[number], build_report(rig, 0)) for number in (7, 6))
+    before = balances.get_account(rig.state, poor.address)
+    result, refused = rig.build([duty, again, duty])
+    assert [error.detail for _, error in refused] == ["offences.already_punished"] * 2
+    assert [receipt.fee for receipt in result.receipts.transactions] == [0]
+    rig.commit(result)
+    after = balances.get_account(rig.state, poor.address)
+    assert after.nonce == before.nonce
+    assert after.free > before.free, "the reporter has its share"
+    _, [(_, error)] = rig.build([duty])
+    assert error.code == "duty_refused"
+
+
+def test_each_lane_has_its_own_room() -> None:
+    """Paying transactions can not fill the quarter of the weight that is for duties, nor duties the rest."""
+    rig = build_rig()
+    rig.run()
+    alice = rig.people[4]
+    first = rig.sign(alice, balances.Burn(1))
+    weight = runtime.compute_weight(rig.state, runtime.decode_calls(first.transaction), len(encode(first)))
+    maximum = rig.spec.system.parameters.block_weight_max
+    room = maximum - system.compute_duty_weight_max(maximum)
+    run = start_run(rig)
+    run.paying_weight = room - weight
+    run.duty_weight = maximum // 4
+    runtime.process_transaction(run, first, check_signature)
+    assert run.paying_weight == room
+    with pytest.raises(InvalidTransaction, match="block_full: weight"):
+        runtime.process_transaction(run, rig.sign(alice, balances.Burn(1), nonce=1), check_signature)
+    with pytest.raises(InvalidTransaction, match="block_full: weight"):
+        runtime.process_transaction(run, rig.sign_duty(alice, build_report(rig, 0)), check_signature)
+    run.duty_weight = 0
+    runtime.process_transaction(run, rig.sign_duty(alice, build_report(rig, 0)), check_signature)
+
+
+def test_a_block_is_bounded_in_bytes_and_in_number(rig: Rig) -> None:
+    """The byte or the transaction beyond the bound is too much."""
+    signed = rig.sign(rig.people[4], balances.Burn(1))
+    parameters = rig.spec.system.parameters
+    for field, value, bound in (
+        ("bytes_used", parameters.block_bytes_max - len(encode(signed)), parameters.block_bytes_max),
+        ("receipts", [None] * (parameters.block_transactions_max - 1), None),
+    ):
+        run = start_run(rig)
+        setattr(run, field, value)
+        runtime.process_transaction(run, signed, check_signature)
+        assert bound is None or run.bytes_used == bound
+        with pytest.raises(InvalidTransaction, match="block_full: size"):
+            runtime.process_transaction(
+                run, rig.sign(rig.people[4], balances.Burn(1), nonce=2), check_signature
+            )
+
+
+# Blocks.
+
+
+def other(value: object) -> object:
+    """Another value of the same type."""
+    if isinstance(value, int):
+        return value + 1
+    assert isinstance(value, bytes)
+    return bytes((value[0] ^ 1,)) + value[1:]
+
+
+@pytest.mark.parametrize("field", [name for name, _, _ in get_fields(Header)])
+def test_no_field_of_a_header_can_be_changed(rig: Rig, field: str) -> None:
+    """A block with one field changed is invalid: the time is part of the state, the rest is compared."""
+    block = rig.build([rig.sign(rig.people[4], balances.Burn(1))])[0].block
+    tampered = replace(block.header, **{field: other(getattr(block.header, field))})
+    with pytest.raises(InvalidBlock):
+        rig.live.execute(replace(block, header=tampered))
+    assert rig.live.execute(block).block == block
+
+
+@pytest.mark.parametrize(
+    ("field", "get_value", "reason"),
+    [
+        ("height", lambda block: block.header.height - 1, "does not follow"),
+        ("time_ms", lambda block: block.header.time_ms - 1_000, "not later than its parent"),
+        ("spec_version", lambda block: 2, "rules of version 2; this program knows 1"),
+        ("proposer", lambda block: build_rig().people[3].address, "next link of the proposer's beacon chain"),
+        ("proposer", lambda block: build_rig().people[5].address, "proposer is no validator"),
+    ],
+)
+def test_a_header_is_refused_for_the_right_reason(
+    rig: Rig, field: str, get_value: Callable[[Block], object], reason: str
+) -> None:
+    """Time stands still or goes back, rules of the future, somebody else's block."""
+    block = rig.build()[0].block
+    header = replace(block.header, **{field: get_value(block)})
+    with pytest.raises(InvalidBlock, match=reason):
+        rig.live.execute(replace(block, header=header))
+
+
+def test_nobody_can_be_made_the_proposer_of_a_block_without_reveal(rig: Rig) -> None:
+    """That would be punished: the state after the block names who proposed it."""
+    block = rig.build(is_revealing=False)[0].block
+    victim = next(person.address for person in rig.people if person.address != block.header.proposer)
+    assert validators.is_validator(rig.state, victim)
+    with pytest.raises(InvalidBlock, match="root differs"):
+        rig.live.execute(replace(block, header=replace(block.header, proposer=victim)))
+
+
+def test_transactions_can_not_be_dropped_doubled_or_reordered(rig: Rig) -> None:
+    """Neither under the header as it is, nor under one that is made to fit."""
+    pair = tuple(rig.sign(rig.people[number], balances.Burn(1)) for number in (4, 5))
+    block = rig.build(pair)[0].block
+    for transactions in ((), pair[:1], pair[::-1], (*pair, pair[0])):
+        with pytest.raises(InvalidBlock, match="extrinsics root differs"):
+            rig.live.execute(replace(block, transactions=transactions))
+        with pytest.raises(InvalidBlock, match=r"root differs|nonce_too_low"):
+            rig.live.execute(put_transactions(block, transactions))
+
+
+def put_inherents(block: Block, inherents: Inherents) -> Block:
+    """The block with other inherents, to which its header is made to fit."""
+    return put_transactions(replace(block, inherents=inherents), block.transactions)
+
+
+@pytest.mark.parametrize(
+    ("get_reveal", "reason"),
+    [
+        (lambda rig, link: bytes(32), "not the next link"),
+        (lambda rig, link: beacon.get_chain(rig.state, rig.people[0].address, 0).tip, "not the next link"),
+        (lambda rig, link: rig.preimages[link], "not the next link"),
+        (lambda rig, link: None, "root differs"),
+    ],
+)
+def test_a_wrong_reveal_is_refused(
+    rig: Rig, get_reveal: Callable[[Rig, bytes], bytes | None], reason: str
+) -> None:
+    """Not any bytes, not the last link again, not the one after, and not silently none."""
+    block = rig.build(turn=0)[0].block
+    link = block.inherents.beacon_reveal
+    assert link is not None
+    inherents = replace(block.inherents, beacon_reveal=get_reveal(rig, link))
+    with pytest.raises(InvalidBlock, match=reason):
+        rig.live.execute(put_inherents(block, inherents))
+
+
+def test_a_chain_at_its_end_reveals_nothing(rig: Rig) -> None:
+    """A proposer whose chain has no link left can not reveal, not even the secret's own preimage."""
+    while True:
+        members = validators.get_current(rig.state).validators
+        chain = beacon.get_chain(rig.state, members[0].address, rig.height // 4)
+        assert chain is not None
+        if chain.links == 0:
+            break
+        rig.commit(rig.build(turn=0)[0])
+    block = rig.build(turn=0)[0].block
+    assert block.inherents.beacon_reveal is None
+    with pytest.raises(InvalidBlock, match="none left"):
+        rig.live.execute(put_inherents(block, replace(block.inherents, beacon_reveal=bytes(32))))
+
+
+def sign_all(rig: Rig, members: list[Address], **changes: object) -> Inherents:
+    """The precommits of the head by these, with one thing changed in all."""
+    certificate = build_commit_certificate([rig.sign_precommit(who) for who in sorted(members)])
+    return Inherents(None, replace(certificate, **changes))
+
+
+@pytest.mark.parametrize(
+    ("get_commit", "reason"),
+    [
+        (lambda rig, good: None, "missing"),
+        (lambda rig, good: replace(good, height=good.height - 1), "commit of height"),
+        (lambda rig, good: replace(good, block_hash=b"x" * 32), "of another block"),
+        (lambda rig, good: replace(good, round=1), "bad signature"),
+        (lambda rig, good: replace(good, signatures=good.signatures[:2]), "two thirds"),
+        (lambda rig, good: replace(good, signatures=(*good.signatures, good.signatures[-1])), "ascending"),
+        (lambda rig, good: replace(good, signatures=good.signatures[::-1]), "ascending"),
+        (
+            lambda rig, good: replace(
+                good,
+                signatures=(*good.signatures[:-1], replace(good.signatures[-1], signature=bytes(64))),
+            ),
+            "bad signature",
+        ),
+    ],
+)
+def test_a_wrong_last_commit_is_refused(rig: Rig, get_commit: Callable[..., object], reason: str) -> None:
+    """None, of another height, block or round, too few, doubled, out of order, with one bad signature."""
+    block = rig.build()[0].block
+    inherents = replace(block.inherents, last_commit=get_commit(rig, block.inherents.last_commit))
+    with pytest.raises(InvalidBlock, match=reason):
+        rig.live.execute(put_inherents(block, inherents))
+
+
+def test_a_quorum_for_another_block_of_the_last_height_is_no_commit_of_the_parent(rig: Rig) -> None:
+    """Even if the signatures are good, which takes a third of the power to be faulty."""
+    block = rig.build()[0].block
+    members = [person.address for person in rig.people[:4]]
+    votes = [rig.sign_precommit(who, b"x" * 32) for who in sorted(members)]
+    inherents = replace(block.inherents, last_commit=build_commit_certificate(votes))
+    with pytest.raises(InvalidBlock, match="of another block"):
+        rig.live.execute(put_inherents(block, inherents))
+
+
+def test_the_first_block_has_no_commit(rig: Rig) -> None:
+    """There is nothing yet that could be committed."""
+    fresh = build_rig()
+    block = fresh.build()[0].block
+    assert block.inherents.last_commit is None
+    with pytest.raises(InvalidBlock, match="of another block"):
+        fresh.live.execute(put_inherents(block, replace(block.inherents, last_commit=rig.certify())))
+
+
+def test_a_stranger_to_the_set_can_not_stand_in_the_commit(rig: Rig) -> None:
+    """Nor does its signature add power."""
+    block = rig.build()[0].block
+    signatures = [rig.sign_precommit(person.address) for person in rig.people[:2]]
+    signatures.append(rig.sign_precommit(rig.people[5].address))
+    commit = build_commit_certificate(signatures)
+    with pytest.raises(InvalidBlock, match="two thirds"):
+        rig.live.execute(put_inherents(block, replace(block.inherents, last_commit=commit)))
+
+
+# What a block leaves behind.
+
+
+def test_receipts_can_be_read_and_every_error_has_a_name(rig: Rig) -> None:
+    """Events decode to their records; a refusal to its code and a sentence."""
+    alice, bob = rig.people[4], rig.people[5]
+    receipts = rig.run(
+        rig.sign(alice, balances.Send(bob.address, 5)), rig.sign(bob, balances.Send(alice.address, 2**62))
+    )
+    sent, refused = receipts.transactions
+    assert [runtime.decode_event(event) for event in sent.events] == [
+        ("balances.Transferred", balances.Transferred(alice.address, bob.address, 5))
+    ]
+    assert refused.error is not None
+    code, sentence = runtime.get_error_code(refused.error)
+    assert code == "balances.insufficient_balance"
+    assert sentence.startswith("The account's free balance")
+
+
+def test_the_place_of_the_chain_is_part_of_the_state(rig: Rig) -> None:
+    """Height and time of the last block, so that two blocks that differ in time alone differ in root."""
+    assert system.get_position(rig.state) == system.Position(3, rig.live.head.time_ms, 1)
+    one, two = (rig.build(gap_ms=gap_ms)[0].block.header for gap_ms in (1_000, 1_001))
+    assert one.state_root != two.state_root
+    assert one.receipts_root == two.receipts_root
+
+
+def test_ids_of_transactions_are_what_the_header_binds(rig: Rig) -> None:
+    """The root can be computed from header, inherents and ids alone."""
+    signed = rig.sign(rig.people[4], balances.Burn(1))
+    block = rig.build([signed])[0].block
+    root = compute_extrinsics_root(block.inherents, (get_transaction_id(signed),))
+    assert root == block.header.extrinsics_root
+
+
+def test_numbers_of_modules_calls_events_and_errors_are_unique() -> None:
+    """And each call has arguments of its own, so that a record names its call."""
+    assert len({module.index for module in runtime.MODULES}) == len(runtime.MODULES)
+    assert len({module.name for module in runtime.MODULES}) == len(runtime.MODULES)
+    kinds = [spec.kind for module in runtime.MODULES for spec in module.calls.values()]
+    assert len(set(kinds)) == len(kinds)
+    events = [kind for module in runtime.MODULES for kind in module.events.values()]
+    assert len(set(events)) == len(events)
+    codes = [kind.code for module in runtime.MODULES for kind in module.errors.values()]
+    assert len(set(codes)) == len(codes)
+
+
+def test_every_refusal_and_every_call_says_in_one_sentence_what_it_is() -> None:
+    """People read these in the CLI."""
+    for module in runtime.MODULES:
+        for kind in module.errors.values():
+            assert (kind.__doc__ or "").split("\n")[0].endswith("."), kind
+        for spec in module.calls.values():
+            assert (spec.handler.__doc__ or "").split("\n")[0].endswith("."), spec.name
+
+
+def test_every_call_fits_into_a_lane_of_the_smallest_block() -> None:
+    """The dearest arguments that the codec lets through weigh less than the lane."""
+    duties = system.compute_duty_weight_max(system.BLOCK_WEIGHT_MIN)
+    for module in runtime.MODULES:
+        for spec in module.calls.values():
+            lane = duties if spec.is_duty else system.BLOCK_WEIGHT_MIN - duties
+            weight = spec.weight if isinstance(spec.weight, int) else spec.weight(build_longest(spec.kind))
+            assert 0 < weight < lane, f"{module.name}.{spec.name}"
+
+
+def build_longest(kind: type[Record]) -> Record:
+    """Arguments whose lists are as long as the codec allows; only their lengths mean something."""
+    hints = {name: field for name, field, _ in get_fields(kind)}
+    values = {}
+    for name, hint in hints.items():
+        lengths = [
+            meta.max_length for meta in getattr(hint, "__metadata__", ()) if isinstance(meta, msgspec.Meta)
+        ]
+        values[name] = (None,) * next((length for length in lengths if length), 0)
+    return kind(**values)
+
+
+def test_listing_makes_a_datum_that_the_catalogue_finds(rig: Rig) -> None:
+    """A call through the whole runtime reaches its module's state."""
+    call = catalogue.ListDatum(b"d" * 32, b"r" * 32, 5_000, "title", "text", (), "")
+    receipts = rig.run(rig.sign(rig.people[4], call))
+    assert receipts.transactions[0].error is None
+    datum = catalogue.get_datum(rig.state, catalogue.compute_datum_id(call))
+    assert datum is not None
+    assert datum.lister == rig.people[4].address
