@@ -1,6 +1,8 @@
 """Requests that no honest client sends: each is answered with 4xx in our form, and changes nothing."""
 
+import re
 from pathlib import Path
+from random import Random
 
 import pytest
 from structlog.testing import capture_logs
@@ -101,6 +103,49 @@ async def test_bad_bodies(path: str, tmp_path: Path) -> None:
             assert 400 <= answer.status_code < 500, (body[:20], answer.text)
             assert answer.json()["error"]["code"]
         assert len(client.world.mempool) == 0
+
+
+ODD = [
+    "-1",
+    "0",
+    "latest",
+    HASH,
+    "9" * 40,
+    "%00",
+    "%ff",
+    "..",
+    "x" * 91,
+    "1e9",
+    "NaN",
+    "[]",
+    "\u202e",
+    "true",
+]
+
+
+async def test_any_route_with_anything(tmp_path: Path) -> None:
+    """Odd names, parameters and bodies on every route are answered without a mistake of the node."""
+    chance = Random(23)
+    async with open_client(tmp_path / "store") as client:
+        paths = (await client.get("/v1/openapi.json"))["paths"]
+        paths = {path: methods for path, methods in paths.items() if path not in ("/v1/events", "/healthz")}
+        names = {
+            one["name"]
+            for methods in paths.values()
+            for one in next(iter(methods.values())).get("parameters", ())
+        }
+        for _ in range(600):
+            path, methods = chance.choice(sorted(paths.items()))
+            method = chance.choice(sorted(methods)).upper()
+            answer = await client.http.request(
+                method,
+                re.sub(r"\{\w+\}", lambda _: chance.choice(ODD), path),
+                params={chance.choice(sorted(names)): chance.choice(ODD) for _ in range(2)},
+                content=chance.choice([chance.randbytes(20), *BODIES[:17]]) if method == "POST" else None,
+                headers=JSON | AUTH,
+            )
+            assert answer.status_code < 500, (method, path, answer.text)
+        assert (len(client.world.mempool), client.world.ledger.height) == (0, 0)
 
 
 async def test_large_bodies() -> None:
