@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chain.genesis import ChainSpec, parse_chain_spec
-from chain.modules import hosting
+from chain.modules import catalogue, hosting
 from chain.primitives.codec import replace
 from chain.primitives.types import Address, Amount, Hash, PeerId, PublicKey, TimeMs
 
@@ -46,8 +46,10 @@ def build_spec(
     seats: Iterable[Seat],
     accounts: Iterable[tuple[Address, Amount]],
     members: Iterable[Address] = (),
+    listings: Iterable[tuple[Address, catalogue.ListDatum]] = (),
+    holdings: Iterable[tuple[Address, tuple[Hash, ...]]] = (),
 ) -> ChainSpec:
-    """The spec of a network; `accounts` must cover each seat's bond and each member's gate."""
+    """The spec of a network; `accounts` must cover each seat's bond, each member's gate and each listing."""
     seats = tuple(seats)
     register = [
         (seat.account, hosting.RegisterHost(seat.peer_id, seat.addresses, seat.capacity)) for seat in seats
@@ -62,7 +64,8 @@ def build_spec(
             profile.beacon,
             commitments=tuple((seat.account, seat.beacon_tip, seat.beacon_links) for seat in seats),
         ),
-        hosting=replace(profile.hosting, hosts=tuple(register)),
+        catalogue=replace(profile.catalogue, listings=tuple(listings)),
+        hosting=replace(profile.hosting, hosts=tuple(register), holdings=tuple(holdings)),
         membership=replace(profile.membership, members=tuple(members)),
         validators=replace(
             profile.validators,

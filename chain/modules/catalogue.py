@@ -263,16 +263,19 @@ def _count(state: Overlay, *, datums: int = 0, size_bytes: int = 0, admitted: in
 
 
 class GenesisConfig(Record):
-    """The index begins empty."""
+    """Listings at genesis: fee and bond come out of the lister's genesis balance."""
 
     parameters: Parameters
+    listings: tuple[tuple[Address, ListDatum], ...] = ()
 
 
 def build_genesis(ctx: Context, config: GenesisConfig) -> None:
-    """Set the parameters."""
+    """Set the parameters, and list by the call itself."""
     if config.parameters.datum_bytes_max > DATUM_BYTES_MAX:
         raise InvalidChainSpec(f"catalogue: datum_bytes_max at most {DATUM_BYTES_MAX}")
     PARAMETERS.set(ctx.state, config.parameters)
+    for who, call in config.listings:
+        list_datum(ctx, who, call)
 
 
 def get_parameters(state: StateReader) -> Parameters:

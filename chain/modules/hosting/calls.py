@@ -24,7 +24,7 @@ from chain.modules.hosting.types import (
     UncoveredBytes,
 )
 from chain.primitives.codec import Record, replace
-from chain.primitives.types import Address, Hash, PeerId, Uint
+from chain.primitives.types import Address, Epoch, Hash, PeerId, Uint
 
 
 class RegisterHost(Record):
@@ -73,10 +73,11 @@ def register_subset(ctx: Context, sender: Address, call: RegisterSubset) -> None
     for datum_id in call.drop:
         drop(ctx, sender, datum_id, ctx.epoch + get_parameters(ctx.state).delay_epochs)
     for datum_id in call.add:
-        _add(ctx, sender, datum_id)
+        add(ctx, sender, datum_id, ctx.epoch + get_parameters(ctx.state).delay_epochs)
 
 
-def _add(ctx: Context, who: Address, datum_id: Hash) -> None:
+def add(ctx: Context, who: Address, datum_id: Hash, from_epoch: Epoch) -> None:
+    """A host begins to hold a datum; emits HoldingRegistered. Genesis alone lets it begin at once."""
     parameters = get_parameters(ctx.state)
     host = HOSTS.get(ctx.state, who)
     datum = catalogue.get_datum(ctx.state, datum_id)
@@ -90,7 +91,6 @@ def _add(ctx: Context, who: Address, datum_id: Hash) -> None:
     committed = compute_commitment(parameters, host.bytes + datum.size_bytes)
     if staking.get_bond(ctx.state, who) < committed:
         raise UncoveredBytes(f"needs a bond of {committed}")
-    from_epoch = ctx.epoch + parameters.delay_epochs
     HOLDINGS.set(ctx.state, Holding(datum.root, datum.size_bytes, from_epoch, ctx.era), who, datum_id)
     HOLDERS.set(ctx.state, True, datum_id, who)
     BEGINNINGS.set(ctx.state, True, from_epoch, who, datum_id)

@@ -4,9 +4,9 @@ from chain.content import compute_leaf_count
 from chain.errors import InvalidChainSpec
 from chain.module import Context
 from chain.modules import catalogue
-from chain.modules.hosting.calls import RegisterHost, register_host
+from chain.modules.hosting.calls import RegisterHost, add, register_host
 from chain.modules.hosting.layout import list_leaves
-from chain.modules.hosting.queries import get_layout
+from chain.modules.hosting.queries import get_host, get_layout
 from chain.modules.hosting.types import (
     EXTENTS,
     HOLDERS,
@@ -15,7 +15,9 @@ from chain.modules.hosting.types import (
     LAYOUTS,
     PARAMETERS,
     SUBSET_DATUMS_MAX,
+    DatumIds,
     Extent,
+    NotHost,
     Parameters,
 )
 from chain.primitives.codec import Record
@@ -24,14 +26,15 @@ from chain.state import StateReader
 
 
 class GenesisConfig(Record):
-    """Hosts at genesis, who hold nothing yet: the index begins empty."""
+    """Hosts at genesis, and what each holds from the first block on, out of the catalogue's genesis."""
 
     parameters: Parameters
     hosts: tuple[tuple[Address, RegisterHost], ...] = ()
+    holdings: tuple[tuple[Address, DatumIds], ...] = ()
 
 
 def build_genesis(ctx: Context, config: GenesisConfig) -> None:
-    """Set the parameters and register the hosts by the call itself."""
+    """Set the parameters, register the hosts and what they hold by the functions of the calls."""
     if config.parameters.delay_epochs == 0 or config.parameters.subset_datums_max > SUBSET_DATUMS_MAX:
         raise InvalidChainSpec(
             f"hosting: delay_epochs at least 1, subset_datums_max at most {SUBSET_DATUMS_MAX}"
@@ -39,6 +42,11 @@ def build_genesis(ctx: Context, config: GenesisConfig) -> None:
     PARAMETERS.set(ctx.state, config.parameters)
     for who, call in config.hosts:
         register_host(ctx, who, call)
+    for who, datum_ids in config.holdings:
+        if get_host(ctx.state, who) is None:
+            raise NotHost
+        for datum_id in datum_ids:
+            add(ctx, who, datum_id, ctx.epoch)
 
 
 def check_invariants(state: StateReader) -> None:
