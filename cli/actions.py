@@ -5,14 +5,14 @@ Every step looks first whether it is done, so that a verb that was cut off can b
 
 import secrets
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from chain.content import CHUNK_BYTES
 from chain.modules.catalogue import ListDatum, compute_datum_id
 from chain.modules.hosting import RegisterSubset
-from chain.modules.sessions import HostAllotment, OpenSession, compute_price
+from chain.modules.sessions import CloseSession, HostAllotment, OpenSession, compute_price
 from chain.primitives.fixed_point import div_up
 from chain.primitives.keys import KeyPair
 from cli import output
@@ -20,11 +20,13 @@ from cli.errors import CliError, Refused
 from cli.exits import Exit
 from cli.facts import Facts
 from cli.keys import Account
-from cli.sending import find_event, send
+from cli.sending import list_events, send
 
 SUBSET_CHANGES_MAX = 256
+PAGE = 500
 SESSION_HOSTS_MAX = 32
 PUBLISH_SECONDS_MAX = 3600.0
+SESSIONS_AT_ONCE = 8
 SLACK = 2
 """Half of a session's hosts can fail and the rest still carry the whole."""
 RATE_BYTES_MIN = 256 * 2**10
@@ -55,9 +57,9 @@ def get_if_there(facts: Facts, path: str, **parameters: Any) -> Any:
 
 def list_pages(facts: Facts, path: str, name: str, **parameters: Any) -> Iterator[Any]:
     """All records of a list that comes in pages."""
-    cursor = ""
+    cursor, cursor_name = "", "cursor" if name == "datums" else "after"
     while cursor is not None:
-        page = facts.client.get(path, cursor=cursor or None, **parameters)
+        page = facts.client.get(path, **parameters, **({cursor_name: cursor} if cursor else {}))
         yield from page[name]
         cursor = page["next"]
 
@@ -102,43 +104,62 @@ def ensure_listed(facts: Facts, account: Account, listings: Sequence[ListDatum])
         send(facts, account, missing)
 
 
+def list_holdings(facts: Facts, account: bytes) -> dict[str, dict[str, Any]]:
+    """What an account has registered, by datum; raises Refused if it is no host."""
+    path = f"/v1/hosts/{facts.address(account)}"
+    if get_if_there(facts, path, limit=1) is None:
+        raise Refused("hosting.not_host", f"{facts.address(account)} is no host")
+    return {holding["datum"]: holding for holding in list_pages(facts, path, "holdings", limit=PAGE)}
+
+
 def ensure_registered(facts: Facts, account: Account, datums: Sequence[bytes]) -> int | None:
     """Registers what the account does not host yet; the epoch from which on it counts, None if it did."""
-    host = get_if_there(facts, f"/v1/hosts/{facts.address(account.address)}", limit=1000)
-    if host is None:
-        raise Refused("hosting.not_host", f"{account.name} is no host")
-    held = {bytes.fromhex(one["datum"]) for one in host["holdings"] if one["until_epoch"] is None}
-    missing = tuple(datum for datum in datums if datum not in held)
-    if not missing:
-        return None
-    outcome = send(facts, account, [RegisterSubset(missing[:SUBSET_CHANGES_MAX], ())])
-    return int(find_event(outcome, "hosting.HoldingRegistered")["from_epoch"])
-
-
-def open_session(
-    facts: Facts, account: Account, entry: dict[str, Any], price_max: int | None = None
-) -> Opened:
-    """A session over the datum's hosts, each of which can be paid its fair part and more."""
-    hosts = [host for host in entry["hosts"] if facts.find_address(host["address"]) != account.address]
-    if not hosts:
-        raise Refused(
-            "sessions.not_hosting", f"nobody hosts {entry['id']} now", "`vidya query datum` says who will"
+    held = list_holdings(facts, account.address)
+    missing = [datum for datum in datums if datum.hex() not in held]
+    from_epoch = None
+    for start in range(0, len(missing), SUBSET_CHANGES_MAX):
+        outcome = send(
+            facts, account, [RegisterSubset(tuple(missing[start : start + SUBSET_CHANGES_MAX]), ())]
         )
-    secret, parameters = secrets.token_bytes(32), facts.client.get("/v1/params")["sessions"]
-    price, size = parameters["price_per_gib"], entry["datum"]["size_bytes"]
-    limit = compute_limit(size, price, min(len(hosts), SESSION_HOSTS_MAX))
-    call = OpenSession(
+        from_epoch = int(list_events(outcome, "hosting.HoldingRegistered")[0]["from_epoch"])
+    return from_epoch
+
+
+def build_opening(
+    facts: Facts, account: bytes, entry: dict[str, Any], key: KeyPair, price_max: int | None = None
+) -> OpenSession:
+    """The call that opens a session over a datum's hosts, each to be paid its fair part and more."""
+    hosts = [facts.find_address(host["address"]) for host in entry["hosts"]]
+    hosts = [host for host in hosts if host != account][:SESSION_HOSTS_MAX]
+    if not hosts:
+        raise Refused("sessions.not_hosting", f"nobody hosts {entry['id']} now", "`vidya query datum ID`")
+    parameters, size = facts.client.get("/v1/params")["sessions"], entry["datum"]["size_bytes"]
+    price = parameters["price_per_gib"]
+    limit = compute_limit(size, price, len(hosts))
+    return OpenSession(
         datum=bytes.fromhex(entry["id"]),
-        voucher_key=KeyPair(secret).public_key,
+        voucher_key=key.public_key,
         price_max_per_gib=price if price_max is None else price_max,
         expires_at=facts.get_status()["height"] + compute_lifetime(facts, size, parameters),
-        allotments=tuple(
-            HostAllotment(facts.find_address(host["address"]), limit) for host in hosts[:SESSION_HOSTS_MAX]
-        ),
+        allotments=tuple(HostAllotment(host, limit) for host in hosts),
     )
-    outcome = send(facts, account, [call])
-    event = find_event(outcome, "sessions.SessionOpened")
-    return Opened(event["session"], secret, outcome["height"], event["price_per_gib"], event["deposit"])
+
+
+def open_sessions(
+    facts: Facts, account: Account, entries: Sequence[dict[str, Any]], price_max: int | None = None
+) -> list[Opened]:
+    """A session per datum, all in one transaction."""
+    secret_of = [secrets.token_bytes(32) for _ in entries]
+    calls = [
+        build_opening(facts, account.address, entry, KeyPair(secret), price_max)
+        for entry, secret in zip(entries, secret_of, strict=True)
+    ]
+    outcome = send(facts, account, calls)
+    opened = list_events(outcome, "sessions.SessionOpened")
+    return [
+        Opened(one["session"], secret, outcome["height"], one["price_per_gib"], one["deposit"])
+        for one, secret in zip(opened, secret_of, strict=True)
+    ]
 
 
 def compute_limit(size_bytes: int, price_per_gib: int, hosts: int) -> int:
@@ -154,28 +175,41 @@ def compute_lifetime(facts: Facts, size_bytes: int, parameters: dict[str, Any]) 
     return min(blocks, int(parameters["lifetime_blocks_max"]) - 1)
 
 
-def fetch_into_node(
-    facts: Facts, account: Account, datum: str, show: Callable[[str], None] = output.show_line
-) -> None:
-    """Has the node of `facts` fetch a datum out of a session that the account pays. Raises Refused."""
-    if is_complete(facts, datum):
-        return
-    entry = require_datum(facts, datum)
-    opened = open_session(facts, account, entry)
+def fetch_into_node(facts: Facts, account: Account, datums: Sequence[str]) -> None:
+    """Has the node of `facts` fetch what it lacks, by sessions that the account pays. Raises Refused."""
+    missing = [require_datum(facts, datum) for datum in datums if not is_complete(facts, datum)]
+    for start in range(0, len(missing), SESSIONS_AT_ONCE):
+        entries = missing[start : start + SESSIONS_AT_ONCE]
+        opened = open_sessions(facts, account, entries)
+        try:
+            jobs = [begin_download(facts, session) for session in opened]
+            for entry, job in zip(entries, jobs, strict=True):
+                wait_download(facts, entry["datum"]["title"], job)
+        finally:
+            close_sessions(facts, account, [session.session for session in opened])
+
+
+def begin_download(facts: Facts, opened: Opened) -> str:
+    """The job of a node that fetches a session's datum."""
     order = {"session": opened.session, "voucher_secret": opened.voucher_secret.hex()}
-    progress = facts.client.post("/v1/content/download", order)
+    return str(facts.client.post("/v1/content/download", order)["job"])
+
+
+def wait_download(facts: Facts, title: str, job: str) -> None:
+    """Until the node has it all; raises Refused with what each host said."""
+    progress = facts.client.get(f"/v1/content/download/{job}")
     while progress["state"] == "running":
-        show(describe_progress(entry["datum"]["title"], progress))
+        output.show_line(describe_progress(title, progress))
         time.sleep(POLL_SECONDS)
-        progress = facts.client.get(f"/v1/content/download/{progress['job']}")
+        progress = facts.client.get(f"/v1/content/download/{job}")
     output.end_line()
-    close_session(facts, account, opened.session)
     if progress["state"] != "complete":
         tried = "; ".join(
             f"{host['host']}: {host['failure']}" for host in progress["hosts"] if host["failure"]
         )
+        hint = "run it again; it goes on where it is"
         raise Refused(
-            "download_failed", f"{datum}: {progress['failure'] or tried}", "run it again; it goes on there"
+            "download_failed", f"{title}: {progress['failure'] or tried or 'no host gave it'}", hint
         )
 
 
@@ -185,13 +219,16 @@ def is_complete(facts: Facts, datum: str) -> bool:
     return any(one["datum"] == datum and one["is_complete"] for one in local)
 
 
-def close_session(facts: Facts, account: Account, session: str) -> None:
-    """Gets back what is left of the deposit, unless the session is over."""
-    from chain.modules.sessions import CloseSession
-
-    found = get_if_there(facts, f"/v1/sessions/{session}")
-    if found is not None and not found["session"]["is_closing"]:
-        send(facts, account, [CloseSession(bytes.fromhex(session))])
+def close_sessions(facts: Facts, account: Account, sessions: Sequence[str]) -> None:
+    """Gets back what is left of deposits, of those sessions that are still open."""
+    found = {session: get_if_there(facts, f"/v1/sessions/{session}") for session in sessions}
+    calls = [
+        CloseSession(bytes.fromhex(session))
+        for session, one in found.items()
+        if one is not None and not one["session"]["is_closing"]
+    ]
+    if calls:
+        send(facts, account, calls)
 
 
 def describe_progress(title: str, progress: dict[str, Any]) -> str:

@@ -1,5 +1,6 @@
 """The network a command talks to: node, chain spec, and how its amounts and addresses are written."""
 
+import os
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -83,30 +84,54 @@ class Facts:
             return decode_address(self.spec.prefix, text)
 
 
-def connect(settings: Settings, url: str | None = None, token: str | None = None) -> Facts:
-    """The node that was named: --api, VIDYA_API, the node of the home, else the usual port here."""
+def connect(settings: Settings) -> Facts:
+    """The node that was named (`find_url`); with its token, if its home is at hand."""
     from cli.client import Client
 
-    return Facts(settings, Client(url or find_url(settings), token or find_token(settings)))
+    url = find_url(settings)
+    return Facts(
+        settings, Client(url, find_token(settings.home) if url == get_home_url(settings.home) else None)
+    )
+
+
+def connect_own(settings: Settings) -> Facts:
+    """The node of the home, which does what its operator asks; raises CliError if there is none."""
+    from cli.client import Client
+
+    url, token = get_home_url(settings.home), find_token(settings.home)
+    if token is None or url is None:
+        hint = "--home DIR names its folder; `vidya node start` runs it"
+        raise CliError("not_running", f"this needs your own node, and none runs in {settings.home}", hint)
+    return Facts(settings, Client(url, token))
 
 
 def find_url(settings: Settings) -> str:
-    """Where the API is."""
-    file = settings.home / "data" / API_URL_FILE
+    """Where the API is: --api, the node of a home that was typed, VIDYA_API, the node of the usual home, the
+    usual port.
+    """
+    own = get_home_url(settings.home)
     if settings.api:
         return settings.api
-    return file.read_text().strip() if file.is_file() else API_URL
+    if settings.is_home_typed and own:
+        return own
+    return os.environ.get("VIDYA_API") or own or API_URL
 
 
-def find_token(settings: Settings) -> str | None:
-    """What the node of this home wants to see before it does something for us."""
-    file = settings.home / "api-token"
+def get_home_url(home: Path) -> str | None:
+    """Where the API of a home's node is; None if it does not run."""
+    file = home / "data" / API_URL_FILE
+    return file.read_text().strip() if file.is_file() else None
+
+
+def find_token(home: Path) -> str | None:
+    """What the node of a home wants to see before it does something for us."""
+    file = home / "api-token"
     return file.read_text().strip() if file.is_file() else None
 
 
 def try_get_prefix(settings: Settings) -> str | None:
     """The prefix of the network whose node was named, if it answers."""
-    if settings.api is None:
+    if settings.api is None and not os.environ.get("VIDYA_API"):
         return None
     try:
         return str(connect(settings).get_status()["prefix"])

@@ -31,12 +31,15 @@ class Settings:
     """What holds for one command."""
 
     api: str | None
+    """Typed; what the environment says counts after the node of a home that was typed."""
     home: Path
-    is_home_given: bool
+    is_home_typed: bool
     sender: str | None
     format: Format
     password_file: Path | None
     is_confirmed: bool
+    is_quiet: bool = False
+    """Of verbs that send many transactions: costs are not said one by one."""
 
     def emit(self, data: Any, columns: tuple[str, ...] = ()) -> None:
         """The result, in the format asked for."""
@@ -88,9 +91,9 @@ def build_settings(given: dict[str, Any]) -> Settings:
     home = given.get("home") or environment("VIDYA_HOME")
     password_file = given.get("password_file") or environment("VIDYA_PASSWORD_FILE")
     return Settings(
-        api=given.get("api") or environment("VIDYA_API"),
+        api=given.get("api"),
         home=Path(home or HOME).expanduser(),
-        is_home_given=bool(home),
+        is_home_typed=bool(given.get("home")),
         sender=given.get("sender") or environment("VIDYA_FROM"),
         format=given.get("format") or Format(environment("VIDYA_OUTPUT") or "table"),
         password_file=Path(password_file).expanduser() if password_file else None,

@@ -124,7 +124,8 @@ def confirm(facts: Facts, account: Account, made: Draft) -> None:
     cost = f"fee {facts.amount(made.fee)} (at most {facts.amount(made.transaction.fee_max)})"
     if made.transaction.tip:
         cost += f", tip {facts.amount(made.transaction.tip)}"
-    output.say(f"{cost}, from {account.name} {facts.address(account.address)}")
+    if not facts.settings.is_quiet:
+        output.say(f"{cost}, from {account.name} {facts.address(account.address)}")
     if facts.settings.is_confirmed:
         return
     if not output.can_ask():
@@ -178,10 +179,9 @@ def check_outcome(found: dict[str, Any]) -> dict[str, Any]:
     return {**told, "fee": receipt["fee"], "events": receipt["events"]}
 
 
-def find_event(outcome: dict[str, Any], name: str) -> dict[str, Any]:
-    """The fields of an event that a final transaction must have left."""
-    for event in outcome["events"]:
-        if event["name"] == name:
-            fields: dict[str, Any] = event["fields"]
-            return fields
-    raise CliError("unexpected", f"transaction {outcome['id']} left no {name}")
+def list_events(outcome: dict[str, Any], name: str) -> list[dict[str, Any]]:
+    """The fields of the events of one kind that a final transaction left, at least one, in order."""
+    found = [event["fields"] for event in outcome["events"] if event["name"] == name]
+    if not found:
+        raise CliError("unexpected", f"transaction {outcome['id']} left no {name}")
+    return found

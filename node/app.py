@@ -237,6 +237,8 @@ class Node:
             raise Refused(RefusalCode.NOT_SERVED, f"rules of version {hello.spec_version}")
 
     async def _attend(self, connected: ConnectedPeer) -> None:
+        if connected.hello.roles & PeerRole.GUEST:
+            await trio.sleep_forever()
         async with trio.open_nursery() as nursery:
             for attend in (self.gossip.attend, self.pool.attend, self.sync.attend):
                 nursery.start_soon(attend, connected.peer)

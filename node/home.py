@@ -55,17 +55,23 @@ class Home:
         if self.chain_file.exists():
             raise HomeError(f"{self.path} is a node's home already")
         parse_chain_spec(spec_json)
-        self.keys.mkdir(parents=True, exist_ok=True)
+        self.create_keys(secrets_of)
         self.data.mkdir(exist_ok=True)
-        write_private(self.password_file, secrets.token_hex(32).encode())
         write_private(self.token_file, secrets.token_hex(32).encode())
-        password = self.load_password()
-        for role in NODE_ROLES:
-            secret = (secrets_of or {}).get(role) or secrets.token_bytes(32)
-            keystore.create(
-                self.keys, role.value, secret, password, role=role, profile=keystore.Profile.DEVNET
-            )
         self.chain_file.write_bytes(spec_json)
+
+    def create_keys(self, secrets_of: dict[Role, bytes] | None = None) -> None:
+        """The node's own keys, fresh or those given. Some that are there stay: a chain spec may name them."""
+        self.keys.mkdir(parents=True, exist_ok=True)
+        if not self.password_file.exists():
+            write_private(self.password_file, secrets.token_hex(32).encode())
+        password, known = self.load_password(), keystore.get_names(self.keys)
+        for role in NODE_ROLES:
+            if role.value not in known:
+                secret = (secrets_of or {}).get(role) or secrets.token_bytes(32)
+                keystore.create(
+                    self.keys, role.value, secret, password, role=role, profile=keystore.Profile.DEVNET
+                )
 
     def load_spec(self) -> ChainSpec:
         """The chain spec; raises HomeError or InvalidChainSpec."""

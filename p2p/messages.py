@@ -66,6 +66,8 @@ class Role(IntFlag):
     HOST = 2
     ARCHIVE = 4
     SEED = 8
+    GUEST = 16
+    """Takes content and nothing else: neither votes nor transactions go to it."""
 
 
 class PeerBinding(Record):

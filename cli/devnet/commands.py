@@ -48,7 +48,7 @@ def up(
 
     network = open_devnet(dir)
     prepare(network, validators, block_ms)
-    confirmed = replace(settings, is_confirmed=True, password_file=network.password_file)
+    confirmed = replace(settings, is_confirmed=True, is_quiet=True, password_file=network.password_file)
     try:
         bring_up(network, confirmed, content)
         if json_out is not None:

@@ -69,8 +69,7 @@ def seed(devnet: Devnet, settings: Settings, sources: Sequence[Source]) -> list[
     wait_in_effect(crews[0], first, ids)
     for crew in others:
         output.say(f"{crew.account.name} fetches them from the other hosts, paid chunk by chunk")
-        for datum in ids:
-            actions.fetch_into_node(crew.facts, crew.account, datum)
+        actions.fetch_into_node(crew.facts, crew.account, ids)
         actions.ensure_registered(crew.facts, crew.account, [bytes.fromhex(one) for one in ids])
     wait_proven(first)
     return datums

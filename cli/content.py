@@ -1,0 +1,93 @@
+"""`vidya publish`, `search`, `verify`: from a folder to the catalogue, and back to a folder that can be trusted."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cli import output
+from cli.options import Settings, command
+
+if TYPE_CHECKING:
+    from cli.facts import Facts
+    from cli.keys import Account
+
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
+
+COLUMNS = ("id", "title", "category", "size_bytes", "holdings", "tags")
+TITLE_CHARS_MAX = 100
+
+
+@command(app)
+def publish(
+    settings: Settings,
+    path: Annotated[Path, typer.Argument(exists=True, help="File or folder; it is hosted where it lies.")],
+    title: Annotated[str | None, typer.Option(help="The name of the folder by default.")] = None,
+    category: Annotated[str, typer.Option()] = "data",
+    tags: Annotated[list[str] | None, typer.Option("--tag", "--tags", help="May be repeated.")] = None,
+    no_host: Annotated[
+        bool, typer.Option("--no-host", help="List it only; do not register to host it.")
+    ] = False,
+) -> None:
+    """Put a file or folder into the catalogue and host it with your own node (--home)."""
+    from cli import actions
+    from cli.facts import connect_own
+    from cli.keys import find_account
+    from cli.readable import make_readable
+
+    facts, account = connect_own(settings), find_account(settings)
+    output.show_line(f"the node reads {path}")
+    published = actions.publish(facts, path)
+    output.end_line()
+    name = title or path.resolve().name[:TITLE_CHARS_MAX]
+    actions.ensure_listed(facts, account, [actions.build_listing(published, name, category, tags or ())])
+    from_epoch = None if no_host else host(facts, account, published["datum"])
+    told = {"datum": published["datum"], "title": name, "size_bytes": published["size_bytes"]}
+    settings.emit(
+        make_readable(facts, {**told, "files": published["files"], "hosted_from_epoch": from_epoch})
+    )
+
+
+def host(facts: "Facts", account: "Account", datum: str) -> int | None:
+    """Registers the datum for the account of the node; the epoch from which on it counts."""
+    from cli.actions import ensure_registered
+    from cli.errors import UsageFault
+
+    own = facts.get_status()["account"]
+    if own != facts.address(account.address):
+        raise UsageFault(f"this node hosts for {own}, not for {account.name}", "--from NAME, or --no-host")
+    return ensure_registered(facts, account, [bytes.fromhex(datum)])
+
+
+@command(app)
+def search(
+    settings: Settings,
+    text: Annotated[str, typer.Argument(help="In title, tags or description; all if empty.")] = "",
+    category: Annotated[str, typer.Option()] = "",
+    limit: Annotated[int, typer.Option(min=1, max=1000)] = 50,
+) -> None:
+    """The catalogue; `vidya get` takes the id."""
+    from cli.query import show_list
+
+    show_list(settings, "/v1/datums", "datums", COLUMNS, limit, text=text or None, category=category or None)
+
+
+@command(app)
+def verify(
+    settings: Settings,
+    path: Annotated[Path, typer.Argument(exists=True, help="File or folder.")],
+    id: Annotated[str, typer.Argument(help="Datum it should be.")],
+) -> None:
+    """Whether a file or folder is the datum of that id, byte for byte; asks no node."""
+    from chain.content import compute_datum_id
+    from cli.calls import read_id
+    from cli.errors import Refused
+    from storage.content.tree import build_datum
+
+    wanted = read_id(id)
+    built = build_datum(path)
+    found = compute_datum_id(built.manifest)
+    if found != wanted:
+        raise Refused("differs", f"{path} is datum {found.hex()}", f"`vidya get {id}` downloads the other")
+    told: dict[str, Any] = {"datum": id, "path": str(path), "files": len(built.manifest.files)}
+    settings.emit({**told, "size_bytes": built.manifest.length, "is_equal": True})

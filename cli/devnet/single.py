@@ -1,0 +1,27 @@
+"""`vidya node start --dev`: one validator with fast blocks, in a folder that goes when it stops."""
+
+import tempfile
+from pathlib import Path
+
+from cli import output
+from cli.devnet.plan import Devnet, create
+from cli.node import run_home
+from cli.options import Settings
+
+BLOCK_MS = 250
+
+
+def run_dev(settings: Settings) -> None:
+    """Makes it, says how to use it, runs it until Ctrl-C."""
+    with tempfile.TemporaryDirectory(prefix="vidya-dev-") as folder:
+        network = Devnet(Path(folder))
+        create(network, 1, BLOCK_MS)
+        summary = network.load_summary()
+        for account in summary["accounts"]:
+            output.say(f"  {account['name']:8} {account['address']}")
+        api = summary["nodes"][0]["api"]
+        output.say("in another terminal:\n")
+        output.say(
+            f"  export VIDYA_API={api} VIDYA_HOME={folder} VIDYA_PASSWORD_FILE={network.password_file}\n"
+        )
+        run_home(network.list_homes()[0])

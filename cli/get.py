@@ -1,0 +1,222 @@
+"""`vidya get`: a datum bought from its hosts, by this process alone; no node of one's own is needed.
+
+A session is opened on chain, chunks come from several hosts at once against vouchers, each is verified before
+it is paid. The verified chunks and the session lie in HOME/downloads/ID until the files are exported, so that
+a download that was cut off goes on, on the same session while that is open.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cli import output
+from cli.errors import Refused
+from cli.options import Settings, command
+
+if TYPE_CHECKING:
+    from cli.actions import Opened
+    from cli.facts import Facts
+    from cli.keys import Account
+    from node.downloads import DownloadJob, DownloadLimits, DownloadResult, Progress
+
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
+
+QUOTA_SPARE_BYTES = 64 * 2**20
+SPARE_BLOCKS = 8
+"""A session that ends sooner is not used again."""
+HOST_COLUMNS = ("host", "outcome", "chunks", "bytes", "paid", "reason")
+
+
+@command(app, "get")
+def get(
+    settings: Settings,
+    id: Annotated[str, typer.Argument(help="Datum, as `vidya search` lists it.")],
+    to: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder for the files; else one named by the id.")
+    ] = None,
+    max_price: Annotated[str | None, typer.Option(metavar="AMOUNT", help="Per GiB, at most.")] = None,
+    rate: Annotated[
+        str | None, typer.Option("--rate", metavar="SIZE", help="Bytes per second, at most.")
+    ] = None,
+) -> None:
+    """Download a datum, verified and paid chunk by chunk, from several hosts at once."""
+    from cli.actions import close_sessions, require_datum
+    from cli.facts import connect
+    from cli.keys import find_account
+    from cli.query import check_word
+
+    facts = connect(settings)
+    account, entry = find_account(settings), require_datum(facts, check_word(id).lower())
+    ensure_member(facts, account)
+    price_max = facts.parse_amount(max_price) if max_price else None
+    folder = settings.home / "downloads" / entry["id"]
+    opened = resume_session(facts, folder) or begin_session(facts, account, entry, folder, price_max)
+    job, target = build_job(facts, entry, opened), (to or Path(entry["id"])).expanduser()
+    try:
+        result = run_download(facts, job, folder / "store", target, rate)
+    finally:
+        close_sessions(facts, account, [opened.session])
+    report(facts, job, result, target)
+    forget(folder)
+
+
+def ensure_member(facts: "Facts", account: "Account") -> None:
+    """Passes the gate if the account has not, after asking as for any transaction."""
+    from chain.modules.membership import Join
+    from cli.sending import send
+
+    found = facts.client.get(f"/v1/accounts/{facts.address(account.address)}")["membership"]
+    if found is not None and found["unlocks_in"] is None:
+        return
+    gate = facts.spec.membership.parameters
+    locked, paid = facts.amount(gate.lock), facts.amount(gate.fee_pooled + gate.fee_burned)
+    output.say(f"{account.name} is no member yet; joining locks {locked} and costs {paid}")
+    send(facts, account, [Join()])
+
+
+def resume_session(facts: "Facts", folder: Path) -> "Opened | None":
+    """The session of an earlier try, if it is still open."""
+    from msgspec import MsgspecError, json
+
+    from cli.actions import Opened, get_if_there
+
+    try:
+        saved = json.decode((folder / "session.json").read_bytes())
+        opened = Opened(**{**saved, "voucher_secret": bytes.fromhex(saved["voucher_secret"])})
+    except (FileNotFoundError, MsgspecError, TypeError, ValueError, KeyError):
+        return None
+    found = get_if_there(facts, f"/v1/sessions/{opened.session}")
+    if found is None or found["session"]["is_closing"]:
+        return None
+    is_long_enough = found["session"]["expires_at"] > facts.get_status()["height"] + SPARE_BLOCKS
+    return opened if is_long_enough else None
+
+
+def begin_session(
+    facts: "Facts", account: "Account", entry: dict[str, Any], folder: Path, price_max: int | None
+) -> "Opened":
+    """A new session, noted in the folder."""
+    from msgspec import json
+
+    from cli.actions import open_sessions
+    from node.home import write_private
+
+    (opened,) = open_sessions(facts, account, [entry], price_max)
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / "session.json"
+    file.unlink(missing_ok=True)
+    write_private(file, json.encode({**opened._asdict(), "voucher_secret": opened.voucher_secret.hex()}))
+    output.say(f"session {opened.session}: deposit {facts.amount(opened.deposit)}, the rest returns")
+    return opened
+
+
+def build_job(facts: "Facts", entry: dict[str, Any], opened: "Opened") -> "DownloadJob":
+    """What to fetch and from whom."""
+    from chain.primitives.keys import KeyPair
+    from node.downloads import DownloadJob, HostSeat
+
+    addresses = {host["address"]: tuple(host["addresses"]) for host in entry["hosts"]}
+    allotments = facts.client.get(f"/v1/sessions/{opened.session}")["allotments"]
+    return DownloadJob(
+        session=bytes.fromhex(opened.session),
+        opened_at=opened.height,
+        datum=bytes.fromhex(entry["id"]),
+        root=bytes.fromhex(entry["datum"]["root"]),
+        size_bytes=entry["datum"]["size_bytes"],
+        price_per_gib=opened.price_per_gib,
+        voucher_key=KeyPair(opened.voucher_secret),
+        hosts=tuple(
+            HostSeat(facts.find_address(one["host"]), addresses.get(one["host"], ()), one["limit"])
+            for one in allotments
+        ),
+    )
+
+
+def run_download(
+    facts: "Facts", job: "DownloadJob", store: Path, target: Path, rate: str | None
+) -> "DownloadResult":
+    """Fetches what is missing and writes the files, in an event loop of its own."""
+    import trio
+
+    from cli.amounts import parse_size
+    from node.downloads import DownloadLimits
+    from node.logs import configure_logs
+
+    configure_logs("error")
+
+    limits = DownloadLimits(bytes_per_second_max=parse_size(rate) if rate else None)
+    return trio.run(fetch_and_export, facts, job, store, target, limits)
+
+
+async def fetch_and_export(
+    facts: "Facts", job: "DownloadJob", store: Path, target: Path, limits: "DownloadLimits"
+) -> "DownloadResult":
+    """With a throw-away identity on the network."""
+    import secrets
+
+    from node.content_lane import ContentLane
+    from node.downloads import download
+    from node.guest import open_guest_network
+    from storage.content.store import ContentStore
+
+    def show(progress: "Progress") -> None:
+        output.show_line(describe(facts, progress))
+
+    quota_bytes = 2 * job.size_bytes + QUOTA_SPARE_BYTES
+    with ContentStore(store, quota_bytes) as opened:
+        lane = ContentLane(opened)
+        async with open_guest_network(secrets.token_bytes(32), facts.genesis_hash) as network:
+            result = await download(network, lane, job, show, limits)
+        output.end_line()
+        if result.is_complete:
+            await lane.run(lambda content: content.export(job.datum, target))
+        return result
+
+
+def describe(facts: "Facts", progress: "Progress") -> str:
+    """One line: how far, how fast, from how many, for how much."""
+    from cli.amounts import format_size
+    from node.downloads import Outcome
+
+    serving = sum(host.outcome is Outcome.SERVING for host in progress.hosts)
+    left = "" if progress.seconds_left is None else f", {progress.seconds_left} s left"
+    done = f"{format_size(progress.bytes_done)} of {format_size(progress.bytes_total)}"
+    rate = f"{format_size(progress.bytes_per_second)}/s from {serving} hosts"
+    return f"{done}, {rate}, paid {facts.amount(progress.paid)}{left}"
+
+
+def report(facts: "Facts", job: "DownloadJob", result: "DownloadResult", target: Path) -> None:
+    """What each host did and was paid; raises Refused if the datum is not complete."""
+    from cli.readable import make_readable
+
+    rows = [
+        {
+            "host": facts.address(host.account),
+            "outcome": host.outcome.value,
+            "chunks": host.chunks,
+            "bytes": host.bytes,
+            "paid": host.paid,
+            "reason": host.reason,
+        }
+        for host in result.hosts
+    ]
+    if not result.is_complete:
+        tried = "; ".join(f"{row['host']}: {row['outcome']} {row['reason']}".rstrip() for row in rows)
+        code, missing = "download_failed", f"{result.chunks_missing} chunks are missing"
+        raise Refused(code, f"{missing}; hosts tried: {tried}", "run it again; it goes on where it is")
+    output.say(f"{target}: complete, verified, paid {facts.amount(result.paid)}")
+    if facts.settings.format is output.Format.TABLE:
+        facts.settings.emit(make_readable(facts, rows), HOST_COLUMNS)
+    else:
+        told = {"datum": job.datum.hex(), "to": str(target), "bytes": job.size_bytes, "paid": result.paid}
+        facts.settings.emit({**told, "hosts": rows})
+
+
+def forget(folder: Path) -> None:
+    """The files are where they should be: chunks and session are needed no more."""
+    import shutil
+
+    shutil.rmtree(folder / "store", ignore_errors=True)
+    (folder / "session.json").unlink(missing_ok=True)
+    folder.rmdir()

@@ -1,0 +1,134 @@
+"""`vidya host`: what your own node (--home) hosts."""
+
+from typing import Annotated, Any
+
+import typer
+
+from cli import output
+from cli.options import Settings, command
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, add_completion=False)
+
+Ids = Annotated[list[str], typer.Argument(help="Datums, as `vidya search` lists them.")]
+COLUMNS = ("datum", "size_bytes", "here", "registered", "from_epoch", "until_epoch", "folder")
+
+
+@app.callback()
+def host() -> None:
+    """Hosting: add, drop, list, status. Each asks your own node (--home)."""
+
+
+@command(app)
+def add(settings: Settings, ids: Ids) -> None:
+    """Have the node fetch datums from their hosts, paid by --from, and register to host them."""
+    from cli import actions
+    from cli.facts import connect_own
+    from cli.keys import find_account
+    from cli.query import check_word
+
+    facts, account = connect_own(settings), find_account(settings)
+    names = [check_word(one).lower() for one in ids]
+    actions.fetch_into_node(facts, account, names)
+    from_epoch = actions.ensure_registered(facts, account, [bytes.fromhex(one) for one in names])
+    settings.emit({"datums": names, "hosted_from_epoch": from_epoch})
+
+
+@command(app)
+def drop(
+    settings: Settings,
+    ids: Ids,
+    forget: Annotated[
+        bool, typer.Option("--forget", help="Delete the bytes; only what is not registered.")
+    ] = False,
+) -> None:
+    """Stop to host datums: registered until two epochs later, and to be proven until then."""
+    from chain.modules.hosting import RegisterSubset
+    from cli.actions import list_holdings
+    from cli.calls import read_id
+    from cli.errors import UsageFault
+    from cli.facts import connect_own
+    from cli.keys import find_account
+    from cli.sending import list_events, send
+
+    facts, account = connect_own(settings), find_account(settings)
+    datums = [read_id(one) for one in ids]
+    held = list_holdings(facts, account.address)
+    registered = tuple(
+        datum for datum in datums if (one := held.get(datum.hex())) and one["until_epoch"] is None
+    )
+    if forget:
+        if still := [datum.hex() for datum in datums if is_in_effect(facts, held.get(datum.hex()))]:
+            raise UsageFault(f"still to be proven: {', '.join(still)}", "`vidya host list` says until when")
+        settings.emit([facts.client.delete(f"/v1/content/{datum.hex()}") for datum in datums])
+        return
+    if not registered:
+        raise UsageFault("none of these is registered by this account", "`vidya host list`")
+    outcome = send(facts, account, [RegisterSubset((), registered)])
+    settings.emit(list_events(outcome, "hosting.HoldingDropped"), ("datum", "until_epoch"))
+
+
+def is_in_effect(facts: Any, holding: dict[str, Any] | None) -> bool:
+    """Whether a holding must still be proven."""
+    if holding is None:
+        return False
+    until = holding["until_epoch"]
+    return until is None or facts.get_status()["epoch"] < until
+
+
+@command(app, "list")
+def list_content(settings: Settings) -> None:
+    """What is on the node's disk and what is registered on chain."""
+    from chain.primitives.addresses import decode_address
+    from cli.actions import list_holdings
+    from cli.facts import connect_own
+    from cli.readable import make_readable
+
+    facts = connect_own(settings)
+    own, local = facts.get_status()["account"], facts.client.get("/v1/content")
+    held = {} if own is None else list_holdings(facts, decode_address(facts.spec.prefix, own))
+    here = {one["datum"]: one for one in local["datums"]}
+    rows = [describe(datum, here.get(datum), held.get(datum)) for datum in sorted({*here, *held})]
+    settings.emit(make_readable(facts, rows), COLUMNS)
+    used, quota = (
+        make_readable(facts, {"used_bytes": local[name]}) for name in ("used_bytes", "quota_bytes")
+    )
+    output.say(f"disk: {used['used_bytes']} of {quota['used_bytes']}")
+
+
+def describe(datum: str, here: dict[str, Any] | None, held: dict[str, Any] | None) -> dict[str, Any]:
+    """A line of the list."""
+    size = (here or held or {})["size_bytes"]
+    return {
+        "datum": datum,
+        "size_bytes": size,
+        "here": f"{here['chunks_held']} of {here['chunks']} chunks" if here else "missing",
+        "registered": held is not None,
+        "from_epoch": held and held["from_epoch"],
+        "until_epoch": held and held["until_epoch"],
+        "folder": here and here["folder"],
+    }
+
+
+@command(app)
+def status(settings: Settings) -> None:
+    """How the node's account does as a host: proofs, jail, what it has earned by serving."""
+    from cli.errors import CliError
+    from cli.facts import connect_own
+    from cli.readable import make_readable
+
+    facts = connect_own(settings)
+    own = facts.get_status()["account"]
+    if own is None:
+        raise CliError("no_account", "this node observes: it hosts for nobody", "`vidya join`")
+    found, account = facts.client.get(f"/v1/hosts/{own}"), facts.client.get(f"/v1/accounts/{own}")
+    effective = {"datums": found["effective"]["datums"], "size_bytes": found["effective"]["bytes"]}
+    record = {
+        "account": own,
+        "in_effect": effective,
+        "possession": found["possession"],
+        "standing": found["standing"],
+        "open_duties": len(found["duties"]),
+        "traffic": account["traffic"],
+        "withheld": account["withheld"],
+    }
+    settings.emit(make_readable(facts, record))

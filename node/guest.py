@@ -1,0 +1,59 @@
+"""A guest on the network: says hello, answers pings, takes content; relays nothing and keeps nothing.
+
+What `vidya get` is to the hosts it buys from. Not here: the download (`node.downloads`), which dials.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+
+import trio
+
+from chain.modules import system
+from chain.primitives.types import NO_HASH, Hash, PeerId
+from node.version import SOFTWARE
+from p2p.host import open_network
+from p2p.messages import Hello, Role
+from p2p.network import Network
+from p2p.peers import ConnectedPeer, PeerDuties, PeerManager, run_peers
+
+LISTEN = "/ip4/127.0.0.1/tcp/0"
+"""Nobody needs to reach a guest."""
+
+
+@asynccontextmanager
+async def open_guest_network(seed: bytes, genesis_hash: Hash) -> AsyncIterator[Network]:
+    """The network as a guest with this identity, until the block ends."""
+    async with open_network(seed, genesis_hash, LISTEN) as network, trio.open_nursery() as nursery:
+        await nursery.start(partial(run_peers, PeerManager(network, build_duties(genesis_hash))))
+        yield network
+        nursery.cancel_scope.cancel()
+
+
+def build_duties(genesis_hash: Hash) -> PeerDuties:
+    """Politeness, and no more."""
+    hello = Hello(
+        genesis_hash=genesis_hash,
+        software=SOFTWARE,
+        spec_version=system.SPEC_VERSION,
+        height=0,
+        head_hash=NO_HASH,
+        roles=int(Role.GUEST),
+        listen_addresses=(),
+        binding=None,
+    )
+    return PeerDuties(
+        build_hello=lambda: hello,
+        check_hello=_accept,
+        attend=_stay,
+        get_wanted=tuple,
+        peers_wanted=0,
+    )
+
+
+def _accept(peer: PeerId, hello: Hello) -> None:
+    """Whoever it is: what it sends is verified."""
+
+
+async def _stay(connected: ConnectedPeer) -> None:
+    await trio.sleep_forever()
