@@ -65,6 +65,14 @@ class ContentChain:
         )
         return sign_transaction(person.account, transaction)
 
+    def sign_duty(self, call: Record) -> SignedTransaction:
+        """A duty for the next block, from a key that owns nothing."""
+        key = KeyPair(b"d" * 32)
+        until = self.ledger.height + 1
+        calls = (build_call(call),)
+        duty = Transaction(1, self.ledger.genesis_hash, key.public_key, 0, until, 0, 0, calls)
+        return sign_transaction(key, duty)
+
     def grow(self, *candidates: SignedTransaction) -> Committed:
         """One block; every candidate must get in and succeed."""
         proposer = self.hosts[0]
@@ -107,9 +115,7 @@ class ContentChain:
 
     def open_session(self, datum: Hash, limits: Sequence[Amount]) -> Hash:
         """A session of the reader with the first hosts; returns its id."""
-        session = sessions.get_next_session_id(
-            self.ledger.state, self.ledger.genesis_hash, READER.address
-        )
+        session = sessions.get_next_session_id(self.ledger.state, self.ledger.genesis_hash, READER.address)
         self.grow(self.sign(READER, self.build_opening(datum, limits)))
         return session
 
@@ -173,7 +179,11 @@ async def open_reader(
 
 
 def build_job(
-    chain: ContentChain, session: Hash, manifest: Manifest, hosts: Sequence[ContentHost], limits: Sequence[Amount]
+    chain: ContentChain,
+    session: Hash,
+    manifest: Manifest,
+    hosts: Sequence[ContentHost],
+    limits: Sequence[Amount],
 ) -> DownloadJob:
     """The job of downloading a datum from these hosts."""
     seats = tuple(
