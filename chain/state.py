@@ -6,11 +6,16 @@ until its owner applies them. Nothing here knows what a value means; `StorageMap
 types to the items of a module.
 """
 
+from bisect import bisect_left, insort
 from collections.abc import Iterator, Mapping
 from heapq import merge
+from itertools import islice, takewhile
 from typing import Generic, Protocol, TypeVar
 
 from chain.primitives.codec import decode_trusted, encode
+
+INSERTED_MAX = 64
+"""More new keys than this are sorted in with the others at once."""
 
 KeyPart = bytes | int
 Changes = Mapping[bytes, bytes | None]
@@ -53,13 +58,19 @@ class MemoryState:
 
 
 class Overlay:
-    """Writes on top of a reader; dropped or applied as a whole."""
+    """Writes on top of a reader; dropped or applied as a whole.
 
-    __slots__ = ("base", "changes")
+    A key that was written stays in `changes`, deleted or not. So new keys are always at its end, and the
+    index for scans has to look at those alone: the cost of a scan does not grow with the block.
+    """
+
+    __slots__ = ("_index", "base", "changes")
 
     def __init__(self, base: StateReader) -> None:
         self.base = base
         self.changes: dict[bytes, bytes | None] = {}
+        self._index: list[bytes] = []
+        """The keys of `changes` as of the last scan, sorted."""
 
     def get(self, key: bytes) -> bytes | None:
         """The value at `key` as this layer sees it."""
@@ -83,11 +94,22 @@ class Overlay:
         """Sorted pairs under `prefix`: this layer's writes hide what is below. Safe against writes
         meanwhile.
         """
-        own = sorted((key, value) for key, value in self.changes.items() if key.startswith(prefix))
-        hidden = dict(own)
-        below = ((key, value) for key, value in self.base.scan(prefix) if key not in hidden)
-        written = ((key, value) for key, value in own if value is not None)
+        own = {key: self.changes[key] for key in self._find_own(prefix)}
+        below = ((key, value) for key, value in self.base.scan(prefix) if key not in own)
+        written = ((key, value) for key, value in own.items() if value is not None)
         yield from merge(below, written)
+
+    def _find_own(self, prefix: bytes) -> Iterator[bytes]:
+        """This layer's keys under `prefix`, sorted."""
+        fresh = list(islice(reversed(self.changes), len(self.changes) - len(self._index)))
+        if len(fresh) > INSERTED_MAX:
+            self._index = sorted(self.changes)
+        else:
+            for key in fresh:
+                insort(self._index, key)
+        index, start = self._index, bisect_left(self._index, prefix)
+        following = (index[place] for place in range(start, len(index)))
+        return takewhile(lambda key: key.startswith(prefix), following)
 
 
 def encode_key(parts: tuple[KeyPart, ...]) -> bytes:
