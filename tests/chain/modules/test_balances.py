@@ -1,0 +1,137 @@
+"""Accounts, pots and the supply identity."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chain.errors import InvalidChainSpec
+from chain.modules import balances
+from chain.modules.balances import (
+    Burn,
+    Burned,
+    InsufficientBalance,
+    PotAddress,
+    Send,
+    Transferred,
+    ZeroAmount,
+)
+from tests.chain.worlds import World, account
+
+ALICE, BOB, CAROL = account(1), account(2), account(3)
+POT = balances.compute_pot("test")
+
+
+def test_send_moves_the_amount_and_says_so() -> None:
+    """Neither more nor less, and the supply stays."""
+    world = World({ALICE: 10})
+    assert world.call(balances.send, ALICE, Send(BOB, 4)) == [Transferred(ALICE, BOB, 4)]
+    assert (world.balance(ALICE), world.balance(BOB)) == (6, 4)
+    assert balances.get_total_supply(world.state) == 10
+
+
+def test_send_to_oneself_changes_nothing() -> None:
+    """The amount must be there all the same."""
+    world = World({ALICE: 10})
+    world.call(balances.send, ALICE, Send(ALICE, 10))
+    assert world.balance(ALICE) == 10
+    world.refuse(InsufficientBalance, balances.send, ALICE, Send(ALICE, 11))
+
+
+def test_burn_takes_out_of_the_supply() -> None:
+    """For good."""
+    world = World({ALICE: 10})
+    assert world.call(balances.burn_own, ALICE, Burn(3)) == [Burned(ALICE, 3)]
+    assert balances.get_supply(world.state) == balances.Supply(genesis=10, minted=0, burned=3)
+    assert balances.get_total_supply(world.state) == 7
+
+
+@pytest.mark.parametrize(
+    ("error", "handler", "call"),
+    [
+        (ZeroAmount, balances.send, Send(BOB, 0)),
+        (ZeroAmount, balances.burn_own, Burn(0)),
+        (InsufficientBalance, balances.send, Send(BOB, 11)),
+        (InsufficientBalance, balances.send, Send(BOB, 2**63 - 1)),
+        (InsufficientBalance, balances.burn_own, Burn(11)),
+        (PotAddress, balances.send, Send(POT, 1)),
+        (PotAddress, balances.send, Send(balances.compute_pot("a pot of a later version"), 1)),
+    ],
+)
+def test_refusals(error, handler, call) -> None:
+    """What is not there, nothing, and what no key could take out again."""
+    World({ALICE: 10}).refuse(error, handler, ALICE, call)
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(("transfer", "mint", "burn")),
+            st.sampled_from((ALICE, BOB, CAROL, POT)),
+            st.sampled_from((ALICE, BOB, CAROL, POT)),
+            st.integers(0, 12),
+        ),
+        max_size=12,
+    )
+)
+def test_units_appear_and_disappear_only_here(steps: list[tuple[str, bytes, bytes, int]]) -> None:
+    """A ledger of plain numbers agrees after any moves; what is refused moves nothing."""
+    world, owned = World({ALICE: 10, BOB: 5}), {ALICE: 10, BOB: 5, CAROL: 0, POT: 0}
+    for what, payer, payee, amount in steps:
+        try:
+            if what == "transfer":
+                world.run(balances.transfer, payer, payee, amount)
+            elif what == "mint":
+                world.run(balances.mint, payee, amount)
+            else:
+                world.run(balances.burn, payer, amount)
+        except InsufficientBalance:
+            assert what != "mint" and amount > owned[payer]
+            continue
+        owned[payer] -= 0 if what == "mint" else amount
+        owned[payee] += 0 if what == "burn" else amount
+        assert {who: world.balance(who) for who in owned} == owned
+    assert balances.get_total_supply(world.state) == sum(owned.values())
+
+
+def test_an_empty_account_takes_no_room() -> None:
+    """Unless its nonce says that it was used: a transaction of it must not be valid again."""
+    world = World({ALICE: 10})
+    world.call(balances.send, ALICE, Send(BOB, 10))
+    assert not balances.ACCOUNTS.has(world.state, ALICE)
+    balances.use_nonce(world.state, BOB)
+    world.call(balances.send, BOB, Send(ALICE, 10))
+    assert balances.get_account(world.state, BOB) == balances.Account(nonce=1, free=0)
+    assert balances.ACCOUNTS.has(world.state, BOB)
+
+
+def test_pots_are_told_by_their_form() -> None:
+    """No account of a person is one; the zero address of genesis' proposer is none."""
+    assert balances.is_pot(POT)
+    assert balances.compute_pot("test2") != POT
+    assert not any(map(balances.is_pot, (ALICE, bytes(32), POT[:-1] + b"\1", b"\0" + POT[1:])))
+
+
+def test_genesis_adds_what_is_listed_twice() -> None:
+    """The supply is the sum of the list."""
+    world = World({ALICE: 1})
+    balances.build_genesis(world.context(), balances.GenesisConfig(((BOB, 5), (BOB, 6))))
+    assert world.balance(BOB) == 11
+
+
+def test_genesis_leaves_room_for_emission() -> None:
+    """Amounts are below 2^63, and mint must never get there."""
+    World({ALICE: balances.GENESIS_SUPPLY_MAX})
+    with pytest.raises(InvalidChainSpec, match="balances: accounts own"):
+        World({ALICE: balances.GENESIS_SUPPLY_MAX, BOB: 1})
+    supply = balances.GENESIS_SUPPLY_MAX
+    for _ in range(27):
+        supply += supply * 8 // 100
+    assert supply < 2**63
+
+
+def test_invariants_see_a_unit_too_many() -> None:
+    """The check is not blind."""
+    world = World({ALICE: 10})
+    balances.ACCOUNTS.set(world.state, balances.Account(0, 11), ALICE)
+    with pytest.raises(AssertionError, match="supply"):
+        balances.check_invariants(world.state)
