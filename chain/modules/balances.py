@@ -95,7 +95,7 @@ def send(ctx: Context, sender: Address, call: Send) -> None:
     ctx.emit(Transferred(sender, call.recipient, call.amount))
 
 
-@MODULE.call(2, Burn, weight=60)
+@MODULE.call(2, Burn, weight=30)
 def burn_own(ctx: Context, sender: Address, call: Burn) -> None:
     """Destroy `amount` of the sender's."""
     if call.amount == 0:

@@ -95,7 +95,7 @@ class Commit(Record):
     links: Uint32
 
 
-@MODULE.call(1, Commit, weight=60)
+@MODULE.call(1, Commit, weight=100)
 def commit(ctx: Context, sender: Address, call: Commit) -> None:
     """Anybody may; the first chain, or the next when the one in use is nearly at its end."""
     parameters = get_parameters(ctx.state)

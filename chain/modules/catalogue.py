@@ -169,7 +169,7 @@ class Delist(Record):
     datum: Hash
 
 
-@MODULE.call(1, ListDatum, weight=150)
+@MODULE.call(1, ListDatum, weight=130)
 def list_datum(ctx: Context, sender: Address, call: ListDatum) -> None:
     """Anybody may list; burns the fee, locks the bond. Emits Listed, and Admitted if no more is asked."""
     parameters, datum_id = PARAMETERS.require(ctx.state), compute_datum_id(call)
@@ -212,7 +212,7 @@ def _build_datum(ctx: Context, sender: Address, call: ListDatum, bond: Amount) -
     )
 
 
-@MODULE.call(2, Delist, weight=90)
+@MODULE.call(2, Delist, weight=180)
 def delist(ctx: Context, sender: Address, call: Delist) -> None:
     """The lister takes an entry back that nobody hosts; the bond returns. Emits Delisted."""
     datum = get_datum(ctx.state, call.datum)

@@ -107,7 +107,7 @@ class WithdrawLock(Record):
     """Get the lock back."""
 
 
-@MODULE.call(1, Join, weight=120)
+@MODULE.call(1, Join, weight=80)
 def join(ctx: Context, sender: Address, call: Join) -> None:
     """Lock, pay, and be a member at once. A lock of an earlier membership has to be withdrawn before."""
     parameters = get_parameters(ctx.state)
@@ -122,7 +122,7 @@ def join(ctx: Context, sender: Address, call: Join) -> None:
     ctx.emit(Joined(sender, parameters.lock, parameters.fee_pooled, parameters.fee_burned))
 
 
-@MODULE.call(2, Leave, weight=70)
+@MODULE.call(2, Leave, weight=60)
 def leave(ctx: Context, sender: Address, call: Leave) -> None:
     """Stop being a member at once; the lock waits `unlocking_eras` full eras."""
     membership = get_membership(ctx.state, sender)
@@ -134,7 +134,7 @@ def leave(ctx: Context, sender: Address, call: Leave) -> None:
     ctx.emit(Left(sender, membership.locked, unlocks_in))
 
 
-@MODULE.call(3, WithdrawLock, weight=70)
+@MODULE.call(3, WithdrawLock, weight=60)
 def withdraw_lock(ctx: Context, sender: Address, call: WithdrawLock) -> None:
     """Free the lock of somebody who left long enough ago."""
     membership = get_membership(ctx.state, sender)

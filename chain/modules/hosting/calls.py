@@ -57,7 +57,7 @@ def register_host(ctx: Context, sender: Address, call: RegisterHost) -> None:
 
 def compute_subset_weight(call: RegisterSubset) -> int:
     """A fixed part and one per datum."""
-    return 90 + 70 * (len(call.add) + len(call.drop))
+    return 130 + 170 * (len(call.add) + len(call.drop))
 
 
 @MODULE.call(2, RegisterSubset, weight=compute_subset_weight)

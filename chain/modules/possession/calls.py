@@ -58,7 +58,7 @@ class Challenge(Record):
 
 def compute_prove_weight(call: Prove) -> int:
     """A fixed part and one per leaf."""
-    return 100 + 25 * len(call.leaves)
+    return 120 + 25 * len(call.leaves)
 
 
 @MODULE.call(1, Prove, weight=compute_prove_weight, is_duty=True)
@@ -101,7 +101,7 @@ def _meet_demand(ctx: Context, host: Address, epoch: Epoch, datum_id: Hash) -> N
     ctx.emit(DemandProven(host, datum_id, epoch, demand.fee))
 
 
-@MODULE.call(2, Challenge, weight=150)
+@MODULE.call(2, Challenge, weight=140)
 def challenge(ctx: Context, sender: Address, call: Challenge) -> None:
     """A member asks a host for leaves of one datum in the next epoch; takes the fee. Emits Demanded."""
     parameters, epoch = get_parameters(ctx.state), ctx.epoch + 1

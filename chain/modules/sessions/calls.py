@@ -54,7 +54,7 @@ from chain.primitives.keys import check_public_key
 from chain.primitives.types import INTEGER_MAX, Address, Amount, Epoch, Hash, Height, PublicKey
 from chain.state import Overlay
 
-SETTLE_WEIGHT = 320
+SETTLE_WEIGHT = 500
 
 
 class HostAllotment(Record):
@@ -96,7 +96,7 @@ class Split(Record):
 
 def compute_opening_weight(call: OpenSession) -> int:
     """A fixed part and one per host, and one settlement of each, since that may be small and pays no fee."""
-    return 180 + (60 + SETTLE_WEIGHT) * len(call.allotments)
+    return 200 + (40 + SETTLE_WEIGHT) * len(call.allotments)
 
 
 @MODULE.call(1, OpenSession, weight=compute_opening_weight)
@@ -245,7 +245,7 @@ def _count_download(ctx: Context, session: Session) -> None:
         catalogue.record_paid_download(ctx, session.datum, session.payer)
 
 
-@MODULE.call(3, CloseSession, weight=90)
+@MODULE.call(3, CloseSession, weight=120)
 def close_session(ctx: Context, sender: Address, call: CloseSession) -> None:
     """The payer ends a session early; hosts have `settle_blocks` left. Emits SessionClosing."""
     session = get_session(ctx.state, call.session)

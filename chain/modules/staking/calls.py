@@ -90,7 +90,7 @@ def bond(ctx: Context, sender: Address, call: Bond) -> None:
     ctx.emit(Bonded(sender, call.amount, ledger.active))
 
 
-@MODULE.call(2, Unbond, weight=110)
+@MODULE.call(2, Unbond, weight=90)
 def unbond(ctx: Context, sender: Address, call: Unbond) -> None:
     """Turn bond into a chunk; pays out what has unlocked, so there is at most one chunk per unbonding era."""
     ledger = get_ledger(ctx.state, sender)
@@ -108,7 +108,7 @@ def unbond(ctx: Context, sender: Address, call: Unbond) -> None:
     _release(ctx, sender, _unlock_chunks(ctx, sender))
 
 
-@MODULE.call(3, Withdraw, weight=400)
+@MODULE.call(3, Withdraw, weight=1_300)
 def withdraw(ctx: Context, sender: Address, call: Withdraw) -> None:
     """Pay out every unlocked chunk and up to `EXITS_PER_WITHDRAWAL_MAX` unlocked exits."""
     unlocked = _unlock_chunks(ctx, sender) + _unlock_exits(ctx, sender)
@@ -117,7 +117,7 @@ def withdraw(ctx: Context, sender: Address, call: Withdraw) -> None:
     _release(ctx, sender, unlocked)
 
 
-@MODULE.call(4, Delegate, weight=110)
+@MODULE.call(4, Delegate, weight=120)
 def delegate(ctx: Context, sender: Address, call: Delegate) -> None:
     """Buy shares of the host's pool at what a share is worth now, rounded down."""
     if is_tombstoned(ctx.state, call.host):
@@ -133,7 +133,7 @@ def delegate(ctx: Context, sender: Address, call: Delegate) -> None:
     ctx.emit(Delegated(sender, call.host, call.amount, shares))
 
 
-@MODULE.call(5, Undelegate, weight=150)
+@MODULE.call(5, Undelegate, weight=180)
 def undelegate(ctx: Context, sender: Address, call: Undelegate) -> None:
     """Sell shares worth `amount`, rounded up, into the pool of what leaves the host in this era."""
     pool, owned = get_pool(ctx.state, call.host), get_shares(ctx.state, sender, call.host)

@@ -41,7 +41,7 @@ class SetCommission(Record):
     commission_ppm: Ppm
 
 
-@MODULE.call(1, Validate, weight=150)
+@MODULE.call(1, Validate, weight=160)
 def validate(ctx: Context, sender: Address, call: Validate) -> None:
     """Stand from the next election on; again to change the key or to stand after chilling."""
     if staking.is_tombstoned(ctx.state, sender):
