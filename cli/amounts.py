@@ -12,7 +12,7 @@ from cli.errors import UsageFault
 _AMOUNT = re.compile(r"([0-9]+)(?:\.([0-9]+))? ?([A-Za-z]+)?", re.ASCII)
 _SIZE = re.compile(r"([0-9]+)(?:\.([0-9]+))? ?([A-Za-z]*)", re.ASCII)
 _SHARE = re.compile(r"([0-9]+)(?:\.([0-9]{1,4}))?%", re.ASCII)
-_UNITS = {
+_UNITS: dict[str, int] = {
     "": 1,
     "b": 1,
     **{f"{letter}b": 1000**power for power, letter in enumerate("kmgtp", start=1)},
@@ -52,7 +52,8 @@ def parse_size(text: str) -> int:
     if match is None or factor is None or len(text) > DIGITS_MAX:
         raise UsageFault(f"{text[:DIGITS_MAX]!r} is no size; write 500MB, 5GB or 5GiB")
     fraction = match[2] or ""
-    return int(match[1] + fraction) * factor // 10 ** len(fraction)
+    scale: int = 10 ** len(fraction)
+    return int(match[1] + fraction) * factor // scale
 
 
 def format_size(count: int) -> str:

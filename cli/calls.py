@@ -5,7 +5,7 @@ sizes, shares, peers) is told by the names of fields.
 """
 
 from collections.abc import Callable
-from typing import Annotated, Any, NamedTuple, get_args, get_origin
+from typing import Annotated, Any, NamedTuple, cast, get_args, get_origin
 
 from chain.jsonable import get_fields
 from chain.module import CallSpec, Module
@@ -64,7 +64,7 @@ def list_verbs() -> list[Verb]:
             NAMES.get((module.name, spec.name), spec.name.replace("_", "-")),
             module,
             spec,
-            tuple(build_field(*field) for field in get_fields(spec.kind)),
+            tuple(build_field(*field) for field in get_fields(cast(Any, spec.kind))),
         )
         for module in MODULES
         for spec in module.calls.values()

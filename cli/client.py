@@ -27,7 +27,7 @@ class Client:
         try:
             self._http = httpx.Client(base_url=self.url, headers=headers, timeout=limits, trust_env=False)
         except (httpx.InvalidURL, ValueError) as error:
-            raise CliError("usage", f"{url!r} is no URL: {error}", exit=Exit.USAGE) from error
+            raise CliError("usage", f"{url!r} is no URL: {error}", status=Exit.USAGE) from error
 
     def get(self, path: str, **parameters: Any) -> Any:
         """The JSON at a path."""
@@ -65,7 +65,7 @@ class Client:
         return _Failing(self)
 
     def _unreachable(self, why: str) -> CliError:
-        return CliError("unreachable", f"no answer from {self.url}: {why}", exit=Exit.UNREACHABLE)
+        return CliError("unreachable", f"no answer from {self.url}: {why}", status=Exit.UNREACHABLE)
 
 
 class _Failing:

@@ -1,4 +1,4 @@
-"""`vidya publish`, `search`, `verify`: from a folder to the catalogue, and back to a folder that can be trusted."""
+"""`vidya publish`, `search`, `verify`: from a folder to the catalogue and back to one that can be trusted."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any

@@ -9,6 +9,7 @@ Expected failures of the layers below (wrong password, damaged file, no node's h
 `explain`; anything else is a bug and keeps its traceback.
 """
 
+import re
 import sys
 
 from cli.exits import Exit, get_exit
@@ -32,9 +33,9 @@ HINTS = {
 class CliError(Exception):
     """Ends a command; told to the user, never a traceback."""
 
-    def __init__(self, code: str, message: str, hint: str = "", exit: Exit = Exit.FAILURE) -> None:
+    def __init__(self, code: str, message: str, hint: str = "", status: Exit = Exit.FAILURE) -> None:
         super().__init__(message)
-        self.code, self.message, self.exit = code, message, exit
+        self.code, self.message, self.exit = code, message, status
         self.hint = hint or HINTS.get(code, "")
 
 
@@ -60,15 +61,15 @@ class OutcomeUnknown(CliError):
 
 
 _EXPECTED = {
-    "node.keystore": ("KeystoreError", "keystore"),
-    "node.derivation": ("DerivationError", "mnemonic"),
-    "node.home": ("HomeError", "home"),
-    "node.config": ("ConfigError", "config"),
-    "node.ledger": ("OtherNetwork", "other_network"),
-    "node.downloads": ("DownloadError", "download"),
-    "chain.errors": ("ChainError", "invalid"),
-    "storage.errors": ("StorageError", "storage"),
-    "p2p.errors": ("NetworkError", "network"),
+    "node.keystore": "KeystoreError",
+    "node.derivation": "DerivationError",
+    "node.home": "HomeError",
+    "node.config": "ConfigError",
+    "node.ledger": "OtherNetwork",
+    "node.downloads": "DownloadError",
+    "chain.errors": "ChainError",
+    "storage.errors": "StorageError",
+    "p2p.errors": "NetworkError",
 }
 """Trees of expected failures of the layers below, by module: whoever raised one has loaded its module."""
 
@@ -85,7 +86,7 @@ _EXITS = {
 def list_expected() -> tuple[type[BaseException], ...]:
     """Every class of failure that a command may end with, of the modules in use."""
     found: list[type[BaseException]] = [CliError, OSError]
-    for module, (name, _) in _EXPECTED.items():
+    for module, name in _EXPECTED.items():
         kind = getattr(sys.modules.get(module), name, None)
         if kind is not None:
             found.append(kind)
@@ -96,9 +97,13 @@ def explain(error: BaseException) -> CliError:
     """The error as the user is told it."""
     if isinstance(error, CliError):
         return error
-    exit = _EXITS.get(type(error).__name__, Exit.FAILURE)
-    for module, (name, code) in _EXPECTED.items():
-        kind = getattr(sys.modules.get(module), name, None)
-        if kind is not None and isinstance(error, kind):
-            return CliError(code, str(error) or type(error).__name__, exit=exit)
-    return CliError("system", str(error))
+    if isinstance(error, OSError) and type(error).__module__ == "builtins":
+        return CliError("system", str(error))
+    name = type(error).__name__
+    code = getattr(error, "code", None) or _to_snake_case(name)
+    return CliError(code, str(error) or name, status=_EXITS.get(name, Exit.FAILURE))
+
+
+def _to_snake_case(name: str) -> str:
+    """`WrongPassword` -> `wrong_password`, as the chain's errors are written."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()

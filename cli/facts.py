@@ -52,7 +52,7 @@ class Facts:
         """The status; raises if the node is behind."""
         status = self.get_status()
         if status.get("syncing"):
-            raise CliError("not_synced", f"the node is at height {status['height']}", exit=Exit.NOT_SYNCED)
+            raise CliError("not_synced", f"the node is at height {status['height']}", status=Exit.NOT_SYNCED)
         return status
 
     def parse_amount(self, text: str) -> int:

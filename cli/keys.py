@@ -22,7 +22,7 @@ from node.keystore import KeyFile, KeyNotFound
 
 ACCOUNT_ROLES = (Role.ACCOUNT, Role.MNEMONIC)
 PASSWORD_FILE_BYTES_MAX = 4096
-NO_PASSWORD = "give --password-file FILE, or set VIDYA_PASSWORD_FILE"
+HOW_TO_UNLOCK = "give --password-file FILE, or set VIDYA_PASSWORD_FILE"
 
 
 class Account:
@@ -66,7 +66,7 @@ def find_key(settings: Settings, name: str) -> tuple[Path, KeyFile]:
 
 
 def find_account(settings: Settings) -> Account:
-    """The account that `--from` names; without it the only one of the wallet. Raises KeyNotFound, UsageFault."""
+    """The account that `--from` names, else the only one of the wallet; raises KeyNotFound, UsageFault."""
     keys = [key for key in list_keys(settings) if key.role in ACCOUNT_ROLES]
     if settings.sender is None:
         own = [key for key in keys if key.name in keystore.get_names(settings.home / "wallet")]
@@ -107,7 +107,7 @@ def read_password(settings: Settings, name: str, *, is_new: bool = False) -> str
         with settings.password_file.open(encoding="utf-8") as file:
             return file.read(PASSWORD_FILE_BYTES_MAX).rstrip("\r\n")
     if not output.can_ask():
-        raise CliError("no_password", f"the key {name!r} has a password", NO_PASSWORD, Exit.USAGE)
+        raise CliError("no_password", f"the key {name!r} has a password", HOW_TO_UNLOCK, Exit.USAGE)
     password = getpass.getpass(f"password of {name}: ")
     if is_new and getpass.getpass("again: ") != password:
         raise UsageFault("the two passwords differ")

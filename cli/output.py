@@ -23,11 +23,11 @@ class Format(StrEnum):
     JSONL = "jsonl"
 
 
-def emit(data: Any, format: Format, columns: Sequence[str] = ()) -> None:
+def emit(data: Any, kind: Format, columns: Sequence[str] = ()) -> None:
     """The result of a command. `columns` names what a table shows of each record, and in which order."""
-    if format is Format.JSON:
+    if kind is Format.JSON:
         print(json.dumps(data, indent=2, ensure_ascii=False), flush=True)
-    elif format is Format.JSONL:
+    elif kind is Format.JSONL:
         for record in data if isinstance(data, list) else [data]:
             print(json.dumps(record, ensure_ascii=False, separators=(",", ":")), flush=True)
     elif isinstance(data, list):
@@ -93,9 +93,9 @@ def say(text: str = "") -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def say_error(error: CliError, format: Format) -> None:
+def say_error(error: CliError, kind: Format) -> None:
     """What happened, why, and the next command."""
-    if format is not Format.TABLE:
+    if kind is not Format.TABLE:
         named = {"code": error.code, "message": error.message, "hint": error.hint}
         say(json.dumps({"error": named}, ensure_ascii=False))
         return

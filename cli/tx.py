@@ -131,17 +131,18 @@ def run_calls(facts: "Facts", calls: list[Any], values: dict[str, Any]) -> None:
     tip, fee_max = (facts.parse_amount(values[key]) if values[key] else None for key in ("tip", "fee_max"))
     wishes = sending.Wishes(tip or 0, fee_max, values["expiry"], not values["no_wait"])
     if values["dry_run"]:
-        facts.settings.emit(describe_draft(facts, sending.draft(facts, account.address, calls, wishes)))
+        made = sending.draft(facts, account.address, calls, wishes)
+        facts.settings.emit(show_amounts(facts, describe_draft(made)))
     elif values["generate_only"]:
         facts.settings.emit(describe_unsigned(facts, sending.draft(facts, account.address, calls, wishes)))
     else:
         facts.settings.emit(show_amounts(facts, sending.send(facts, account, calls, wishes)))
 
 
-def describe_draft(facts: "Facts", made: Any) -> dict[str, Any]:
+def describe_draft(made: Any) -> dict[str, Any]:
     """What a transaction would cost and do."""
     told = {"fee": made.fee, "weight": made.weight, "nonce": made.transaction.nonce}
-    return show_amounts(facts, {**told, "error": made.error, "events": made.events})
+    return {**told, "error": made.error, "events": made.events}
 
 
 def describe_unsigned(facts: "Facts", made: Any) -> dict[str, Any]:

@@ -36,7 +36,7 @@ def up(
     content: Annotated[
         Path | None, typer.Option(exists=True, help="Folder to publish; else a sample.")
     ] = None,
-    dir: Folder = Path(FOLDER),
+    folder: Folder = Path(FOLDER),
     json_out: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write what is there as JSON.")
     ] = None,
@@ -46,7 +46,7 @@ def up(
     """Start it, or start it again; stays and shows it until Ctrl-C, which stops the nodes."""
     from cli.devnet.processes import stop_nodes
 
-    network = open_devnet(dir)
+    network = open_devnet(folder)
     prepare(network, validators, block_ms)
     confirmed = replace(settings, is_confirmed=True, is_quiet=True, password_file=network.password_file)
     try:
@@ -66,44 +66,44 @@ def up(
 
 
 @command(app)
-def down(settings: Settings, dir: Folder = Path(FOLDER)) -> None:
+def down(settings: Settings, folder: Folder = Path(FOLDER)) -> None:
     """Stop the nodes; everything stays for the next `up`."""
     from cli.devnet.processes import stop_nodes
 
-    count = stop_nodes(open_devnet(dir).list_homes())
+    count = stop_nodes(open_devnet(folder).list_homes())
     output.say(f"stopped {count} nodes")
 
 
 @command(app)
-def status(settings: Settings, dir: Folder = Path(FOLDER)) -> None:
+def status(settings: Settings, folder: Folder = Path(FOLDER)) -> None:
     """Each node: whether it runs, and where it is."""
-    settings.emit(describe_nodes(open_devnet(dir)))
+    settings.emit(describe_nodes(open_devnet(folder)))
 
 
 @command(app)
 def logs(
     settings: Settings,
     name: Annotated[str, typer.Argument(help="node0, node1, ...")] = "node0",
-    dir: Folder = Path(FOLDER),
+    folder: Folder = Path(FOLDER),
     lines: Annotated[int, typer.Option("-n", "--lines", min=1, max=10_000)] = 40,
 ) -> None:
     """The end of a node's log."""
     from cli.devnet.processes import read_log_end
     from cli.errors import UsageFault
 
-    homes = {home.path.name: home for home in open_devnet(dir).list_homes()}
+    homes = {home.path.name: home for home in open_devnet(folder).list_homes()}
     if name not in homes:
         raise UsageFault(f"there is no {name}; there are {', '.join(homes)}")
     output.print_record(read_log_end(homes[name], lines))
 
 
 @command(app)
-def reset(settings: Settings, dir: Folder = Path(FOLDER)) -> None:
+def reset(settings: Settings, folder: Folder = Path(FOLDER)) -> None:
     """Stop the nodes and delete the devnet: its chain, its keys, its sample."""
     from cli.devnet.processes import stop_nodes
     from cli.errors import UsageFault
 
-    network = open_devnet(dir)
+    network = open_devnet(folder)
     if not network.chain_file.is_file() and not network.exists:
         raise UsageFault(f"there is no devnet in {network.path}")
     if not settings.is_confirmed and not (output.can_ask() and output.ask(f"delete all in {network.path}?")):

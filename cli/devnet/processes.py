@@ -107,7 +107,7 @@ def wait_until(what: str, homes: Iterable[Home], is_met: Callable[[], bool], sec
                     str(home.log_file),
                 )
         if time.monotonic() > deadline:
-            raise CliError("timed_out", f"waited {seconds_max:.0f} s for {what}", exit=Exit.OUTCOME_UNKNOWN)
+            raise CliError("timed_out", f"waited {seconds_max:.0f} s for {what}", status=Exit.OUTCOME_UNKNOWN)
         output.show_line(f"waiting for {what}")
         time.sleep(POLL_SECONDS)
     output.end_line()
