@@ -7,11 +7,13 @@ prints is the order itself, the rest must agree.
 """
 
 from hashlib import sha256
+from random import Random
 
 from chain.commitment import prove, update
 from chain.primitives.codec import encode
 from chain.state import MemoryState, Overlay
 from chain.validator_set import ValidatorChange, build_validator_set, compute_hash, rotate
+from tests.chain.stateful.test_chain_machine import ChainMachine, take_step
 
 
 def numbered(purpose: str, number: int) -> bytes:
@@ -31,7 +33,7 @@ class Nodes(dict[bytes, bytes]):
 
 
 def main() -> None:
-    """Order, overlay, tree, proof, validator set."""
+    """Order, overlay, tree, proof, validator set, whole blocks."""
     keys = {numbered("key", number) for number in range(300)}
     show("order", b"".join(keys))
 
@@ -55,6 +57,20 @@ def main() -> None:
     for _ in range(30):
         validators = rotate(validators)
     show("validators", compute_hash(validators))
+    show_blocks()
+
+
+def show_blocks() -> None:
+    """Calls of every module in whole blocks, over several eras."""
+    chance, machine = Random(11), ChainMachine()
+    machine.start(is_grown=True)
+    for _ in range(60):
+        take_step(machine, chance)
+        machine.include()
+    machine.advance(range(9))
+    show("blocks", encode(tuple(machine.rig.blocks)))
+    show("receipts", encode(tuple(machine.rig.receipts)))
+    show("state", encode(tuple(machine.rig.state.scan(b""))))
 
 
 if __name__ == "__main__":
