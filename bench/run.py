@@ -17,7 +17,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-BENCHMARKS = ("execution", "state_root", "content_tree", "p2p_stream", "download")
+BENCHMARKS = ("execution", "state_root", "weights", "content_tree", "p2p_stream", "download")
+COLUMNS_MAX = 6
 RESULTS = Path(__file__).parent / "results.jsonl"
 
 
@@ -36,7 +37,11 @@ def describe_run() -> dict[str, Any]:
 
 
 def print_rows(rows: list[dict[str, Any]]) -> None:
-    """Fields as lines, rows as columns: figures have many fields and few rows."""
+    """Fields as lines, rows as columns: most figures have many fields, few rows. Many rows: a line each."""
+    if len(rows) > COLUMNS_MAX:
+        for row in rows:
+            print("  " + "  ".join(f"{field}={format_cell(value)}" for field, value in row.items()))
+        return
     fields = list(dict.fromkeys(field for row in rows for field in row if field != "figure"))
     for field in fields:
         cells = (format_cell(row.get(field, "")) for row in rows)

@@ -1,0 +1,207 @@
+"""One case or two per call of the runtime: the call as heavy as an honest chain of the world's size sees it.
+
+A case has what must be in the state before (`prepare`, committed to disk) and the call itself. Calls with a
+weight per item have a case with few and one with many, so that both parts of the weight are seen.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from bench.weight_world import (
+    ERA,
+    GIB,
+    LISTER,
+    PROVEN_LEAF,
+    VIDYA,
+    World,
+    build_listing,
+    leave_stake,
+    make_id,
+    make_key,
+)
+from chain.module import Context
+from chain.modules import (
+    balances,
+    beacon,
+    catalogue,
+    hosting,
+    membership,
+    offences,
+    possession,
+    sessions,
+    staking,
+    validators,
+)
+from chain.primitives.codec import Record, replace
+from chain.primitives.types import Address, Hash
+from chain.votes import (
+    SignedVote,
+    Vote,
+    VoteKind,
+    build_duplicate_vote,
+    get_vote_signing_bytes,
+)
+
+Step = Callable[[Context], None]
+OFFENCE_AGE_BLOCKS = 140_000
+VOUCHER_KEY = make_key("voucher", 0)
+PRICE = 10 * VIDYA
+
+
+class Case(NamedTuple):
+    """A call in a state that makes it dear."""
+
+    about: str
+    items: int
+    sender: Address
+    arguments: Record
+    adjust: Step | None = None
+    """Writes that the block has made before."""
+
+
+def prepare_and_list(world: World) -> list[Case]:
+    """All cases; what they need is committed to the world."""
+    ctx = world.open_context(world.height)
+    groups = (_list_money, _list_stake, _list_validators, _list_hosting, _list_possession, _list_sessions)
+    cases = [case for group in (*groups, _list_offences) for case in group(world, ctx)]
+    world.commit(ctx.state.changes)
+    return cases
+
+
+def _list_money(world: World, ctx: Context) -> list[Case]:
+    payer, joiner, leaver = world.accounts[100], world.accounts[101], make_id("leaver", 0)
+    lock = membership.get_parameters(ctx.state).lock
+    membership.MEMBERSHIPS.set(ctx.state, membership.Membership(lock, 3, 12), leaver)
+    balances.transfer(ctx, LISTER, membership.POT, lock)
+    chain = beacon.Chain(make_id("tip", 0), 5, 0)
+    beacon.CHAINS.set(ctx.state, chain, payer)
+    beacon.NEXT_CHAINS.set(ctx.state, chain, payer)
+    return [
+        Case("to a new account", 0, payer, balances.Send(make_id("newcomer", 0), VIDYA)),
+        Case("", 0, payer, balances.Burn(VIDYA)),
+        Case("", 0, joiner, membership.Join()),
+        Case("", 0, world.members[0], membership.Leave()),
+        Case("", 0, leaver, membership.WithdrawLock()),
+        Case("next chain, two in state", 0, payer, beacon.Commit(make_id("tip", 1), 100_000)),
+    ]
+
+
+def _list_stake(world: World, ctx: Context) -> list[Case]:
+    host, exiting, delegating = world.hosts[1], world.accounts[110], world.accounts[111]
+    for leaving_host in world.hosts[: staking.EXITS_PER_WITHDRAWAL_MAX]:
+        pool = staking.Pool(2 * VIDYA, 2 * VIDYA)
+        staking.LEAVING_POOLS.set(ctx.state, pool, leaving_host, 5)
+        staking.EXITS.set(ctx.state, staking.Exit(VIDYA, 5), exiting, ERA - 10, leaving_host)
+        balances.transfer(ctx, LISTER, staking.POT, 2 * VIDYA)
+    leave_stake(ctx, exiting, range(ERA - 22, ERA))
+    leave_stake(ctx, host, range(ERA - 22, ERA))
+    staking.delegate(ctx, delegating, staking.Delegate(host, 100 * VIDYA))
+    return [
+        Case("21 chunks leaving", 0, host, staking.Bond(VIDYA)),
+        Case("22 chunks leaving, one free", 0, host, staking.Unbond(VIDYA)),
+        Case("22 chunks, 16 exits free", 0, exiting, staking.Withdraw()),
+        Case("", 0, world.accounts[112], staking.Delegate(host, 10 * VIDYA)),
+        Case("", 0, delegating, staking.Undelegate(host, 10 * VIDYA)),
+    ]
+
+
+def _list_validators(world: World, ctx: Context) -> list[Case]:
+    who, key = world.hosts[2], make_key("fresh", 0).public_key
+    return [
+        Case("a new key", 0, who, validators.Validate(key, 50_000)),
+        Case("", 0, who, validators.Chill()),
+        Case("", 0, who, validators.SetCommission(55_000)),
+    ]
+
+
+def _list_hosting(world: World, ctx: Context) -> list[Case]:
+    lister, host = world.accounts[120], world.hosts[3]
+    listing = build_listing(make_id("listed", 0))
+    listed = catalogue.compute_datum_id(listing)
+    catalogue.list_datum(ctx, lister, listing)
+    for number in range(2):
+        catalogue.DOWNLOADERS.set(ctx.state, True, listed, world.accounts[130 + number])
+    known = hosting.get_host(ctx.state, host)
+    assert known is not None
+    named, spare = tuple(world.datums[: len(world.spare_datums)]), tuple(world.spare_datums)
+    return [
+        Case("longest texts", 0, lister, build_listing(make_id("listed", 1))),
+        Case("with downloads", 0, lister, catalogue.Delist(listed)),
+        Case(
+            "8 long addresses", 0, host, hosting.RegisterHost(known.peer_id, known.addresses, known.capacity)
+        ),
+        Case("1 added", 1, host, hosting.RegisterSubset(spare[:1], ())),
+        Case("256 added", 256, host, hosting.RegisterSubset(spare, ())),
+        Case("1 dropped", 1, host, hosting.RegisterSubset((), named[:1])),
+        Case("256 dropped", 256, host, hosting.RegisterSubset((), named)),
+        Case("256 each", 512, host, hosting.RegisterSubset(spare, named)),
+    ]
+
+
+def _ask(count: int) -> Step:
+    def adjust(ctx: Context) -> None:
+        parameters = possession.get_parameters(ctx.state)
+        possession.PARAMETERS.set(ctx.state, replace(parameters, leaves_per_epoch=count))
+
+    return adjust
+
+
+def _list_possession(world: World, ctx: Context) -> list[Case]:
+    host, watched, sender = world.hosts[4], world.hosts[5], world.accounts[140]
+    epoch, leaves, demanded = world.epoch, possession.LEAVES_MAX, world.datums[7]
+    demand = possession.Demand(world.members[1], possession.get_parameters(ctx.state).demand_fee)
+    possession.DEMANDS.set(ctx.state, demand, epoch, host, demanded)
+    for datum_id in world.datums[: possession.get_parameters(ctx.state).demands_per_host_max - 1]:
+        possession.DEMANDS.set(ctx.state, demand, epoch + 1, watched, datum_id)
+    balances.transfer(ctx, LISTER, possession.POT, 100 * VIDYA)
+    four, most = (PROVEN_LEAF,) * 4, (PROVEN_LEAF,) * leaves
+    return [
+        Case("4 leaves of 1 GiB", 4, sender, possession.Prove(host, epoch, four)),
+        Case("demanded", 4, sender, possession.Prove(host, epoch, four, demanded)),
+        Case("16 leaves of 1 GiB", leaves, sender, possession.Prove(host, epoch, most), _ask(leaves)),
+        Case("the 16th", 0, world.members[1], possession.Challenge(watched, world.datums[-1])),
+    ]
+
+
+def build_opening(world: World, datum_id: Hash, hosts: int, expires_at: int) -> sessions.OpenSession:
+    """A session that could buy the whole datum from each host."""
+    allotments = tuple(sessions.HostAllotment(host, PRICE) for host in sorted(world.hosts[:hosts]))
+    return sessions.OpenSession(datum_id, VOUCHER_KEY.public_key, PRICE, expires_at, allotments)
+
+
+def _list_sessions(world: World, ctx: Context) -> list[Case]:
+    payer, datum_id, host = world.members[2], world.datums[-1], world.hosts[0]
+    for number in range(2):
+        catalogue.DOWNLOADERS.set(ctx.state, True, datum_id, world.accounts[130 + number])
+    datum = catalogue.get_datum(ctx.state, datum_id)
+    assert datum is not None
+    catalogue.DATUMS.set(ctx.state, replace(datum, members=2), datum_id)
+    session_id = sessions.get_next_session_id(ctx.state, world.genesis_hash, payer)
+    opening = build_opening(world, datum_id, sessions.HOSTS_MAX, world.height + 100)
+    sessions.open_session(ctx, payer, opening)
+    voucher = sessions.Voucher(world.genesis_hash, session_id, host, GIB, PRICE)
+    signed = sessions.sign_voucher(VOUCHER_KEY, voucher)
+    other, expires_at = world.members[3], world.height + 100
+    return [
+        Case("1 host", 1, other, build_opening(world, datum_id, 1, expires_at)),
+        Case("32 hosts", 32, other, opening),
+        Case("admits the datum", 0, world.accounts[141], sessions.Settle(signed)),
+        Case("32 hosts", 0, payer, sessions.CloseSession(session_id)),
+    ]
+
+
+def _list_offences(world: World, ctx: Context) -> list[Case]:
+    offender, jailed, losing, reporter = 50, world.hosts[6], world.hosts[7], world.accounts[142]
+    staking.jail(ctx, jailed, 0)
+    height, who = world.height - OFFENCE_AGE_BLOCKS, world.hosts[offender]
+    signed = []
+    for number in range(2):
+        vote = Vote(VoteKind.PREVOTE, height, 0, make_id("block", number), who)
+        message = get_vote_signing_bytes(world.genesis_hash, vote)
+        signed.append(SignedVote(vote, world.consensus_keys[offender].sign(message)))
+    evidence = build_duplicate_vote(signed[0], signed[1])
+    return [
+        Case("100 validators, 500 holdings", 0, reporter, offences.Report(evidence)),
+        Case("", 0, jailed, offences.Unjail()),
+        Case("of 500 holdings", 0, losing, offences.DeclareLoss(world.datums[3])),
+    ]

@@ -1,0 +1,162 @@
+"""What blocks do that no transaction pays for: inherents and hooks, in the world of the weights.
+
+Their cost is bounded by parameters (validators, hosts, datums per host, sessions ended per block), not by
+weight. Each is measured once or a few times at the place in time where it does most.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from bench.weight_cases import build_opening
+from bench.weight_clock import KeyCost, measure
+from bench.weight_world import SECRET, World, make_id
+from chain import runtime
+from chain.module import Context
+from chain.modules import beacon, hosting, possession, sessions, validators
+from chain.primitives.codec import replace
+from chain.primitives.types import Height
+from chain.votes import (
+    CommitCertificate,
+    SignedVote,
+    Vote,
+    VoteKind,
+    build_commit_certificate,
+    get_vote_signing_bytes,
+)
+
+ABSENT_HOSTS = 10
+SESSIONS = sessions.ENDINGS_PER_BLOCK_MAX
+LINKS = 1_000
+Step = Callable[[Context], None]
+
+
+class HookCase(NamedTuple):
+    """Hooks at a height, after `adjust` has made the state what it takes."""
+
+    name: str
+    about: str
+    height: Height
+    hooks: tuple[Step, ...]
+    adjust: Step | None = None
+
+
+def measure_hooks(world: World, keys: KeyCost) -> list[dict[str, object]]:
+    """A row per stage and situation."""
+    return [_measure(world, keys, case) for case in _list_cases(world)]
+
+
+def measure_beginning(world: World, keys: KeyCost) -> dict[str, object]:
+    """The epoch start at which every holding of the world takes effect; it is committed."""
+    height = world.first_height(world.epoch - 2)
+    about = f"{len(world.hosts) * len(world.datums)} holdings begin"
+    case = HookCase("epoch start", about, height, (hosting.on_epoch_start,))
+    row = _measure(world, keys, case)
+    world.write(height, hosting.on_epoch_start)
+    return row
+
+
+def _measure(world: World, keys: KeyCost, case: HookCase) -> dict[str, object]:
+    last: list[Context] = []
+
+    def prepare() -> Callable[[], object]:
+        ctx = world.open_context(case.height)
+        if case.adjust is not None:
+            case.adjust(ctx)
+        last[:] = [ctx.fork()]
+
+        def work() -> object:
+            for hook in case.hooks:
+                hook(last[0])
+            return last[0].events and [runtime.encode_event(event) for event in last[0].events]
+
+        return work
+
+    handled = measure(prepare, runs_min=3)
+    changes = last[0].state.changes
+    return {
+        "figure": "weights_hook",
+        "hook": case.name,
+        "case": case.about,
+        "handled_us": round(handled),
+        "keys": len(changes),
+        "measured_us": round(handled + keys.compute(changes)),
+    }
+
+
+def _list_cases(world: World) -> Iterator[HookCase]:
+    deadline = world.first_height(world.epoch) + possession.get_parameters(world.state).deadline_blocks
+    epoch_end = world.first_height(world.epoch + 1) - 1
+    era_end = (world.epoch // world.parameters.era_epochs + 1) * (
+        world.parameters.era_epochs * world.parameters.epoch_blocks
+    )
+    starts = runtime.ON_BLOCK_START
+    yield HookCase("inherents", "100 signatures", world.height, (_build_inherents(world),))
+    yield HookCase("block start", "nothing due", world.height, starts)
+    yield HookCase("block end", "no change of the set", world.height, runtime.ON_BLOCK_END)
+    yield HookCase("block start", "all judged proven", deadline, starts, _prove_from(world, 0))
+    yield HookCase("block start", "10 of 100 jailed", deadline, starts, _miss(world, b"m" * 48, 3))
+    yield HookCase("block start", "10 of 100 gone", deadline, starts, _miss(world, b"c" * 96, 95))
+    world.write(world.height, _open_sessions(world))
+    ending = world.height + 11 + sessions.get_parameters(world.state).settle_blocks
+    yield HookCase("block start", "256 sessions of 32 end", ending, starts)
+    start = world.first_height(world.epoch + 1)
+    yield HookCase("epoch start", "no change", start, runtime.ON_EPOCH_START)
+    yield HookCase("epoch end", "all proven", epoch_end, runtime.ON_EPOCH_END, _prove_from(world, 0))
+    yield HookCase("era end", "30 grants each", era_end, runtime.ON_ERA_END, _prove_from(world, 0))
+
+
+def _build_inherents(world: World) -> Step:
+    certificate = _build_certificate(world)
+    link = beacon.compute_link(SECRET, LINKS, 0)
+
+    def process(ctx: Context) -> None:
+        validators.process_last_commit(ctx, certificate)
+        beacon.process_reveal(ctx, link)
+
+    return process
+
+
+def _build_certificate(world: World) -> CommitCertificate:
+    """The commit of the block before, by all."""
+    block_hash = make_id("block", 0)
+    signed = []
+    for host, key in zip(world.hosts, world.consensus_keys, strict=True):
+        vote = Vote(VoteKind.PRECOMMIT, world.height - 1, 0, block_hash, host)
+        signed.append(SignedVote(vote, key.sign(get_vote_signing_bytes(world.genesis_hash, vote))))
+    return build_commit_certificate(signed)
+
+
+def _prove_from(world: World, first: int) -> Step:
+    """All hosts but the first few have proven their epoch."""
+
+    def adjust(ctx: Context) -> None:
+        for host in world.hosts[first:]:
+            history = possession.get_record(ctx.state, host)
+            possession.HISTORIES.set(ctx.state, replace(history, last_proven=ctx.epoch), host)
+
+    return adjust
+
+
+def _miss(world: World, window: bytes, in_row: int) -> Step:
+    """Some hosts have missed, with this window before."""
+
+    def adjust(ctx: Context) -> None:
+        _prove_from(world, ABSENT_HOSTS)(ctx)
+        for host in world.hosts[:ABSENT_HOSTS]:
+            before = possession.History(window=window, misses_in_row=in_row)
+            possession.HISTORIES.set(ctx.state, before, host)
+
+    return adjust
+
+
+def _open_sessions(world: World) -> Step:
+    """As many sessions as may end in a block do, each with as many hosts as may be."""
+
+    def adjust(ctx: Context) -> None:
+        opening = build_opening(world, world.datums[0], sessions.HOSTS_MAX, world.height + 10)
+        cheap = tuple(replace(allotment, amount=1) for allotment in opening.allotments)
+        for number in range(SESSIONS):
+            payer = world.members[10 + number % 40]
+            sessions.open_session(ctx, payer, replace(opening, allotments=cheap))
+
+    return adjust
