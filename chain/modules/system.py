@@ -56,9 +56,9 @@ class Position(Record):
 PARAMETERS = StorageValue(MODULE.index, 0, Parameters)
 POSITION = StorageValue(MODULE.index, 1, Position)
 
-BLOCK_WEIGHT_MIN = 100_000
-"""A tenth of a second. What weighs more than a lane can never be in a block: the dearest call, changing 512
-datums of a subset, weighs half of the paying lane of such a block, the dearest duty a fiftieth of the other.
+BLOCK_WEIGHT_MIN = 200_000
+"""A fifth of a second. What weighs more than its lane can never be in a block; the dearest call there is,
+changing 512 datums of a subset, weighs more than half of the paying lane of such a block.
 """
 
 SPEC_VERSION = 1
