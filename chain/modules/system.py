@@ -56,9 +56,9 @@ class Position(Record):
 PARAMETERS = StorageValue(MODULE.index, 0, Parameters)
 POSITION = StorageValue(MODULE.index, 1, Position)
 
-BLOCK_WEIGHT_MIN = 200_000
-"""A fifth of a second. What weighs more than its lane can never be in a block; the dearest call there is,
-changing 512 datums of a subset, weighs more than half of the paying lane of such a block.
+BLOCK_WEIGHT_MIN = 400_000
+"""What weighs more than its lane can never be in a block: the dearest duty, a report of equivocation against a
+host of thousands of datums, takes more than half of the duties' quarter of such a block.
 """
 
 SPEC_VERSION = 1
