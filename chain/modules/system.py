@@ -57,8 +57,8 @@ PARAMETERS = StorageValue(MODULE.index, 0, Parameters)
 POSITION = StorageValue(MODULE.index, 1, Position)
 
 BLOCK_WEIGHT_MIN = 400_000
-"""What weighs more than its lane can never be in a block: the dearest duty, a report of equivocation against a
-host of thousands of datums, takes more than half of the duties' quarter of such a block.
+"""What weighs more than its lane can never be in a block: the dearest duty, a report of equivocation against
+a host of thousands of datums, takes more than half of the duties' quarter of such a block.
 """
 
 SPEC_VERSION = 1
