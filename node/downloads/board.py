@@ -118,10 +118,9 @@ class ChunkBoard(Generic[H]):
     def _find_takeover(self, host: H, work_min: int) -> int | None:
         if any(len(self._asked[chunk]) > 1 for chunk in self._work[host] if chunk in self._asked):
             return None
-        owners = sorted(
-            (other for other in self._work if other != host), key=lambda one: -len(self._work[one])
-        )
-        for owner in owners:
+        work_min = max(work_min, 2 * len(self._work[host]) + 1)
+        owners = [owner for owner in self._work if len(self._work[owner]) >= work_min]
+        for owner in sorted(owners, key=lambda one: -len(self._work[one])):
             for chunk in reversed(self._work[owner]):
                 askers = self._asked.get(chunk, ())
                 is_free = self.is_missing(chunk) and host not in askers and len(askers) < COPIES_MAX

@@ -1,7 +1,7 @@
 """A chain and hosts for tests of content: real ledger, real stores, networks in memory.
 
-`ContentChain` makes blocks at once, signed by all its validators, without consensus. Persons 0.. are validators and
-hosts; the reader is a member who hosts nothing.
+`ContentChain` makes blocks at once, signed by all its validators, without consensus. Persons from 0 are
+validators and hosts; the reader is a member who hosts nothing.
 """
 
 from collections.abc import AsyncIterator, Iterable, Sequence
@@ -101,7 +101,7 @@ class ContentChain:
             self.grow()
 
     def host(self, manifest: Manifest, persons: Iterable[Person] | None = None) -> Hash:
-        """Lists a datum and lets persons hold it, from two epochs on, which is where the chain is afterwards."""
+        """Lists a datum and lets persons hold it; goes on to the epoch in which they do."""
         datum = compute_datum_id(manifest)
         files_hash = compute_files_hash(manifest)
         listing = catalogue.ListDatum(files_hash, manifest.root, manifest.length, "title", "label", (), "")

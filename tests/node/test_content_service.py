@@ -1,4 +1,4 @@
-"""The content service, met by clients that speak the protocol by hand: who is served, how far, and what for."""
+"""The content service, met by clients that speak the protocol by hand: who is served, how far, for what."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
