@@ -7,7 +7,7 @@ sizes, shares, peers) is told by the names of fields.
 from collections.abc import Callable
 from typing import Annotated, Any, NamedTuple, cast, get_args, get_origin
 
-from chain.jsonable import get_fields
+from chain.jsonable import from_json, get_fields
 from chain.module import CallSpec, Module
 from chain.primitives.codec import check_bounds
 from chain.primitives.errors import DecodeError
@@ -174,14 +174,17 @@ def read_batch(facts: Facts, document: Any) -> list[Any]:
 
 def read_call(facts: Facts, number: int, entry: Any) -> Any:
     """One entry of a batch; amounts are base units, as in all JSON of ours."""
-    from chain.jsonable import from_json
-
     name = entry.get("call", entry.get("name")) if isinstance(entry, dict) else None
-    for module in MODULES:
-        for spec in module.calls.values():
-            if name in (f"{module.name}.{spec.name}", NAMES.get((module.name, spec.name))):
-                try:
-                    return from_json(spec.kind, entry.get("arguments", {}), facts.spec.prefix)
-                except DecodeError as error:
-                    raise UsageFault(f"entry {number}: {error}") from error
-    raise UsageFault(f"entry {number}: no call {name!r}", "`vidya tx --help` lists them")
+    spec = list_batch_names().get(str(name))
+    if spec is None:
+        raise UsageFault(f"entry {number}: no call {name!r}", "`vidya tx --help` lists them")
+    try:
+        return from_json(spec.kind, entry.get("arguments", {}), facts.spec.prefix)
+    except DecodeError as error:
+        raise UsageFault(f"entry {number}: {error}") from error
+
+
+def list_batch_names() -> dict[str, CallSpec]:
+    """Every call, also duties, by `module.call`; those of accounts by their verb too."""
+    every = {f"{module.name}.{spec.name}": spec for module in MODULES for spec in module.calls.values()}
+    return every | {verb.name: verb.spec for verb in list_verbs()}

@@ -263,10 +263,11 @@ def describe(
     facts: "Facts", account: "Account", home: "Home", chosen: list[dict[str, Any]]
 ) -> dict[str, Any]:
     """Where it all is, and when the account can be elected."""
-    from chain.modules.beacon import DELAY_EPOCHS
+    from cli.actions import list_holdings
 
     status, parameters = facts.get_status(), facts.spec.system.parameters
-    ready = status["epoch"] + max(DELAY_EPOCHS, facts.spec.hosting.parameters.delay_epochs) + 1
+    held = list_holdings(facts, account.address).values()
+    ready = max(status["epoch"], min((one["from_epoch"] for one in held), default=0))
     era = ready // parameters.era_epochs
     height = (era + 1) * parameters.era_epochs * parameters.epoch_blocks
     seconds = max(height - status["height"], 0) * parameters.block_ms // 1000

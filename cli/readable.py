@@ -11,9 +11,33 @@ from cli.facts import Facts
 from cli.output import Format
 
 AMOUNTS = frozenset(
-    "active amount balance base_fee bond burned committed delegated delegated_to deposit earned escrow fee "
-    "fee_max fee_pool free genesis income leaving limit listing_fee_min locked minted paid price_per_gib "
-    "price_max_per_gib refunded spent stake tip total withheld worth".split()
+    (
+        *(
+            "active",
+            "amount",
+            "balance",
+            "base_fee",
+            "bond",
+            "burned",
+            "committed",
+            "delegated",
+            "delegated_to",
+        ),
+        *(
+            "deposit",
+            "earned",
+            "escrow",
+            "fee",
+            "fee_max",
+            "fee_pool",
+            "free",
+            "genesis",
+            "income",
+            "leaving",
+        ),
+        *("limit", "listing_fee_min", "locked", "minted", "paid", "price_max_per_gib", "price_per_gib"),
+        *("refunded", "spent", "stake", "tip", "total", "withheld"),
+    )
 )
 SIZES = frozenset(
     (

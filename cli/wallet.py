@@ -21,6 +21,7 @@ app = typer.Typer(
 DEFAULT_PREFIX = "vidya"
 Name = Annotated[str, typer.Argument(help="1-32 of a-z, 0-9, - and _.")]
 Prefix = Annotated[str | None, typer.Option(help="Of addresses, if no node is asked.")]
+Weak = Annotated[bool, typer.Option("--weak", help="Quick to open and to guess: for devnets and tests.")]
 ROLES = "account, mnemonic, consensus, network or beacon"
 LISTED = ("name", "role", "address")
 
@@ -36,9 +37,7 @@ def new(
     name: Name,
     prefix: Prefix = None,
     mnemonic_file: Annotated[Path | None, typer.Option(help="Write the words there, mode 0600.")] = None,
-    weak: Annotated[
-        bool, typer.Option("--weak", help="Quick to open and to guess: for devnets and tests.")
-    ] = False,
+    weak: Weak = False,
 ) -> None:
     """Make a key out of 24 new words, which are shown once, on a terminal only."""
     from cli.keys import read_password
@@ -50,8 +49,8 @@ def new(
     folder = settings.home / "wallet"
     _check_free(folder, name)
     password = read_password(settings, name, is_new=True)
-    profile = keystore.Profile.DEVNET if weak else keystore.Profile.STANDARD
-    key = keystore.create(folder, name, decode_mnemonic(words), password, role=Role.MNEMONIC, profile=profile)
+    secret, profile = decode_mnemonic(words), choose_profile(weak)
+    key = keystore.create(folder, name, secret, password, role=Role.MNEMONIC, profile=profile)
     if mnemonic_file is not None:
         write_private(mnemonic_file, words.encode() + b"\n")
     else:
@@ -68,6 +67,7 @@ def import_key(
         Path | None, typer.Option(help="Holds the words, the seed in hex, or a key file.")
     ] = None,
     prefix: Prefix = None,
+    weak: Weak = False,
 ) -> None:
     """Take in 24 words, a seed in hex, or a key file of another wallet; from a file or typed."""
     from cli.keys import read_password
@@ -81,7 +81,8 @@ def import_key(
         key = keystore.import_file(folder, name, text.encode(), password)
     else:
         kind = parse_role(role)
-        key = keystore.create(folder, name, keystore.decode_secret(kind, text), password, role=kind)
+        secret = keystore.decode_secret(kind, text)
+        key = keystore.create(folder, name, secret, password, role=kind, profile=choose_profile(weak))
     settings.emit(describe(key, find_prefix(settings, prefix)))
 
 
@@ -158,6 +159,13 @@ def find_prefix(settings: Settings, prefix: str | None) -> str:
         check_prefix(prefix)
         return prefix
     return try_get_prefix(settings) or get_prefix_of_home(settings.home) or DEFAULT_PREFIX
+
+
+def choose_profile(weak: bool) -> Any:
+    """What it shall cost to try a password."""
+    from node.keystore import Profile
+
+    return Profile.DEVNET if weak else Profile.STANDARD
 
 
 def parse_role(text: str) -> Any:

@@ -1,6 +1,7 @@
 """`vidya devnet`: up, down, status, logs, reset."""
 
 import os
+import shlex
 import shutil
 import sys
 import time
@@ -44,10 +45,13 @@ def up(
     block_ms: Annotated[int | None, typer.Option(min=100, max=60_000, help="Block interval.")] = None,
 ) -> None:
     """Start it, or start it again; stays and shows it until Ctrl-C, which stops the nodes."""
+    import signal
+
     from cli.devnet.processes import stop_nodes
 
     network = open_devnet(folder)
     prepare(network, validators, block_ms)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     confirmed = replace(settings, is_confirmed=True, is_quiet=True, password_file=network.password_file)
     try:
         bring_up(network, confirmed, content)
@@ -63,6 +67,7 @@ def up(
         output.say("stopping the nodes")
         stop_nodes(network.list_homes())
         raise
+    stop_nodes(network.list_homes())
 
 
 @command(app)
@@ -123,9 +128,9 @@ def open_devnet(path: Path) -> "Devnet":
 
 def delete(network: "Devnet") -> None:
     """What `create` and seeding made, and nothing else."""
-    for name in ("nodes", "wallet", "content"):
+    for name in ("nodes", "wallet", "content", "downloads"):
         shutil.rmtree(network.path / name, ignore_errors=True)
-    for file in (network.summary_file, network.chain_file, network.password_file):
+    for file in (network.summary_file, network.chain_file, network.password_file, network.environment_file):
         file.unlink(missing_ok=True)
     if network.path.is_dir() and not any(network.path.iterdir()):
         network.path.rmdir()
@@ -176,7 +181,6 @@ def bring_up(network: "Devnet", settings: Settings, content: Path | None) -> Non
 def show_ready(network: "Devnet", *, is_detached: bool) -> None:
     """Where everything is, and what to type next."""
     summary = network.load_summary()
-    first = summary["nodes"][0]
     output.say()
     for node in summary["nodes"]:
         output.say(f"  {node['name']:8} {node['api']}  {node['account']}")
@@ -185,25 +189,28 @@ def show_ready(network: "Devnet", *, is_detached: bool) -> None:
     for datum in summary["datums"]:
         output.say(f"  {datum['id']}  {datum['title']}")
     output.say("\nnext, in another terminal:\n" if not is_detached else "\nnext:\n")
-    for line in list_next_commands(network, first, summary["datums"]):
+    for line in list_next_commands(network, summary["datums"]):
         output.say(f"  {line}")
     output.say()
 
 
-def list_next_commands(network: "Devnet", node: dict[str, Any], datums: list[dict[str, Any]]) -> list[str]:
+def list_next_commands(network: "Devnet", datums: list[dict[str, Any]]) -> list[str]:
     """Commands that work as they are printed."""
-    vidya = f"{sys.argv[0]}" if sys.argv[0].endswith("vidya") else f"{sys.executable} -m cli.main"
+    is_script = sys.argv[0].endswith("vidya")
+    vidya = shlex.quote(sys.argv[0]) if is_script else f"{shlex.quote(sys.executable)} -m cli.main"
+    folder = shlex.quote(str(network.path))
+    variables = (f"{name}={shlex.quote(value)}" for name, value in network.get_variables().items())
     lines = [
-        f"export VIDYA_API={node['api']} VIDYA_HOME={network.path} VIDYA_PASSWORD_FILE={network.password_file}",
+        f"export {' '.join(variables)}",
         f"{vidya} status",
         f"{vidya} wallet list",
         f"{vidya} tx send bob 12.5 --from alice -y",
-        f"{vidya} query account bob --prove",
+        f"{vidya} query account bob --prove --chain {shlex.quote(str(network.chain_file))}",
         f"{vidya} search",
     ]
     if datums:
-        lines.append(f"{vidya} get {datums[0]['id']} --to {network.path / 'downloads'} --from alice -y")
-    return [*lines, f"{vidya} devnet down --dir {network.path}"]
+        lines.append(f"{vidya} get {datums[0]['id']} --to {folder}/fetched --from alice -y")
+    return [*lines, f"{vidya} devnet down --dir {folder}"]
 
 
 def describe_nodes(network: "Devnet") -> list[dict[str, Any]]:
@@ -230,18 +237,21 @@ def describe_nodes(network: "Devnet") -> list[dict[str, Any]]:
 
 
 def watch(network: "Devnet") -> None:
-    """A live line on a terminal, until Ctrl-C; ends if all nodes have stopped."""
+    """A live line on a terminal, until Ctrl-C or SIGTERM; raises CliError if all nodes have stopped."""
     from cli.devnet.processes import find_process, reap_children
     from cli.errors import CliError
 
     output.say("Ctrl-C stops the nodes")
-    while True:
-        reap_children()
-        rows = describe_nodes(network)
-        shown = (f"{row['name']} {row['height'] or row['state']}" for row in rows)
-        output.show_line(f"{time.strftime('%H:%M:%S')}  " + "  ".join(shown))
-        if all(find_process(home) is None for home in network.list_homes()):
-            raise CliError(
-                "nodes_stopped", "all nodes have stopped", f"`vidya devnet logs --dir {network.path}`"
-            )
-        time.sleep(REFRESH_SECONDS)
+    try:
+        while True:
+            reap_children()
+            rows = describe_nodes(network)
+            shown = (f"{row['name']} {row['height'] or row['state']}" for row in rows)
+            output.show_line(f"{time.strftime('%H:%M:%S')}  " + "  ".join(shown))
+            if all(find_process(home) is None for home in network.list_homes()):
+                hint = f"`vidya devnet logs --dir {network.path}`"
+                raise CliError("nodes_stopped", "all nodes have stopped", hint)
+            time.sleep(REFRESH_SECONDS)
+    except KeyboardInterrupt:
+        output.end_line()
+        output.say("stopping the nodes")

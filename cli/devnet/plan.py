@@ -3,6 +3,7 @@
     chain.json      the chain spec
     devnet.json     what `--json-out` gives: nodes, accounts, datums
     password        of all keys in the wallet
+    env             variables for a shell
     wallet/         alice, bob, carol, dave; treasury; the account of each node
     nodes/NAME/     the homes (`node.home`)
     content/        sample files, unless --content names a folder
@@ -77,9 +78,22 @@ class Devnet:
         return self.path / "wallet"
 
     @property
+    def environment_file(self) -> Path:
+        """Variables for a shell: `export $(cat FILE)`."""
+        return self.path / "env"
+
+    @property
     def exists(self) -> bool:
         """Whether it was made, to the end."""
         return self.summary_file.is_file()
+
+    def get_variables(self) -> dict[str, str]:
+        """What makes other commands talk to the first node, with the keys of this devnet."""
+        return {
+            "VIDYA_API": self.load_summary()["nodes"][0]["api"],
+            "VIDYA_HOME": str(self.path),
+            "VIDYA_PASSWORD_FILE": str(self.password_file),
+        }
 
     def get_home(self, name: str) -> Home:
         """The folder of a node."""
@@ -165,6 +179,8 @@ def create(devnet: Devnet, validators: int, block_ms: int | None) -> None:
         create_home(devnet.get_home(station.name).path, spec_json, config, station.secrets)
     devnet.chain_file.write_bytes(spec_json)
     devnet.save_summary(build_summary(devnet, spec, stations, seeds))
+    lines = [f"{name}={value}\n" for name, value in devnet.get_variables().items()]
+    devnet.environment_file.write_text("".join(lines))
 
 
 def build_stations(count: int) -> list[Station]:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 WIDTH = HEIGHT = 512
+STORED_MAX = 0xFFFF
 RATE = 22_050
 NOTE_SAMPLES = RATE // 4
 PICTURES = 4
@@ -62,8 +63,18 @@ def build_png(number: int) -> bytes:
             wave = (x * x + y * y * (number + 1)) >> (4 + number % 3)
             rows += bytes((wave & 255, (wave >> 2 ^ x) & 255, (wave >> 3 ^ y) & 255))
     header = struct.pack(">IIBBBBB", WIDTH, HEIGHT, 8, 2, 0, 0, 0)
-    parts = ((b"IHDR", header), (b"IDAT", zlib.compress(bytes(rows), 6)), (b"IEND", b""))
+    parts = ((b"IHDR", header), (b"IDAT", wrap_stored(bytes(rows))), (b"IEND", b""))
     return b"\x89PNG\r\n\x1a\n" + b"".join(build_png_chunk(kind, data) for kind, data in parts)
+
+
+def wrap_stored(data: bytes) -> bytes:
+    """A zlib stream without compression (RFC 1950, RFC 1951): what compressors write differs by version."""
+    blocks = [data[start : start + STORED_MAX] for start in range(0, len(data), STORED_MAX)]
+    stream = bytearray(b"\x78\x01")
+    for number, block in enumerate(blocks, start=1):
+        size = len(block)
+        stream += struct.pack("<BHH", number == len(blocks), size, size ^ STORED_MAX) + block
+    return bytes(stream) + struct.pack(">I", zlib.adler32(data))
 
 
 def build_png_chunk(kind: bytes, data: bytes) -> bytes:

@@ -1,0 +1,143 @@
+"""Streams, formats, exit codes, options that stand anywhere, and what the command does not load."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from cli.errors import HINTS, CliError, Refused, explain
+from cli.exits import Exit, get_exit
+from cli.main import VERBS, app
+from cli.output import Format, emit
+from node.keystore import KeyNotFound, WrongPassword
+
+HEAVY = ("trio", "libp2p", "plyvel", "fastapi", "hypercorn", "httpx", "chain.runtime", "structlog")
+
+
+def run_python(code: str, **variables: str) -> str:
+    environment = {**os.environ, **variables}
+    return subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    ).stdout
+
+
+def list_loaded(arguments: list[str]) -> set[str]:
+    """Modules in use once a command has answered."""
+    code = (
+        "import sys\nfrom typer.testing import CliRunner\nfrom cli.main import app\n"
+        f"result = CliRunner().invoke(app, {arguments!r})\nassert result.exit_code == 0, result.output\n"
+        "print('\\n'.join(sys.modules))"
+    )
+    return set(run_python(code).splitlines())
+
+
+def test_help_loads_nothing_heavy() -> None:
+    """`vidya --help` answers at once: no event loop, network, store, server or state machine is imported."""
+    assert not list_loaded(["--help"]) & set(HEAVY)
+
+
+def test_wallet_loads_neither_network_nor_store(tmp_path: Path) -> None:
+    """Keys are handled without libp2p and LevelDB in the process."""
+    assert not list_loaded(["wallet", "list", "--home", str(tmp_path)]) & {"libp2p", "plyvel", "trio"}
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_has_help(verb: str) -> None:
+    """Each verb of the list exists and says what it does."""
+    result = CliRunner().invoke(app, [verb, "--help"])
+    assert result.exit_code == 0 and "Usage: " in result.output
+
+
+def test_data_and_talk_have_streams_of_their_own(capsys: pytest.CaptureFixture[str]) -> None:
+    """JSON on stdout is the data and nothing else, and the same for one record and for many."""
+    emit([{"id": "a", "amount": 1}], Format.JSON)
+    assert json.loads(capsys.readouterr().out) == [{"id": "a", "amount": 1}]
+    emit([{"id": "a"}, {"id": "b"}], Format.JSONL)
+    assert [json.loads(line)["id"] for line in capsys.readouterr().out.splitlines()] == ["a", "b"]
+    emit([], Format.TABLE, ("id",))
+    empty = capsys.readouterr()
+    assert empty.out == "" and empty.err
+
+
+def test_table_never_shortens_an_id(capsys: pytest.CaptureFixture[str]) -> None:
+    """The next command takes the id that the table shows; text with line breaks stays on its line."""
+    emit([{"id": "f" * 64, "title": "two\nlines"}], Format.TABLE, ("id", "title"))
+    head, row = capsys.readouterr().out.splitlines()
+    assert head.split() == ["ID", "TITLE"] and row.split() == ["f" * 64, "two", "lines"]
+
+
+def test_exit_codes_are_fixed() -> None:
+    """Scripts branch on these numbers."""
+    assert [(code.name, code.value) for code in Exit] == [
+        ("OK", 0),
+        ("FAILURE", 1),
+        ("USAGE", 2),
+        ("UNREACHABLE", 3),
+        ("NOT_SYNCED", 4),
+        ("INSUFFICIENT_FUNDS", 5),
+        ("REJECTED", 6),
+        ("OUTCOME_UNKNOWN", 7),
+        ("NOT_FOUND", 8),
+        ("NOT_ALLOWED", 9),
+    ]
+
+
+def test_codes_that_decide_are_codes_of_the_chain() -> None:
+    """Every code with an exit code or a hint of its own exists in the state machine, the API or the CLI."""
+    from chain.runtime import MODULES
+
+    known = {error.code for module in MODULES for error in module.errors.values()}
+    named = [code for code in (*HINTS, *_codes_with_exits()) if "." in code]
+    assert named and [code for code in named if code not in known] == []
+
+
+def _codes_with_exits() -> list[str]:
+    from cli import exits
+
+    return list(exits._BY_CODE)
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "status"),
+    [
+        (Refused("balances.insufficient_balance", "x"), "balances.insufficient_balance", 5),
+        (Refused("sessions.overdraft", "x"), "sessions.overdraft", 6),
+        (KeyNotFound("x"), "key_not_found", 8),
+        (WrongPassword("x"), "wrong_password", 9),
+        (FileNotFoundError("x"), "system", 1),
+        (CliError("unreachable", "x", status=Exit.UNREACHABLE), "unreachable", 3),
+    ],
+)
+def test_failures_keep_their_code(error: Exception, code: str, status: int) -> None:
+    """An error is told under the code of the layer that raised it, with the exit code of its kind."""
+    told = explain(error)
+    assert (told.code, int(told.exit)) == (code, status)
+
+
+def test_unknown_codes_are_rejections() -> None:
+    """A code that nobody thought of is still no success."""
+    assert get_exit("something.new") is Exit.REJECTED
+
+
+@pytest.mark.parametrize("arguments", [["-o", "json", "wallet", "list"], ["wallet", "list", "-o", "json"]])
+def test_options_count_wherever_they_stand(arguments: list[str], tmp_path: Path) -> None:
+    """Before the verb and after it, an option means the same."""
+    result = CliRunner().invoke(app, [*arguments, "--home", str(tmp_path)])
+    assert result.exit_code == 0 and json.loads(result.stdout) == []
+
+
+def test_unreachable_node_has_its_exit_code_and_a_next_step() -> None:
+    """Nobody answers: exit 3, and the error says what to do, as JSON where JSON was asked for."""
+    result = CliRunner().invoke(app, ["status", "--api", "http://127.0.0.1:9", "-o", "json"])
+    told = json.loads(result.stderr)["error"]
+    assert result.exit_code == 3 and told["code"] == "unreachable" and "vidya node start" in told["hint"]
+
+
+def test_nothing_is_coloured_for_a_file() -> None:
+    """Output that is no terminal has no escape sequences."""
+    result = CliRunner().invoke(app, ["status", "--api", "http://127.0.0.1:9"])
+    assert "\x1b" not in result.output

@@ -1,0 +1,113 @@
+"""`vidya wallet`, through the command itself."""
+
+import json
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from chain.primitives.addresses import decode_address
+from chain.primitives.keys import KeyPair
+from cli.main import app
+from node import keystore
+from node.derivation import Role, derive
+
+Run = Callable[..., Any]
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Runs `vidya ... -o json` in a home of its own, with a password file."""
+    for name in ("VIDYA_API", "VIDYA_HOME", "VIDYA_FROM", "VIDYA_OUTPUT"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    password = tmp_path / "password"
+    password.write_text("correct horse\n")
+
+    def invoke(*arguments: str, exit_code: int = 0, **more: Any) -> Any:
+        fixed = ["-o", "json", "--home", str(tmp_path / "home"), "--password-file", str(password)]
+        result = CliRunner().invoke(app, [*fixed, *arguments], **more)
+        assert result.exit_code == exit_code, result.output
+        return json.loads(result.stdout) if exit_code == 0 else json.loads(result.stderr)["error"]
+
+    return invoke
+
+
+def test_new_key_is_the_first_account_of_its_words(run: Run, tmp_path: Path) -> None:
+    """The words that were written out restore the account; the file is private; stdout has no word."""
+    words_file = tmp_path / "words"
+    made = run("wallet", "new", "alice", "--weak", "--prefix", "vdev", "--mnemonic-file", str(words_file))
+    words = words_file.read_text().strip()
+    public_key = KeyPair(derive(words, Role.ACCOUNT)).public_key
+    assert decode_address("vdev", made["address"]) == public_key
+    assert stat.S_IMODE(words_file.stat().st_mode) == 0o600
+    assert len(words.split()) == 24 and words not in json.dumps(made)
+
+
+def test_words_are_not_shown_where_they_would_stay(run: Run, tmp_path: Path) -> None:
+    """Into a pipe or file no secret is written; `export --file` writes it to who has the password."""
+    run("wallet", "new", "alice", "--weak")
+    assert run("wallet", "export", "alice", exit_code=9)["code"] == "not_a_terminal"
+    result = CliRunner().invoke(
+        app,
+        ["wallet", "export", "alice", "--file", str(tmp_path / "out"), "--home", str(tmp_path / "home"),
+         "--password-file", str(tmp_path / "password")],
+    )  # fmt: skip
+    assert result.exit_code == 0 and len((tmp_path / "out").read_text().split()) == 24
+
+
+def test_import_restores_what_was_exported(run: Run, tmp_path: Path) -> None:
+    """Words, and a whole key file, give the same account under another name."""
+    made = run("wallet", "new", "alice", "--weak", "--mnemonic-file", str(tmp_path / "words"))
+    by_words = run("wallet", "import", "again", "--weak", "--file", str(tmp_path / "words"))
+    key_file = tmp_path / "home" / "wallet" / "alice.json"
+    by_file = run("wallet", "import", "copy", "--file", str(key_file))
+    assert made["address"] == by_words["address"] == by_file["address"]
+
+
+def test_a_key_is_never_overwritten(run: Run, tmp_path: Path) -> None:
+    """A second key of the name is refused, and the first still opens."""
+    made = run("wallet", "new", "alice", "--weak")
+    assert run("wallet", "new", "alice", "--weak", exit_code=1)["code"] == "key_exists"
+    wallet = tmp_path / "home" / "wallet"
+    assert keystore.load(wallet, "alice").public_key == made["public_key"]
+    keystore.unlock(keystore.load(wallet, "alice"), "correct horse")
+
+
+def test_rename_list_and_show_agree(run: Run) -> None:
+    """A key goes by its new name alone."""
+    run("wallet", "new", "alice", "--weak")
+    renamed = run("wallet", "rename", "alice", "bob")
+    assert run("wallet", "list") == [renamed]
+    assert run("wallet", "show", "bob")["public_key"] == renamed["public_key"]
+    assert run("wallet", "show", "alice", exit_code=8)["code"] == "key_not_found"
+
+
+@pytest.mark.parametrize("name", ["../evil", "Alice", "", "a" * 33, ".hidden"])
+def test_names_that_leave_the_folder_are_refused(run: Run, name: str) -> None:
+    """A name is a name: nothing that could be a path or hide."""
+    assert run("wallet", "new", name, "--weak", exit_code=2)["code"] == "invalid_name"
+
+
+def test_wrong_password_and_mistyped_words_are_told(run: Run, tmp_path: Path) -> None:
+    """Exit 9 for a password that does not open, exit 2 for words whose checksum does not fit."""
+    run("wallet", "new", "alice", "--weak", "--mnemonic-file", str(tmp_path / "words"))
+    wrong = tmp_path / "wrong"
+    wrong.write_text("battery staple")
+    arguments = ("wallet", "export", "alice", "--file", str(tmp_path / "x"), "--password-file", str(wrong))
+    assert run(*arguments, exit_code=9)["code"] == "wrong_password"
+    first, second, *rest = (tmp_path / "words").read_text().split()
+    (tmp_path / "typo").write_text(" ".join([second, first, *rest]) if first != second else "a b")
+    refused = run("wallet", "import", "copy", "--weak", "--file", str(tmp_path / "typo"), exit_code=2)
+    assert refused["code"] == "invalid_mnemonic"
+
+
+def test_no_password_is_asked_of_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a terminal and without a password file the command ends at once and says what to give."""
+    monkeypatch.delenv("VIDYA_PASSWORD_FILE", raising=False)
+    result = CliRunner().invoke(app, ["wallet", "new", "alice", "--home", str(tmp_path), "-o", "json"])
+    told = json.loads(result.stderr.splitlines()[-1])["error"]
+    assert result.exit_code == 2 and told["code"] == "no_password" and "--password-file" in told["hint"]
