@@ -1,0 +1,284 @@
+"""Duties on a real chain: proofs, settlements and evidence come there by themselves, once, again if lost."""
+
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import trio
+
+from chain.content import CHUNK_BYTES, Manifest, compute_datum_id
+from chain.errors import InvalidTransaction
+from chain.modules import possession, sessions, staking
+from chain.modules.sessions import SignedVoucher, Voucher
+from chain.primitives.keys import KeyPair
+from chain.primitives.types import Hash
+from chain.runtime import check_invariants, decode_call
+from chain.votes import DuplicateVote, Evidence, SignedVote, Vote, VoteKind, get_vote_signing_bytes
+from node.duties import EVIDENCE_MAX, VALID_BLOCKS, Duties, Hosting
+from node.lane import Lane
+from node.ledger import Committed
+from node.mempool import Mempool
+from node.pool_gossip import PoolGossip
+from node.signatures import SignatureMemory
+from p2p.memory import MemoryHub
+from storage.content.tree import build_datum
+from tests.node.cluster import VIDYA
+from tests.node.content_world import READER, VOUCHER_KEY, ContentChain, ContentHost, open_host, write_source
+
+SIZE = 8 * CHUNK_BYTES
+
+
+@dataclass
+class Scene:
+    """The duties of the first host, and the pool that they go to."""
+
+    chain: ContentChain
+    manifest: Manifest
+    source: Path
+    host: ContentHost
+    mempool: Mempool
+    duties: Duties
+
+    @property
+    def datum(self) -> Hash:
+        """What is hosted."""
+        return compute_datum_id(self.manifest)
+
+    @property
+    def address(self) -> bytes:
+        """The host's account."""
+        return self.host.person.address
+
+    def list_pooled(self) -> list[str]:
+        """Names of the calls that wait for a block."""
+        pooled = [self.mempool.get(tx_id) for tx_id in self.mempool.list_ids()]
+        return [decode_call(one.signed.transaction.calls[0]).spec.name for one in pooled if one]
+
+    def grow(self) -> Committed:
+        """A block of all that waits."""
+        waiting = [pooled.signed for pooled in self.mempool.select(self.chain.ledger, 100)]
+        committed = self.chain.grow(*waiting)
+        self.mempool.on_block(committed.tx_ids, self.chain.ledger)
+        check_invariants(self.chain.ledger.state)
+        return committed
+
+    def sign(self, session: Hash, size_bytes: int) -> SignedVoucher:
+        """A voucher for the host."""
+        amount = sessions.compute_price(size_bytes, self.chain.price)
+        voucher = Voucher(self.chain.ledger.genesis_hash, session, self.address, size_bytes, amount)
+        return sessions.sign_voucher(VOUCHER_KEY, voucher)
+
+
+@asynccontextmanager
+async def open_scene(path: Path, *, has_data: bool = True) -> AsyncIterator[Scene]:
+    """The chain is at the first block in which both hosts hold the datum, so that proofs are asked for."""
+    source = write_source(path, SIZE)
+    manifest, chain = build_datum(source).manifest, ContentChain(2)
+    chain.host(manifest)
+    opening = open_host(MemoryHub(), chain, chain.hosts[0], path, source if has_data else None)
+    with trio.fail_after(20):
+        async with opening as host:
+            mempool = Mempool()
+            pool = PoolGossip(host.network, chain.ledger, mempool, SignatureMemory())
+            hosting = Hosting(host.content, host.book)
+            duties = Duties(chain.ledger, Lane(), pool.submit, KeyPair(b"u" * 32), hosting)
+            yield Scene(chain, manifest, source, host, mempool, duties)
+
+
+# Proofs.
+
+
+async def test_a_host_proves_what_it_holds(tmp_path: Path) -> None:
+    """The leaves asked for are in the next block, and close the duty."""
+    async with open_scene(tmp_path) as scene:
+        ledger = scene.chain.ledger
+        [duty] = possession.list_open_duties(ledger.state, scene.address)
+        await scene.duties.work()
+        assert scene.list_pooled() == ["prove"]
+        scene.grow()
+        assert possession.is_proven(ledger.state, scene.address, duty.epoch)
+        await scene.duties.work()
+        assert scene.list_pooled() == []
+
+
+async def test_a_demand_is_met_too(tmp_path: Path) -> None:
+    """A member's challenge is answered in the next epoch, with a proof of its own."""
+    async with open_scene(tmp_path) as scene:
+        chain = scene.chain
+        chain.grow(chain.sign(READER, possession.Challenge(scene.address, scene.datum)))
+        chain.grow_to(chain.ledger.height - chain.ledger.height % 10 + 11)
+        await scene.duties.work()
+        assert scene.list_pooled() == ["prove", "prove"]
+        scene.grow()
+        assert possession.list_open_duties(chain.ledger.state, scene.address) == ()
+
+
+async def test_a_duty_is_sent_once_and_again_when_it_was_not_included(tmp_path: Path) -> None:
+    """While it may still be included nothing is sent twice; after VALID_BLOCKS it is sent anew."""
+    async with open_scene(tmp_path) as scene:
+        await scene.duties.work()
+        [first] = scene.mempool.list_ids()
+        await scene.duties.work()
+        assert scene.mempool.list_ids() == (first,)
+        for _ in range(VALID_BLOCKS):
+            scene.mempool.on_block(scene.chain.grow().tx_ids, scene.chain.ledger)
+        await scene.duties.work()
+        [second] = scene.mempool.list_ids()
+        assert second != first
+
+
+async def test_what_is_not_there_is_not_proven(tmp_path: Path) -> None:
+    """A host without the data sends nothing, and goes on."""
+    async with open_scene(tmp_path, has_data=False) as scene:
+        await scene.duties.work()
+        assert scene.list_pooled() == []
+
+
+async def test_a_rotten_leaf_is_not_proven(tmp_path: Path) -> None:
+    """The store finds it; a proof that the chain would refuse is never sent."""
+    async with open_scene(tmp_path) as scene:
+        for name in ("a.bin", "b.bin"):
+            size = (scene.source / name).stat().st_size
+            (scene.source / name).write_bytes(bytes(size))
+        await scene.duties.work()
+        assert scene.list_pooled() == []
+        assert scene.host.store.missing_chunks(scene.datum)
+
+
+async def test_a_committed_block_wakes_the_service(tmp_path: Path) -> None:
+    """The service looks at the state after a block, and sends what has become open."""
+    async with open_scene(tmp_path) as scene, trio.open_nursery() as nursery:
+        await scene.duties.work()
+        scene.grow()
+        sent, chain = trio.Event(), scene.chain
+        pool = PoolGossip(scene.host.network, chain.ledger, scene.mempool, SignatureMemory())
+
+        async def submit(batch: Iterable[bytes]) -> list[tuple[Hash, InvalidTransaction | None]]:
+            results = await pool.submit(batch)
+            sent.set()
+            return results
+
+        hosting = Hosting(scene.host.content, scene.host.book)
+        duties = Duties(chain.ledger, Lane(), submit, KeyPair(b"u" * 32), hosting)
+        await nursery.start(duties.run)
+        chain.grow_to(chain.ledger.height - chain.ledger.height % 10 + 10)
+        for _ in range(3):
+            duties.on_committed(scene.grow())
+        await sent.wait()
+        assert scene.list_pooled() == ["prove"]
+        nursery.cancel_scope.cancel()
+
+
+# Vouchers.
+
+
+async def test_a_closed_session_is_settled_at_once(tmp_path: Path) -> None:
+    """To the base unit, and the voucher is forgotten when the session is over."""
+    async with open_scene(tmp_path) as scene:
+        chain = scene.chain
+        session = chain.open_session(scene.datum, [VIDYA])
+        signed = scene.sign(session, 5 * CHUNK_BYTES)
+        scene.host.book.keep(signed)
+        await scene.duties.work()
+        scene.grow()
+        chain.grow(chain.sign(READER, sessions.CloseSession(session)))
+        higher = scene.sign(session, SIZE)
+        scene.host.book.keep(higher)
+        before = sessions.get_traffic(chain.ledger.state, scene.address).income
+        assert before == signed.voucher.amount * 7 // 10
+        await scene.duties.work()
+        assert scene.list_pooled() == ["settle"]
+        scene.grow()
+        added = higher.voucher.amount - signed.voucher.amount
+        assert sessions.get_traffic(chain.ledger.state, scene.address).income - before == added * 7 // 10
+        await scene.duties.work()
+        chain.grow_to(chain.ledger.height + 7)
+        await scene.duties.work()
+        assert scene.host.book.list() == ()
+
+
+async def test_a_running_session_is_settled_once_per_epoch(tmp_path: Path) -> None:
+    """What comes after the epoch's look waits for the next epoch."""
+    async with open_scene(tmp_path) as scene:
+        chain = scene.chain
+        session = chain.open_session(scene.datum, [VIDYA])
+        await scene.duties.work()
+        scene.grow()
+        scene.host.book.keep(scene.sign(session, 5 * CHUNK_BYTES))
+        await scene.duties.work()
+        assert scene.list_pooled() == []
+        chain.grow_to(chain.ledger.height - chain.ledger.height % 10 + 10)
+        await scene.duties.work()
+        assert "settle" in scene.list_pooled()
+        scene.grow()
+        scene.host.book.keep(scene.sign(session, SIZE))
+        await scene.duties.work()
+        assert "settle" not in scene.list_pooled()
+
+
+async def test_a_voucher_of_an_unknown_session_is_kept(tmp_path: Path) -> None:
+    """A node whose chain is behind does not throw away what it can settle when it has caught up."""
+    async with open_scene(tmp_path) as scene:
+        scene.host.book.keep(scene.sign(b"x" * 32, SIZE))
+        await scene.duties.work()
+        await scene.duties.work()
+        assert len(scene.host.book.list()) == 1
+
+
+# Evidence.
+
+
+def build_evidence(chain: ContentChain, number: int, height: int) -> Evidence:
+    """Two prevotes of a validator for one slot."""
+    person = chain.hosts[number]
+
+    def vote(block_hash: Hash) -> SignedVote:
+        made = Vote(VoteKind.PREVOTE, height, 0, block_hash, person.address)
+        message = get_vote_signing_bytes(chain.ledger.genesis_hash, made)
+        return SignedVote(made, person.keys.consensus.sign(message))
+
+    return DuplicateVote(vote(b"a" * 32), vote(b"b" * 32))
+
+
+async def test_evidence_is_brought_on_chain_once(tmp_path: Path) -> None:
+    """The offender is tombstoned; the same report again finds nothing open."""
+    async with open_scene(tmp_path) as scene:
+        chain = scene.chain
+        evidence = build_evidence(chain, 1, chain.ledger.height)
+        scene.duties.report(evidence)
+        await scene.duties.work()
+        assert "report" in scene.list_pooled()
+        scene.grow()
+        assert staking.is_tombstoned(chain.ledger.state, chain.hosts[1].address)
+        scene.duties.report(evidence)
+        await scene.duties.work()
+        assert "report" not in scene.list_pooled()
+
+
+async def test_evidence_too_old_is_dropped(tmp_path: Path) -> None:
+    """When the chain takes it no more, nothing is sent."""
+    async with open_scene(tmp_path) as scene:
+        scene.duties.report(build_evidence(scene.chain, 1, 1))
+        scene.chain.grow_to(scene.chain.ledger.height + 30)
+        await scene.duties.work()
+        assert "report" not in scene.list_pooled()
+
+
+async def test_evidence_is_bounded(tmp_path: Path) -> None:
+    """A flood of evidence leaves a bounded number of reports."""
+    async with open_scene(tmp_path) as scene:
+        for height in range(2 * EVIDENCE_MAX):
+            scene.duties.report(build_evidence(scene.chain, 1, scene.chain.ledger.height + height))
+        await scene.duties.work()
+        assert len(scene.list_pooled()) <= EVIDENCE_MAX + 1
+
+
+async def test_without_hosting_only_evidence_is_a_duty(tmp_path: Path) -> None:
+    """An observer has nothing to prove or to settle, and still reports."""
+    async with open_scene(tmp_path) as scene:
+        pool = PoolGossip(scene.host.network, scene.chain.ledger, scene.mempool, SignatureMemory())
+        duties = Duties(scene.chain.ledger, Lane(), pool.submit, KeyPair(b"u" * 32), None)
+        duties.report(build_evidence(scene.chain, 1, scene.chain.ledger.height))
+        await duties.work()
+        assert scene.list_pooled() == ["report"]
