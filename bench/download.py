@@ -1,8 +1,8 @@
 """What one host delivers to one member over real libp2p: proofs, vouchers, verification and disk included.
 
-Two processes on loopback. The client first drains a bare stream of ours with as many bytes, then downloads the
-datum into a store: the ratio says what everything above the stream costs. Bytes lie in the page cache of the
-host; the client's store syncs as always. Runs alternate, so that a busy machine slows both.
+Two processes on loopback. The client first drains a bare stream of ours with as many bytes, then downloads
+the datum into a store: the ratio says what everything above the stream costs. Bytes lie in the page cache of
+the host; the client's store syncs as always. Runs alternate, so that a busy machine slows both.
 
     python -m bench.download
 """
@@ -163,7 +163,7 @@ def run() -> list[dict[str, Any]]:
 
 def main() -> None:
     """One side in a child process, or the whole measurement."""
-    sides = {"serve": _serve, "fetch": _fetch}
+    sides: dict[str, Any] = {"serve": _serve, "fetch": _fetch}
     if len(sys.argv) > 1:
         print(json.dumps(trio.run(sides[sys.argv[1]], *sys.argv[2:])))
         return

@@ -1,0 +1,278 @@
+"""Downloads from hosts that lie, stall, claim what they lack, or have a part."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chain.content import CHUNK_BYTES, compute_chunk_size
+from chain.modules import sessions
+from chain.primitives.codec import encode
+from node.downloads import (
+    BadListing,
+    DownloadJob,
+    DownloadResult,
+    HostReport,
+    HostSeat,
+    Outcome,
+    download,
+)
+from p2p.errors import RefusalCode, StreamEnded
+from p2p.messages import (
+    Access,
+    Chunk,
+    ChunkRefusal,
+    ChunksRequest,
+    ContentRequest,
+    Granted,
+    ManifestRequest,
+    Offer,
+    OfferRequest,
+    Payment,
+)
+from p2p.messages import Manifest as ManifestReply
+from p2p.network import Stream
+from p2p.protocols import CONTENT
+from p2p.requests import receive_message, send_message
+from storage.content.store import ContentStore
+from storage.content.tree import build_datum
+from tests.node.cluster import VIDYA
+from tests.node.content_world import (
+    READER,
+    Person,
+    build_job,
+    write_source,
+)
+from tests.node.download_scene import (
+    CHUNKS,
+    PLENTY,
+    QUICK,
+    SIZE,
+    Scene,
+    build_scene,
+    check_same,
+)
+
+Answer = Callable[["Liar", Stream, int], Awaitable[None]]
+
+
+@dataclass
+class Liar:
+    """A host that grants access to everybody and answers requests for chunks by `answer`."""
+
+    scene: Scene
+    person: Person
+    store: ContentStore
+    answer: Answer
+    bitmap: int = 2**CHUNKS - 1
+    granted: Granted = field(default_factory=lambda: Granted(None, ()))
+    manifest: bytes = b""
+    payments: list[Payment] = field(default_factory=list)
+
+    async def serve(self, stream: Stream) -> None:
+        """One stream."""
+        while True:
+            try:
+                message = await receive_message(stream, ContentRequest)
+            except StreamEnded:
+                return
+            await self.react(stream, message)
+
+    async def react(self, stream: Stream, message: Any) -> None:
+        """One message."""
+        match message:
+            case Access():
+                await send_message(stream, self.granted)
+            case ManifestRequest():
+                await send_message(stream, ManifestReply(self.manifest or encode(self.scene.manifest)))
+            case OfferRequest():
+                await send_message(stream, Offer(self.bitmap.to_bytes(2, "little")))
+            case ChunksRequest(chunks):
+                for chunk in chunks:
+                    await self.answer(self, stream, chunk)
+            case Payment():
+                self.payments.append(message)
+
+    def read(self, chunk: int) -> Chunk:
+        """What an honest host would send."""
+        return Chunk(chunk, *self.store.read_chunk(self.scene.datum, chunk))
+
+
+async def be_honest(liar: Liar, stream: Stream, chunk: int) -> None:
+    await send_message(stream, liar.read(chunk))
+
+
+async def send_wrong_bytes(liar: Liar, stream: Stream, chunk: int) -> None:
+    good = liar.read(chunk)
+    await send_message(stream, Chunk(chunk, bytes(len(good.content)), good.proof))
+
+
+async def send_short(liar: Liar, stream: Stream, chunk: int) -> None:
+    good = liar.read(chunk)
+    await send_message(stream, Chunk(chunk, good.content[:-1], good.proof))
+
+
+async def send_long(liar: Liar, stream: Stream, chunk: int) -> None:
+    good = liar.read(chunk)
+    size = compute_chunk_size(SIZE, chunk)
+    content = (good.content + b"x" * CHUNK_BYTES)[: min(size + 1, CHUNK_BYTES)]
+    await send_message(stream, Chunk(chunk, content if len(content) > size else content[:-1], good.proof))
+
+
+async def send_another(liar: Liar, stream: Stream, chunk: int) -> None:
+    other = liar.read((chunk + 1) % (CHUNKS - 1))
+    await send_message(stream, Chunk(chunk, other.content, other.proof))
+
+
+async def send_unasked(liar: Liar, stream: Stream, chunk: int) -> None:
+    await send_message(stream, liar.read(chunk))
+    await send_message(stream, liar.read(chunk))
+
+
+async def send_junk(liar: Liar, stream: Stream, chunk: int) -> None:
+    await stream.send(b"\x92\x08\xc0")
+
+
+async def send_nothing(liar: Liar, stream: Stream, chunk: int) -> None:
+    return
+
+
+async def send_refusals(liar: Liar, stream: Stream, chunk: int) -> None:
+    await send_message(stream, ChunkRefusal(chunk, RefusalCode.NOT_FOUND))
+
+
+@asynccontextmanager
+async def open_liar(scene: Scene, answer: Answer, **options: Any) -> AsyncIterator[tuple[Liar, HostSeat]]:
+    """A liar in the place of the first host."""
+    person = scene.chain.hosts[0]
+    with ContentStore(scene.path / "liar", 2**30) as store:
+        store.publish(scene.source)
+        liar = Liar(scene, person, store, answer, **options)
+        async with scene.hub.open_network(person.keys.network_seed, scene.chain.ledger.genesis_hash) as net:
+            net.serve(CONTENT, liar.serve)
+            yield liar, HostSeat(person.address, net.addresses, VIDYA)
+
+
+async def download_beside(
+    scene: Scene, seat: HostSeat, *, honest: bool = True
+) -> tuple[HostReport, DownloadResult, ContentStore]:
+    """Downloads from the liar and an honest host; the liar's report, the result, and the store."""
+    hosts = await scene.open_hosts(1) if honest else []
+    network, content, store = await scene.open_reader()
+    session = scene.chain.open_session(scene.datum, PLENTY)
+    job = build_job(scene.chain, session, scene.manifest, hosts, PLENTY[: len(hosts)])
+    fields = {name: getattr(job, name) for name in job.__slots__}
+    job = DownloadJob(**fields | {"hosts": (seat, *job.hosts)})
+    result = await download(network, content, job, limits=QUICK)
+    return result.hosts[0], result, store
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Scene:
+    """A datum with three hosts by the chain."""
+    return build_scene(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "answer", [send_wrong_bytes, send_short, send_long, send_another, send_junk], ids=lambda one: one.__name__
+)
+async def test_a_host_that_lies_is_done_with_and_not_paid(scene: Scene, answer: Answer) -> None:
+    """The first chunk that does not verify ends it; not a base unit is promised; others deliver all."""
+    async with scene.running():
+        liar, seat = await scene.open(open_liar(scene, answer))
+        report, result, store = await download_beside(scene, seat)
+        assert (report.outcome, report.paid, liar.payments) == (Outcome.LIED, 0, [])
+        assert result.is_complete
+        check_same(scene, store)
+
+
+async def test_a_chunk_that_was_not_asked_for_is_a_lie(scene: Scene) -> None:
+    """Chunks are paid as often as they were asked for."""
+    async with scene.running():
+        _, seat = await scene.open(open_liar(scene, send_unasked))
+        report, result, _ = await download_beside(scene, seat)
+        assert report.outcome is Outcome.LIED
+        assert report.chunks <= 1
+        assert result.is_complete
+
+
+async def test_a_host_that_stalls_is_given_up(scene: Scene) -> None:
+    """It is named as stalled, and the others deliver what was asked of it."""
+    async with scene.running():
+        _, seat = await scene.open(open_liar(scene, send_nothing))
+        report, result, store = await download_beside(scene, seat)
+        assert result.is_complete
+        assert report.paid == 0
+        check_same(scene, store)
+
+
+async def test_a_host_that_stalls_alone_is_named(scene: Scene) -> None:
+    """Without another host the download ends, incomplete, with the reason."""
+    async with scene.running():
+        _, seat = await scene.open(open_liar(scene, send_nothing))
+        report, result, _ = await download_beside(scene, seat, honest=False)
+        assert (report.outcome, result.is_complete, result.paid) == (Outcome.STALLED, False, 0)
+
+
+async def test_a_host_that_claims_all_and_has_none_is_of_no_use(scene: Scene) -> None:
+    """Refused chunks are not asked of it again."""
+    async with scene.running():
+        _, seat = await scene.open(open_liar(scene, send_refusals))
+        report, result, _ = await download_beside(scene, seat, honest=False)
+        assert (report.outcome, result.chunks_missing) == (Outcome.NOTHING_TO_GIVE, CHUNKS)
+
+
+async def test_a_part_is_taken_from_who_has_a_part(scene: Scene) -> None:
+    """A host that offers three chunks delivers these; the honest one the rest."""
+    async with scene.running():
+        _, seat = await scene.open(open_liar(scene, be_honest, bitmap=0b111))
+        report, result, store = await download_beside(scene, seat)
+        assert result.is_complete
+        assert report.chunks <= 3
+        check_same(scene, store)
+
+
+async def test_a_manifest_of_another_datum_is_a_lie(scene: Scene) -> None:
+    """Nothing is begun with it."""
+    async with scene.running():
+        other = build_datum(write_source(scene.path, SIZE, seed=2)).manifest
+        _, seat = await scene.open(open_liar(scene, be_honest, manifest=encode(other)))
+        report, _, store = await download_beside(scene, seat, honest=False)
+        assert report.outcome is Outcome.LIED
+        assert store.datums() == []
+
+
+async def test_a_job_with_another_root_is_refused(scene: Scene) -> None:
+    """Root and size that do not make the datum's id are nobody's data: no host is asked for chunks."""
+    async with scene.running():
+        hosts = await scene.open_hosts(0)
+        network, content, store = await scene.open_reader()
+        session = scene.chain.open_session(scene.datum, PLENTY[:1])
+        job = build_job(scene.chain, session, scene.manifest, hosts, PLENTY[:1])
+        fields = {name: getattr(job, name) for name in job.__slots__}
+        with pytest.raises(BadListing):
+            await download(network, content, DownloadJob(**fields | {"root": b"x" * 32}), limits=QUICK)
+        assert store.datums() == []
+
+
+async def test_a_host_can_not_make_up_what_it_sent(scene: Scene) -> None:
+    """Chunks that it says are unpaid are asked for again, not paid for nothing."""
+    async with scene.running():
+        granted = Granted(None, (0, 1, 2, 3))
+        liar, seat = await scene.open(open_liar(scene, send_nothing, granted=granted))
+        report, _, _ = await download_beside(scene, seat, honest=False)
+        assert (report.paid, liar.payments) == (0, [])
+
+
+async def test_a_voucher_that_is_not_ours_is_a_lie(scene: Scene) -> None:
+    """A host cannot make the reader go on from a voucher that the reader never signed."""
+    async with scene.running():
+        session, host = b"s" * 32, scene.chain.hosts[0].address
+        voucher = sessions.Voucher(scene.chain.ledger.genesis_hash, session, host, CHUNK_BYTES, 1)
+        forged = sessions.sign_voucher(READER.account, voucher)
+        _, seat = await scene.open(open_liar(scene, be_honest, granted=Granted(forged, ())))
+        report, _, _ = await download_beside(scene, seat, honest=False)
+        assert (report.outcome, report.paid) == (Outcome.LIED, 0)
