@@ -4,6 +4,7 @@ Error codes of the API pass through unchanged. Control routes get the node's tok
 """
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import httpx
@@ -13,20 +14,18 @@ from cli.exits import Exit
 
 CONNECT_SECONDS_MAX = 3.0
 READ_SECONDS_MAX = 30.0
-ANSWER_BYTES_MAX = 64 * 2**20
 _EXITS = {401: Exit.NOT_ALLOWED, 403: Exit.NOT_ALLOWED, 404: Exit.NOT_FOUND, 410: Exit.NOT_FOUND}
 
 
 class Client:
-    """One node."""
+    """One node. Holds no connection between two requests, so there is nothing to close."""
 
     def __init__(self, url: str, token: str | None = None) -> None:
         self.url = url.rstrip("/")
-        headers = {"Authorization": f"Bearer {token}"} if token else {}
-        limits = httpx.Timeout(READ_SECONDS_MAX, connect=CONNECT_SECONDS_MAX)
+        self._headers = {"Authorization": f"Bearer {token}"} if token else {}
         try:
-            self._http = httpx.Client(base_url=self.url, headers=headers, timeout=limits, trust_env=False)
-        except (httpx.InvalidURL, ValueError) as error:
+            httpx.URL(self.url)
+        except httpx.InvalidURL as error:
             raise CliError("usage", f"{url!r} is no URL: {error}", status=Exit.USAGE) from error
 
     def get(self, path: str, **parameters: Any) -> Any:
@@ -45,41 +44,40 @@ class Client:
     def stream_lines(self, path: str, **parameters: Any) -> Iterator[str]:
         """The lines of an event stream, until it ends."""
         wanted = {key: value for key, value in parameters.items() if value is not None}
-        with self._failing(), self._http.stream("GET", path, params=wanted, timeout=None) as answer:
+        with self._open(None) as http, http.stream("GET", path, params=wanted) as answer:
             if answer.is_error:
                 answer.read()
                 raise build_refusal(answer)
             yield from answer.iter_lines()
 
-    def _ask(self, method: str, path: str, **details: Any) -> Any:
-        with self._failing():
-            answer = self._http.request(method, path, **details)
+    def _ask(self, method: str, path: str, *, timeout: float = READ_SECONDS_MAX, **details: Any) -> Any:
+        with self._open(timeout) as http:
+            answer = http.request(method, path, **details)
         if answer.is_error:
             raise build_refusal(answer)
         try:
             return answer.json()
         except ValueError as error:
-            raise self._unreachable("what answers there is no vidya node") from error
+            raise self._build_unreachable("what answers there is no vidya node") from error
 
-    def _failing(self) -> "_Failing":
-        return _Failing(self)
+    @contextmanager
+    def _open(self, timeout: float | None) -> Iterator[httpx.Client]:
+        """A connection; failures of the transport become `unreachable`."""
+        try:
+            with httpx.Client(
+                base_url=self.url,
+                headers=self._headers,
+                timeout=httpx.Timeout(timeout, connect=CONNECT_SECONDS_MAX),
+                trust_env=False,
+                # Without TLS the certificates need not be loaded, which takes longer than the request.
+                verify=self.url.startswith("https:"),
+            ) as http:
+                yield http
+        except (httpx.TransportError, httpx.InvalidURL) as error:
+            raise self._build_unreachable(str(error) or type(error).__name__) from error
 
-    def _unreachable(self, why: str) -> CliError:
+    def _build_unreachable(self, why: str) -> CliError:
         return CliError("unreachable", f"no answer from {self.url}: {why}", status=Exit.UNREACHABLE)
-
-
-class _Failing:
-    """Turns failures of the transport into `unreachable`."""
-
-    def __init__(self, client: Client) -> None:
-        self._client = client
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, httpx.TransportError | httpx.InvalidURL):
-            raise self._client._unreachable(str(error) or type(error).__name__) from error
 
 
 def build_refusal(answer: httpx.Response) -> CliError:

@@ -147,7 +147,7 @@ def test_wallet_guide_works_as_printed(shell: Shell) -> None:
         shell.check(block)
     emma = json.loads(shell.check("vidya query account emma -o json"))
     assert emma["bond"]["active"] == 250 * 10**9 and emma["nonce"] == 4
-    assert [one["amount"] for one in emma["delegations"]] == [100 * 10**9]
+    assert [one["host"] for one in emma["delegations"]] == [find_address(shell, "node1")]
 
 
 def test_hosting_guide_works_as_printed(shell: Shell) -> None:
