@@ -4,7 +4,6 @@ A chunk is paid after it verified, never before; it need not be on disk by then,
 """
 
 import math
-from contextlib import suppress
 
 import trio
 
@@ -27,6 +26,8 @@ from p2p.messages import (
 from p2p.network import Stream
 from p2p.requests import build_refused, receive_message, send_message
 
+CHUNKS_PER_PAYMENT = 2
+"""Half of the credit: the host sends the other half meanwhile."""
 TAKEOVER_WORK_MIN = 3
 """A host that has fewer chunks under way will deliver them soon, if it delivers at all."""
 
@@ -45,7 +46,7 @@ class Conversation:
         self._awaited: dict[int, None] = {}
         self._cancelled: dict[int, None] = {}
         self._open = 0
-        self._verified = 0
+        self._verified = self._verified_bytes = 0
         self._unpaid_bytes = 0
         self._is_spent = False
         self._is_impatient = False
@@ -166,6 +167,8 @@ class Conversation:
                     case ChunkRefusal(chunk, code):
                         self._take_off(chunk)
                         self._on_refused(chunk, code)
+                        if self._verified and not self._awaited:
+                            await self._pay()
                     case Refusal():
                         raise build_refused(reply)
                     case _:
@@ -196,13 +199,12 @@ class Conversation:
 
     async def _pay_all(self) -> None:
         async for arrived in self._arrivals:
-            size = await self._verify(arrived)
-            with suppress(trio.WouldBlock):
-                size += await self._verify(self._arrivals.receive_nowait())
-            await self._pay(size)
+            await self._verify(arrived)
+            if self._verified >= CHUNKS_PER_PAYMENT or not self._awaited:
+                await self._pay()
 
-    async def _verify(self, arrived: Chunk) -> int:
-        """Takes a chunk in if it verifies, and gives its size; raises InvalidProof.
+    async def _verify(self, arrived: Chunk) -> None:
+        """Takes a chunk in if it verifies; raises InvalidProof.
 
         On the loop: half a millisecond of Python, for which a thread would hold the interpreter as long.
         """
@@ -215,11 +217,12 @@ class Conversation:
         self._board.arrive(self._me, chunk)
         self._purse.count_chunk(len(arrived.content))
         self._verified += 1
-        return len(arrived.content)
+        self._verified_bytes += len(arrived.content)
 
-    async def _pay(self, size_bytes: int) -> None:
+    async def _pay(self) -> None:
+        verified, size_bytes = self._verified, self._verified_bytes
+        self._verified = self._verified_bytes = 0
         self._unpaid_bytes -= size_bytes
-        verified, self._verified = self._verified, 0
         await send_message(self._stream, Payment(self._purse.build_voucher(size_bytes)))
         self._open -= verified
         self._shared.on_change()
