@@ -92,7 +92,8 @@ def build_settings(given: dict[str, Any]) -> Settings:
     password_file = given.get("password_file") or environment("VIDYA_PASSWORD_FILE")
     return Settings(
         api=given.get("api"),
-        home=Path(home or HOME).expanduser(),
+        # Absolute, since a node started in the background has a working folder of its own.
+        home=Path(home or HOME).expanduser().absolute(),
         is_home_typed=bool(given.get("home")),
         sender=given.get("sender") or environment("VIDYA_FROM"),
         format=given.get("format") or Format(environment("VIDYA_OUTPUT") or "table"),
