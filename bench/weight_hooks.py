@@ -25,7 +25,8 @@ from chain.votes import (
 )
 
 ABSENT_HOSTS = 10
-SESSIONS = sessions.ENDINGS_PER_BLOCK_MAX
+SESSIONS = 100
+"""More than may end in one block."""
 LINKS = 1_000
 Step = Callable[[Context], None]
 
@@ -98,7 +99,7 @@ def _list_cases(world: World) -> Iterator[HookCase]:
     yield HookCase("block start", "10 of 100 gone", deadline, starts, _miss(world, b"c" * 96, 95))
     world.write(world.height, _open_sessions(world))
     ending = world.height + 11 + sessions.get_parameters(world.state).settle_blocks
-    yield HookCase("block start", "256 sessions of 32 end", ending, starts)
+    yield HookCase("block start", "1024 allotments end", ending, starts)
     start = world.first_height(world.epoch + 1)
     yield HookCase("epoch start", "no change", start, runtime.ON_EPOCH_START)
     yield HookCase("epoch end", "all proven", epoch_end, runtime.ON_EPOCH_END, _prove_from(world, 0))

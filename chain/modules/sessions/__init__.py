@@ -52,10 +52,10 @@ from chain.modules.sessions.queries import (
 )
 from chain.modules.sessions.types import (
     ALLOTMENTS,
+    ALLOTMENTS_ENDED_PER_BLOCK_MAX,
     BURNED,
     COUNTERS,
     ENDINGS,
-    ENDINGS_PER_BLOCK_MAX,
     FEE_POOL,
     HOSTS_MAX,
     MODULE,
@@ -101,10 +101,10 @@ from chain.modules.sessions.vouchers import (
 
 __all__ = [
     "ALLOTMENTS",
+    "ALLOTMENTS_ENDED_PER_BLOCK_MAX",
     "BURNED",
     "COUNTERS",
     "ENDINGS",
-    "ENDINGS_PER_BLOCK_MAX",
     "FEE_POOL",
     "HOSTS_MAX",
     "MODULE",

@@ -1,6 +1,6 @@
 """Sessions: how they end, what rewards take over, genesis and invariants."""
 
-from itertools import islice, takewhile
+from itertools import takewhile
 
 from chain.errors import InvalidChainSpec
 from chain.module import Context
@@ -8,12 +8,13 @@ from chain.modules import balances
 from chain.modules.sessions.queries import get_burned, get_session, list_allotments
 from chain.modules.sessions.types import (
     ALLOTMENTS,
+    ALLOTMENTS_ENDED_PER_BLOCK_MAX,
     BURNED,
     ENDINGS,
-    ENDINGS_PER_BLOCK_MAX,
     PARAMETERS,
     POT,
     SESSIONS,
+    Allotment,
     Parameters,
     SessionEnded,
 )
@@ -23,22 +24,28 @@ from chain.state import StateReader
 
 
 def on_block_start(ctx: Context) -> None:
-    """End the sessions whose time is over, the oldest first, a bounded number per block."""
+    """End the sessions whose time is over, the oldest first, as many as have so many allotments together."""
 
     def is_due(entry: tuple[bytes, bool]) -> bool:
         return int.from_bytes(entry[0][:-HASH_BYTES], "big") <= ctx.height
 
-    due = takewhile(is_due, ENDINGS.items(ctx.state))
-    for key, _ in list(islice(due, ENDINGS_PER_BLOCK_MAX)):
+    room, ended = ALLOTMENTS_ENDED_PER_BLOCK_MAX, []
+    for key, _ in takewhile(is_due, ENDINGS.items(ctx.state)):
+        allotments = list_allotments(ctx.state, key[-HASH_BYTES:])
+        room -= len(allotments)
+        if room < 0:
+            break
+        ended.append((key, allotments))
+    for key, allotments in ended:
         ENDINGS.delete(ctx.state, key)
-        _end(ctx, key[-HASH_BYTES:])
+        _end(ctx, key[-HASH_BYTES:], allotments)
 
 
-def _end(ctx: Context, session_id: Hash) -> None:
+def _end(ctx: Context, session_id: Hash, allotments: tuple[tuple[Address, Allotment], ...]) -> None:
     session = get_session(ctx.state, session_id)
     assert session is not None
     refunded = 0
-    for host, allotment in list_allotments(ctx.state, session_id):
+    for host, allotment in allotments:
         refunded += allotment.limit - allotment.amount
         ALLOTMENTS.delete(ctx.state, session_id, host)
     SESSIONS.delete(ctx.state, session_id)

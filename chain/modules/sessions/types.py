@@ -12,7 +12,8 @@ POT = balances.compute_pot("sessions")
 FEE_POOL = balances.compute_pot("fee-pool")
 
 HOSTS_MAX = 32
-ENDINGS_PER_BLOCK_MAX = 256
+ALLOTMENTS_ENDED_PER_BLOCK_MAX = 1024
+"""What ending costs is in the allotments, not in the sessions; at least `HOSTS_MAX`."""
 
 
 class Parameters(Record):

@@ -270,10 +270,10 @@ def test_expiry_does_what_closing_does() -> None:
 
 
 def test_endings_are_bounded_and_late_ones_pay_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Many sessions that end together end over several blocks, by age; waiting gives no host more time."""
-    monkeypatch.setattr(session_hooks, "ENDINGS_PER_BLOCK_MAX", 2)
+    """Sessions that end together end over several blocks, by their allotments; none gains time by it."""
+    monkeypatch.setattr(session_hooks, "ALLOTMENTS_ENDED_PER_BLOCK_MAX", 5)
     world, datum = build()
-    opened = [world.open(datum, VIDYA, blocks=1) for _ in range(5)]
+    opened = [world.open(datum, VIDYA, VIDYA, blocks=1) for _ in range(5)]
     world.step(SESSIONS.settle_blocks + 2)
     counts = []
     for _ in range(3):
