@@ -227,12 +227,12 @@ def unjail(ctx: Context, sender: Address, call: Unjail) -> None:
 @MODULE.call(3, DeclareLoss, weight=2_600)
 def declare_loss(ctx: Context, sender: Address, call: DeclareLoss) -> None:
     """Drop a datum from the next epoch on, for half of the slash of failed demands by its share of bytes."""
-    held = [one for one in hosting.get_subset(ctx.state, sender, ctx.epoch) if one.datum == call.datum]
-    if not held:
+    holding = hosting.get_holding(ctx.state, sender, call.datum)
+    if holding is None or not hosting.is_in_effect(holding, ctx.epoch):
         raise NotHeld
     host = hosting.get_host(ctx.state, sender)
     assert host is not None
-    size, hosted = held[0].size_bytes, host.bytes
+    size, hosted = holding.size_bytes, host.bytes
     ppm = mul_div(get_parameters(ctx.state).demand_slash_ppm // 2, size, hosted)
     hosting.unregister(ctx, sender, call.datum)
     ctx.emit(LossDeclared(sender, call.datum, size, hosted, ppm))
