@@ -7,13 +7,14 @@ boundary of `p2p`; so is `attend`, which the peer manager runs for each connecte
 """
 
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection, Iterator
 from typing import Any, Generic, TypeVar
 
 import trio
 
 from chain.primitives.codec import encode
 from chain.primitives.types import PeerId
+from p2p.messages import TRANSACTIONS_MAX
 from p2p.network import Network, ProtocolSpec, Stream
 from p2p.requests import open_stream, receive_message
 
@@ -86,11 +87,11 @@ class Links(Generic[M]):
         if outbox is not None:
             outbox.put(encode(message))
 
-    def broadcast(self, message: M, but: PeerId | None = None) -> None:
-        """Send to all peers, except the one it came from."""
+    def broadcast(self, message: M, but: Collection[PeerId] = ()) -> None:
+        """Send to all peers but those that it came from."""
         frame = encode(message)
         for peer, outbox in self._outboxes.items():
-            if peer != but:
+            if peer not in but:
                 outbox.put(frame)
 
     async def attend(self, peer: PeerId) -> None:
@@ -109,3 +110,17 @@ class Links(Generic[M]):
     async def _serve(self, stream: Stream) -> None:
         while True:
             await self._receive(stream.peer, await receive_message(stream, self._messages))
+
+
+def split_batches(transactions: Iterator[bytes], bytes_max: int) -> Iterator[tuple[bytes, ...]]:
+    """Batches of at most so many bytes, or of one that is longer, each short enough for one message."""
+    batch: list[bytes] = []
+    size = 0
+    for data in transactions:
+        if batch and (size + len(data) > bytes_max or len(batch) == TRANSACTIONS_MAX):
+            yield tuple(batch)
+            batch, size = [], 0
+        batch.append(data)
+        size += len(data)
+    if batch:
+        yield tuple(batch)

@@ -7,28 +7,31 @@ merely stale costs nothing.
 """
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import trio
 
 from chain import runtime
 from chain.errors import ChainError, InvalidTransaction
-from chain.modules import fees, system
+from chain.modules import balances, fees, system
 from chain.primitives.codec import encode
-from chain.primitives.types import NO_HASH, Hash, PeerId
-from chain.transaction import SignedTransaction, compute_transaction_id, decode_transaction
+from chain.primitives.types import NO_HASH, Hash, PeerId, Weight
+from chain.state import StateReader
+from chain.transaction import SignedTransaction, Transaction, compute_transaction_id, decode_transaction
 from node.ledger import Ledger
-from node.links import Links
-from node.mempool import Mempool, Pooled
+from node.links import Links, split_batches
+from node.mempool import ACCOUNT_TRANSACTIONS_MAX, Mempool, Pooled
 from node.signatures import SignatureMemory
 from p2p.errors import PeerFault
-from p2p.messages import PoolMessage, TransactionIds, Transactions, TransactionsWanted
+from p2p.messages import IDS_MAX, PoolMessage, TransactionIds, Transactions, TransactionsWanted
 from p2p.network import Network
 from p2p.protocols import POOL
 
 WHOLE_BYTES_MAX = 4096
 """Larger transactions are announced by id and sent when wanted."""
 BATCH_BYTES_MAX = 2**19
+ANSWER_BYTES_MAX = 4 * 2**20
+VIEW_KEYS_MAX = 50_000
 SEEN_MAX = 100_000
 JUNK_POINTS = 10
 PENALISED_CODES = frozenset(
@@ -43,6 +46,24 @@ PENALISED_CODES = frozenset(
 )
 
 
+class _HeadView:
+    """The state at one head, remembering what was read of it."""
+
+    def __init__(self, state: StateReader, head_hash: Hash) -> None:
+        self.head_hash = head_hash
+        self.scan = state.scan
+        self._get = state.get
+        self._known: dict[bytes, bytes | None] = {}
+
+    def get(self, key: bytes) -> bytes | None:
+        """The value at `key`."""
+        if key not in self._known:
+            if len(self._known) >= VIEW_KEYS_MAX:
+                self._known.clear()
+            self._known[key] = self._get(key)
+        return self._known[key]
+
+
 class PoolGossip:
     """The door of the mempool."""
 
@@ -54,6 +75,7 @@ class PoolGossip:
         self._signatures = signatures
         self._blame = network.blame
         self._seen: OrderedDict[Hash, None] = OrderedDict()
+        self._view: _HeadView | None = None
         self.links: Links[PoolMessage] = Links(network, POOL, PoolMessage, self._receive)
 
     async def attend(self, peer: PeerId) -> None:
@@ -61,9 +83,9 @@ class PoolGossip:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self.links.attend, peer)
             await trio.lowlevel.checkpoint()
-            ids = self._mempool.list_ids()[:4096]
-            if ids:
-                self.links.post(peer, TransactionIds(ids))
+            ids = self._mempool.list_ids()
+            for start in range(0, len(ids), IDS_MAX):
+                self.links.post(peer, TransactionIds(ids[start : start + IDS_MAX]))
 
     async def submit(self, batch: Iterable[bytes]) -> list[tuple[Hash, InvalidTransaction | None]]:
         """Admit transactions of this node's own clients; per transaction its id and the refusal, if any."""
@@ -76,7 +98,7 @@ class PoolGossip:
                 results.append((tx_id, None))
             except InvalidTransaction as error:
                 results.append((tx_id, error))
-        self._relay(admitted, None)
+        self._relay(admitted, ())
         return results
 
     async def _admit(self, tx_id: Hash, data: bytes) -> Pooled:
@@ -97,7 +119,7 @@ class PoolGossip:
 
     def check(self, tx_id: Hash, signed: SignedTransaction, size_bytes: int) -> Pooled:
         """Whether the transaction could be in the next block or a later one; raises InvalidTransaction."""
-        transaction, state = signed.transaction, self._ledger.state
+        transaction, state = signed.transaction, self._get_state()
         calls = runtime.decode_calls(transaction)
         is_duty = runtime.check_kind(transaction, calls)
         run = runtime.start_block(
@@ -113,27 +135,32 @@ class PoolGossip:
             if error is not None:
                 raise InvalidTransaction("duty_refused", runtime.get_error_code(error)[0])
         else:
-            self._check_paying(transaction.sender, transaction.nonce, transaction.fee_max, weight)
+            self._check_paying(transaction, weight)
         return Pooled(tx_id, signed, size_bytes, weight, is_duty)
 
-    def _check_paying(self, sender: bytes, nonce: int, fee_max: int, weight: int) -> None:
-        expected = self._ledger.get_nonce(sender)
-        if nonce < expected:
-            raise InvalidTransaction("nonce_too_low", f"next is {expected}")
-        if nonce >= expected + 256:
-            raise InvalidTransaction("nonce_too_high", f"next is {expected}")
-        fee = fees.compute_fee(self._ledger.state, weight)
-        if fee_max < fee:
-            raise InvalidTransaction("fee_too_low", f"needs {fee}, bound is {fee_max}")
+    def _get_state(self) -> StateReader:
+        """The head's state; what every transaction asks of it is read once per head."""
+        if self._view is None or self._view.head_hash != self._ledger.head_hash:
+            self._view = _HeadView(self._ledger.state, self._ledger.head_hash)
+        return self._view
 
-    def _relay(self, admitted: list[Pooled], source: PeerId | None) -> None:
-        small = [encode(pooled.signed) for pooled in admitted if pooled.size_bytes <= WHOLE_BYTES_MAX]
-        for start in range(0, len(small), BATCH_BYTES_MAX // WHOLE_BYTES_MAX):
-            batch = tuple(small[start : start + BATCH_BYTES_MAX // WHOLE_BYTES_MAX])
+    def _check_paying(self, transaction: Transaction, weight: Weight) -> None:
+        expected = balances.get_account(self._get_state(), transaction.sender).nonce
+        if transaction.nonce < expected:
+            raise InvalidTransaction("nonce_too_low", f"next is {expected}")
+        if transaction.nonce >= expected + ACCOUNT_TRANSACTIONS_MAX:
+            raise InvalidTransaction("nonce_too_high", f"next is {expected}")
+        fee = fees.compute_fee(self._get_state(), weight)
+        if transaction.fee_max < fee:
+            raise InvalidTransaction("fee_too_low", f"needs {fee}, bound is {transaction.fee_max}")
+
+    def _relay(self, admitted: list[Pooled], source: Collection[PeerId]) -> None:
+        small = (encode(pooled.signed) for pooled in admitted if pooled.size_bytes <= WHOLE_BYTES_MAX)
+        for batch in split_batches(small, BATCH_BYTES_MAX):
             self.links.broadcast(Transactions(batch), but=source)
         large = tuple(pooled.tx_id for pooled in admitted if pooled.size_bytes > WHOLE_BYTES_MAX)
-        if large:
-            self.links.broadcast(TransactionIds(large), but=source)
+        for start in range(0, len(large), IDS_MAX):
+            self.links.broadcast(TransactionIds(large[start : start + IDS_MAX]), but=source)
 
     # Inbound.
 
@@ -151,17 +178,15 @@ class PoolGossip:
                 self._on_wanted(peer, ids)
 
     def _on_wanted(self, peer: PeerId, ids: tuple[Hash, ...]) -> None:
-        batch: list[bytes] = []
+        """What fits into one answer; the rest reaches the peer as others relay it, or in a block."""
+        found, size = [], 0
         for tx_id in ids:
             pooled = self._mempool.get(tx_id)
-            if pooled is None:
-                continue
-            batch.append(encode(pooled.signed))
-            if sum(map(len, batch)) > BATCH_BYTES_MAX:
-                self.links.post(peer, Transactions(tuple(batch)))
-                batch = []
-        if batch:
-            self.links.post(peer, Transactions(tuple(batch)))
+            if pooled is not None and size + pooled.size_bytes <= ANSWER_BYTES_MAX:
+                found.append(pooled)
+                size += pooled.size_bytes
+        for batch in split_batches((encode(pooled.signed) for pooled in found), BATCH_BYTES_MAX):
+            self.links.post(peer, Transactions(batch))
 
     async def _on_transactions(self, peer: PeerId, transactions: tuple[bytes, ...]) -> None:
         """Take in a batch: decode and check each, verify all signatures in one go, then relay what is new."""
@@ -176,7 +201,7 @@ class PoolGossip:
         if len(good) < len(checked):
             self._blame(peer, PeerFault("transaction not signed by its sender", JUNK_POINTS))
         well_signed = {id(signed) for signed in good}
-        self._relay([one for one in checked if id(one.signed) in well_signed and self._offer(one)], peer)
+        self._relay([one for one in checked if id(one.signed) in well_signed and self._offer(one)], (peer,))
 
     def _check_foreign(self, peer: PeerId, tx_id: Hash, data: bytes) -> Pooled | None:
         try:
@@ -184,6 +209,8 @@ class PoolGossip:
         except InvalidTransaction as error:
             if error.code in PENALISED_CODES:
                 self._blame(peer, PeerFault(f"transaction: {error}", JUNK_POINTS))
+            else:
+                self._forget(tx_id)
         except ChainError as error:
             self._blame(peer, PeerFault(f"transaction: {error}", JUNK_POINTS))
         return None
@@ -192,8 +219,13 @@ class PoolGossip:
         try:
             self._mempool.add(pooled, self._ledger)
         except InvalidTransaction:
+            self._forget(pooled.tx_id)
             return False
         return True
+
+    def _forget(self, tx_id: Hash) -> None:
+        """It may be welcome later: when its sender has money, its turn comes, or the pool has room."""
+        self._seen.pop(tx_id, None)
 
     def _remember(self, tx_id: Hash) -> None:
         self._seen[tx_id] = None

@@ -50,11 +50,12 @@ def up(
     from cli.devnet.processes import stop_nodes
 
     network = open_devnet(folder)
-    prepare(network, validators, block_ms)
+    is_new = not network.exists
+    prepare(network, validators, block_ms, content)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     confirmed = replace(settings, is_confirmed=True, is_quiet=True, password_file=network.password_file)
     try:
-        bring_up(network, confirmed, content)
+        bring_up(network, confirmed, None if is_new else content)
         if json_out is not None:
             json_out.write_bytes(network.summary_file.read_bytes())
         show_ready(network, is_detached=detach)
@@ -130,20 +131,23 @@ def delete(network: "Devnet") -> None:
     """What `create` and seeding made, and nothing else."""
     for name in ("nodes", "wallet", "content", "downloads"):
         shutil.rmtree(network.path / name, ignore_errors=True)
-    for file in (network.summary_file, network.chain_file, network.password_file, network.environment_file):
+    files = (network.summary_file, network.chain_file, network.password_file, network.environment_file)
+    for file in (*files, network.seeded_file):
         file.unlink(missing_ok=True)
     if network.path.is_dir() and not any(network.path.iterdir()):
         network.path.rmdir()
 
 
-def prepare(network: "Devnet", validators: int | None, block_ms: int | None) -> None:
+def prepare(
+    network: "Devnet", validators: int | None, block_ms: int | None, content: Path | None
+) -> None:
     """The folder, made if it is not there."""
     from cli.devnet.plan import create
     from cli.errors import UsageFault
 
     if not network.exists:
         output.say(f"making a chain spec, keys and {validators or 4} nodes in {network.path}")
-        create(network, validators or 4, block_ms)
+        create(network, validators or 4, block_ms, content)
         return
     count = len(network.load_summary()["nodes"])
     if validators not in (None, count) or block_ms is not None:
@@ -154,7 +158,7 @@ def prepare(network: "Devnet", validators: int | None, block_ms: int | None) -> 
 
 
 def bring_up(network: "Devnet", settings: Settings, content: Path | None) -> None:
-    """Nodes running, blocks final, content hosted and proven."""
+    """Nodes running, blocks final, content hosted by all and proven."""
     from cli.devnet import processes, seeding
 
     homes = network.list_homes()
@@ -170,12 +174,21 @@ def bring_up(network: "Devnet", settings: Settings, content: Path | None) -> Non
 
     processes.wait_until("every node to have block 2", homes, is_met, START_SECONDS_MAX)
     output.say(f"blocks are final: {', '.join(f'{name} {height}' for name, height in heights.items())}")
+    if not network.seeded_file.exists():
+        seeding.seed_library(network, settings)
+    if content is not None:
+        publish_more(network, settings, content)
+
+
+def publish_more(network: "Devnet", settings: Settings, content: Path) -> None:
+    """A folder that was named when the devnet was there already."""
+    from cli.devnet import library, seeding
+
+    sources = library.list_sources(network.path / "content", content)
     summary = network.load_summary()
-    if not summary["datums"] or content is not None:
-        sources = seeding.list_sources(network, content)
-        known = {datum["id"]: datum for datum in summary["datums"]}
-        known.update({datum["id"]: datum for datum in seeding.seed(network, settings, sources)})
-        network.save_summary({**summary, "datums": list(known.values())})
+    known = {datum["id"]: datum for datum in summary["datums"]}
+    known.update({datum["id"]: datum for datum in seeding.seed(network, settings, sources)})
+    network.save_summary({**summary, "datums": list(known.values())})
 
 
 def show_ready(network: "Devnet", *, is_detached: bool) -> None:

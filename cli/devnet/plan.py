@@ -7,6 +7,7 @@
     wallet/         alice, bob, carol, dave; treasury; the account of each node
     nodes/NAME/     the homes (`node.home`)
     content/        sample files, unless --content names a folder
+    seeded          the nodes that were to fetch the library have it
 
 Made once: starting it again runs the same chain. Ports are chosen when it is made and are kept, since the
 chain spec says where hosts are reached. The keys are worth nothing, so their files are quick to open.
@@ -19,16 +20,18 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from msgspec import json
 
 from chain.genesis import ChainSpec, format_chain_spec, parse_chain_spec
 from chain.modules.beacon import compute_chain
+from chain.modules.catalogue import ListDatum, compute_datum_id
 from chain.primitives.addresses import encode_address
 from chain.primitives.codec import replace
 from chain.primitives.keys import KeyPair
 from chain.primitives.types import Address
+from cli.devnet.library import list_sources, publish_offline
 from cli.errors import CliError
 from cli.node import LOOPBACK, create_home
 from node import keystore
@@ -38,6 +41,8 @@ from node.home import NODE_ROLES, Home, write_private
 from node.reveals import compute_chain_secret
 from node.spec_builder import BEACON_LINKS, Seat, build_spec, load_profile
 from p2p.identity import PeerAddress, compute_peer_id_of_seed
+
+T = TypeVar("T")
 
 VALIDATORS_MAX = 32
 PEOPLE = ("alice", "bob", "carol", "dave")
@@ -71,6 +76,11 @@ class Devnet:
     def password_file(self) -> Path:
         """Opens all keys of the wallet."""
         return self.path / "password"
+
+    @property
+    def seeded_file(self) -> Path:
+        """Is there once every node hosts the library."""
+        return self.path / "seeded"
 
     @property
     def wallet(self) -> Path:
@@ -154,8 +164,8 @@ class Station:
         )
 
 
-def create(devnet: Devnet, validators: int, block_ms: int | None) -> None:
-    """Makes the folder: keys, chain spec, homes. Raises CliError if something else is there."""
+def create(devnet: Devnet, validators: int, block_ms: int | None, content: Path | None) -> None:
+    """Makes the folder: keys, library, chain spec, homes. Raises CliError if something else is there."""
     if devnet.chain_file.exists():
         raise CliError(
             "unfinished",
@@ -169,7 +179,10 @@ def create(devnet: Devnet, validators: int, block_ms: int | None) -> None:
         profile = replace(profile, system=replace(profile.system, parameters=parameters))
     stations = build_stations(validators)
     people = {name: secrets.token_bytes(32) for name in (*PEOPLE, TREASURY)}
-    spec = build_devnet_spec(profile, stations, people)
+    founders = list_founders(stations)
+    stores = [devnet.get_home(station.name).content for station in founders]
+    library = publish_offline(list_sources(devnet.path / "content", content), stores, NodeConfig().disk_bytes)
+    spec = build_devnet_spec(profile, stations, people, [entry.listing for entry in library])
     write_private(devnet.password_file, secrets.token_hex(16).encode() + b"\n")
     seeds = {**people, **{station.name: station.account_seed for station in stations}}
     save_keys(devnet, seeds)
@@ -178,7 +191,8 @@ def create(devnet: Devnet, validators: int, block_ms: int | None) -> None:
         config = build_station_config(station, spec)
         create_home(devnet.get_home(station.name).path, spec_json, config, station.secrets)
     devnet.chain_file.write_bytes(spec_json)
-    devnet.save_summary(build_summary(devnet, spec, stations, seeds))
+    datums = [entry.summary for entry in library]
+    devnet.save_summary({**build_summary(devnet, spec, stations, seeds), "datums": datums})
     lines = [f"{name}={value}\n" for name, value in devnet.get_variables().items()]
     devnet.environment_file.write_text("".join(lines))
 
@@ -198,8 +212,16 @@ def build_stations(count: int) -> list[Station]:
     ]
 
 
-def build_devnet_spec(profile: ChainSpec, stations: Sequence[Station], people: dict[str, bytes]) -> ChainSpec:
+def list_founders(nodes: Sequence[T]) -> Sequence[T]:
+    """Those that hold the library from genesis on; the others fetch it."""
+    return nodes[: max(1, len(nodes) // 2)]
+
+
+def build_devnet_spec(
+    profile: ChainSpec, stations: Sequence[Station], people: dict[str, bytes], library: Sequence[ListDatum]
+) -> ChainSpec:
     """Who owns what: validators their bond and some money, people a gift, the treasury the rest."""
+    founders, datums = list_founders(stations), tuple(compute_datum_id(listing) for listing in library)
     unit = 10**profile.decimals
     balances = [(station.account, (BOND + POCKET) * unit) for station in stations]
     balances += [(KeyPair(people[name]).public_key, GIFT * unit) for name in PEOPLE]
@@ -213,6 +235,8 @@ def build_devnet_spec(profile: ChainSpec, stations: Sequence[Station], people: d
         seats=[station.build_seat(unit) for station in stations],
         accounts=balances,
         members=[*(station.account for station in stations), KeyPair(people["alice"]).public_key],
+        listings=[(founders[0].account, listing) for listing in library],
+        holdings=[(station.account, datums) for station in founders],
     )
 
 
@@ -238,7 +262,7 @@ def save_keys(devnet: Devnet, seeds: dict[str, bytes]) -> None:
 def build_summary(
     devnet: Devnet, spec: ChainSpec, stations: Sequence[Station], seeds: dict[str, bytes]
 ) -> dict[str, Any]:
-    """What `--json-out` gives; the datums come later."""
+    """What `--json-out` gives, but for the datums."""
     addresses = {name: encode_address(spec.prefix, KeyPair(seed).public_key) for name, seed in seeds.items()}
     return {
         "dir": str(devnet.path),

@@ -1,18 +1,17 @@
-"""Content on a fresh devnet: published by the first nodes, listed, fetched by the others, proven.
+"""Content on a running devnet: proven by its first nodes, fetched and registered by the others.
 
-The first half of the nodes host the folders where they lie; their operators brought them. The other half
-fetch them by paid sessions, like any host that joins later. Every step looks first whether it is done.
+The first half of the nodes hold the library from genesis on (`library`). The other half fetch it by paid
+sessions, like any host that joins later. Every step looks first whether it is done.
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from cli import actions, output
 from cli.amounts import format_size
-from cli.devnet.plan import Devnet
+from cli.devnet.library import Source
+from cli.devnet.plan import Devnet, list_founders
 from cli.devnet.processes import connect_home, wait_until
-from cli.devnet.sample import write_sample
 from cli.facts import Facts
 from cli.keys import Account
 from cli.options import Settings
@@ -23,29 +22,12 @@ EFFECT_SECONDS_SPARE = 60.0
 """Beyond the blocks that something takes by the rules."""
 
 
-class Source(NamedTuple):
-    """A folder to publish and what the catalogue says about it."""
-
-    path: Path
-    title: str
-    category: str
-    tags: tuple[str, ...]
-
-
 class Crew(NamedTuple):
     """A node and the key of its account."""
 
     home: Home
     facts: Facts
     account: Account
-
-
-def list_sources(devnet: Devnet, content: Path | None) -> list[Source]:
-    """The folder that was named, or the sample."""
-    if content is not None:
-        return [Source(content, content.resolve().name[:100] or "content", "data", ("devnet",))]
-    made = write_sample(devnet.path / "content")
-    return [Source(path, one.title, one.category, one.tags) for path, one in made]
 
 
 def gather(devnet: Devnet, settings: Settings) -> list[Crew]:
@@ -57,22 +39,37 @@ def gather(devnet: Devnet, settings: Settings) -> list[Crew]:
     return crews
 
 
-def seed(devnet: Devnet, settings: Settings, sources: Sequence[Source]) -> list[dict[str, Any]]:
-    """Content hosted by all nodes and proven by the first; the datums for the summary."""
+def seed_library(devnet: Devnet, settings: Settings) -> None:
+    """The library of genesis on all nodes, and proven by those that held it from the start."""
     crews = gather(devnet, settings)
-    first, others = crews[: max(1, len(crews) // 2)], crews[max(1, len(crews) // 2) :]
-    datums = publish_all(first, sources)
+    founders = list_founders(crews)
+    ids = [datum["id"] for datum in devnet.load_summary()["datums"]]
+    wait_proven(founders)
+    spread(crews[len(founders) :], ids)
+    devnet.seeded_file.touch()
+
+
+def seed(devnet: Devnet, settings: Settings, sources: Sequence[Source]) -> list[dict[str, Any]]:
+    """More content on a running devnet: published by the first nodes, fetched by the others, proven."""
+    crews = gather(devnet, settings)
+    founders = list_founders(crews)
+    datums = publish_all(founders, sources)
     ids = [datum["id"] for datum in datums]
-    output.say(f"listed {len(ids)} datums; {', '.join(crew.account.name for crew in first)} host them")
-    for crew in first:
+    output.say(f"listed {len(ids)} datums; {', '.join(crew.account.name for crew in founders)} host them")
+    for crew in founders:
         actions.ensure_registered(crew.facts, crew.account, [bytes.fromhex(one) for one in ids])
-    wait_in_effect(crews[0], first, ids)
-    for crew in others:
+    wait_in_effect(crews[0], founders, ids)
+    spread(crews[len(founders) :], ids)
+    wait_proven(founders)
+    return datums
+
+
+def spread(crews: Sequence[Crew], ids: Sequence[str]) -> None:
+    """Each of these nodes fetches the datums from their hosts and registers them."""
+    for crew in crews:
         output.say(f"{crew.account.name} fetches them from the other hosts, paid chunk by chunk")
         actions.fetch_into_node(crew.facts, crew.account, ids)
         actions.ensure_registered(crew.facts, crew.account, [bytes.fromhex(one) for one in ids])
-    wait_proven(first)
-    return datums
 
 
 def publish_all(crews: Sequence[Crew], sources: Sequence[Source]) -> list[dict[str, Any]]:

@@ -15,7 +15,7 @@ def run_dev(settings: Settings) -> None:
     """Makes it, says how to use it, runs it until Ctrl-C."""
     with tempfile.TemporaryDirectory(prefix="vidya-dev-") as folder:
         network = Devnet(Path(folder))
-        create(network, 1, BLOCK_MS)
+        create(network, 1, BLOCK_MS, None)
         summary = network.load_summary()
         for account in summary["accounts"]:
             output.say(f"  {account['name']:8} {account['address']}")

@@ -1,0 +1,69 @@
+"""The library of a new devnet: folders that its first nodes hold and that its chain lists from genesis on.
+
+A network that starts with something to host shows hosting, proofs, sales and downloads within seconds:
+the first half of the nodes hold the folders where they lie, in effect from the first block; the others
+fetch them afterwards by paid sessions, like any host that joins later (`seeding`).
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from chain.content import Manifest, compute_datum_id, compute_files_hash
+from chain.modules.catalogue import ListDatum
+from cli import output
+from cli.amounts import format_size
+from cli.devnet.sample import write_sample
+from storage.content.store import ContentStore
+
+TITLE_CHARS_MAX = 100
+
+
+class Source(NamedTuple):
+    """A folder to publish and what the catalogue says about it."""
+
+    path: Path
+    title: str
+    category: str
+    tags: tuple[str, ...]
+
+
+class Entry(NamedTuple):
+    """A published folder: its listing, and the line of the summary."""
+
+    listing: ListDatum
+    summary: dict[str, Any]
+
+
+def list_sources(folder: Path, content: Path | None) -> list[Source]:
+    """The folder that was named, or the sample, which is made in `folder`."""
+    if content is not None:
+        title = content.resolve().name[:TITLE_CHARS_MAX] or "content"
+        return [Source(content.resolve(), title, "data", ("devnet",))]
+    return [Source(path, one.title, one.category, one.tags) for path, one in write_sample(folder)]
+
+
+def publish_offline(sources: Sequence[Source], folders: Sequence[Path], quota_bytes: int) -> list[Entry]:
+    """Each folder into the content store of each node that will hold it; the nodes do not run yet."""
+    manifests: list[Manifest] = []
+    for folder in folders:
+        with ContentStore(folder, quota_bytes) as store:
+            manifests = [store.publish(source.path) for source in sources]
+    return [build_entry(source, manifest) for source, manifest in zip(sources, manifests, strict=True)]
+
+
+def build_entry(source: Source, manifest: Manifest) -> Entry:
+    """What the chain and the summary say about a folder."""
+    listing = ListDatum(
+        files_hash=compute_files_hash(manifest),
+        root=manifest.root,
+        size_bytes=manifest.length,
+        title=source.title,
+        category=source.category,
+        tags=source.tags,
+        description="",
+    )
+    datum, size = compute_datum_id(manifest).hex(), format_size(manifest.length)
+    output.say(f"published {source.title}: {len(manifest.files)} files, {size}, {datum}")
+    summary = {"id": datum, "title": source.title, "bytes": manifest.length, "source": str(source.path)}
+    return Entry(listing, summary)
