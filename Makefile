@@ -1,7 +1,7 @@
 # The only door: everything a developer or a user runs here starts with make.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup devnet test lint type bench mutants lock clean
+.PHONY: help setup devnet test e2e lint type bench mutants lock clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -9,7 +9,7 @@ STAMP := .venv/.installed
 PIP_INSTALL := $(BIN)/pip --disable-pip-version-check install --quiet --no-deps
 
 help:  ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(STAMP)  ## virtual environment in .venv with the locked dependencies and the project
 	@:
@@ -36,6 +36,9 @@ devnet: setup  ## four validator-hosts on this machine, with sample content, unt
 
 test: setup  ## the tests, without those marked slow
 	@$(BIN)/python -m pytest -q -m "not slow"
+
+e2e: setup  ## tests with real processes, one network after the other (half an hour)
+	@$(BIN)/python -m pytest -q -m slow tests/e2e
 
 lint: setup  ## ruff, house rules, import contracts
 	@$(BIN)/ruff check .
