@@ -89,6 +89,9 @@ ON_BLOCK_END: tuple[Hook, ...] = (fees.on_block_end, validators.on_block_end, sy
 _MODULE_OF = {module.index: module for module in MODULES}
 _EVENT_NUMBER = {kind: (module.index, index) for module in MODULES for index, kind in module.events.items()}
 
+FULL_IN_A_ROW_MAX = 128
+"""A proposer stops looking for something that still fits after so many that did not."""
+
 CheckSignature = Callable[[SignedTransaction], None]
 Verify = Callable[[bytes, bytes, bytes], bool]
 
@@ -185,12 +188,17 @@ def build_block(
     process_block_start(run, inherents, verify)
     taken: list[SignedTransaction] = []
     refused: list[tuple[SignedTransaction, InvalidTransaction]] = []
+    full_in_a_row = 0
     for signed in candidates:
         try:
             process_transaction(run, signed, check)
             taken.append(signed)
+            full_in_a_row = 0
         except InvalidTransaction as error:
             refused.append((signed, error))
+            full_in_a_row = full_in_a_row + 1 if error.code == "block_full" else 0
+        if full_in_a_row == FULL_IN_A_ROW_MAX:
+            break
     ids = [get_transaction_id(signed) for signed in taken]
     header = replace(header, extrinsics_root=compute_extrinsics_root(inherents, ids))
     result = finish_block(run, view, Block(header, inherents, tuple(taken)))

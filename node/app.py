@@ -38,6 +38,7 @@ from node.derivation import Role
 from node.downloads import DownloadLimits
 from node.duties import Duties, Hosting
 from node.home import Home
+from node.journal import Journal
 from node.lane import Lane
 from node.ledger import Ledger
 from node.mempool import Mempool
@@ -144,7 +145,7 @@ class Node:
             self.mempool,
             self.clock,
             signer=self._build_signer(stores),
-            wal=stores.wal,
+            journal=Journal(stores.wal),
             timeouts=build_timeouts(parameters),
             synchrony=build_synchrony(parameters),
             reveal=self._get_reveal,

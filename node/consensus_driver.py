@@ -1,28 +1,39 @@
 """The consensus driver: feeds the pure core, carries out what it says, and makes decided blocks final.
 
-Per height one `Core`. Every input is logged before anything that follows from it leaves the node: the log
-is synced before a signature is made, the sign-state before the signature is used, a candidate block is
-logged before the proposal that names it, so that after a crash of all validators at once somebody still
-has the body of what they locked.
+Per height one `Core`. Every input is in the journal before anything that follows from it leaves the node: the
+journal is synced before a signature is made, and with it the block that is signed for; the sign-state before
+the signature is used.
 
 The driver is the only one who commits blocks: while a node is behind, `sync.catch_up` runs in this same
-task, so a syncing node never signs. Not here: messages (`node.consensus_gossip`), execution
-(`node.ledger`).
+task, so a syncing node never signs. That others are ahead interrupts consensus only when one of them has
+proven it. Not here: messages (`node.consensus_gossip`), execution (`node.ledger`).
 """
 
+import math
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from typing import Protocol
 
 import structlog
 import trio
 
 from chain.block import Block, Inherents, compute_header_hash
-from chain.errors import InvalidBlock
-from chain.primitives.codec import decode, encode
-from chain.primitives.types import Hash, Height, Round
+from chain.errors import InvalidBlock, InvalidTransaction
+from chain.primitives.types import Address, Hash, Height, Round
 from chain.runtime import BlockResult
-from chain.votes import CommitCertificate, Evidence, Proposal, SignedProposal, SignedVote, Vote
+from chain.transaction import SignedTransaction
+from chain.validator_set import get_validator
+from chain.votes import (
+    CommitCertificate,
+    Evidence,
+    Proposal,
+    SignedProposal,
+    SignedVote,
+    Vote,
+    build_certificate_votes,
+)
 from consensus.core import Core
 from consensus.proposal_time import SynchronyParameters, is_timely
 from consensus.timeouts import TimeoutParameters
@@ -47,19 +58,25 @@ from consensus.types import (
     VoteReceived,
 )
 from node.clock import Clock
+from node.journal import Journal
 from node.lane import Lane
 from node.ledger import Committed, Ledger
 from node.mempool import Mempool
 from node.signer import Signer
 from storage.errors import DoubleSignRefused
-from storage.wal import Wal
 
 _log = structlog.get_logger("consensus")
 
 INBOX_MAX = 4096
 CANDIDATES_MAX = 16
-_WAL_INPUT = b"\x01"
-_WAL_BLOCK = b"\x02"
+LOOK_AHEAD_SECONDS = 2.0
+"""Least time between two looks into claims that others are ahead."""
+OWN_HEIGHTS_MAX = 64
+"""Newest heights in which an own signature is looked for at start."""
+SLEEP_SECONDS_MAX = 1.0
+"""The wall clock is read again after so long: somebody may have set it."""
+
+Refusals = list[tuple[SignedTransaction, InvalidTransaction]]
 
 
 class ConsensusHalted(Exception):
@@ -67,7 +84,7 @@ class ConsensusHalted(Exception):
 
 
 class Behind:
-    """Says that peers claim to be heights ahead: sync before going on."""
+    """Says that a peer has proven to be ahead: sync before going on."""
 
 
 class Network(Protocol):
@@ -93,7 +110,10 @@ class Sync(Protocol):
     """How the driver catches up; `node.sync` implements it."""
 
     async def catch_up(self) -> None:
-        """Returns when no peer is more than a height ahead."""
+        """Returns when nobody who can be believed is ahead."""
+
+    async def is_behind(self) -> bool:
+        """Whether a peer shows the next block, final, and claims more."""
 
 
 class Driver:
@@ -107,7 +127,7 @@ class Driver:
         clock: Clock,
         *,
         signer: Signer | None,
-        wal: Wal,
+        journal: Journal,
         timeouts: TimeoutParameters,
         synchrony: SynchronyParameters,
         reveal: Callable[[], Hash | None],
@@ -118,7 +138,7 @@ class Driver:
         self._mempool = mempool
         self._clock = clock
         self._signer = signer
-        self._wal = wal
+        self._journal = journal
         self._timeouts = timeouts
         self._synchrony = synchrony
         self._reveal = reveal
@@ -128,13 +148,20 @@ class Driver:
         self.core = self._build_core()
         self.last_core: Core | None = None
         self._send_inbox, self._inbox = trio.open_memory_channel[Input | Behind](INBOX_MAX)
+        self._send_claim, self._claims = trio.open_memory_channel[None](1)
         self._own: deque[Input] = deque()
         self._tasks: trio.Nursery | None = None
-        self._is_behind = False
 
     def _build_core(self) -> Core:
-        me = self._signer.address if self._signer else None
-        return Core(self.ledger.height + 1, self.ledger.get_validators(), me, self._timeouts)
+        """Of the next height; an observer's if the log is of a later one, which this node has seen before."""
+        height, members = self.ledger.height + 1, self.ledger.get_validators()
+        me = self._signer.address if self._signer and self._journal.height <= height else None
+        return Core(height, members, me, self._timeouts)
+
+    def _is_logging(self) -> bool:
+        """Only who may sign needs to remember."""
+        is_member = self._signer and get_validator(self.core.validator_set, self._signer.address)
+        return bool(is_member) and self._journal.height == self.core.height
 
     # What others call.
 
@@ -143,13 +170,9 @@ class Driver:
         await self._send_inbox.send(received)
 
     def note_behind(self) -> None:
-        """Somebody claims to be heights ahead: look into it, once, before going on."""
-        if not self._is_behind:
-            try:
-                self._send_inbox.send_nowait(Behind())
-                self._is_behind = True
-            except trio.WouldBlock:
-                _log.warning("inbox_full", height=self.core.height)
+        """Somebody claims to be heights ahead: have it looked into."""
+        with suppress(trio.WouldBlock):
+            self._send_claim.send_nowait(None)
 
     async def put_proposal(self, signed: SignedProposal, block: Block, received_ms: int) -> None:
         """Hand in a verified proposal whose block is whole: executes the block first."""
@@ -171,11 +194,7 @@ class Driver:
         return True
 
     def _remember(self, block: Block) -> None:
-        block_hash = compute_header_hash(block.header)
-        if block_hash in self.candidates:
-            return
-        self.candidates[block_hash] = block
-        self._log_entry(_WAL_BLOCK + encode(block))
+        self.candidates.setdefault(compute_header_hash(block.header), block)
         self._forget_candidates()
 
     def _forget_candidates(self) -> None:
@@ -192,9 +211,19 @@ class Driver:
     ) -> None:
         """Runs until cancelled; raises ConsensusHalted, and whatever the stores raise."""
         task_status.started()
-        await sync.catch_up()
-        while True:
-            await self._run_height(network, sync)
+        await self._note_own_signatures()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._look_ahead, sync)
+            await sync.catch_up()
+            while True:
+                await self._run_height(network, sync)
+
+    async def _look_ahead(self, sync: Sync) -> None:
+        """Looks into claims, beside consensus: a liar must not be able to hold it up."""
+        async for _ in self._claims:
+            if await sync.is_behind():
+                await self._send_inbox.send(Behind())
+            await trio.sleep(LOOK_AHEAD_SECONDS)
 
     async def _run_height(self, network: Network, sync: Sync) -> None:
         if self.core.height != self.ledger.height + 1:
@@ -211,32 +240,46 @@ class Driver:
                 received = self._own.popleft() if self._own else await self._inbox.receive()
                 if isinstance(received, Behind):
                     await sync.catch_up()
-                    self._is_behind = False
                 else:
                     await self._handle(received, network)
             self._own.clear()
             self._tasks.cancel_scope.cancel()
 
     async def _start_when_due(self, height: Height) -> None:
-        """A height starts one block interval after the time of the block before: that paces the chain."""
-        due_ms = self.ledger.head.time_ms + self.ledger.get_parameters().block_ms
-        await self._sleep_until(due_ms if height > 1 else self.ledger.head.time_ms)
+        """A height starts one block interval after the time of the block before: that paces the chain.
+
+        If our clock is behind that of the last proposer, an interval from now is long enough.
+        """
+        parameters = self.ledger.get_parameters()
+        due_ms = self.ledger.head.time_ms + parameters.block_ms if height > 1 else self.ledger.head.time_ms
+        with trio.move_on_after(parameters.block_ms / 1000 if height > 1 else math.inf):
+            await self._sleep_until(due_ms)
         await self.put(HeightStarted(height))
 
     async def _sleep_until(self, due_ms: int) -> None:
-        await trio.sleep(max(0, due_ms - self._clock.now_ms()) / 1000)
+        left_ms = due_ms - self._clock.now_ms()
+        while left_ms > 0:
+            await trio.sleep(min(left_ms / 1000, SLEEP_SECONDS_MAX))
+            left_ms = due_ms - self._clock.now_ms()
 
     async def _handle(self, received: Input, network: Network) -> None:
         outputs = self.core.handle(received)
-        self._log_entry(_WAL_INPUT + encode(received))
-        if any(isinstance(output, CastVote | SendProposal) for output in outputs):
-            await self._lane.run(self._wal.sync)
+        if self._is_logging():
+            self._journal.note(received)
+            await self._keep(outputs)
         for output in outputs:
             await self._carry_out(output, network)
 
-    def _log_entry(self, entry: bytes) -> None:
-        if self._wal.height == self.core.height:
-            self._wal.append(self.core.height, entry)
+    async def _keep(self, outputs: list[Output]) -> None:
+        """Have on disk what leads to a signature, and the block it is for, before it is made."""
+        signed = [output for output in outputs if isinstance(output, CastVote | SendProposal)]
+        for output in signed:
+            what = output.vote if isinstance(output, CastVote) else output.proposal
+            block = self.candidates.get(what.block_hash) if what.block_hash else None
+            if what.block_hash is not None and block is not None:
+                self._journal.note_block(what.block_hash, block)
+        if signed:
+            await self._journal.sync()
 
     async def _carry_out(self, output: Output, network: Network) -> None:
         assert self._tasks is not None
@@ -292,17 +335,25 @@ class Driver:
     async def _build(self, height: Height, round: Round) -> None:
         assert self._signer is not None
         await self._sleep_until(self.ledger.head.time_ms + 1)
-        time_ms = max(self._clock.now_ms(), self.ledger.head.time_ms + 1)
         inherents = Inherents(self._reveal(), self._get_last_commit())
-        proposer = self._signer.address
         limit = self.ledger.get_parameters().block_transactions_max
-        candidates = [pooled.signed for pooled in self._mempool.select(self.ledger, limit)]
-        result, refused = await self._lane.run(
-            lambda: self.ledger.build(proposer, time_ms, inherents, candidates)
-        )
-        self._mempool.on_refused(refused)
-        self._remember(result.block)
-        await self.put(BlockBuilt(height, round, result.block_hash))
+        candidates = [pooled.signed for pooled in self._mempool.select(limit)]
+        proposer = self._signer.address
+        built = await self._lane.run(lambda: self._build_now(height, proposer, inherents, candidates))
+        if built is not None:
+            result, refused = built
+            self._mempool.on_refused(refused)
+            self._remember(result.block)
+            await self.put(BlockBuilt(height, round, result.block_hash))
+
+    def _build_now(
+        self, height: Height, proposer: Address, inherents: Inherents, candidates: list[SignedTransaction]
+    ) -> tuple[BlockResult, Refusals] | None:
+        """The block, unless the height was decided while this waited for its turn."""
+        if self.ledger.height + 1 != height:
+            return None
+        time_ms = max(self._clock.now_ms(), self.ledger.head.time_ms + 1)
+        return self.ledger.build(proposer, time_ms, inherents, candidates)
 
     def _get_last_commit(self) -> CommitCertificate | None:
         """The last block's certificate with every precommit that has come since it was final."""
@@ -330,34 +381,51 @@ class Driver:
     async def commit(self, result: BlockResult, certificate: CommitCertificate) -> None:
         """Make an executed block final and tell everybody; also the door of `node.sync`."""
         committed = await self._lane.run(lambda: self.ledger.commit(result, certificate))
-        height = self.ledger.height
-        await self._lane.run(lambda: self._wal.reset(height + 1))
-        self._mempool.on_block(committed.tx_ids, self.ledger)
+        self._mempool.on_block(committed.included, self.ledger)
         for listener in self.listeners:
             listener(committed)
 
     # After a crash.
 
+    async def _note_own_signatures(self) -> None:
+        """Tell the signer what log and chain know of its signatures: its own file may be an old copy."""
+        if self._signer is None:
+            return
+        signer, me = self._signer, self._signer.address
+        newest = self.ledger.height
+        certificates = map(self.ledger.get_certificate, range(max(1, newest - OWN_HEIGHTS_MAX), newest + 1))
+        votes = [vote for one in certificates if one for vote in build_certificate_votes(one)]
+        messages: list[Vote | Proposal] = [signed.vote for signed in votes if signed.vote.validator == me]
+        for note in await self._journal.read():
+            match note:
+                case VoteReceived(signed) if signed.vote.validator == me:
+                    messages.append(signed.vote)
+                case ProposalReceived(proposal) if proposal.proposal.proposer == me:
+                    messages.append(proposal.proposal)
+        for message in messages:
+            await self._lane.run(partial(signer.note_signed, message))
+
     async def _restore(self) -> list[Output]:
-        """Feeds the core what was logged of this height; returns what is still to be carried out."""
-        if self._wal.height != self.core.height:
-            height = self.core.height
-            await self._lane.run(lambda: self._wal.reset(height))
+        """Feeds the core what was noted of this height; returns what is still to be carried out."""
+        if self._journal.height < self.core.height:
+            await self._journal.start(self.core.height)
+        if self._journal.height != self.core.height:
             return []
         pending: list[Output] = []
-        for entry in self._wal.replay():
-            if entry[:1] == _WAL_BLOCK:
-                await self._restore_block(decode(Block, entry[1:]))
+        for note in await self._journal.read():
+            if isinstance(note, Block):
+                await self._restore_block(note)
             else:
-                received: Input = decode(Input, entry[1:])  # type: ignore[arg-type]
-                pending = [output for output in pending if not _is_answer(output, received)]
-                pending += self.core.handle(received)
+                pending = [output for output in pending if not _is_answer(output, note)]
+                pending += self.core.handle(note)
         if pending:
             _log.info("resumed", height=self.core.height, round=self.core.round, step=self.core.step.name)
         return [output for output in pending if not isinstance(output, Rebroadcast)]
 
     async def _restore_block(self, block: Block) -> None:
-        self.candidates[compute_header_hash(block.header)] = block
+        block_hash = compute_header_hash(block.header)
+        self.candidates[block_hash] = block
+        self._journal.on_restored(block_hash, block)
         try:
             await self._lane.run(lambda: self.ledger.execute(block))
         except InvalidBlock as error:

@@ -1,26 +1,29 @@
 """Consensus messages between peers: verified, relayed once, asked for when missing.
 
 Inbound: what is signed is verified here, once; a proposal's block is put together out of the pool, the
-missing transactions are asked of who sent it; only then it goes to the driver. Outbound: own and relayed
-messages to all peers; every second a summary of what this node has, which peers answer with what it
+missing transactions are asked of those who announced it; only then it goes to the driver. Outbound: own and
+relayed messages to all peers; every second a summary of what this node has, which peers answer with what it
 lacks, so that a lost message delays a height by a second at most and never stalls it.
 
-Bounds: messages of the next height are kept per peer up to `EARLY_MAX`, those of later heights only say
-that we are behind; assemblies under way are at most `ASSEMBLIES_MAX`.
+Bounds: `Sightings` for what validators sign; messages of the next height wait per peer, up to
+EARLY_VOTES_MAX and one proposal, those of later heights only make us look whether we are behind; assemblies
+under way are at most ASSEMBLIES_MAX; what a peer has us send is paced per peer.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
+from itertools import count
 from typing import TypeVar
 
 import structlog
 import trio
 
-from chain.block import Block, Header, Inherents, compute_header_hash, is_whole
+from chain.block import Block, compute_header_hash, is_whole
 from chain.errors import ChainError
 from chain.primitives.codec import decode, encode
 from chain.primitives.types import Hash, Height, PeerId
-from chain.transaction import SignedTransaction, decode_transaction, get_transaction_id
+from chain.transaction import decode_transaction, get_transaction_id
 from chain.votes import (
     CommitCertificate,
     PolkaCertificate,
@@ -32,19 +35,24 @@ from chain.votes import (
     check_signed_vote,
 )
 from consensus.catchup import VoteSummary, build_summary, select_missing
-from consensus.core import Core
+from consensus.core import PROPOSALS_PER_ROUND_MAX, Core
+from consensus.proposers import Proposers
 from consensus.types import (
     CommitCertificateReceived,
     PolkaCertificateReceived,
     Rebroadcast,
+    Step,
     VoteReceived,
 )
+from node.assembly import LIE_POINTS, Assembly
 from node.clock import Clock
 from node.consensus_driver import Driver
-from node.links import Links
+from node.links import Links, split_batches
 from node.mempool import Mempool
+from node.sightings import Sightings
 from p2p.errors import PeerFault
 from p2p.messages import (
+    IDS_MAX,
     BlockTransactions,
     BlockTransactionsWanted,
     BlockWanted,
@@ -59,44 +67,32 @@ from p2p.messages import (
 )
 from p2p.network import Network
 from p2p.protocols import CONSENSUS
+from p2p.rates import TokenBucket
 
 _log = structlog.get_logger("consensus")
 
 T = TypeVar("T")
 
-EARLY_MAX = 256
+EARLY_VOTES_MAX = 512
 ASSEMBLIES_MAX = 32
 MISSING_COUNT_MAX = 256
 SUMMARY_SECONDS = 1.0
 ASK_SECONDS = 0.5
+FETCH_SECONDS = 1.0
 ASSEMBLY_SECONDS_MAX = 20.0
 TRANSACTIONS_FRAME_BYTES = 2**20
+BODIES_BYTES_PER_SECOND = 8 * 2**20
+BODIES_BURST_BYTES = 16 * 2**20
 
 
-class Assembly:
-    """A proposed block whose transactions are being collected."""
+class _Peer:
+    """What is kept of one connected peer."""
 
-    def __init__(self, header: Header, inherents: Inherents, ids: tuple[Hash, ...]) -> None:
-        self.header = header
-        self.inherents = inherents
-        self.ids = ids
-        self.found: dict[Hash, SignedTransaction] = {}
-        self.is_grown = trio.Event()
-
-    def list_missing(self) -> tuple[Hash, ...]:
-        """Ids still without a transaction."""
-        return tuple(tx_id for tx_id in self.ids if tx_id not in self.found)
-
-    def add(self, signed: SignedTransaction) -> None:
-        """Take a transaction in, if it is one of the block's."""
-        tx_id = get_transaction_id(signed)
-        if tx_id in self.ids:
-            self.found[tx_id] = signed
-            self.is_grown.set()
-
-    def build(self) -> Block:
-        """The whole block."""
-        return Block(self.header, self.inherents, tuple(self.found[tx_id] for tx_id in self.ids))
+    def __init__(self) -> None:
+        self.early_votes: list[SignedVote] = []
+        self.early_proposal: CompactProposal | None = None
+        self.bodies = TokenBucket(BODIES_BYTES_PER_SECOND, BODIES_BURST_BYTES)
+        """Bytes of blocks and transactions that it has us send."""
 
 
 class ConsensusGossip:
@@ -112,11 +108,11 @@ class ConsensusGossip:
         self._verify = verify
         self._blame = network.blame
         self.links: Links[ConsensusMessage] = Links(network, CONSENSUS, ConsensusMessage, self._receive)
-        self.peer_heights: dict[PeerId, Height] = {}
-        """Highest final block that each peer claims; a claim, no more."""
-        self._seen: set[bytes] = set()
-        self._early: dict[PeerId, list[ConsensusMessage]] = {}
-        self._assemblies: dict[Hash, Assembly] = {}
+        self._sightings, self._last_sightings = Sightings(), Sightings()
+        self._proposers = Proposers(driver.core.validator_set)
+        self._peers: dict[PeerId, _Peer] = {}
+        self._assemblies: dict[bytes, Assembly] = {}
+        """By the proposal's signature."""
         self._fetches: dict[Hash, trio.MemorySendChannel[Block]] = {}
         self._nursery: trio.Nursery | None = None
 
@@ -126,27 +122,28 @@ class ConsensusGossip:
             task_status.started()
             while True:
                 await trio.sleep(SUMMARY_SECONDS)
-                summary = Summary(encode(build_summary(self._driver.core)))
-                self.links.broadcast(summary)
+                self.links.broadcast(Summary(encode(build_summary(self._driver.core))))
 
     async def attend(self, peer: PeerId) -> None:
         """Serve one connected peer's outbox."""
+        mine = self._peers[peer] = _Peer()
         try:
             await self.links.attend(peer)
         finally:
-            self.peer_heights.pop(peer, None)
-            self._early.pop(peer, None)
+            if self._peers.get(peer) is mine:
+                del self._peers[peer]
 
     # What the driver calls.
 
     def send_proposal(self, signed: SignedProposal, block: Block) -> None:
         """To all peers, in short form."""
-        self._seen.add(signed.signature)
+        self._sightings.note_proposal(signed)
         self.links.broadcast(build_compact(signed, block))
 
     def send_votes(self, votes: tuple[SignedVote, ...]) -> None:
         """To all peers."""
-        self._seen.update(signed.signature for signed in votes)
+        for signed in votes:
+            self._sightings.note_vote(signed)
         self.links.broadcast(Votes(votes))
 
     def send_again(self, again: Rebroadcast, block: Block | None) -> None:
@@ -159,181 +156,180 @@ class ConsensusGossip:
             self.links.broadcast(Votes(again.votes[:MISSING_COUNT_MAX]))
 
     async def fetch_block(self, height: Height, block_hash: Hash) -> Block:
-        """Asks everybody, again and again, until somebody sends the block."""
+        """Asks one peer after the other until somebody sends the block."""
         send, receive = trio.open_memory_channel[Block](1)
         self._fetches[block_hash] = send
         try:
             while True:
-                self.links.broadcast(BlockWanted(height, block_hash))
-                with trio.move_on_after(2 * ASK_SECONDS):
-                    return await receive.receive()
+                # Nobody connected: one more second, then look again.
+                for peer in self.links.peers or (None,):
+                    if peer is not None:
+                        self.links.post(peer, BlockWanted(height, block_hash))
+                    with trio.move_on_after(FETCH_SECONDS):
+                        return await receive.receive()
         finally:
             del self._fetches[block_hash]
 
     def on_new_height(self, core: Core) -> None:
         """Forget the last height, and take up what came early for this one."""
-        self._seen.clear()
+        self._last_sightings, self._sightings = self._sightings, Sightings()
+        self._proposers = Proposers(core.validator_set)
         self._assemblies.clear()
-        early, self._early = self._early, {}
-        for peer, messages in early.items():
-            if self._nursery is not None:
-                self._nursery.start_soon(self._receive_early, peer, messages)
+        for peer, kept in self._peers.items():
+            votes, kept.early_votes = kept.early_votes, []
+            proposal, kept.early_proposal = kept.early_proposal, None
+            if self._nursery is not None and (votes or proposal):
+                self._nursery.start_soon(self._receive_early, peer, votes, proposal)
 
-    async def _receive_early(self, peer: PeerId, messages: list[ConsensusMessage]) -> None:
-        for message in messages:
-            try:
-                await self._receive(peer, message)
-            except PeerFault as fault:
-                self._blame(peer, fault)
+    async def _receive_early(
+        self, peer: PeerId, votes: list[SignedVote], proposal: CompactProposal | None
+    ) -> None:
+        try:
+            if proposal is not None:
+                await self._receive(peer, proposal)
+            await self._on_votes(peer, tuple(votes))
+        except PeerFault as fault:
+            self._blame(peer, fault)
 
     # Inbound.
 
     async def _receive(self, peer: PeerId, message: ConsensusMessage) -> None:
         match message:
             case Votes(votes):
-                await self._on_votes(peer, message, votes)
+                await self._on_votes(peer, votes)
             case CompactProposal(signed):
                 self._on_proposal(peer, message, signed)
             case Summary(summary):
                 self._on_summary(peer, _decode(VoteSummary, summary))
-            case Commit(certificate):
-                await self._on_commit(peer, message, certificate)
-            case Polka(certificate):
-                await self._on_polka(peer, message, certificate)
+            case Commit(certificate) | Polka(certificate):
+                await self._on_certificate(certificate)
             case BlockTransactionsWanted(block_hash, ids):
                 self._on_transactions_wanted(peer, block_hash, ids)
             case BlockTransactions(block_hash, transactions):
-                self._on_transactions(peer, block_hash, transactions)
+                self._on_transactions(block_hash, transactions)
             case BlockWanted(height, block_hash):
                 self._on_block_wanted(peer, height, block_hash)
             case WholeBlock(_, data):
-                self._on_whole_block(_decode(Block, data))
+                self._on_whole_block(data)
             case Refusal():
                 pass
 
-    def _is_for_now(self, peer: PeerId, message: ConsensusMessage, height: Height) -> bool:
-        """Whether the height is the one being decided; the next one's messages wait, later ones tell that
-        we lag.
-        """
-        now = self._driver.core.height
-        if height == now + 1:
-            early = self._early.setdefault(peer, [])
-            if len(early) < EARLY_MAX:
-                early.append(message)
-        return height == now
+    def _is_for_now(self, height: Height) -> bool:
+        """Whether the height is the one being decided; once it is, nothing more is of use."""
+        core = self._driver.core
+        return height == core.height and core.step < Step.DECIDED
 
-    async def _on_votes(self, peer: PeerId, message: ConsensusMessage, votes: tuple[SignedVote, ...]) -> None:
+    def _is_early(self, height: Height) -> bool:
+        return height == self._driver.core.height + 1
+
+    async def _on_votes(self, peer: PeerId, votes: tuple[SignedVote, ...]) -> None:
         fresh = []
         for signed in votes:
-            if self._add_late_vote(signed) or signed.signature in self._seen:
-                continue
-            if not self._is_for_now(peer, Votes((signed,)), signed.vote.height):
-                continue
-            self._check_vote(self._driver.core, signed)
-            self._seen.add(signed.signature)
-            fresh.append(signed)
-            await self._driver.put(VoteReceived(signed))
+            height, kept = signed.vote.height, self._peers.get(peer)
+            if self._is_for_now(height):
+                if self._take_vote(self._driver.core, self._sightings, signed):
+                    fresh.append(signed)
+                    await self._driver.put(VoteReceived(signed))
+            elif not self._is_early(height):
+                self._take_late_vote(signed)
+            elif kept is not None and len(kept.early_votes) < EARLY_VOTES_MAX:
+                kept.early_votes.append(signed)
         if fresh:
-            self.links.broadcast(Votes(tuple(fresh)), but=peer)
+            self.links.broadcast(Votes(tuple(fresh)), but=(peer,))
 
-    def _add_late_vote(self, signed: SignedVote) -> bool:
-        """A precommit that comes after its height was decided still counts for its validator's pay."""
-        last = self._driver.last_core
-        if last is None or signed.vote.height != last.height or last.height == self._driver.core.height:
+    def _take_vote(self, core: Core, sightings: Sightings, signed: SignedVote) -> bool:
+        """Whether the vote is new; raises PeerFault if it is not signed by a validator of the height."""
+        if not sightings.is_wanted_vote(signed, core.round):
             return False
-        if signed.signature not in self._seen:
-            self._check_vote(last, signed)
-            self._seen.add(signed.signature)
-            last.handle(VoteReceived(signed))
+        genesis_hash = self._ledger.genesis_hash
+        _check(lambda: check_signed_vote(genesis_hash, core.validator_set, signed, self._verify))
+        sightings.note_vote(signed)
         return True
 
-    def _check_vote(self, core: Core, signed: SignedVote) -> None:
-        genesis_hash = self._ledger.genesis_hash
-        self._check(lambda: check_signed_vote(genesis_hash, core.validator_set, signed, self._verify))
-
-    def _check(self, check: Callable[[], None]) -> None:
-        try:
-            check()
-        except ChainError as error:
-            raise PeerFault(f"{type(error).__name__}: {error}", points=50) from error
+    def _take_late_vote(self, signed: SignedVote) -> None:
+        """A precommit that comes after its height was decided still counts for its validator's pay."""
+        last = self._driver.last_core
+        for core, sightings in ((self._driver.core, self._sightings), (last, self._last_sightings)):
+            if core is None or core.height != signed.vote.height or core.step is not Step.DECIDED:
+                continue
+            if self._take_vote(core, sightings, signed):
+                core.handle(VoteReceived(signed))
+            return
 
     def _on_proposal(self, peer: PeerId, message: CompactProposal, signed: SignedProposal) -> None:
-        proposal = signed.proposal
-        if signed.signature in self._seen or not self._is_for_now(peer, message, proposal.height):
+        kept, known = self._peers.get(peer), self._assemblies.get(signed.signature)
+        if known is not None and known.message == message:
+            known.sources = list(dict.fromkeys((*known.sources, peer)))
+        elif self._is_early(signed.proposal.height) and kept is not None:
+            kept.early_proposal = message
+        elif known is None and self._is_for_now(signed.proposal.height):
+            self._begin_assembly(peer, message, signed)
+
+    def _begin_assembly(self, peer: PeerId, message: CompactProposal, signed: SignedProposal) -> None:
+        core, proposal = self._driver.core, signed.proposal
+        begun = sum(1 for one in self._assemblies.values() if one.proposal.round == proposal.round)
+        if (
+            not self._sightings.is_wanted_proposal(signed, core.round)
+            or begun >= PROPOSALS_PER_ROUND_MAX
+            or len(self._assemblies) >= ASSEMBLIES_MAX
+        ):
             return
-        self._check(
-            lambda: check_signed_proposal(
-                self._ledger.genesis_hash, self._driver.core.validator_set, signed, self._verify
-            )
-        )
-        header = _decode(Header, message.header)
-        if compute_header_hash(header) != proposal.block_hash:
-            raise PeerFault("header of another block", points=50)
-        if proposal.block_hash in self._assemblies or len(self._assemblies) >= ASSEMBLIES_MAX:
-            return
+        genesis_hash = self._ledger.genesis_hash
+        _check(lambda: check_signed_proposal(genesis_hash, core.validator_set, signed, self._verify))
+        if proposal.proposer != self._proposers.get(proposal.round):
+            raise PeerFault("proposal out of turn", LIE_POINTS)
+        assembly = _check(lambda: Assembly(message, peer, self._clock.now_ms()))
+        assembly.check()
         assert self._nursery is not None
-        inherents = _decode(Inherents, message.inherents)
-        assembly = Assembly(header, inherents, message.transaction_ids)
-        self._assemblies[proposal.block_hash] = assembly
-        self._nursery.start_soon(self._assemble, peer, message, assembly, self._clock.now_ms())
+        self._assemblies[signed.signature] = assembly
+        self._nursery.start_soon(self._assemble, assembly)
 
-    async def _assemble(
-        self, peer: PeerId, message: CompactProposal, assembly: Assembly, received_ms: int
-    ) -> None:
-        block_hash = message.proposal.proposal.block_hash
+    async def _assemble(self, assembly: Assembly) -> None:
+        signed = assembly.message.proposal
         try:
-            block = self._driver.candidates.get(block_hash) or await self._collect(peer, block_hash, assembly)
-            if block is None:
+            known = self._driver.candidates.get(assembly.proposal.block_hash)
+            block = known or await self._collect(assembly)
+            if block is None or not self._is_for_now(assembly.proposal.height):
                 return
-            if not is_whole(block):
-                self._blame(peer, PeerFault("body of another block", points=50))
-                return
-            self._seen.add(message.proposal.signature)
-            self.links.broadcast(message, but=peer)
-            if assembly.header.height == self._driver.core.height:
-                await self._driver.put_proposal(message.proposal, block, received_ms)
+            self._sightings.note_proposal(signed)
+            self.links.broadcast(assembly.message, but=assembly.sources)
+            await self._driver.put_proposal(signed, block, assembly.received_ms)
         finally:
-            if self._assemblies.get(block_hash) is assembly:
-                del self._assemblies[block_hash]
+            if self._assemblies.get(signed.signature) is assembly:
+                del self._assemblies[signed.signature]
 
-    async def _collect(self, peer: PeerId, block_hash: Hash, assembly: Assembly) -> Block | None:
-        """The block, out of the pool and out of what the peer sends; None if it does not."""
-        for tx_id in assembly.ids:
+    async def _collect(self, assembly: Assembly) -> Block | None:
+        """The block, out of the pool and out of what its announcers send; None if they do not."""
+        for tx_id in assembly.message.transaction_ids:
             pooled = self._mempool.get(tx_id)
             if pooled is not None:
-                assembly.found[tx_id] = pooled.signed
+                assembly.add(pooled.signed)
+        asked = _rotate(assembly)
         with trio.move_on_after(ASSEMBLY_SECONDS_MAX):
             while missing := assembly.list_missing():
-                self.links.post(peer, BlockTransactionsWanted(block_hash, missing[:4096]))
+                assembly.is_grown = trio.Event()
+                wanted = BlockTransactionsWanted(assembly.proposal.block_hash, missing[:IDS_MAX])
+                self.links.post(next(asked), wanted)
                 with trio.move_on_after(ASK_SECONDS):
-                    assembly.is_grown = trio.Event()
                     await assembly.is_grown.wait()
             return assembly.build()
-        _log.info("block_not_collected", missing=len(assembly.list_missing()), height=assembly.header.height)
+        missing_count = len(assembly.list_missing())
+        _log.info("block_not_collected", missing=missing_count, height=assembly.proposal.height)
         return None
 
-    async def _on_commit(
-        self, peer: PeerId, message: ConsensusMessage, certificate: CommitCertificate
-    ) -> None:
-        if self._is_for_now(peer, message, certificate.height):
-            self._check_certificate(certificate)
+    async def _on_certificate(self, certificate: CommitCertificate | PolkaCertificate) -> None:
+        if not self._is_for_now(certificate.height) or not self._sightings.is_new_certificate(certificate):
+            return
+        core, genesis_hash = self._driver.core, self._ledger.genesis_hash
+        _check(lambda: check_certificate(genesis_hash, core.validator_set, certificate, self._verify))
+        self._sightings.note_certificate(certificate)
+        if isinstance(certificate, CommitCertificate):
             await self._driver.put(CommitCertificateReceived(certificate))
-
-    async def _on_polka(self, peer: PeerId, message: ConsensusMessage, certificate: PolkaCertificate) -> None:
-        if self._is_for_now(peer, message, certificate.height):
-            self._check_certificate(certificate)
+        else:
             await self._driver.put(PolkaCertificateReceived(certificate))
-
-    def _check_certificate(self, certificate: CommitCertificate | PolkaCertificate) -> None:
-        self._check(
-            lambda: check_certificate(
-                self._ledger.genesis_hash, self._driver.core.validator_set, certificate, self._verify
-            )
-        )
 
     def _on_summary(self, peer: PeerId, summary: VoteSummary) -> None:
         core = self._driver.core
-        self.peer_heights[peer] = summary.height - 1
         if summary.height < core.height:
             certificate = self._ledger.get_certificate(summary.height)
             if certificate is not None:
@@ -344,8 +340,7 @@ class ConsensusGossip:
             self._answer_summary(peer, core, summary)
 
     def _answer_summary(self, peer: PeerId, core: Core, summary: VoteSummary) -> None:
-        missing = []
-        self._check(lambda: missing.extend(select_missing(core, summary, MISSING_COUNT_MAX)))
+        missing = _check(lambda: select_missing(core, summary, MISSING_COUNT_MAX))
         votes = tuple(item for item in missing if isinstance(item, SignedVote))
         for item in missing:
             if isinstance(item, CommitCertificate):
@@ -359,49 +354,50 @@ class ConsensusGossip:
         if votes:
             self.links.post(peer, Votes(votes))
 
+    # Bodies.
+
+    def _post_body(self, peer: PeerId, message: ConsensusMessage, size_bytes: int) -> None:
+        """Send, unless the peer has had its share; then it asks again, or another."""
+        kept = self._peers.get(peer)
+        if kept is not None and not kept.bodies.compute_wait(size_bytes):
+            kept.bodies.spend(size_bytes)
+            self.links.post(peer, message)
+
     def _on_transactions_wanted(self, peer: PeerId, block_hash: Hash, ids: tuple[Hash, ...]) -> None:
         block = self._driver.candidates.get(block_hash)
         if block is None:
             return
-        wanted = set(ids)
-        batch: list[bytes] = []
-        for signed in block.transactions:
-            if get_transaction_id(signed) in wanted:
-                batch.append(encode(signed))
-                if sum(map(len, batch)) > TRANSACTIONS_FRAME_BYTES:
-                    self.links.post(peer, BlockTransactions(block_hash, tuple(batch)))
-                    batch = []
-        if batch:
-            self.links.post(peer, BlockTransactions(block_hash, tuple(batch)))
+        wanted = frozenset(ids)
+        found = (encode(signed) for signed in block.transactions if get_transaction_id(signed) in wanted)
+        for batch in split_batches(found, TRANSACTIONS_FRAME_BYTES):
+            self._post_body(peer, BlockTransactions(block_hash, batch), sum(map(len, batch)))
 
-    def _on_transactions(self, peer: PeerId, block_hash: Hash, transactions: tuple[bytes, ...]) -> None:
-        assembly = self._assemblies.get(block_hash)
-        if assembly is None:
-            return
-        for data in transactions:
-            self._check(partial(_add_encoded, assembly, data))
+    def _on_transactions(self, block_hash: Hash, transactions: tuple[bytes, ...]) -> None:
+        waiting = [one for one in self._assemblies.values() if one.proposal.block_hash == block_hash]
+        for data in transactions if waiting else ():
+            signed = _check(partial(decode_transaction, data))
+            for assembly in waiting:
+                assembly.add(signed)
 
     def _on_block_wanted(self, peer: PeerId, height: Height, block_hash: Hash) -> None:
         block = self._driver.candidates.get(block_hash)
         if block is None and height <= self._ledger.height:
             block = self._ledger.get_block(height)
         if block is not None and compute_header_hash(block.header) == block_hash:
-            self.links.post(peer, WholeBlock(height, encode(block)))
+            data = encode(block)
+            self._post_body(peer, WholeBlock(height, data), len(data))
 
-    def _on_whole_block(self, block: Block) -> None:
+    def _on_whole_block(self, data: bytes) -> None:
+        if not self._fetches:
+            return
+        block = _decode(Block, data)
         fetch = self._fetches.get(compute_header_hash(block.header))
         if fetch is None:
             return
         if not is_whole(block):
-            raise PeerFault("body of another block", points=50)
-        try:
+            raise PeerFault("body of another block", LIE_POINTS)
+        with suppress(trio.WouldBlock):
             fetch.send_nowait(block)
-        except trio.WouldBlock:
-            return
-
-
-def _add_encoded(assembly: Assembly, data: bytes) -> None:
-    assembly.add(decode_transaction(data))
 
 
 def build_compact(signed: SignedProposal, block: Block) -> CompactProposal:
@@ -410,8 +406,21 @@ def build_compact(signed: SignedProposal, block: Block) -> CompactProposal:
     return CompactProposal(signed, encode(block.header), encode(block.inherents), ids)
 
 
-def _decode(kind: type[T], data: bytes) -> T:
+def _rotate(assembly: Assembly) -> Iterator[PeerId]:
+    """The sources in turn, those included that are added meanwhile."""
+    for turn in count():
+        yield assembly.sources[turn % len(assembly.sources)]
+
+
+def _check(check: Callable[[], T]) -> T:
+    """The result; what is refused is laid to the peer."""
     try:
-        return decode(kind, data)
+        return check()
+    except PeerFault:
+        raise
     except ChainError as error:
-        raise PeerFault(f"undecodable: {error}", points=50) from error
+        raise PeerFault(f"{type(error).__name__}: {error}", LIE_POINTS) from error
+
+
+def _decode(kind: type[T], data: bytes) -> T:
+    return _check(partial(decode, kind, data))

@@ -58,6 +58,11 @@ class Committed(NamedTuple):
     receipts: BlockReceipts
     tx_ids: tuple[Hash, ...]
 
+    @property
+    def included(self) -> Iterator[tuple[Hash, SignedTransaction]]:
+        """The block's transactions with their ids."""
+        return zip(self.tx_ids, self.block.transactions, strict=True)
+
 
 class View:
     """Chain and state as they were together."""

@@ -1,27 +1,32 @@
 """The pool of transactions that wait for a block.
 
 A pure data structure: it knows the head only through `HeadFacts`, holds no lock, opens nothing. What
-enters was checked by `check_admission` and had its signature verified before.
+enters was checked by `node.pool_gossip` and had its signature verified before.
 
-Rules: one transaction per (account, nonce), which a better tip replaces; an account's transactions wait
-in a run of nonces, of which only the unbroken part from its next nonce is offered to blocks; what pays
-best per weight goes first; when the pool is full the worst payer's last transaction leaves. Duties have a
-shelf of their own and no order.
+Rules: one transaction per (account, nonce), which a better tip replaces; an account's transactions wait in a
+run of nonces, of which only the unbroken part from its next nonce is offered to blocks; what pays best per
+weight goes first; when the pool is full the worst payer's last transaction leaves. Duties have a shelf of
+their own and no order; a duty may be sent by any key, so one call waits once, whoever signed it.
+
+Nothing here walks the pool but `select`: a block touches its own senders and what expires with it, and the
+worst payer is found in a heap of the last transactions of all runs.
 """
 
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from heapq import heapify, heappop, heappush
+from itertools import islice
 from typing import NamedTuple, Protocol
 
 from chain.errors import InvalidTransaction
 from chain.primitives.types import Address, Amount, Hash, Height, Nonce, Weight
-from chain.transaction import SignedTransaction, get_transaction_id
+from chain.transaction import Call, SignedTransaction, get_transaction_id
 
 POOL_TRANSACTIONS_MAX = 20_000
 POOL_BYTES_MAX = 64 * 2**20
 ACCOUNT_TRANSACTIONS_MAX = 256
 DUTIES_MAX = 4_096
+DUTIES_BYTES_MAX = 32 * 2**20
 REPLACEMENT_PERCENT_MIN = 110
 """A replacement must offer at least this much of the tip it replaces."""
 REFUSALS_KEPT_MAX = 10_000
@@ -43,6 +48,11 @@ class Pooled(NamedTuple):
         """Tip per million units of weight: what a proposer earns for the room."""
         return self.signed.transaction.tip * 1_000_000 // max(self.weight, 1)
 
+    @property
+    def cost(self) -> Amount:
+        """The most that it may take from its sender before any call."""
+        return self.signed.transaction.fee_max + self.signed.transaction.tip
+
 
 class HeadFacts(Protocol):
     """What the pool asks about the state at the head."""
@@ -58,15 +68,34 @@ class HeadFacts(Protocol):
         """Free balance of an account."""
 
 
+class Run:
+    """The waiting transactions of one account."""
+
+    def __init__(self, next_nonce: Nonce) -> None:
+        self.next_nonce = next_nonce
+        """Of the account, at the head."""
+        self.by_nonce: dict[Nonce, Pooled] = {}
+
+    @property
+    def tail(self) -> Pooled:
+        """The one with the highest nonce: the only one that can leave without a gap."""
+        return self.by_nonce[max(self.by_nonce)]
+
+
 class Mempool:
     """Waiting transactions, bounded in number, bytes and per account."""
 
     def __init__(self) -> None:
         self._by_id: dict[Hash, Pooled] = {}
-        self._runs: dict[Address, dict[Nonce, Pooled]] = {}
+        self._runs: dict[Address, Run] = {}
+        self._tails: list[tuple[int, Hash]] = []
+        """Heap of (tip rate, id) of every tail, and of some that are none any more."""
         self._duties: dict[Hash, Pooled] = {}
+        self._duty_calls: dict[Call, Hash] = {}
+        self._expiries: dict[Height, dict[Hash, None]] = {}
         self._refusals: OrderedDict[Hash, str] = OrderedDict()
         self.bytes_used = 0
+        self.duty_bytes_used = 0
 
     def __len__(self) -> int:
         return len(self._by_id)
@@ -84,86 +113,134 @@ class Mempool:
 
     def get_next_nonce(self, who: Address, state_nonce: Nonce) -> Nonce:
         """The first nonce from `state_nonce` on that no waiting transaction uses."""
-        run = self._runs.get(who, {})
-        while state_nonce in run:
+        run = self._runs.get(who)
+        while run is not None and state_nonce in run.by_nonce:
             state_nonce += 1
         return state_nonce
 
-    def list_ids(self) -> tuple[Hash, ...]:
-        """Ids of all that waits, oldest first."""
-        return tuple(self._by_id)
+    def list_ids(self, count_max: int = POOL_TRANSACTIONS_MAX + DUTIES_MAX) -> tuple[Hash, ...]:
+        """Ids of what waits, oldest first."""
+        return tuple(islice(self._by_id, count_max))
+
+    # In.
 
     def add(self, pooled: Pooled, facts: HeadFacts) -> None:
         """Take a transaction in; raises InvalidTransaction and changes nothing but the memory of refusals."""
         if pooled.tx_id in self._by_id:
             raise InvalidTransaction("already_pooled")
         try:
-            if pooled.is_duty:
-                self._check_duty_room()
-            else:
-                self._make_room(pooled, facts)
+            leaving = self._check_duty(pooled) if pooled.is_duty else self._check_paying(pooled, facts)
         except InvalidTransaction as error:
             self.remember_refusal(pooled.tx_id, error.code)
             raise
-        self._insert(pooled)
+        for other, reason in leaving:
+            self._remove(other, reason)
+        self._insert(pooled, facts)
 
-    def _check_duty_room(self) -> None:
-        if len(self._duties) >= DUTIES_MAX:
+    def _check_duty(self, pooled: Pooled) -> list[tuple[Pooled, str]]:
+        if pooled.signed.transaction.calls[0] in self._duty_calls:
+            raise InvalidTransaction("already_pooled", "the same duty, by another sender")
+        is_over = self.duty_bytes_used + pooled.size_bytes > DUTIES_BYTES_MAX
+        if is_over or len(self._duties) >= DUTIES_MAX:
             raise InvalidTransaction("pool_full", "duties")
+        return []
 
-    def _make_room(self, pooled: Pooled, facts: HeadFacts) -> None:
+    def _check_paying(self, pooled: Pooled, facts: HeadFacts) -> list[tuple[Pooled, str]]:
+        """What must leave to make room, each with the reason; raises InvalidTransaction if nothing may."""
         transaction = pooled.signed.transaction
-        run = self._runs.get(transaction.sender, {})
-        rival = run.get(transaction.nonce)
-        if rival is None and len(run) >= ACCOUNT_TRANSACTIONS_MAX:
+        run = self._runs.get(transaction.sender)
+        waiting = run.by_nonce if run is not None else {}
+        rival = waiting.get(transaction.nonce)
+        if rival is None and len(waiting) >= ACCOUNT_TRANSACTIONS_MAX:
             raise InvalidTransaction("too_many_pooled", f"{ACCOUNT_TRANSACTIONS_MAX} wait for this account")
         if rival is not None and not _is_better(pooled, rival):
             raise InvalidTransaction(
                 "replacement_underpriced", f"tip of the other is {rival.signed.transaction.tip}"
             )
-        self._check_affordable(pooled, rival, run, facts)
-        if rival is not None:
-            self._remove(rival, "replaced")
-        while (
-            len(self._by_id) >= POOL_TRANSACTIONS_MAX or self.bytes_used + pooled.size_bytes > POOL_BYTES_MAX
-        ):
-            worst = self._find_worst()
-            if worst is None or worst.tip_rate >= pooled.tip_rate:
-                raise InvalidTransaction("pool_full", "others pay more")
-            self._remove(worst, "evicted")
-
-    def _check_affordable(
-        self, pooled: Pooled, rival: Pooled | None, run: dict[Nonce, Pooled], facts: HeadFacts
-    ) -> None:
-        """All that waits for an account must be payable by it, or a pool could be filled for free."""
-        sender = pooled.signed.transaction.sender
-        owed = sum(_compute_cost(other) for other in run.values() if other is not rival)
-        free = facts.get_free(sender)
-        if owed + _compute_cost(pooled) > free:
+        # All that waits for an account must be payable by it, or a pool could be filled for free.
+        owed = sum(other.cost for other in waiting.values() if other is not rival) + pooled.cost
+        free = facts.get_free(transaction.sender)
+        if owed > free:
             raise InvalidTransaction("insufficient_balance", f"fees of all that waits exceed {free}")
+        return [(rival, "replaced")] if rival is not None else self._find_room(pooled)
 
-    def _insert(self, pooled: Pooled) -> None:
+    def _find_room(self, pooled: Pooled) -> list[tuple[Pooled, str]]:
+        """The tails that must leave, the worst payers first; a replacement takes the room of its rival."""
+        leaving: list[Pooled] = []
+        count = len(self._by_id) - len(self._duties)
+        size = self.bytes_used - self.duty_bytes_used + pooled.size_bytes
+        while count - len(leaving) >= POOL_TRANSACTIONS_MAX or size > POOL_BYTES_MAX:
+            worst = self._pop_worst()
+            if worst is not None:
+                leaving.append(worst)
+                size -= worst.size_bytes
+            if worst is None or worst.tip_rate >= pooled.tip_rate:
+                for tail in leaving:
+                    self._push_tail(tail)
+                raise InvalidTransaction("pool_full", "others pay more")
+        return [(tail, "evicted") for tail in leaving]
+
+    def _pop_worst(self) -> Pooled | None:
+        """The tail that pays least, taken out of the heap; entries that are no tails any more go with it."""
+        while self._tails:
+            pooled = self._by_id.get(heappop(self._tails)[1])
+            if pooled is not None and self._runs[pooled.signed.transaction.sender].tail is pooled:
+                return pooled
+        return None
+
+    def _push_tail(self, pooled: Pooled) -> None:
+        heappush(self._tails, (pooled.tip_rate, pooled.tx_id))
+        if len(self._tails) > 2 * POOL_TRANSACTIONS_MAX:
+            self._tails = [(run.tail.tip_rate, run.tail.tx_id) for run in self._runs.values()]
+            heapify(self._tails)
+
+    def _insert(self, pooled: Pooled, facts: HeadFacts) -> None:
+        transaction = pooled.signed.transaction
         self._by_id[pooled.tx_id] = pooled
         self.bytes_used += pooled.size_bytes
+        self._expiries.setdefault(transaction.valid_until, {})[pooled.tx_id] = None
         if pooled.is_duty:
             self._duties[pooled.tx_id] = pooled
-        else:
-            transaction = pooled.signed.transaction
-            self._runs.setdefault(transaction.sender, {})[transaction.nonce] = pooled
+            self._duty_calls[transaction.calls[0]] = pooled.tx_id
+            self.duty_bytes_used += pooled.size_bytes
+            return
+        run = self._runs.get(transaction.sender)
+        if run is None:
+            run = self._runs[transaction.sender] = Run(facts.get_nonce(transaction.sender))
+        run.by_nonce[transaction.nonce] = pooled
+        if run.tail is pooled:
+            self._push_tail(pooled)
+
+    # Out.
 
     def _remove(self, pooled: Pooled, reason: str | None) -> None:
+        transaction = pooled.signed.transaction
         del self._by_id[pooled.tx_id]
         self.bytes_used -= pooled.size_bytes
+        self._forget_expiry(transaction.valid_until, pooled.tx_id)
         if pooled.is_duty:
             del self._duties[pooled.tx_id]
+            del self._duty_calls[transaction.calls[0]]
+            self.duty_bytes_used -= pooled.size_bytes
         else:
-            transaction = pooled.signed.transaction
-            run = self._runs[transaction.sender]
-            del run[transaction.nonce]
-            if not run:
-                del self._runs[transaction.sender]
+            self._remove_from_run(transaction.sender, transaction.nonce)
         if reason is not None:
             self.remember_refusal(pooled.tx_id, reason)
+
+    def _remove_from_run(self, sender: Address, nonce: Nonce) -> None:
+        run = self._runs[sender]
+        was_tail = max(run.by_nonce) == nonce
+        del run.by_nonce[nonce]
+        if not run.by_nonce:
+            del self._runs[sender]
+        elif was_tail:
+            self._push_tail(run.tail)
+
+    def _forget_expiry(self, height: Height, tx_id: Hash) -> None:
+        bucket = self._expiries[height]
+        del bucket[tx_id]
+        if not bucket:
+            del self._expiries[height]
 
     def remember_refusal(self, tx_id: Hash, code: str) -> None:
         """Keep the reason for a while, for who asks about the transaction."""
@@ -172,13 +249,6 @@ class Mempool:
         if len(self._refusals) > REFUSALS_KEPT_MAX:
             self._refusals.popitem(last=False)
 
-    def _find_worst(self) -> Pooled | None:
-        """The last transaction of the run whose last one pays least; runs lose from the end, so none
-        breaks.
-        """
-        tails = (run[max(run)] for run in self._runs.values())
-        return min(tails, key=lambda pooled: (pooled.tip_rate, pooled.tx_id), default=None)
-
     def on_refused(self, refused: Iterable[tuple[SignedTransaction, InvalidTransaction]]) -> None:
         """A proposer could not take these in; those that will never fit leave, the others wait."""
         for signed, error in refused:
@@ -186,41 +256,46 @@ class Mempool:
             if pooled is not None and error.code not in WAITING_CODES:
                 self._remove(pooled, error.code)
 
-    def on_block(self, included: Iterable[Hash], facts: HeadFacts) -> None:
+    def on_block(self, included: Iterable[tuple[Hash, SignedTransaction]], facts: HeadFacts) -> None:
         """A block was finalised: what is in it, what it overtook and what expired leaves."""
-        for tx_id in included:
+        for tx_id, signed in included:
             pooled = self._by_id.get(tx_id)
             if pooled is not None:
                 self._remove(pooled, None)
             self._refusals.pop(tx_id, None)
-        for pooled in list(self._by_id.values()):
-            code = _find_staleness(pooled, facts)
-            if code is not None:
-                self._remove(pooled, code)
+            self._advance(signed.transaction.sender, facts)
+        # Heights differ by the lifetime of a transaction at most, so there are few of them.
+        for height in [height for height in self._expiries if height <= facts.height]:
+            for tx_id in list(self._expiries[height]):
+                self._remove(self._by_id[tx_id], "expired")
 
-    def select(self, facts: HeadFacts, count_max: int) -> Iterator[Pooled]:
+    def _advance(self, sender: Address, facts: HeadFacts) -> None:
+        """The account has a new next nonce; whatever is below it can not be included any more."""
+        run = self._runs.get(sender)
+        if run is None:
+            return
+        run.next_nonce = facts.get_nonce(sender)
+        for nonce in [nonce for nonce in run.by_nonce if nonce < run.next_nonce]:
+            self._remove(run.by_nonce[nonce], "nonce_too_low")
+
+    def select(self, count_max: int) -> Iterator[Pooled]:
         """Candidates for the next block: duties first, then the best payers, each account in the order of
         nonces.
         """
-        duties = list(self._duties.values())[:count_max]
+        duties = list(islice(self._duties.values(), count_max))
         yield from duties
         left = count_max - len(duties)
-        ready = [_rank(run[nonce]) for nonce, run in self._find_heads(facts)]
+        heads = (run.by_nonce.get(run.next_nonce) for run in self._runs.values())
+        ready = [_rank(pooled) for pooled in heads if pooled is not None]
         heapify(ready)
         while ready and left > 0:
             pooled = heappop(ready)[-1]
             yield pooled
             left -= 1
             transaction = pooled.signed.transaction
-            following = self._runs.get(transaction.sender, {}).get(transaction.nonce + 1)
+            following = self._runs[transaction.sender].by_nonce.get(transaction.nonce + 1)
             if following is not None:
                 heappush(ready, _rank(following))
-
-    def _find_heads(self, facts: HeadFacts) -> Iterator[tuple[Nonce, dict[Nonce, Pooled]]]:
-        for sender, run in self._runs.items():
-            nonce = facts.get_nonce(sender)
-            if nonce in run:
-                yield nonce, run
 
 
 def _rank(pooled: Pooled) -> tuple[int, Hash, Pooled]:
@@ -230,17 +305,3 @@ def _rank(pooled: Pooled) -> tuple[int, Hash, Pooled]:
 def _is_better(pooled: Pooled, rival: Pooled) -> bool:
     offered, held = pooled.signed.transaction.tip, rival.signed.transaction.tip
     return offered > held and offered * 100 >= held * REPLACEMENT_PERCENT_MIN
-
-
-def _compute_cost(pooled: Pooled) -> Amount:
-    transaction = pooled.signed.transaction
-    return transaction.fee_max + transaction.tip
-
-
-def _find_staleness(pooled: Pooled, facts: HeadFacts) -> str | None:
-    transaction = pooled.signed.transaction
-    if transaction.valid_until <= facts.height:
-        return "expired"
-    if not pooled.is_duty and transaction.nonce < facts.get_nonce(transaction.sender):
-        return "nonce_too_low"
-    return None

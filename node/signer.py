@@ -42,3 +42,10 @@ class Signer:
         message = get_proposal_signing_bytes(self._genesis_hash, proposal)
         slot = (proposal.height, proposal.round, SignStep.PROPOSAL)
         return SignedProposal(proposal, self._state.check_and_record(*slot, message, self._key.sign))
+
+    def note_signed(self, message: Vote | Proposal) -> None:
+        """This was signed once, says the log or the chain: nothing at or below its slot is signed from now
+        on, unless the sign-state knows better.
+        """
+        step = _STEP_OF[message.kind] if isinstance(message, Vote) else SignStep.PROPOSAL
+        self._state.raise_to(message.height, message.round, step)

@@ -57,9 +57,9 @@ class Scene:
 
     def grow(self) -> Committed:
         """A block of all that waits."""
-        waiting = [pooled.signed for pooled in self.mempool.select(self.chain.ledger, 100)]
+        waiting = [pooled.signed for pooled in self.mempool.select(100)]
         committed = self.chain.grow(*waiting)
-        self.mempool.on_block(committed.tx_ids, self.chain.ledger)
+        self.mempool.on_block(committed.included, self.chain.ledger)
         check_invariants(self.chain.ledger.state)
         return committed
 
@@ -122,7 +122,7 @@ async def test_a_duty_is_sent_once_and_again_when_it_was_not_included(tmp_path: 
         await scene.duties.work()
         assert scene.mempool.list_ids() == (first,)
         for _ in range(VALID_BLOCKS):
-            scene.mempool.on_block(scene.chain.grow().tx_ids, scene.chain.ledger)
+            scene.mempool.on_block(scene.chain.grow().included, scene.chain.ledger)
         await scene.duties.work()
         [second] = scene.mempool.list_ids()
         assert second != first

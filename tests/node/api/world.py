@@ -130,7 +130,7 @@ class World:
 
     def make_block(self, *transactions: SignedTransaction) -> Committed:
         """The next block, final, with these transactions or else with what waits in the pool."""
-        taken = transactions or tuple(one.signed for one in self.mempool.select(self.ledger, 1_000))
+        taken = transactions or tuple(one.signed for one in self.mempool.select(1_000))
         height = self.ledger.height + 1
         epoch = system.compute_epoch(self.ledger.get_parameters(), height)
         link = self._reveals.get_next_link(beacon.get_chain(self.ledger.state, VALIDATOR.address, epoch))
@@ -143,7 +143,7 @@ class World:
         assert refused == []
         self._certificate = self._certify(height, result.block_hash)
         committed = self.ledger.commit(result, self._certificate)
-        self.mempool.on_block(committed.tx_ids, self.ledger)
+        self.mempool.on_block(committed.included, self.ledger)
         for listener in self.listeners:
             listener(committed)
         return committed
