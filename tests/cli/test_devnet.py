@@ -205,7 +205,7 @@ def test_hosting_guide_works_as_printed(shell: Shell) -> None:
         ("vidya tx withdraw --from alice -y", 6, "staking.nothing_unlocked"),
         ("vidya tx send bob 1 --from nobody -y", 8, "key_not_found"),
         (f"vidya tx open-session --datum {'00' * 32} --voucher-key {'00' * 32} --price-max-per-gib 1"
-         " --expires-at 9 --from dave -y", 9, "sessions.not_member"),
+         " --expires-at 9 --from treasury -y", 9, "sessions.not_member"),
         (f"vidya get {'00' * 32} --from alice -y", 8, "catalogue.not_listed"),
         (f"vidya query session {'00' * 32}", 8, "not_found"),
         ("vidya publish demo/content --home demo --from alice -y", 1, "not_running"),
