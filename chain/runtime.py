@@ -84,7 +84,12 @@ ON_BLOCK_START: tuple[Hook, ...] = (
 ON_EPOCH_START: tuple[Hook, ...] = (hosting.on_epoch_start, possession.on_epoch_start)
 ON_EPOCH_END: tuple[Hook, ...] = (offences.on_epoch_end, rewards.on_epoch_end, beacon.on_epoch_end)
 ON_ERA_END: tuple[Hook, ...] = (escrow.on_era_end, rewards.on_era_end, validators.on_era_end)
-ON_BLOCK_END: tuple[Hook, ...] = (fees.on_block_end, validators.on_block_end, system.on_block_end)
+ON_BLOCK_END: tuple[Hook, ...] = (
+    hosting.on_block_end,
+    fees.on_block_end,
+    validators.on_block_end,
+    system.on_block_end,
+)
 
 _MODULE_OF = {module.index: module for module in MODULES}
 _EVENT_NUMBER = {kind: (module.index, index) for module in MODULES for index, kind in module.events.items()}

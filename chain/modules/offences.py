@@ -228,7 +228,7 @@ def unjail(ctx: Context, sender: Address, call: Unjail) -> None:
 def declare_loss(ctx: Context, sender: Address, call: DeclareLoss) -> None:
     """Drop a datum from the next epoch on, for half of the slash of failed demands by its share of bytes."""
     holding = hosting.get_holding(ctx.state, sender, call.datum)
-    if holding is None or not hosting.is_in_effect(holding, ctx.epoch):
+    if holding is None or not hosting.is_holding(ctx.state, sender, call.datum, ctx.epoch):
         raise NotHeld
     host = hosting.get_host(ctx.state, sender)
     assert host is not None

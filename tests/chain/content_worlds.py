@@ -98,6 +98,7 @@ class ContentWorld(World):
         ctx = self.context()
         if system.is_epoch_end(SYSTEM, self.height):
             beacon.on_epoch_end(ctx)
+        hosting.on_block_end(ctx)
         system.on_block_end(ctx)
         self._finish(ctx)
 

@@ -269,4 +269,5 @@ def run_block(world: World, during: Callable[[World], object] | None = None) -> 
     if system.is_era_end(SYSTEM, world.height):
         events += world.run(escrow.on_era_end)
         events += world.run(validators.on_era_end)
+    events += world.run(hosting.on_block_end)
     return events + world.run(validators.on_block_end)

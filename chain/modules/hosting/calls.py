@@ -9,6 +9,7 @@ from chain.modules.hosting.types import (
     HOLDERS,
     HOLDINGS,
     HOSTS,
+    LEAVING,
     MODULE,
     AlreadyHeld,
     DatumIds,
@@ -20,6 +21,7 @@ from chain.modules.hosting.types import (
     NetworkAddresses,
     NothingToChange,
     NotHost,
+    StillLeaving,
     TooManyDatums,
     UncoveredBytes,
 )
@@ -68,6 +70,8 @@ def register_subset(ctx: Context, sender: Address, call: RegisterSubset) -> None
         raise NothingToChange
     if get_host(ctx.state, sender) is None:
         raise NotHost
+    if LEAVING.has(ctx.state, sender):
+        raise StillLeaving
     if call.add and staking.is_tombstoned(ctx.state, sender):
         raise Excluded
     for datum_id in call.drop:
@@ -94,5 +98,6 @@ def add(ctx: Context, who: Address, datum_id: Hash, from_epoch: Epoch) -> None:
     HOLDINGS.set(ctx.state, Holding(datum.root, datum.size_bytes, from_epoch, ctx.era), who, datum_id)
     HOLDERS.set(ctx.state, True, datum_id, who)
     BEGINNINGS.set(ctx.state, True, from_epoch, who, datum_id)
-    count(ctx, who, datum_id, datum.size_bytes, 1)
+    catalogue.count_holding(ctx, datum_id, 1)
+    count(ctx, who, datum.size_bytes, 1)
     ctx.emit(HoldingRegistered(who, datum_id, datum.size_bytes, from_epoch, committed))

@@ -1,12 +1,13 @@
 """Hosting: how holdings begin and end, by the hook of an epoch and for other modules."""
 
 from collections.abc import Iterator
+from itertools import islice
 
 from chain.content import compute_leaf_count
 from chain.module import Context
 from chain.modules import catalogue, staking
 from chain.modules.hosting.layout import build_layout, list_leaves
-from chain.modules.hosting.queries import get_extent, get_layout, get_parameters, is_in_effect
+from chain.modules.hosting.queries import get_extent, get_host, get_layout, get_parameters, is_holding
 from chain.modules.hosting.types import (
     BEGINNINGS,
     ENDINGS,
@@ -15,10 +16,14 @@ from chain.modules.hosting.types import (
     HOLDINGS,
     HOSTS,
     LAYOUTS,
+    LEAVING,
+    TAKEN_APART_PER_BLOCK_MAX,
     Extent,
+    Holding,
     HoldingDropped,
     NotHeld,
     Parameters,
+    SubsetDropped,
 )
 from chain.primitives.codec import replace
 from chain.primitives.fixed_point import div_up
@@ -37,13 +42,12 @@ def drop(ctx: Context, who: Address, datum_id: Hash, until_epoch: Epoch) -> None
     ctx.emit(HoldingDropped(who, datum_id, until_epoch))
 
 
-def count(ctx: Context, who: Address, datum_id: Hash, size_bytes: int, change: int) -> None:
-    """A holding more or less: totals of the host, the datum's count, the committed bond."""
+def count(ctx: Context, who: Address, size_bytes: int, datums: int) -> None:
+    """So much more or less is registered: totals of the host, the committed bond."""
     host = HOSTS.get(ctx.state, who)
     assert host is not None
-    host = replace(host, bytes=host.bytes + change * size_bytes, datums=host.datums + change)
+    host = replace(host, bytes=host.bytes + size_bytes, datums=host.datums + datums)
     HOSTS.set(ctx.state, host, who)
-    catalogue.count_holding(ctx, datum_id, change)
     staking.set_commitment(ctx, who, compute_commitment(get_parameters(ctx.state), host.bytes))
 
 
@@ -52,6 +56,8 @@ def unregister(ctx: Context, who: Address, datum_id: Hash) -> None:
     holding, following = HOLDINGS.get(ctx.state, who, datum_id), ctx.epoch + 1
     if holding is None:
         raise NotHeld
+    if LEAVING.has(ctx.state, who):
+        return
     if holding.until_epoch is None:
         drop(ctx, who, datum_id, following)
     elif holding.until_epoch > following:
@@ -62,23 +68,52 @@ def unregister(ctx: Context, who: Address, datum_id: Hash) -> None:
 
 
 def unregister_all(ctx: Context, who: Address) -> None:
-    """End all holdings of a host that has gone, from the next epoch on."""
-    for datum_id, _ in list(HOLDINGS.items(ctx.state, who)):
-        unregister(ctx, who, datum_id)
+    """End all holdings of a host that has gone, from the next epoch on; they are taken apart later."""
+    host = get_host(ctx.state, who)
+    if host is None or host.datums == 0 or LEAVING.has(ctx.state, who):
+        return
+    LEAVING.set(ctx.state, ctx.epoch + 1, who)
+    ctx.emit(SubsetDropped(who, ctx.epoch + 1))
+
+
+def on_block_end(ctx: Context) -> None:
+    """Take apart what hosts that have left held, a bounded number per block."""
+    room = TAKEN_APART_PER_BLOCK_MAX
+    for who, from_epoch in list(LEAVING.items(ctx.state)):
+        if from_epoch > ctx.epoch:
+            continue
+        taken = list(islice(HOLDINGS.items(ctx.state, who), room))
+        for datum_id, holding in taken:
+            _take_off(ctx, who, datum_id, holding)
+            HOLDINGS.delete(ctx.state, who, datum_id)
+        room -= len(taken)
+        if room == 0:
+            return
+        LEAVING.delete(ctx.state, who)
 
 
 def on_epoch_start(ctx: Context) -> None:
-    """Holdings take effect; those that are over free their bond; old records are forgotten."""
+    """Holdings take effect; those that are over free their bond; old records are forgotten.
+
+    What was planned for a host that has left since may be gone, or another holding: each is looked at anew.
+    """
+    for who, from_epoch in list(LEAVING.items(ctx.state)):
+        if from_epoch == ctx.epoch:
+            EXTENTS.delete(ctx.state, who)
+            LAYOUTS.delete(ctx.state, who)
     changes: dict[Address, dict[Hash, int]] = {}  # host -> datum -> bytes, 0 for one that is over
     for who, datum_id, _ in _take(ctx, BEGINNINGS):
         holding = HOLDINGS.get(ctx.state, who, datum_id)
-        if holding is not None and is_in_effect(holding, ctx.epoch):
+        if holding is not None and is_holding(ctx.state, who, datum_id, ctx.epoch):
             changes.setdefault(who, {})[datum_id] = holding.size_bytes
     for who, datum_id, is_over in _take(ctx, ENDINGS):
+        holding = HOLDINGS.get(ctx.state, who, datum_id)
+        if holding is None or holding.until_epoch is None or holding.until_epoch > ctx.epoch:
+            continue
         if is_over:
-            _end(ctx, who, datum_id)
+            _take_off(ctx, who, datum_id, holding)
             changes.setdefault(who, {})[datum_id] = 0
-        else:
+        elif not HOLDERS.has(ctx.state, datum_id, who):
             HOLDINGS.delete(ctx.state, who, datum_id)
     for who, sizes in changes.items():  # in the order of the scans
         _lay_out(ctx, who, sizes)
@@ -91,11 +126,12 @@ def _take(ctx: Context, plan: StorageMap[bool]) -> Iterator[tuple[Address, Hash,
         yield rest[:HASH_BYTES], rest[HASH_BYTES:], value
 
 
-def _end(ctx: Context, who: Address, datum_id: Hash) -> None:
-    holding = HOLDINGS.get(ctx.state, who, datum_id)
-    assert holding is not None
-    HOLDERS.delete(ctx.state, datum_id, who)
-    count(ctx, who, datum_id, holding.size_bytes, -1)
+def _take_off(ctx: Context, who: Address, datum_id: Hash, holding: Holding) -> None:
+    """A holding that is over counts no more and frees its bond."""
+    if HOLDERS.has(ctx.state, datum_id, who):
+        HOLDERS.delete(ctx.state, datum_id, who)
+        catalogue.count_holding(ctx, datum_id, -1)
+        count(ctx, who, -holding.size_bytes, -1)
 
 
 def _lay_out(ctx: Context, who: Address, sizes: dict[Hash, int]) -> None:

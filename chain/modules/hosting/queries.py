@@ -9,6 +9,7 @@ from chain.modules.hosting.types import (
     HOLDINGS,
     HOSTS,
     LAYOUTS,
+    LEAVING,
     NOTHING,
     PARAMETERS,
     Extent,
@@ -38,7 +39,7 @@ def list_hosts(state: StateReader) -> Iterator[tuple[Address, Host]]:
 
 def get_subset(state: StateReader, who: Address, epoch: Epoch) -> tuple[Held, ...]:
     """What the host holds in an epoch, sorted by datum; from `delay_epochs` ahead to one after."""
-    held = HOLDINGS.items(state, who)
+    held = () if has_left(state, who, epoch) else HOLDINGS.items(state, who)
     return tuple(
         Held(datum_id, holding.size_bytes, holding.root, holding.from_era)
         for datum_id, holding in held
@@ -59,7 +60,7 @@ def get_holding(state: StateReader, who: Address, datum_id: Hash) -> Holding | N
 def is_holding(state: StateReader, who: Address, datum_id: Hash, epoch: Epoch) -> bool:
     """Whether the host holds the datum in an epoch."""
     holding = HOLDINGS.get(state, who, datum_id)
-    return holding is not None and is_in_effect(holding, epoch)
+    return holding is not None and is_in_effect(holding, epoch) and not has_left(state, who, epoch)
 
 
 def get_extent(state: StateReader, who: Address) -> Extent:
@@ -82,6 +83,12 @@ def get_layout(state: StateReader, who: Address) -> Layout:
     return LAYOUTS.get(state, who) or EMPTY_LAYOUT
 
 
+def has_left(state: StateReader, who: Address, epoch: Epoch) -> bool:
+    """Whether all that the host has registered is void in an epoch, since it was unregistered as a whole."""
+    left_from = LEAVING.get(state, who)
+    return left_from is not None and left_from <= epoch
+
+
 def is_in_effect(holding: Holding, epoch: Epoch) -> bool:
-    """Whether the epoch lies in [from_epoch, until_epoch)."""
+    """Whether the epoch lies in [from_epoch, until_epoch); of a host that has not left."""
     return holding.from_epoch <= epoch and (holding.until_epoch is None or epoch < holding.until_epoch)

@@ -17,6 +17,8 @@ CHANGES_MAX = 256
 SUBSET_DATUMS_MAX = 4096
 """Bounds a layout to 160 KiB of state."""
 ADDRESSES_MAX = 8
+TAKEN_APART_PER_BLOCK_MAX = 256
+"""Holdings of hosts that have left, all hosts together."""
 
 NetworkAddress = Annotated[str, Meta(min_length=1, max_length=128)]
 NetworkAddresses = Annotated[tuple[NetworkAddress, ...], Meta(max_length=ADDRESSES_MAX)]
@@ -84,6 +86,8 @@ BEGINNINGS = StorageMap(MODULE.index, 5, bool)
 """(epoch, host, datum) -> True: in this epoch the holding takes effect, unless it is over before."""
 EXTENTS = StorageMap(MODULE.index, 6, Extent)
 LAYOUTS = StorageMap(MODULE.index, 7, Layout)
+LEAVING = StorageMap(MODULE.index, 8, int)
+"""host -> the epoch from which nothing that it still has in HOLDINGS is in effect."""
 
 
 NOTHING = Extent(0, 0, 0)
@@ -116,6 +120,14 @@ class HoldingDropped(Record):
 
     host: Address
     datum: Hash
+    until_epoch: Epoch
+
+
+@MODULE.event(4)
+class SubsetDropped(Record):
+    """The host holds all its datums until this epoch, exclusive."""
+
+    host: Address
     until_epoch: Epoch
 
 
@@ -152,3 +164,8 @@ class NothingToChange(DispatchError):
 @MODULE.error(7)
 class Excluded(DispatchError):
     """A tombstoned account can not host."""
+
+
+@MODULE.error(8)
+class StillLeaving(DispatchError):
+    """What the host held when it was last unregistered is still being taken apart."""

@@ -52,7 +52,7 @@ def get_challenges(
 
 def _get_demanded(state: StateReader, host: Address, epoch: Epoch, datum_id: Hash) -> tuple[Place, ...]:
     holding = hosting.get_holding(state, host, datum_id)
-    if holding is None or not hosting.is_in_effect(holding, epoch):
+    if holding is None or not hosting.is_holding(state, host, datum_id, epoch):
         return ()
     if not DEMANDS.has(state, epoch, host, datum_id):
         return ()

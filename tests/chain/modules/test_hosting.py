@@ -10,6 +10,7 @@ from chain.content import LEAF_BYTES, compute_leaf_count
 from chain.errors import DispatchError, InvalidChainSpec
 from chain.modules import catalogue, hosting, staking
 from chain.modules.hosting import Extent, Place, RegisterHost, RegisterSubset
+from chain.modules.hosting import effects as hosting_effects
 from chain.primitives.codec import replace
 from chain.primitives.types import Hash
 from tests.chain.content_worlds import BOND, LISTER, Content, ContentWorld
@@ -168,11 +169,13 @@ def test_unregistering_ends_everything_with_the_epoch() -> None:
     world.call(hosting.register_subset, ALICE, add(SMALL.datum, LARGE.datum))
     world.go_to_epoch(2)
     world.call(hosting.register_subset, ALICE, RegisterSubset((later.datum,), (SMALL.datum,)))
-    events = world.run(hosting.unregister_all, ALICE)
-    assert sorted(event.datum for event in events) == sorted([SMALL.datum, LARGE.datum, later.datum])
-    assert {event.until_epoch for event in events} == {3}
+    assert world.run(hosting.unregister_all, ALICE) == [hosting.SubsetDropped(ALICE, 3)]
+    assert world.run(hosting.unregister_all, ALICE) == []
     assert len(list_held(world, ALICE, 2)) == 2
     world.go_to_epoch(3)
+    assert [list_held(world, ALICE, epoch) for epoch in (3, 4)] == [[], []]
+    assert hosting.get_extent(world.state, ALICE) == hosting.NOTHING
+    world.end_block()
     host = hosting.get_host(world.state, ALICE)
     assert host is not None and (host.bytes, host.datums) == (0, 0)
     assert staking.get_ledger(world.state, ALICE).committed == 0
@@ -180,6 +183,48 @@ def test_unregistering_ends_everything_with_the_epoch() -> None:
     assert list(hosting.HOLDINGS.items(world.state)) == []
     assert list(hosting.BEGINNINGS.items(world.state)) == list(hosting.ENDINGS.items(world.state)) == []
     assert list(hosting.LAYOUTS.items(world.state)) == []
+
+
+def test_what_a_gone_host_held_is_taken_apart_a_few_per_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the next epoch on nothing is in effect; five holdings come off the books two per block."""
+    monkeypatch.setattr(hosting_effects, "TAKEN_APART_PER_BLOCK_MAX", 2)
+    world = build_world(ALICE, BOB)
+    datums = [world.list_content(Content(number, LEAF_BYTES, has_bytes=False)) for number in range(3, 8)]
+    world.host(ALICE, *datums)
+    world.host(BOB, datums[0])
+    world.go_to_epoch(2)
+    world.run(hosting.unregister_all, ALICE)
+    world.refuse(hosting.StillLeaving, hosting.register_subset, ALICE, drop(datums[0]))
+    world.go_to_epoch(3)
+    left = []
+    for _ in range(4):
+        host = hosting.get_host(world.state, ALICE)
+        assert host is not None and host.bytes == host.datums * LEAF_BYTES
+        assert not any(hosting.is_holding(world.state, ALICE, datum, 3) for datum in datums)
+        assert hosting.get_hosts_of(world.state, datums[0], 3) == (BOB,)
+        left.append(host.datums)
+        world.end_block()
+        world.start_block()
+    assert left == [5, 3, 1, 0]
+    assert staking.get_ledger(world.state, ALICE).committed == 0
+
+
+def test_a_host_that_left_may_come_back() -> None:
+    """It registers again once its holdings are gone; what was planned for the old ones harms no new one."""
+    world = build_world(ALICE)
+    world.call(hosting.register_subset, ALICE, add(SMALL.datum, LARGE.datum))
+    world.go_to_epoch(2)
+    world.call(hosting.register_subset, ALICE, drop(SMALL.datum))
+    world.run(hosting.unregister_all, ALICE)
+    world.go_to_epoch(3)
+    world.refuse(hosting.StillLeaving, hosting.register_subset, ALICE, add(SMALL.datum))
+    world.end_block()
+    world.start_block()
+    world.call(hosting.register_subset, ALICE, add(SMALL.datum))
+    for epoch in range(5, 9):
+        world.go_to_epoch(epoch)
+        assert list_held(world, ALICE, epoch) == [SMALL.datum]
+        assert hosting.get_extent(world.state, ALICE) == Extent(1, SMALL.size, 5)
 
 
 def test_unregistering_what_is_not_held_is_refused() -> None:
