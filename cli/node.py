@@ -163,12 +163,37 @@ def run_home(home: "Home") -> None:
     spec, config = home.load_spec(), load_config(home.config_file)
     configure_logs(config.log_level, is_json=config.log_json)
     keys = load_keys(home, config, spec)
-    home.pid_file.write_text(f"{os.getpid()}\n")
+    claim(home)
     try:
         trio.run(partial(run_node, home, config, spec, keys, on_ready=partial(on_ready, home)))
+    except BaseExceptionGroup as group:
+        raise find_cause(group) from group
     finally:
         home.pid_file.unlink(missing_ok=True)
         home.api_url_file.unlink(missing_ok=True)
+
+
+def claim(home: "Home") -> None:
+    """Notes this process as the one that runs the node; raises CliError if another does.
+
+    What keeps two nodes apart for certain is the lock on the data; this keeps the note about the first.
+    """
+    from cli.devnet.processes import find_process
+
+    other = find_process(home)
+    if other not in (None, os.getpid()):
+        raise CliError("already_running", f"process {other} runs the node in {home.path}")
+    home.pid_file.write_text(f"{os.getpid()}\n")
+
+
+def find_cause(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The one expected failure that ended a node; the group itself if it was a bug, or several things."""
+    from cli.errors import list_expected
+
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error if isinstance(error, list_expected()) else group
 
 
 def on_ready(home: "Home", node: "Node", api_port: int) -> None:

@@ -110,7 +110,7 @@ def reset(settings: Settings, folder: Folder = Path(FOLDER)) -> None:
     from cli.errors import UsageFault
 
     network = open_devnet(folder)
-    if not network.chain_file.is_file() and not network.exists:
+    if not network.is_begun:
         raise UsageFault(f"there is no devnet in {network.path}")
     if not settings.is_confirmed and not (output.can_ask() and output.ask(f"delete all in {network.path}?")):
         raise UsageFault(f"this deletes all in {network.path}", "-y confirms it")
@@ -138,9 +138,7 @@ def delete(network: "Devnet") -> None:
         network.path.rmdir()
 
 
-def prepare(
-    network: "Devnet", validators: int | None, block_ms: int | None, content: Path | None
-) -> None:
+def prepare(network: "Devnet", validators: int | None, block_ms: int | None, content: Path | None) -> None:
     """The folder, made if it is not there."""
     from cli.devnet.plan import create
     from cli.errors import UsageFault

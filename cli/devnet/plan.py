@@ -97,6 +97,11 @@ class Devnet:
         """Whether it was made, to the end."""
         return self.summary_file.is_file()
 
+    @property
+    def is_begun(self) -> bool:
+        """Whether anything of it is there."""
+        return self.exists or self.wallet.exists() or self.chain_file.exists()
+
     def get_variables(self) -> dict[str, str]:
         """What makes other commands talk to the first node, with the keys of this devnet."""
         return {
@@ -166,17 +171,11 @@ class Station:
 
 def create(devnet: Devnet, validators: int, block_ms: int | None, content: Path | None) -> None:
     """Makes the folder: keys, library, chain spec, homes. Raises CliError if something else is there."""
-    if devnet.chain_file.exists():
-        raise CliError(
-            "unfinished",
-            f"{devnet.path} was not made to the end",
-            f"`vidya devnet reset --dir {devnet.path}`",
-        )
-    devnet.wallet.mkdir(parents=True, exist_ok=True)
-    profile = load_profile("devnet")
-    if block_ms is not None:
-        parameters = replace(profile.system.parameters, block_ms=block_ms)
-        profile = replace(profile, system=replace(profile.system, parameters=parameters))
+    if devnet.is_begun:
+        hint = f"`vidya devnet reset --dir {devnet.path}`"
+        raise CliError("unfinished", f"{devnet.path} was not made to the end", hint)
+    devnet.wallet.mkdir(parents=True)
+    profile = set_pace(load_profile("devnet"), block_ms)
     stations = build_stations(validators)
     people = {name: secrets.token_bytes(32) for name in (*PEOPLE, TREASURY)}
     founders = list_founders(stations)
@@ -195,6 +194,16 @@ def create(devnet: Devnet, validators: int, block_ms: int | None, content: Path 
     devnet.save_summary({**build_summary(devnet, spec, stations, seeds), "datums": datums})
     lines = [f"{name}={value}\n" for name, value in devnet.get_variables().items()]
     devnet.environment_file.write_text("".join(lines))
+
+
+def set_pace(profile: ChainSpec, block_ms: int | None) -> ChainSpec:
+    """The profile with another block interval; evidence expires after as many blocks as before."""
+    if block_ms is None:
+        return profile
+    before = profile.system.parameters
+    age_ms = before.evidence_age_ms * block_ms // before.block_ms
+    after = replace(before, block_ms=block_ms, evidence_age_ms=age_ms)
+    return replace(profile, system=replace(profile.system, parameters=after))
 
 
 def build_stations(count: int) -> list[Station]:

@@ -17,6 +17,7 @@ from cli.client import Client
 from cli.errors import CliError
 from cli.exits import Exit
 from cli.node import build_start_command
+from cli.options import HOME
 from node.config import load_config
 from node.home import Home
 
@@ -64,13 +65,17 @@ def find_process(home: Home) -> int | None:
 
 
 def is_node(pid: int, home: Home) -> bool:
-    """Whether the process is alive and was started for this folder."""
+    """Whether the process is alive and runs the node of this folder, which is in its arguments or variables."""
+    process = Path(f"/proc/{pid}")
     try:
-        arguments = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        state = (process / "stat").read_text().rpartition(")")[2].split()[0]
+        arguments = (process / "cmdline").read_bytes().split(b"\0")
+        variables = (process / "environ").read_bytes().split(b"\0")
     except OSError:
         return False
-    return state != "Z" and os.fsencode(str(home.path)) in arguments
+    path = os.fsencode(str(home.path))
+    is_named = path in arguments or b"VIDYA_HOME=" + path in variables or home.path == HOME.expanduser()
+    return state != "Z" and b"start" in arguments and is_named
 
 
 def get_url(home: Home) -> str:
