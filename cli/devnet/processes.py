@@ -65,7 +65,7 @@ def find_process(home: Home) -> int | None:
 
 
 def is_node(pid: int, home: Home) -> bool:
-    """Whether the process is alive and runs the node of this folder, which is in its arguments or variables."""
+    """Whether the process is alive and runs the node of this folder, by its arguments or variables."""
     process = Path(f"/proc/{pid}")
     try:
         state = (process / "stat").read_text().rpartition(")")[2].split()[0]
