@@ -13,13 +13,16 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import httpx
 
+from chain.genesis import compute_genesis_hash
 from chain.primitives.codec import Record, encode
 from chain.primitives.keys import KeyPair
+from chain.primitives.types import Hash
 from chain.runtime import build_call
 from chain.transaction import Transaction, sign_transaction
 from cli.devnet.plan import Devnet
@@ -35,6 +38,8 @@ UP_SECONDS_MAX = 240.0
 COMMAND_SECONDS_MAX = 300.0
 BLOCKS_SECONDS_EACH = 4.0
 """A block of one second may take so long when a validator is down and the machine is busy."""
+
+FEE_MAX = 10**9
 
 T = TypeVar("T")
 Json = dict[str, Any]
@@ -84,6 +89,7 @@ class Node:
         self.home = home
         self.name = home.path.name
         self.client = httpx.Client(timeout=20)
+        self._blocks: dict[int, Json] = {}
 
     def __repr__(self) -> str:
         return self.name
@@ -136,7 +142,12 @@ class Node:
         )
 
     def get_block(self, height: int) -> Json:
-        """A block with all its transactions."""
+        """A final block with all its transactions; asked for once."""
+        if height not in self._blocks:
+            self._blocks[height] = self._fetch_block(height)
+        return self._blocks[height]
+
+    def _fetch_block(self, height: int) -> Json:
         block = self.get(f"blocks/{height}", limit=500)
         while len(block["transactions"]) < block["transaction_count"]:
             more = self.get(f"blocks/{height}", limit=500, offset=len(block["transactions"]))
@@ -273,6 +284,11 @@ class Network:
         """Of every module."""
         return self.nodes[0].get("params")
 
+    @cached_property
+    def genesis_hash(self) -> Hash:
+        """The name of the network."""
+        return compute_genesis_hash(self.devnet.load_spec())
+
     # States of the whole network.
 
     def wait_height(self, height: int, nodes: Sequence[Node] | None = None) -> None:
@@ -319,15 +335,15 @@ def open_network(folder: Path, *options: str) -> Iterator[Network]:
         network.close()
 
 
-def sign_transfer(network: Network, key: KeyPair, nonce: int, valid_until: int, *calls: Record) -> bytes:
+def sign_calls(network: Network, key: KeyPair, nonce: int, valid_until: int, *calls: Record) -> bytes:
     """A signed transaction, encoded."""
     transaction = Transaction(
         version=1,
-        genesis_hash=bytes.fromhex(network.nodes[0].get("status")["chain_id"]),
+        genesis_hash=network.genesis_hash,
         sender=key.public_key,
         nonce=nonce,
         valid_until=valid_until,
-        fee_max=10**9,
+        fee_max=FEE_MAX,
         tip=0,
         calls=tuple(build_call(call) for call in calls),
     )
