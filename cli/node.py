@@ -183,7 +183,7 @@ def claim(home: "Home") -> None:
     other = find_process(home)
     if other not in (None, os.getpid()):
         raise CliError("already_running", f"process {other} runs the node in {home.path}")
-    home.pid_file.write_text(f"{os.getpid()}\n")
+    home.note_process(os.getpid())
 
 
 def find_cause(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -96,6 +96,12 @@ class Home:
         """What local programs show to the API."""
         return self.token_file.read_text().strip()
 
+    def note_process(self, pid: int) -> None:
+        """Says which process runs the node. Whoever looks meanwhile sees the note before or this one."""
+        draft = self.pid_file.with_name(f"pid.{os.getpid()}")
+        draft.write_text(f"{pid}\n")
+        draft.replace(self.pid_file)
+
 
 def write_private(path: Path, data: bytes) -> None:
     """A new file that only its owner reads."""

@@ -46,7 +46,7 @@ def start_node(home: Home) -> int:
             start_new_session=True,
         )
     # At once, so that it is found and can be stopped while it still opens its keys.
-    home.pid_file.write_text(f"{process.pid}\n")
+    home.note_process(process.pid)
     return process.pid
 
 
