@@ -74,6 +74,7 @@ class Links(Generic[M]):
         self._frames_max = frames_max
         self._bytes_max = bytes_max
         self._outboxes: dict[PeerId, Outbox] = {}
+        self._attended = trio.Event()
         network.serve(protocol, self._serve)
 
     @property
@@ -94,11 +95,20 @@ class Links(Generic[M]):
             if peer not in but:
                 outbox.put(frame)
 
+    async def wait_for(self, peer: PeerId, seconds_max: float) -> bool:
+        """Whether what is posted to the peer goes out; a peer may be heard before it is attended."""
+        with trio.move_on_after(seconds_max):
+            while peer not in self._outboxes:
+                await self._attended.wait()
+        return peer in self._outboxes
+
     async def attend(self, peer: PeerId) -> None:
         """Send what is posted to a peer, until its connection or stream ends (PeerGone) or the task is
         cancelled.
         """
         outbox = self._outboxes[peer] = Outbox(self._frames_max, self._bytes_max)
+        self._attended.set()
+        self._attended = trio.Event()
         try:
             async with open_stream(self._network, peer, self._protocol) as stream:
                 while True:

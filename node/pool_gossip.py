@@ -32,6 +32,7 @@ WHOLE_BYTES_MAX = 4096
 BATCH_BYTES_MAX = 2**19
 ANSWER_BYTES_MAX = 4 * 2**20
 VIEW_KEYS_MAX = 50_000
+ATTENDED_SECONDS_MAX = 10.0
 SEEN_MAX = 100_000
 JUNK_POINTS = 10
 PENALISED_CODES = frozenset(
@@ -172,7 +173,7 @@ class PoolGossip:
                 wanted = tuple(
                     tx_id for tx_id in ids if tx_id not in self._mempool and tx_id not in self._seen
                 )
-                if wanted:
+                if wanted and await self.links.wait_for(peer, ATTENDED_SECONDS_MAX):
                     self.links.post(peer, TransactionsWanted(wanted))
             case TransactionsWanted(ids):
                 self._on_wanted(peer, ids)

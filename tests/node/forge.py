@@ -3,7 +3,10 @@
 The forge holds every key of a cluster and a ledger of its own; what it makes is fed to the node under test.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+
+import trio
+import trio.testing
 
 from chain.block import Inherents
 from chain.genesis import ChainSpec
@@ -129,3 +132,10 @@ class Forge:
             committed = self.commit(self.build())
             final.append(FinalBlock(encode(committed.block), committed.certificate))
         return final
+
+
+async def wait_until(is_so: Callable[[], bool], seconds_max: float = 20.0) -> None:
+    """Until it is so, looked at whenever nothing else can run; fails the test if it never is."""
+    with trio.fail_after(seconds_max):
+        while not is_so():
+            await trio.testing.wait_all_tasks_blocked(0.001)
