@@ -50,7 +50,7 @@ async def test_a_block_longer_than_an_entry_and_than_a_frame_comes_back_whole(
 ) -> None:
     """Between inputs, and once however often it is noted."""
     small = forge.build().block
-    big = replace(small, transactions=(forge.sign(ALICE, balances.Burn(1)),) * 12_000)
+    big = replace(small, transactions=(forge.sign(ALICE, balances.Burn(1)),) * 15_000)
     assert len(encode(big)) > FRAME_BYTES_MAX
     path = tmp_path / "wal"
     wal = Wal.create(path, 1)
