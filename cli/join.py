@@ -73,7 +73,7 @@ def join(
 
 def check_reach(spec: Any, listen: str | None, address: str | None) -> None:
     """Raises UsageFault if others could not reach the host: its address is put on chain."""
-    from cli.node import is_local
+    from cli.homes import is_local
 
     if is_local(spec) or address or (listen and not listen.startswith(("/ip4/0.0.0.0/", "/ip6/::/"))):
         return
@@ -89,7 +89,7 @@ def prepare_home(
     from chain.genesis import compute_genesis_hash
     from chain.primitives.addresses import encode_address
     from cli.facts import load_spec
-    from cli.node import build_config, create_home
+    from cli.homes import build_config, create_home
     from node.config import load_config
     from node.home import Home
 

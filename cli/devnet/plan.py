@@ -33,7 +33,7 @@ from chain.primitives.keys import KeyPair
 from chain.primitives.types import Address
 from cli.devnet.library import list_sources, publish_offline
 from cli.errors import CliError
-from cli.node import LOOPBACK, create_home
+from cli.homes import LOOPBACK, create_home
 from node import keystore
 from node.config import NodeConfig
 from node.derivation import Role

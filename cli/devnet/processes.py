@@ -7,6 +7,7 @@ process id from a file is used only if the process says that it runs the node of
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -16,7 +17,6 @@ from cli import output
 from cli.client import Client
 from cli.errors import CliError
 from cli.exits import Exit
-from cli.node import build_start_command
 from cli.options import HOME
 from node.config import load_config
 from node.home import Home
@@ -48,6 +48,11 @@ def start_node(home: Home) -> int:
     # At once, so that it is found and can be stopped while it still opens its keys.
     home.note_process(process.pid)
     return process.pid
+
+
+def build_start_command(home: Path) -> list[str]:
+    """How another process is told to run the node of a folder."""
+    return [sys.executable, "-m", "cli.main", "node", "start", "--home", str(home)]
 
 
 def join_path(first: Path, rest: str | None) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from cli import output
 from cli.devnet.plan import Devnet, create
-from cli.node import run_home
+from cli.homes import run_home
 from cli.options import Settings
 
 BLOCK_MS = 250

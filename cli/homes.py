@@ -1,0 +1,140 @@
+"""Folders of nodes: made, described, run in this process.
+
+Keys are opened before the event loop starts, for that takes time on purpose. While it runs, a node's folder
+holds its process id and where its API listens (`data/pid`, `data/api-url`).
+"""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cli import output
+from cli.errors import CliError
+
+if TYPE_CHECKING:
+    from node.app import Node
+    from node.config import NodeConfig
+    from node.home import Home
+
+P2P_PORT = 7700
+LOOPBACK = "127.0.0.1"
+
+
+def build_config(
+    spec: Any, listen: str | None, api_port: int | None, changes: dict[str, Any]
+) -> "NodeConfig":
+    """The settings of a new node: reachable on the network it joins."""
+    from cli.facts import API_PORT
+    from node.config import NodeConfig
+    from p2p.identity import parse_listen_address
+
+    listen = listen or f"/ip4/{LOOPBACK if is_local(spec) else '0.0.0.0'}/tcp/{find_port(P2P_PORT)}"  # noqa: S104
+    parse_listen_address(listen)
+    port = find_port(API_PORT) if api_port is None else api_port
+    return NodeConfig(p2p_listen=listen, api_port=port, **changes)
+
+
+def is_local(spec: Any) -> bool:
+    """Whether the network lives on this machine: all it says of addresses is loopback."""
+    known = [*spec.seeds, *(address for _, host in spec.hosting.hosts for address in host.addresses)]
+    return all(address.startswith(("/ip4/127.", "/ip6/::1/")) for address in known)
+
+
+def find_port(wanted: int) -> int:
+    """The port, if it is free here, else one that is."""
+    import socket
+
+    for port in (wanted, 0):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((LOOPBACK, port))
+            except OSError:
+                continue
+            return int(probe.getsockname()[1])
+    raise CliError("no_port", "no port of this machine is free")
+
+
+def create_home(
+    path: Path, spec_json: bytes, config: "NodeConfig", secrets_of: dict[Any, bytes] | None = None
+) -> "Home":
+    """A node's folder with its settings; raises HomeError if there is one."""
+    from node.config import format_config
+    from node.home import Home
+
+    home = Home(path)
+    home.create(spec_json, secrets_of)
+    home.config_file.write_text(format_config(config))
+    return home
+
+
+def describe_home(home: "Home") -> dict[str, Any]:
+    """What a new node is known by."""
+    from node import keystore
+    from node.config import load_config
+    from node.derivation import Role
+    from p2p.identity import compute_peer_id, format_peer
+
+    config = load_config(home.config_file)
+    network_key = keystore.load(home.keys, Role.NETWORK.value).address
+    return {
+        "home": str(home.path),
+        "account": config.account or None,
+        "api": f"http://{config.api_host}:{config.api_port}",
+        "p2p": f"{config.p2p_listen}/p2p/{format_peer(compute_peer_id(network_key))}",
+        "consensus_key": keystore.load(home.keys, Role.CONSENSUS.value).public_key,
+    }
+
+
+def run_home(home: "Home") -> None:
+    """The node of a folder, in this process."""
+    from functools import partial
+
+    import trio
+
+    from node.app import load_keys, run_node
+    from node.config import load_config
+    from node.logs import configure_logs
+
+    spec, config = home.load_spec(), load_config(home.config_file)
+    configure_logs(config.log_level, is_json=config.log_json)
+    keys = load_keys(home, config, spec)
+    claim(home)
+    try:
+        trio.run(partial(run_node, home, config, spec, keys, on_ready=partial(on_ready, home)))
+    except BaseExceptionGroup as group:
+        raise find_cause(group) from group
+    finally:
+        home.pid_file.unlink(missing_ok=True)
+        home.api_url_file.unlink(missing_ok=True)
+
+
+def claim(home: "Home") -> None:
+    """Notes this process as the one that runs the node; raises CliError if another does.
+
+    What keeps two nodes apart for certain is the lock on the data; this keeps the note about the first.
+    """
+    from cli.devnet.processes import find_process
+
+    other = find_process(home)
+    if other not in (None, os.getpid()):
+        raise CliError("already_running", f"process {other} runs the node in {home.path}")
+    home.note_process(os.getpid())
+
+
+def find_cause(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The one expected failure that ended a node; the group itself if it was a bug, or several things."""
+    from cli.errors import list_expected
+
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error if isinstance(error, list_expected()) else group
+
+
+def on_ready(home: "Home", node: "Node", api_port: int) -> None:
+    """The node serves: say so, to people and to other commands."""
+    url = f"http://{node.config.api_host}:{api_port}"
+    home.api_url_file.write_text(url + "\n")
+    output.say(f"node of {node.spec.name} at height {node.ledger.height}: {url}")
+    output.say("Ctrl-C stops it")
