@@ -10,20 +10,22 @@ import json
 import shutil
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from chain.primitives.addresses import decode_address
-from chain.primitives.codec import encode
-from chain.primitives.types import Address
+from chain.primitives.codec import decode, encode
+from chain.primitives.types import HASH_BYTES, Address
 from chain.votes import Proposal, SignedProposal, SignedVote, Vote, VoteKind
 from consensus.types import ProposalReceived, VoteReceived, decode_input
 from storage.errors import CorruptWal, WalMissing
-from storage.sign_state import LastSignState, SignState
+from storage.sign_state import LastSignState, SignState, SignStep
 from storage.wal import Wal
 from tests.e2e.harness import Json, Node
 
+SIGN_PREFIX_BYTES = 1 + HASH_BYTES
+"""Purpose and name of the network, before the message that is signed."""
 INPUT_TAG = b"\x01"
 """Of an entry of the log that is an input of consensus."""
 
@@ -70,6 +72,13 @@ class Audit:
                 case ProposalReceived(SignedProposal(proposal)):
                     self.note(proposal)
 
+    def read_sign_state(self, node: Node) -> SignState:
+        """What a dead node signed last, though nobody else may have seen it."""
+        state = load_sign_state(node)
+        if state.signed is not None:
+            self.note(decode_signed(SignStep(state.step), state.signed.sign_bytes))
+        return state
+
     def read_chain(self, node: Node, first: int = 1) -> None:
         """Each block's own certificate as this node keeps it, and the one that the next block carries."""
         prefix = str(node.get("status")["prefix"])
@@ -105,8 +114,8 @@ def read_wal(path: Path) -> list[bytes]:
         return entries
 
 
-def read_sign_state(node: Node) -> SignState:
-    """What a dead node signed last; read as a copy and left as it is."""
+def load_sign_state(node: Node) -> SignState:
+    """The file of a dead node, read as a copy and left as it is."""
     key = bytes.fromhex(json.loads((node.home.keys / "consensus.json").read_text())["public_key"])
     with tempfile.TemporaryDirectory() as folder:
         opened = LastSignState.load(Path(shutil.copy(node.home.sign_state, folder)), key)
@@ -114,6 +123,7 @@ def read_sign_state(node: Node) -> SignState:
         return opened.state
 
 
-def read_slots(nodes: Iterable[Node]) -> list[tuple[int, int, int]]:
-    """The last slot of each dead node."""
-    return [read_sign_state(node).slot for node in nodes]
+def decode_signed(step: SignStep, sign_bytes: bytes) -> Vote | Proposal:
+    """The message in the bytes that were signed: purpose, name of the network, canonical encoding."""
+    kind = Proposal if step is SignStep.PROPOSAL else Vote
+    return decode(kind, sign_bytes[SIGN_PREFIX_BYTES:])
