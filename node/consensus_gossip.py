@@ -223,19 +223,25 @@ class ConsensusGossip:
         return height == self._driver.core.height + 1
 
     async def _on_votes(self, peer: PeerId, votes: tuple[SignedVote, ...]) -> None:
-        fresh = []
-        for signed in votes:
-            height, kept = signed.vote.height, self._peers.get(peer)
-            if self._is_for_now(height):
-                if self._take_vote(self._driver.core, self._sightings, signed):
-                    fresh.append(signed)
-                    await self._driver.put(VoteReceived(signed))
-            elif not self._is_early(height):
-                self._take_late_vote(signed)
-            elif kept is not None and len(kept.early_votes) < EARLY_VOTES_MAX:
-                kept.early_votes.append(signed)
-        if fresh:
-            self.links.broadcast(Votes(tuple(fresh)), but=(peer,))
+        fresh: list[SignedVote] = []
+        try:
+            for signed in votes:
+                await self._on_vote(peer, signed, fresh)
+        finally:
+            # Also when the next vote was bad: nobody else would pass on what is noted as seen.
+            if fresh:
+                self.links.broadcast(Votes(tuple(fresh)), but=(peer,))
+
+    async def _on_vote(self, peer: PeerId, signed: SignedVote, fresh: list[SignedVote]) -> None:
+        height, kept = signed.vote.height, self._peers.get(peer)
+        if self._is_for_now(height):
+            if self._take_vote(self._driver.core, self._sightings, signed):
+                fresh.append(signed)
+                await self._driver.put(VoteReceived(signed))
+        elif not self._is_early(height):
+            self._take_late_vote(signed)
+        elif kept is not None and len(kept.early_votes) < EARLY_VOTES_MAX:
+            kept.early_votes.append(signed)
 
     def _take_vote(self, core: Core, sightings: Sightings, signed: SignedVote) -> bool:
         """Whether the vote is new; raises PeerFault if it is not signed by a validator of the height."""

@@ -1,0 +1,563 @@
+"""Consensus gossip against one node under test: what it believes, passes on, asks for, and keeps.
+
+The node is a real driver and gossip over the in-memory network with a chain whose validators are all held by
+the forge; it observes (it signs nothing), and never gets as far as a decision unless the test lets it.
+"""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+import trio
+import trio.testing
+
+from chain.block import compute_header_hash
+from chain.modules import balances
+from chain.primitives.codec import encode, replace
+from chain.runtime import BlockResult
+from chain.transaction import SignedTransaction, get_transaction_id
+from chain.votes import SignedProposal, VoteKind
+from consensus.catchup import RoundSummary, ValueSummary, VoteSummary
+from consensus.types import Step
+from node import consensus_gossip
+from node.app import build_synchrony, build_timeouts
+from node.clock import Clock
+from node.consensus_driver import Driver
+from node.consensus_gossip import EARLY_VOTES_MAX, ConsensusGossip, build_compact
+from node.journal import Journal
+from node.lane import Lane
+from node.mempool import Mempool, Pooled
+from node.signatures import SignatureMemory
+from p2p.boundary import run_for_peer
+from p2p.memory import MemoryHub
+from p2p.messages import (
+    BlockTransactions,
+    BlockTransactionsWanted,
+    BlockWanted,
+    Commit,
+    CompactProposal,
+    ConsensusMessage,
+    Polka,
+    Summary,
+    Votes,
+    WholeBlock,
+)
+from p2p.network import Stream
+from p2p.protocols import CONSENSUS
+from p2p.requests import open_stream, receive_message, send_message
+from p2p.switch import Switch
+from storage.wal import Wal
+from tests.node.forge import ALICE, BOB, Forge, wait_until
+
+PREVOTE, PRECOMMIT = VoteKind.PREVOTE, VoteKind.PRECOMMIT
+SEND = balances.Send(BOB.address, 1)
+M = TypeVar("M")
+
+
+class StillClock:
+    """A clock that shows what the test says."""
+
+    def __init__(self, now_ms: int) -> None:
+        self.time_ms = now_ms
+
+    def now_ms(self) -> int:
+        return self.time_ms
+
+
+class NoSync:
+    """Nobody is ahead."""
+
+    async def catch_up(self) -> None:
+        """Nothing to do."""
+
+    async def is_behind(self) -> bool:
+        """No."""
+        return False
+
+
+@dataclass
+class Peer:
+    """One peer of the node: what it said is here, and it says what the test wants."""
+
+    network: Switch
+    scene: "Scene"
+    heard: list[Any] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.stream: Stream
+
+    async def say(self, *messages: ConsensusMessage) -> None:
+        """Send, and wait until the node has nothing more to do with it."""
+        for message in messages:
+            await send_message(self.stream, message)
+        await settle()
+
+    def list_heard(self, kind: type[M]) -> list[M]:
+        """What the node said of that kind."""
+        return [message for message in self.heard if isinstance(message, kind)]
+
+    @property
+    def score(self) -> int:
+        """What the node thinks of it."""
+        return self.scene.network.scores.get_score(self.network.peer_id)
+
+
+async def settle() -> None:
+    """Until nothing can happen but timers; blocks are executed in a thread, so look twice."""
+    for _ in range(3):
+        await trio.testing.wait_all_tasks_blocked(0.01)
+
+
+@dataclass
+class Scene:
+    """The node under test."""
+
+    path: Path
+    forge: Forge = field(default_factory=Forge)
+    hub: MemoryHub = field(default_factory=MemoryHub)
+
+    @asynccontextmanager
+    async def open(self, *, is_running: bool = True) -> AsyncIterator["Scene"]:
+        """The node, at genesis; it works on height 1."""
+        self.clock: Clock = StillClock(self.forge.ledger.head.time_ms + 10)
+        observed = Forge(spec=self.forge.spec)
+        self.mempool = Mempool()
+        parameters = observed.ledger.get_parameters()
+        wal = Wal.create(self.path / "wal", 1)
+        self.driver = Driver(
+            observed.ledger,
+            Lane(),
+            self.mempool,
+            self.clock,
+            signer=None,
+            journal=Journal(wal),
+            timeouts=build_timeouts(replace(parameters, propose_timeout_ms=10**6, vote_timeout_ms=10**6)),
+            synchrony=build_synchrony(parameters),
+            reveal=lambda: None,
+            report=self.reported_append,
+        )
+        async with self.hub.open_network(b"n" * 32, self.forge.genesis_hash) as self.network:
+            verify = SignatureMemory().verify
+            self.gossip = ConsensusGossip(self.network, self.driver, self.mempool, self.clock, verify)
+            async with trio.open_nursery() as self.nursery:
+                await self.nursery.start(self.gossip.run)
+                if is_running:
+                    await self.nursery.start(self.driver.run, self.gossip, NoSync())
+                    await wait_until(lambda: self.driver.core.step is not Step.UNSTARTED)
+                yield self
+                self.nursery.cancel_scope.cancel()
+        wal.close()
+
+    def __post_init__(self) -> None:
+        self.reported: list[object] = []
+
+    def reported_append(self, evidence: object) -> None:
+        """What the driver is told to do with evidence."""
+        self.reported.append(evidence)
+
+    @asynccontextmanager
+    async def join(self, number: int) -> AsyncIterator[Peer]:
+        """A peer that the node attends."""
+        async with self.hub.open_network(bytes((number,)) * 32, self.forge.genesis_hash) as network:
+            peer = Peer(network, self)
+
+            async def listen(stream: Stream) -> None:
+                while True:
+                    peer.heard.append(await receive_message(stream, ConsensusMessage))
+
+            network.serve(CONSENSUS, listen)
+            await network.connect(self.network.addresses[0])
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self.attend, network.peer_id)
+                async with open_stream(network, self.network.peer_id, CONSENSUS) as peer.stream:
+                    await settle()
+                    yield peer
+                nursery.cancel_scope.cancel()
+
+    async def attend(self, peer: bytes) -> None:
+        """As the peer manager does, behind its boundary."""
+        await run_for_peer(peer, lambda: self.gossip.attend(peer), self.network.blame)
+
+    def wait_in_pool(self, signed: SignedTransaction) -> None:
+        """The transaction is known to the node."""
+        pooled = Pooled(get_transaction_id(signed), signed, 300, 200, False)
+        self.mempool.add(pooled, self.driver.ledger)
+
+
+@pytest.fixture
+async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
+    """The node without peers."""
+    async with Scene(tmp_path).open() as opened:
+        yield opened
+
+
+def get_seen(scene: Scene, kind: VoteKind, round: int = 0) -> int:
+    """How many votes the node has counted."""
+    return len(scene.driver.core.tally.get_votes(kind, round))
+
+
+# Votes.
+
+
+async def test_a_vote_is_counted_and_passed_on_once(scene: Scene) -> None:
+    """To everybody but the one it came from; again, it is neither."""
+    async with scene.join(1) as one, scene.join(2) as two, scene.join(3) as three:
+        vote = scene.forge.vote(scene.forge.people[0], PREVOTE, None)
+        await one.say(Votes((vote,)))
+        await two.say(Votes((vote, vote)))
+        assert get_seen(scene, PREVOTE) == 1
+        assert [one.list_heard(Votes), two.list_heard(Votes), three.list_heard(Votes)] == [
+            [],
+            [Votes((vote,))],
+            [Votes((vote,))],
+        ]
+        assert (one.score, two.score) == (100, 100)
+
+
+async def test_a_bad_vote_costs_its_sender_and_goes_nowhere(scene: Scene) -> None:
+    """Another's signature, a stranger's vote; good ones before it in the message count."""
+    people = scene.forge.people
+    good = scene.forge.vote(people[0], PREVOTE, None)
+    bad = replace(
+        scene.forge.vote(people[1], PREVOTE, None),
+        signature=scene.forge.vote(people[0], PREVOTE, b"x" * 32).signature,
+    )
+    stranger = scene.forge.vote(ALICE, PREVOTE, None)
+    for number, wrong in enumerate((bad, stranger), start=1):
+        async with scene.join(10 * number) as liar, scene.join(10 * number + 1) as other:
+            await liar.say(Votes((good, wrong)))
+            assert liar.score == 50
+            assert other.list_heard(Votes) == ([Votes((good,))] if number == 1 else [])
+    assert get_seen(scene, PREVOTE) == 1
+
+
+async def test_votes_of_the_next_height_wait_and_those_beyond_do_not(scene: Scene) -> None:
+    """Up to a number per peer, unread until their height comes."""
+    async with scene.join(1) as peer:
+        early = [
+            scene.forge.vote(scene.forge.people[0], PREVOTE, None, round, ahead=2) for round in range(700)
+        ]
+        far = scene.forge.vote(scene.forge.people[0], PREVOTE, None, ahead=3)
+        for start in range(0, 700, 100):
+            await peer.say(Votes(tuple(early[start : start + 100])))
+        await peer.say(Votes((far,)))
+        kept = scene.gossip._peers[peer.network.peer_id].early_votes
+        assert kept == early[:EARLY_VOTES_MAX]
+        assert get_seen(scene, PREVOTE) == 0
+    await settle()
+    assert scene.gossip._peers == {}
+
+
+async def test_an_equivocation_is_reported_once(scene: Scene) -> None:
+    """The pair that was seen first."""
+    culprit = scene.forge.people[0]
+    votes = [scene.forge.vote(culprit, PREVOTE, value) for value in (None, b"x" * 32, b"y" * 32)]
+    async with scene.join(1) as one, scene.join(2) as two:
+        await one.say(Votes((votes[0],)))
+        await two.say(Votes(tuple(votes[1:])))
+        await one.say(Votes(tuple(votes)))
+        assert len(scene.reported) == 1
+        assert (one.score, two.score) == (100, 100)
+
+
+# Proposals.
+
+
+def propose(
+    scene: Scene, transactions: tuple[SignedTransaction, ...] = (), **changes: Any
+) -> tuple[BlockResult, SignedProposal]:
+    """A block of the right proposer, and its proposal."""
+    result = scene.forge.build(transactions, **changes)
+    proposer = scene.forge.get_proposer()
+    return result, scene.forge.propose(proposer, result.block_hash)
+
+
+def get_proposals(scene: Scene) -> list[tuple[bytes, bool]]:
+    """What the core has been told: block and verdict."""
+    received = scene.driver.core.proposals.get(0, ())
+    return [(one.proposal.proposal.block_hash, one.is_valid) for one in received]
+
+
+async def test_a_block_out_of_the_pool_needs_no_transaction_sent(scene: Scene) -> None:
+    """It is executed, handed on, and given to the core as valid."""
+    signed = scene.forge.sign(ALICE, SEND)
+    scene.wait_in_pool(signed)
+    result, proposal = propose(scene, (signed,))
+    compact = build_compact(proposal, result.block)
+    async with scene.join(1) as one, scene.join(2) as two:
+        await one.say(compact)
+        await wait_until(lambda: get_proposals(scene) == [(result.block_hash, True)])
+        assert two.list_heard(CompactProposal) == [compact]
+        assert one.list_heard(CompactProposal) == []
+        assert one.list_heard(BlockTransactionsWanted) == []
+
+
+async def test_what_lacks_is_asked_of_whoever_announced_it(scene: Scene) -> None:
+    """The first one is silent; the second, who announces the same, has it."""
+    signed = [scene.forge.sign(ALICE, SEND, nonce=nonce) for nonce in range(3)]
+    scene.wait_in_pool(signed[1])
+    result, proposal = propose(scene, tuple(signed))
+    compact = build_compact(proposal, result.block)
+    missing = (get_transaction_id(signed[0]), get_transaction_id(signed[2]))
+    async with scene.join(1) as silent, scene.join(2) as helpful:
+        await silent.say(compact)
+        assert silent.list_heard(BlockTransactionsWanted) == [
+            BlockTransactionsWanted(result.block_hash, missing)
+        ]
+        await helpful.say(compact)
+        await wait_until(lambda: bool(helpful.list_heard(BlockTransactionsWanted)))
+        await helpful.say(BlockTransactions(result.block_hash, (encode(signed[0]),)))
+        assert get_proposals(scene) == []
+        await helpful.say(BlockTransactions(result.block_hash, (encode(signed[2]), encode(signed[0]))))
+        await wait_until(lambda: get_proposals(scene) == [(result.block_hash, True)])
+
+
+Lie = Callable[[Scene, CompactProposal], CompactProposal]
+
+
+def with_other_key(scene: Scene, compact: CompactProposal) -> CompactProposal:
+    other = next(one for one in scene.forge.people if one != scene.forge.get_proposer())
+    forged = scene.forge.propose(other, compact.proposal.proposal.block_hash)
+    return replace(compact, proposal=replace(compact.proposal, signature=forged.signature))
+
+
+def out_of_turn(scene: Scene, compact: CompactProposal) -> CompactProposal:
+    other = next(one for one in scene.forge.people if one != scene.forge.get_proposer())
+    return replace(compact, proposal=scene.forge.propose(other, compact.proposal.proposal.block_hash))
+
+
+LIES: dict[str, Lie] = {
+    "a signature of somebody else": with_other_key,
+    "a validator whose turn it is not": out_of_turn,
+    "a header of another block": lambda scene, compact: replace(
+        compact, header=encode(replace(scene.forge.build(gap_ms=11).block.header, time_ms=5))
+    ),
+    "no header": lambda scene, compact: replace(compact, header=b"\x90"),
+    "other transactions": lambda scene, compact: replace(compact, transaction_ids=(b"t" * 32,)),
+    "other inherents": lambda scene, compact: replace(
+        compact, inherents=encode(replace(scene.forge.build().block.inherents, beacon_reveal=None))
+    ),
+}
+
+
+@pytest.mark.parametrize("lie", LIES.values(), ids=LIES.keys())
+async def test_a_forged_short_form_costs_its_sender_at_once(scene: Scene, lie: Lie) -> None:
+    """Nothing is fetched for it, and the honest form that comes later is taken."""
+    result, proposal = propose(scene)
+    compact = build_compact(proposal, result.block)
+    async with scene.join(1) as liar, scene.join(2) as honest:
+        await liar.say(lie(scene, compact))
+        assert liar.score <= 50
+        assert scene.gossip._assemblies == {}
+        assert honest.list_heard(CompactProposal) == []
+        await honest.say(compact)
+        await wait_until(lambda: get_proposals(scene) == [(result.block_hash, True)])
+        assert honest.score == 100
+
+
+async def test_nobody_proposes_a_new_block_in_anothers_name(scene: Scene) -> None:
+    """The proposer of the round signs a block that names another one, who would be slashed for its missing
+    reveal. Only a block that had a polka before may be another's.
+    """
+    proposer = scene.forge.get_proposer()
+    victim = next(one for one in scene.forge.people if one != proposer)
+    result = scene.forge.build(by=victim, is_revealing=False)
+    async with scene.join(1) as peer:
+        await peer.say(build_compact(scene.forge.propose(proposer, result.block_hash), result.block))
+        assert peer.score == 50
+        assert get_proposals(scene) == []
+    second = scene.forge.get_proposer(1)
+    again = scene.forge.propose(second, result.block_hash, round=1, pol_round=0)
+    async with scene.join(2) as peer:
+        await peer.say(build_compact(again, result.block))
+        await wait_until(lambda: 1 in scene.driver.core.proposals)
+        assert peer.score == 100
+
+
+async def test_an_invalid_block_is_handed_to_the_core_as_such(scene: Scene) -> None:
+    """It is the proposer's fault, not that of who passed it on; the core will prevote nil."""
+    result, _ = propose(scene)
+    header = replace(result.block.header, state_root=bytes(32))
+    block = replace(result.block, header=header)
+    block_hash = compute_header_hash(header)
+    proposal = scene.forge.propose(scene.forge.get_proposer(), block_hash)
+    async with scene.join(1) as peer:
+        await peer.say(build_compact(proposal, block))
+        await wait_until(lambda: get_proposals(scene) == [(block_hash, False)])
+        assert peer.score == 100
+
+
+async def test_an_untimely_block_is_judged_by_when_it_came(scene: Scene) -> None:
+    """A block of an hour from now is not timely, though it is valid."""
+    result, proposal = propose(scene, gap_ms=3_600_000)
+    async with scene.join(1) as peer:
+        await peer.say(build_compact(proposal, result.block))
+        await wait_until(lambda: bool(get_proposals(scene)))
+        [received] = scene.driver.core.proposals[0]
+        assert (received.is_valid, received.is_timely) == (True, False)
+
+
+async def test_at_most_two_blocks_of_a_round_are_put_together(scene: Scene) -> None:
+    """An equivocating proposer can make the node fetch and execute no more; the pair is reported."""
+    signed = [
+        scene.forge.sign(ALICE, SEND),
+        scene.forge.sign(BOB, SEND),
+        scene.forge.sign(ALICE, SEND, tip=1),
+    ]
+    results = [scene.forge.build((one,)) for one in signed]
+    proposer = scene.forge.get_proposer()
+    forms = [build_compact(scene.forge.propose(proposer, one.block_hash), one.block) for one in results]
+    async with scene.join(1) as peer:
+        await peer.say(*forms)
+        assert len(scene.gossip._assemblies) == 2
+        for result, one in zip(results, signed, strict=True):
+            await peer.say(BlockTransactions(result.block_hash, (encode(one),)))
+        await wait_until(lambda: len(get_proposals(scene)) == 2)
+        await peer.say(forms[2])
+        assert scene.gossip._assemblies == {}
+        assert len(scene.reported) == 1
+
+
+async def test_junk_among_transactions_costs_its_sender(scene: Scene) -> None:
+    """And is not part of the block; transactions that nobody waits for are not even decoded."""
+    signed = scene.forge.sign(ALICE, SEND)
+    result, proposal = propose(scene, (signed,))
+    async with scene.join(1) as peer:
+        await peer.say(BlockTransactions(result.block_hash, (b"junk",)))
+        assert peer.score == 100
+        await peer.say(
+            build_compact(proposal, result.block), BlockTransactions(result.block_hash, (b"junk",))
+        )
+        assert peer.score == 50
+        assert get_proposals(scene) == []
+
+
+# Certificates and bodies.
+
+
+async def test_a_commit_for_an_unknown_block_makes_the_node_fetch_it(scene: Scene) -> None:
+    """From peers in turn; a forged body costs its sender, the right one is decided and final."""
+    result, _ = propose(scene)
+    async with scene.join(1) as one, scene.join(2) as two:
+        await one.say(Commit(scene.forge.certify(result.block_hash)))
+        await wait_until(lambda: bool(one.list_heard(BlockWanted) or two.list_heard(BlockWanted)))
+        forged = replace(result.block, transactions=(scene.forge.sign(ALICE, SEND),))
+        await one.say(WholeBlock(1, encode(forged)))
+        assert one.score == 50
+        await two.say(WholeBlock(1, encode(result.block)))
+        await wait_until(lambda: scene.driver.ledger.height == 1)
+    assert scene.driver.ledger.head_hash == result.block_hash
+
+
+async def test_bad_certificates_cost_and_good_ones_count_once(scene: Scene) -> None:
+    """Too few signatures, one of them bad; the same quorum with fewer signers tells nothing new."""
+    polka = scene.forge.polka(b"p" * 32)
+    few = replace(polka, signatures=polka.signatures[:2])
+    spoilt = replace(polka.signatures[0], signature=bytes(64))
+    bad = replace(polka, signatures=(spoilt, *polka.signatures[1:]))
+    for number, wrong in enumerate((few, bad), start=1):
+        async with scene.join(number) as liar:
+            await liar.say(Polka(wrong))
+            assert liar.score == 50
+    async with scene.join(9) as peer:
+        await peer.say(Polka(polka))
+        assert get_seen(scene, PREVOTE) == 4
+        await peer.say(*[Polka(replace(polka, signatures=polka.signatures[1:]))] * 3, Polka(bad))
+        assert peer.score == 100, "not looked at"
+
+
+async def test_late_precommits_are_counted_for_the_last_commit(scene: Scene) -> None:
+    """After the block is final, for the pay of whoever signed them; once each."""
+    result, proposal = propose(scene)
+    people = scene.forge.people
+    precommits = [scene.forge.vote(one, PRECOMMIT, result.block_hash) for one in people]
+    async with scene.join(1) as peer:
+        await peer.say(build_compact(proposal, result.block), Votes(tuple(precommits[:3])))
+        await wait_until(lambda: scene.driver.ledger.height == 1)
+        await wait_until(lambda: scene.driver.core.height == 2)
+        await peer.say(Votes((precommits[3],)), Votes((precommits[3],)))
+    last = scene.driver.last_core
+    assert last is not None
+    certificate = last.build_commit_certificate()
+    assert certificate is not None and len(certificate.signatures) == 4
+
+
+async def test_bodies_are_sent_to_who_asks_but_not_without_end(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A few bytes of request must not buy megabytes at any rate; unknown blocks get no answer."""
+    monkeypatch.setattr(consensus_gossip, "BODIES_BYTES_PER_SECOND", 1)
+    monkeypatch.setattr(consensus_gossip, "BODIES_BURST_BYTES", 4_000)
+    signed = scene.forge.sign(ALICE, SEND)
+    scene.wait_in_pool(signed)
+    result, proposal = propose(scene, (signed,))
+    async with scene.join(1) as peer:
+        await peer.say(build_compact(proposal, result.block))
+        await wait_until(lambda: bool(get_proposals(scene)))
+        await peer.say(BlockWanted(1, b"x" * 32), BlockTransactionsWanted(b"x" * 32, (bytes(32),)))
+        assert not peer.list_heard(WholeBlock) and not peer.list_heard(BlockTransactions)
+        wanted = BlockTransactionsWanted(result.block_hash, (get_transaction_id(signed), bytes(32)))
+        await peer.say(wanted)
+        assert peer.list_heard(BlockTransactions) == [BlockTransactions(result.block_hash, (encode(signed),))]
+        for _ in range(20):
+            await peer.say(BlockWanted(1, result.block_hash))
+        sent = peer.list_heard(WholeBlock)
+        assert sent[0] == WholeBlock(1, encode(result.block))
+        assert len(sent) <= 4_000 // len(sent[0].block)
+
+
+# Summaries.
+
+
+async def test_summaries_heal_what_was_lost(scene: Scene) -> None:
+    """A peer that knows nothing of the height is sent the proposal and every vote, and a decided one."""
+    result, proposal = propose(scene)
+    votes = tuple(scene.forge.vote(one, PREVOTE, result.block_hash) for one in scene.forge.people[:2])
+    compact = build_compact(proposal, result.block)
+    async with scene.join(1) as one, scene.join(2) as two:
+        await one.say(compact, Votes(votes))
+        await wait_until(lambda: bool(get_proposals(scene)))
+        two.heard.clear()
+        await two.say(Summary(encode(VoteSummary(1, 0, Step.PROPOSE, ()))))
+        assert two.list_heard(CompactProposal) == [compact]
+        assert [set(message.votes) for message in two.list_heard(Votes)] == [set(votes)]
+        precommits = (scene.forge.vote(one_, PRECOMMIT, result.block_hash) for one_ in scene.forge.people)
+        await one.say(Votes(tuple(precommits)))
+        await wait_until(lambda: scene.driver.core.height == 2)
+        two.heard.clear()
+        await two.say(Summary(encode(VoteSummary(1, 0, Step.PROPOSE, ()))))
+        [commit] = two.list_heard(Commit)
+        assert commit.certificate == scene.driver.ledger.get_certificate(1)
+
+
+async def test_a_summary_that_does_not_fit_costs_its_sender(scene: Scene) -> None:
+    """Not decodable, too many bits (CometBFT's ASA-2025-003), rounds out of order."""
+    bits = RoundSummary(0, (), (ValueSummary(PREVOTE, None, b"\xff\xff"),))
+    rounds = (RoundSummary(1, (), ()), RoundSummary(0, (), ()))
+    wrong = (
+        b"\xc1",
+        encode(VoteSummary(1, 0, Step.PROPOSE, (bits,))),
+        encode(VoteSummary(1, 0, Step.PROPOSE, rounds)),
+    )
+    for number, data in enumerate(wrong, start=1):
+        async with scene.join(number) as liar:
+            await liar.say(Summary(data))
+            assert liar.score == 50
+
+
+async def test_a_height_far_ahead_is_looked_into_and_nothing_else(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever says so; one height ahead is what the peer's own answers will heal."""
+    claims: list[None] = []
+    monkeypatch.setattr(scene.driver, "note_behind", lambda: claims.append(None))
+    async with scene.join(1) as peer:
+        await peer.say(Summary(encode(VoteSummary(2, 0, Step.PROPOSE, ()))))
+        assert claims == []
+        await peer.say(Summary(encode(VoteSummary(10**9, 0, Step.PROPOSE, ()))))
+        assert claims == [None]
+        assert peer.score == 100
+    assert scene.driver.core.height == 1
