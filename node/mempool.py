@@ -6,7 +6,8 @@ enters was checked by `node.pool_gossip` and had its signature verified before.
 Rules: one transaction per (account, nonce), which a better tip replaces; an account's transactions wait in a
 run of nonces, of which only the unbroken part from its next nonce is offered to blocks; what pays best per
 weight goes first; when the pool is full the worst payer's last transaction leaves. Duties have a shelf of
-their own and no order; a duty may be sent by any key, so one call waits once, whoever signed it.
+their own, on which settlements come last; a duty may be sent by any key, so one call waits once, whoever
+signed it.
 
 Nothing here walks the pool but `select`: a block touches its own senders and what expires with it, and the
 worst payer is found in a heap of the last transactions of all runs.
@@ -19,6 +20,7 @@ from itertools import islice
 from typing import NamedTuple, Protocol
 
 from chain.errors import InvalidTransaction
+from chain.modules import sessions
 from chain.primitives.types import Address, Amount, Hash, Height, Nonce, Weight
 from chain.transaction import Call, SignedTransaction, get_transaction_id
 
@@ -27,6 +29,8 @@ POOL_BYTES_MAX = 64 * 2**20
 ACCOUNT_TRANSACTIONS_MAX = 256
 DUTIES_MAX = 4_096
 DUTIES_BYTES_MAX = 32 * 2**20
+SETTLEMENTS_MAX = DUTIES_MAX // 2
+"""A settlement may wait an epoch, a proof may not: whoever has vouchers must not crowd proofs out."""
 REPLACEMENT_PERCENT_MIN = 110
 """A replacement must offer at least this much of the tip it replaces."""
 REFUSALS_KEPT_MAX = 10_000
@@ -96,6 +100,7 @@ class Mempool:
         self._refusals: OrderedDict[Hash, str] = OrderedDict()
         self.bytes_used = 0
         self.duty_bytes_used = 0
+        self._settlements = 0
 
     def __len__(self) -> int:
         return len(self._by_id)
@@ -143,6 +148,8 @@ class Mempool:
         is_over = self.duty_bytes_used + pooled.size_bytes > DUTIES_BYTES_MAX
         if is_over or len(self._duties) >= DUTIES_MAX:
             raise InvalidTransaction("pool_full", "duties")
+        if is_settlement(pooled) and self._settlements >= SETTLEMENTS_MAX:
+            raise InvalidTransaction("pool_full", "settlements")
         return []
 
     def _check_paying(self, pooled: Pooled, facts: HeadFacts) -> list[tuple[Pooled, str]]:
@@ -203,6 +210,7 @@ class Mempool:
             self._duties[pooled.tx_id] = pooled
             self._duty_calls[transaction.calls[0]] = pooled.tx_id
             self.duty_bytes_used += pooled.size_bytes
+            self._settlements += is_settlement(pooled)
             return
         run = self._runs.get(transaction.sender)
         if run is None:
@@ -222,6 +230,7 @@ class Mempool:
             del self._duties[pooled.tx_id]
             del self._duty_calls[transaction.calls[0]]
             self.duty_bytes_used -= pooled.size_bytes
+            self._settlements -= is_settlement(pooled)
         else:
             self._remove_from_run(transaction.sender, transaction.nonce)
         if reason is not None:
@@ -279,10 +288,10 @@ class Mempool:
             self._remove(run.by_nonce[nonce], "nonce_too_low")
 
     def select(self, count_max: int) -> Iterator[Pooled]:
-        """Candidates for the next block: duties first, then the best payers, each account in the order of
-        nonces.
+        """Candidates for the next block: duties first, settlements last among them, then the best payers,
+        each account in the order of nonces.
         """
-        duties = list(islice(self._duties.values(), count_max))
+        duties = sorted(self._duties.values(), key=is_settlement)[:count_max]
         yield from duties
         left = count_max - len(duties)
         heads = (run.by_nonce.get(run.next_nonce) for run in self._runs.values())
@@ -296,6 +305,11 @@ class Mempool:
             following = self._runs[transaction.sender].by_nonce.get(transaction.nonce + 1)
             if following is not None:
                 heappush(ready, _rank(following))
+
+
+def is_settlement(pooled: Pooled) -> bool:
+    """Whether it is the duty that a payer can make in any number, at a price."""
+    return pooled.is_duty and pooled.signed.transaction.calls[0].module == sessions.MODULE.index
 
 
 def _rank(pooled: Pooled) -> tuple[int, Hash, Pooled]:

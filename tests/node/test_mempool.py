@@ -42,9 +42,9 @@ def make(
     return wrap(Transaction(1, bytes(32), sender, nonce, valid_until, fee_max, tip, (call,)), weight)
 
 
-def make_duty(sender: Address, arguments: bytes, *, valid_until: int = 100) -> Pooled:
-    """A duty."""
-    call = Call(9, 1, arguments)
+def make_duty(sender: Address, arguments: bytes, *, valid_until: int = 100, module: int = 9) -> Pooled:
+    """A duty; module 10 makes it a settlement."""
+    call = Call(module, 1, arguments)
     duty = Transaction(1, bytes(32), sender, 0, valid_until, 0, 0, (call,))
     return wrap(duty, 100, is_duty=True)
 
@@ -284,3 +284,17 @@ def check_pool(pool: Mempool, facts: Facts, known: dict[bytes, Pooled], done: se
     stuck = [known[tx_id] for tx_id in paying - {one.tx_id for one in offered}]
     for one in stuck:
         assert one.signed.transaction.nonce > expected.get(one.signed.transaction.sender, 0)
+
+
+def test_settlements_never_crowd_out_proofs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They come after all other duties, and may fill only their part of the shelf."""
+    monkeypatch.setattr(mempool, "SETTLEMENTS_MAX", 2)
+    pool, facts = Mempool(), Facts()
+    settlements = [make_duty(ALICE, bytes((number,)), module=10) for number in range(3)]
+    fill(pool, facts, *settlements[:2])
+    refuse(pool, facts, settlements[2], "pool_full")
+    proof = make_duty(BOB, b"proof")
+    fill(pool, facts, proof)
+    assert list(pool.select(10)) == [proof, *settlements[:2]]
+    pool.on_refused([(settlements[0].signed, InvalidTransaction("duty_refused"))])
+    fill(pool, facts, settlements[2])
