@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from bench.weight_cases import build_opening
 from bench.weight_clock import KeyCost, measure
-from bench.weight_world import SECRET, World, make_id
+from bench.weight_world import GIB, HOSTS_PER_BLOCK, SECRET, World, make_id
 from chain import runtime
 from chain.module import Context
 from chain.modules import beacon, hosting, possession, sessions, validators
@@ -46,14 +46,18 @@ def measure_hooks(world: World, keys: KeyCost) -> list[dict[str, object]]:
     return [_measure(world, keys, case) for case in _list_cases(world)]
 
 
-def measure_beginning(world: World, keys: KeyCost) -> dict[str, object]:
-    """The epoch start at which every holding of the world takes effect; it is committed."""
-    height = world.first_height(world.epoch - 2)
-    about = f"{len(world.hosts) * len(world.datums)} holdings begin"
-    case = HookCase("epoch start", about, height, (hosting.on_epoch_start,))
-    row = _measure(world, keys, case)
-    world.write(height, hosting.on_epoch_start)
-    return row
+def measure_beginning(world: World, keys: KeyCost) -> list[dict[str, object]]:
+    """How every holding of the world takes effect: a block that lays out rows, the epoch start; committed."""
+    laid_out, starting = world.first_height(world.epoch - 3), world.first_height(world.epoch - 2)
+    count = HOSTS_PER_BLOCK * len(world.datums)
+    case = HookCase("block end", f"{count} holdings laid out", laid_out, (hosting.on_block_end,))
+    rows = [_measure(world, keys, case)]
+    for height in range(laid_out, laid_out + len(world.hosts) // HOSTS_PER_BLOCK + 1):
+        world.write(height, hosting.on_block_end)
+    case = HookCase("epoch start", "100 rows change", starting, (hosting.on_epoch_start,))
+    rows.append(_measure(world, keys, case))
+    world.write(starting, hosting.on_epoch_start)
+    return rows
 
 
 def _measure(world: World, keys: KeyCost, case: HookCase) -> dict[str, object]:
@@ -97,6 +101,11 @@ def _list_cases(world: World) -> Iterator[HookCase]:
     yield HookCase("block start", "all judged proven", deadline, starts, _prove_from(world, 0))
     yield HookCase("block start", "10 of 100 jailed", deadline, starts, _miss(world, b"m" * 48, 3))
     yield HookCase("block start", "10 of 100 gone", deadline, starts, _miss(world, b"c" * 96, 95))
+    about = f"{HOSTS_PER_BLOCK * len(world.datums)} holdings end"
+    yield HookCase("block start", about, world.height, starts, _end_holdings(world))
+    ends = (hosting.on_block_end,)
+    yield HookCase("block end", "256 holdings taken apart", world.height, ends, _leave(world))
+    yield HookCase("block end", "1 more in a row of 4096", world.height, ends, _fill_row(world))
     world.write(world.height, _open_sessions(world))
     ending = world.height + 11 + sessions.get_parameters(world.state).settle_blocks
     yield HookCase("block start", "1024 allotments end", ending, starts)
@@ -146,6 +155,44 @@ def _miss(world: World, window: bytes, in_row: int) -> Step:
         for host in world.hosts[:ABSENT_HOSTS]:
             before = possession.History(window=window, misses_in_row=in_row)
             possession.HISTORIES.set(ctx.state, before, host)
+
+    return adjust
+
+
+def _end_holdings(world: World) -> Step:
+    """As many holdings come off the books as a block can have dropped."""
+
+    def adjust(ctx: Context) -> None:
+        for host in world.hosts[:HOSTS_PER_BLOCK]:
+            for datum_id, holding in list(hosting.HOLDINGS.items(ctx.state, host)):
+                over = replace(holding, until_epoch=ctx.epoch)
+                hosting.HOLDINGS.set(ctx.state, over, host, datum_id)
+                hosting.ENDINGS.set(ctx.state, True, ctx.height, host, datum_id)
+
+    return adjust
+
+
+def _leave(world: World) -> Step:
+    """A host has left with the last epoch."""
+
+    def adjust(ctx: Context) -> None:
+        hosting.LEAVING.set(ctx.state, ctx.epoch, world.hosts[0])
+
+    return adjust
+
+
+def _fill_row(world: World) -> Step:
+    """A host holds as many datums as may be, and one changes."""
+
+    def adjust(ctx: Context) -> None:
+        host, count = world.hosts[0], hosting.SUBSET_DATUMS_MAX - 1
+        known = [datum_id for datum_id in world.datums if datum_id != world.datums[0]]
+        others = [make_id("row", number) for number in range(count - len(known))]
+        leaves = [(datum_id, 2**20) for datum_id in sorted(known + others)]
+        extent = hosting.Extent(count, count * GIB, count * 2**20, ctx.epoch)
+        hosting.EXTENTS.set(ctx.state, extent, host)
+        hosting.LAYOUTS.set(ctx.state, hosting.build_layout(leaves), host, ctx.epoch)
+        hosting.CHANGES.set(ctx.state, True, ctx.height, host, world.datums[0])
 
     return adjust
 

@@ -50,6 +50,8 @@ SPARE_DATUMS = 256
 ERA = 40
 LINKS = 1_000
 REGISTERED_AT_ONCE = 250
+HOSTS_PER_BLOCK = 13
+"""That register all their datums: as many as a block has room for."""
 BLOCK_CHANGES = 5_000
 """Keys that the block has changed already: about the middle of a full one."""
 
@@ -179,9 +181,9 @@ class World:
         self.write(self.first_height(self.epoch - 4), enlist)
 
     def register_subsets(self) -> None:
-        """Every host begins to hold every datum, from two epochs before this one on."""
-        for host in self.hosts:
-            ctx = self.open_context(self.first_height(self.epoch - 4))
+        """Every host begins to hold every datum, from two epochs before this one on; a full block at once."""
+        for number, host in enumerate(self.hosts):
+            ctx = self.open_context(self.first_height(self.epoch - 4) + number // HOSTS_PER_BLOCK)
             for start in range(0, DATUMS, REGISTERED_AT_ONCE):
                 named = tuple(self.datums[start : start + REGISTERED_AT_ONCE])
                 hosting.register_subset(ctx, host, hosting.RegisterSubset(named, ()))

@@ -53,7 +53,7 @@ def run() -> list[Row]:
         beginning = measure_beginning(world, keys)
         world.grow_old()
         calls = [_measure_call(world, keys, case) for case in prepare_and_list(world)]
-        hooks = [beginning, *measure_hooks(world, keys)]
+        hooks = [*beginning, *measure_hooks(world, keys)]
         world.store.close()
         envelope = measure_envelope(Path(directory), keys)
     return [*envelope, *calls, *hooks]

@@ -80,6 +80,7 @@ ON_BLOCK_START: tuple[Hook, ...] = (
     possession.on_block_start,
     offences.on_block_start,
     sessions.on_block_start,
+    hosting.on_block_start,
 )
 ON_EPOCH_START: tuple[Hook, ...] = (hosting.on_epoch_start, possession.on_epoch_start)
 ON_EPOCH_END: tuple[Hook, ...] = (offences.on_epoch_end, rewards.on_epoch_end, beacon.on_epoch_end)

@@ -168,7 +168,7 @@ class DeclareLoss(Record):
     datum: Hash
 
 
-@MODULE.call(1, Report, weight=60_000, is_duty=True)
+@MODULE.call(1, Report, weight=2_300, is_duty=True)
 def report(ctx: Context, sender: Address, call: Report) -> None:
     """Slash and tombstone an equivocator; the sender gets the reporter's share."""
     offender, height = get_offender(call.evidence), get_offence_height(call.evidence)
@@ -224,7 +224,7 @@ def unjail(ctx: Context, sender: Address, call: Unjail) -> None:
     possession.restart_window(ctx, sender)
 
 
-@MODULE.call(3, DeclareLoss, weight=2_600)
+@MODULE.call(3, DeclareLoss, weight=5_700)
 def declare_loss(ctx: Context, sender: Address, call: DeclareLoss) -> None:
     """Drop a datum from the next epoch on, for half of the slash of failed demands by its share of bytes."""
     holding = hosting.get_holding(ctx.state, sender, call.datum)

@@ -88,6 +88,7 @@ class ContentWorld(World):
         self.height += 1
         ctx = self.context()
         possession.on_block_start(ctx)
+        hosting.on_block_start(ctx)
         if self.height == system.compute_first_height(SYSTEM, ctx.epoch):
             hosting.on_epoch_start(ctx)
             possession.on_epoch_start(ctx)

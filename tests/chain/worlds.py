@@ -257,6 +257,7 @@ def run_block(world: World, during: Callable[[World], object] | None = None) -> 
     world.height += 1
     events = world.run(possession.on_block_start)
     events += world.run(offences.on_block_start)
+    events += world.run(hosting.on_block_start)
     epoch = world.context().epoch
     if world.height == system.compute_first_height(SYSTEM, epoch):
         events += world.run(hosting.on_epoch_start)

@@ -6,14 +6,16 @@ again by the same host within `drop_interval_epochs`. Every registered byte need
 `staking` until the byte is out of effect.
 
 What a host holds in this epoch is also kept as one row of leaves, so that a leaf is found by binary search
-however many datums there are; a row is rewritten only when a holding begins or ends.
+however many datums there are. A row is rewritten only when a holding begins or ends, in the epoch before it
+counts. When holdings take effect is exact; when they come off the books, and free their bond, is spread over
+the blocks of the epoch in which they are over.
 
-Invariants: `Host.bytes` is the sum of the sizes of his holdings that are not over; HOLDERS mirrors HOLDINGS;
+Invariants: `Host.bytes` is the sum of the sizes of his holdings that are on the books, which HOLDERS mirrors;
 a datum's `holdings` count is the number of its holders; layouts hold what is in effect, EXTENTS their sums.
 Not here: whether a host really holds what it registered (possession).
 
-Files: types, layout (the row of leaves), queries, calls, effects (hooks, and for other modules), genesis (and
-invariants).
+Files: types, layout (a row of leaves), queries, rows (when they are laid out), calls, effects (how holdings
+end, also for other modules), genesis (and invariants).
 """
 
 from chain.modules.hosting.calls import (
@@ -26,7 +28,7 @@ from chain.modules.hosting.calls import (
 from chain.modules.hosting.effects import (
     compute_commitment,
     on_block_end,
-    on_epoch_start,
+    on_block_start,
     unregister,
     unregister_all,
 )
@@ -47,9 +49,10 @@ from chain.modules.hosting.queries import (
     list_extents,
     list_hosts,
 )
+from chain.modules.hosting.rows import on_epoch_start
 from chain.modules.hosting.types import (
     ADDRESSES_MAX,
-    BEGINNINGS,
+    CHANGES,
     CHANGES_MAX,
     ENDINGS,
     EXTENTS,
@@ -61,6 +64,7 @@ from chain.modules.hosting.types import (
     MODULE,
     NOTHING,
     PARAMETERS,
+    PREPARED,
     SUBSET_DATUMS_MAX,
     TAKEN_APART_PER_BLOCK_MAX,
     AlreadyHeld,
@@ -87,7 +91,7 @@ from chain.modules.hosting.types import (
 
 __all__ = [
     "ADDRESSES_MAX",
-    "BEGINNINGS",
+    "CHANGES",
     "CHANGES_MAX",
     "EMPTY_LAYOUT",
     "ENDINGS",
@@ -100,6 +104,7 @@ __all__ = [
     "MODULE",
     "NOTHING",
     "PARAMETERS",
+    "PREPARED",
     "SUBSET_DATUMS_MAX",
     "TAKEN_APART_PER_BLOCK_MAX",
     "AlreadyHeld",
@@ -148,6 +153,7 @@ __all__ = [
     "list_hosts",
     "list_leaves",
     "on_block_end",
+    "on_block_start",
     "on_epoch_start",
     "register_host",
     "register_subset",

@@ -1,24 +1,18 @@
-"""Hosting: how holdings begin and end, by the hook of an epoch and for other modules."""
+"""Hosting: how holdings end, by the hooks of a block and for other modules."""
 
-from collections.abc import Iterator
 from itertools import islice
 
-from chain.content import compute_leaf_count
 from chain.module import Context
 from chain.modules import catalogue, staking
-from chain.modules.hosting.layout import build_layout, list_leaves
-from chain.modules.hosting.queries import get_extent, get_host, get_layout, get_parameters, is_holding
+from chain.modules.hosting.queries import get_host, get_parameters
+from chain.modules.hosting.rows import compute_height_ahead, plan_change, prepare_rows
 from chain.modules.hosting.types import (
-    BEGINNINGS,
     ENDINGS,
-    EXTENTS,
     HOLDERS,
     HOLDINGS,
     HOSTS,
-    LAYOUTS,
     LEAVING,
     TAKEN_APART_PER_BLOCK_MAX,
-    Extent,
     Holding,
     HoldingDropped,
     NotHeld,
@@ -28,18 +22,24 @@ from chain.modules.hosting.types import (
 from chain.primitives.codec import replace
 from chain.primitives.fixed_point import div_up
 from chain.primitives.types import HASH_BYTES, Address, Amount, Epoch, Hash
-from chain.state import StorageMap
 
 
 def drop(ctx: Context, who: Address, datum_id: Hash, until_epoch: Epoch) -> None:
     holding = HOLDINGS.get(ctx.state, who, datum_id)
     if holding is None or holding.until_epoch is not None:
         raise NotHeld
-    forgotten_at = max(until_epoch + 1, ctx.epoch + get_parameters(ctx.state).drop_interval_epochs)
-    HOLDINGS.set(ctx.state, replace(holding, until_epoch=until_epoch), who, datum_id)
-    ENDINGS.set(ctx.state, True, until_epoch, who, datum_id)
-    ENDINGS.set(ctx.state, False, forgotten_at, who, datum_id)
-    ctx.emit(HoldingDropped(who, datum_id, until_epoch))
+    wait = max(until_epoch - ctx.epoch + 1, get_parameters(ctx.state).drop_interval_epochs)
+    ENDINGS.set(ctx.state, False, compute_height_ahead(ctx, wait), who, datum_id)
+    _end(ctx, who, datum_id, replace(holding, until_epoch=until_epoch))
+
+
+def _end(ctx: Context, who: Address, datum_id: Hash, holding: Holding) -> None:
+    """Keep a holding that now has an end, and plan what is to be done about it."""
+    assert holding.until_epoch is not None
+    HOLDINGS.set(ctx.state, holding, who, datum_id)
+    ENDINGS.set(ctx.state, True, compute_height_ahead(ctx, holding.until_epoch - ctx.epoch), who, datum_id)
+    plan_change(ctx, who, datum_id, holding.until_epoch)
+    ctx.emit(HoldingDropped(who, datum_id, holding.until_epoch))
 
 
 def count(ctx: Context, who: Address, size_bytes: int, datums: int) -> None:
@@ -61,10 +61,7 @@ def unregister(ctx: Context, who: Address, datum_id: Hash) -> None:
     if holding.until_epoch is None:
         drop(ctx, who, datum_id, following)
     elif holding.until_epoch > following:
-        HOLDINGS.set(ctx.state, replace(holding, until_epoch=following), who, datum_id)
-        ENDINGS.delete(ctx.state, holding.until_epoch, who, datum_id)
-        ENDINGS.set(ctx.state, True, following, who, datum_id)
-        ctx.emit(HoldingDropped(who, datum_id, following))
+        _end(ctx, who, datum_id, replace(holding, until_epoch=following))
 
 
 def unregister_all(ctx: Context, who: Address) -> None:
@@ -76,8 +73,40 @@ def unregister_all(ctx: Context, who: Address) -> None:
     ctx.emit(SubsetDropped(who, ctx.epoch + 1))
 
 
+def on_block_start(ctx: Context) -> None:
+    """What is over comes off the books or is forgotten, each as its block has come.
+
+    As for rows, an entry only says that a holding is to be looked at: of a host that has left since it may be
+    gone, or be another one.
+    """
+    for key, is_over in list(ENDINGS.items(ctx.state, ctx.height)):
+        ENDINGS.delete(ctx.state, ctx.height, key)
+        who, datum_id = key[:HASH_BYTES], key[HASH_BYTES:]
+        holding = HOLDINGS.get(ctx.state, who, datum_id)
+        if holding is None or holding.until_epoch is None or holding.until_epoch > ctx.epoch:
+            continue
+        if is_over:
+            _take_off(ctx, who, datum_id, holding)
+        elif not HOLDERS.has(ctx.state, datum_id, who):
+            HOLDINGS.delete(ctx.state, who, datum_id)
+
+
+def _take_off(ctx: Context, who: Address, datum_id: Hash, holding: Holding) -> None:
+    """A holding that is over counts no more and frees its bond."""
+    if HOLDERS.has(ctx.state, datum_id, who):
+        HOLDERS.delete(ctx.state, datum_id, who)
+        catalogue.count_holding(ctx, datum_id, -1)
+        count(ctx, who, -holding.size_bytes, -1)
+
+
 def on_block_end(ctx: Context) -> None:
-    """Take apart what hosts that have left held, a bounded number per block."""
+    """Lay out rows of the next epoch; take apart what hosts that have left held."""
+    prepare_rows(ctx, ctx.epoch + 1)
+    _take_apart(ctx)
+
+
+def _take_apart(ctx: Context) -> None:
+    """A bounded number of holdings per block, of hosts of which nothing is in effect any more."""
     room = TAKEN_APART_PER_BLOCK_MAX
     for who, from_epoch in list(LEAVING.items(ctx.state)):
         if from_epoch > ctx.epoch:
@@ -90,69 +119,6 @@ def on_block_end(ctx: Context) -> None:
         if room == 0:
             return
         LEAVING.delete(ctx.state, who)
-
-
-def on_epoch_start(ctx: Context) -> None:
-    """Holdings take effect; those that are over free their bond; old records are forgotten.
-
-    What was planned for a host that has left since may be gone, or another holding: each is looked at anew.
-    """
-    for who, from_epoch in list(LEAVING.items(ctx.state)):
-        if from_epoch == ctx.epoch:
-            EXTENTS.delete(ctx.state, who)
-            LAYOUTS.delete(ctx.state, who)
-    changes: dict[Address, dict[Hash, int]] = {}  # host -> datum -> bytes, 0 for one that is over
-    for who, datum_id, _ in _take(ctx, BEGINNINGS):
-        holding = HOLDINGS.get(ctx.state, who, datum_id)
-        if holding is not None and is_holding(ctx.state, who, datum_id, ctx.epoch):
-            changes.setdefault(who, {})[datum_id] = holding.size_bytes
-    for who, datum_id, is_over in _take(ctx, ENDINGS):
-        holding = HOLDINGS.get(ctx.state, who, datum_id)
-        if holding is None or holding.until_epoch is None or holding.until_epoch > ctx.epoch:
-            continue
-        if is_over:
-            _take_off(ctx, who, datum_id, holding)
-            changes.setdefault(who, {})[datum_id] = 0
-        elif not HOLDERS.has(ctx.state, datum_id, who):
-            HOLDINGS.delete(ctx.state, who, datum_id)
-    for who, sizes in changes.items():  # in the order of the scans
-        _lay_out(ctx, who, sizes)
-
-
-def _take(ctx: Context, plan: StorageMap[bool]) -> Iterator[tuple[Address, Hash, bool]]:
-    """Remove and give what was planned for this epoch: (host, datum, value)."""
-    for rest, value in list(plan.items(ctx.state, ctx.epoch)):
-        plan.delete(ctx.state, ctx.epoch, rest)
-        yield rest[:HASH_BYTES], rest[HASH_BYTES:], value
-
-
-def _take_off(ctx: Context, who: Address, datum_id: Hash, holding: Holding) -> None:
-    """A holding that is over counts no more and frees its bond."""
-    if HOLDERS.has(ctx.state, datum_id, who):
-        HOLDERS.delete(ctx.state, datum_id, who)
-        catalogue.count_holding(ctx, datum_id, -1)
-        count(ctx, who, -holding.size_bytes, -1)
-
-
-def _lay_out(ctx: Context, who: Address, sizes: dict[Hash, int]) -> None:
-    """Rewrite a host's row of leaves with some datums more and some less."""
-    extent = get_extent(ctx.state, who)
-    leaves = dict(list_leaves(get_layout(ctx.state, who)))
-    size_bytes = extent.bytes
-    for datum_id, size in sizes.items():
-        if size:
-            leaves[datum_id] = compute_leaf_count(size)
-            size_bytes += size
-        elif leaves.pop(datum_id, 0):
-            holding = HOLDINGS.get(ctx.state, who, datum_id)
-            assert holding is not None
-            size_bytes -= holding.size_bytes
-    if not leaves:
-        EXTENTS.delete(ctx.state, who)
-        LAYOUTS.delete(ctx.state, who)
-        return
-    EXTENTS.set(ctx.state, Extent(len(leaves), size_bytes, sum(leaves.values())), who)
-    LAYOUTS.set(ctx.state, build_layout(sorted(leaves.items())), who)
 
 
 def compute_commitment(parameters: Parameters, size_bytes: int) -> Amount:

@@ -6,7 +6,8 @@ from chain.module import Context
 from chain.modules import catalogue
 from chain.modules.hosting.calls import RegisterHost, add, register_host
 from chain.modules.hosting.layout import list_leaves
-from chain.modules.hosting.queries import get_host, get_layout
+from chain.modules.hosting.queries import get_host
+from chain.modules.hosting.rows import prepare_rows
 from chain.modules.hosting.types import (
     EXTENTS,
     HOLDERS,
@@ -14,6 +15,7 @@ from chain.modules.hosting.types import (
     HOSTS,
     LAYOUTS,
     PARAMETERS,
+    PREPARED,
     SUBSET_DATUMS_MAX,
     DatumIds,
     Extent,
@@ -22,7 +24,7 @@ from chain.modules.hosting.types import (
 )
 from chain.primitives.codec import Record
 from chain.primitives.types import Address
-from chain.state import StateReader
+from chain.state import StateReader, encode_key
 
 
 class GenesisConfig(Record):
@@ -47,6 +49,7 @@ def build_genesis(ctx: Context, config: GenesisConfig) -> None:
             raise NotHost
         for datum_id in datum_ids:
             add(ctx, who, datum_id, ctx.epoch)
+    prepare_rows(ctx, ctx.epoch)
 
 
 def check_invariants(state: StateReader) -> None:
@@ -62,14 +65,18 @@ def check_invariants(state: StateReader) -> None:
     assert sorted(holders) == mirrored
     for datum_id, datum in catalogue.DATUMS.items(state):
         assert datum.holdings == sum(1 for key in mirrored if key.startswith(datum_id))
-    assert [who for who, _ in EXTENTS.items(state)] == [who for who, _ in LAYOUTS.items(state)]
-    for who, extent in EXTENTS.items(state):
+    extents = [*EXTENTS.items(state), *((who, one) for who, one in PREPARED.items(state) if one.datums)]
+    rows = sorted(who + encode_key((extent.from_epoch,)) for who, extent in extents)
+    assert rows == [key for key, _ in LAYOUTS.items(state)]
+    for who, extent in extents:
         _check_layout(state, who, extent)
 
 
 def _check_layout(state: StateReader, who: Address, extent: Extent) -> None:
-    row = tuple(list_leaves(get_layout(state, who)))
+    layout = LAYOUTS.get(state, who, extent.from_epoch)
+    assert layout is not None
+    row = tuple(list_leaves(layout))
     holdings = {datum_id: HOLDINGS.get(state, who, datum_id) for datum_id, _ in row}
     sizes = {datum_id: holding.size_bytes for datum_id, holding in holdings.items() if holding is not None}
-    assert extent == Extent(len(row), sum(sizes.values()), sum(leaves for _, leaves in row))
+    assert extent == Extent(len(row), sum(sizes.values()), sum(one for _, one in row), extent.from_epoch)
     assert row == tuple((datum_id, compute_leaf_count(size)) for datum_id, size in sorted(sizes.items()))

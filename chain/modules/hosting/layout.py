@@ -3,6 +3,7 @@
 from bisect import bisect_right
 from collections.abc import Iterator
 from itertools import accumulate, pairwise
+from struct import unpack
 from typing import NamedTuple
 
 from chain.primitives.codec import Record
@@ -39,8 +40,7 @@ def build_layout(leaves: list[tuple[Hash, int]]) -> Layout:
 
 def list_leaves(layout: Layout) -> Iterator[tuple[Hash, int]]:
     """(datum, leaves) of a row, in order."""
-    count = len(layout.ends) // _END_BYTES
-    ends = (0, *(_get_end(layout, index) for index in range(count)))
+    ends = (0, *unpack(f">{len(layout.ends) // _END_BYTES}Q", layout.ends))
     for index, (start, end) in enumerate(pairwise(ends)):
         yield _get_datum(layout, index), end - start
 

@@ -80,7 +80,7 @@ def get_hosted_bytes(state: StateReader, who: Address) -> Uint:
 
 def get_layout(state: StateReader, who: Address) -> Layout:
     """What a host holds in this epoch, as one row of leaves."""
-    return LAYOUTS.get(state, who) or EMPTY_LAYOUT
+    return LAYOUTS.get(state, who, get_extent(state, who).from_epoch) or EMPTY_LAYOUT
 
 
 def has_left(state: StateReader, who: Address, epoch: Epoch) -> bool:

@@ -67,11 +67,12 @@ class Held(NamedTuple):
 
 
 class Extent(Record):
-    """How much of a host is in effect in this epoch; exists only for hosts that hold something."""
+    """How much of a host is in effect, by the row of leaves that was laid out for `from_epoch`."""
 
     datums: Uint32
     bytes: Uint
     leaves: Uint
+    from_epoch: Epoch = 0
 
 
 PARAMETERS = StorageValue(MODULE.index, 0, Parameters)
@@ -81,14 +82,17 @@ HOLDINGS = StorageMap(MODULE.index, 2, Holding)
 HOLDERS = StorageMap(MODULE.index, 3, bool)
 """(datum, host) -> True, for every holding that is not over."""
 ENDINGS = StorageMap(MODULE.index, 4, bool)
-"""(epoch, host, datum): in this epoch the holding is over (True) or its record is forgotten (False)."""
-BEGINNINGS = StorageMap(MODULE.index, 5, bool)
-"""(epoch, host, datum) -> True: in this epoch the holding takes effect, unless it is over before."""
+"""(height, host, datum): in this block what is over comes off the books (True), or is forgotten (False)."""
+CHANGES = StorageMap(MODULE.index, 5, bool)
+"""(height, host, datum) -> True: in this block the datum comes into the next epoch's row, or out of it."""
 EXTENTS = StorageMap(MODULE.index, 6, Extent)
+"""Host -> what is in effect now; only for hosts that hold something."""
 LAYOUTS = StorageMap(MODULE.index, 7, Layout)
+"""(host, from epoch) -> the row of an extent, which is not empty."""
 LEAVING = StorageMap(MODULE.index, 8, int)
 """host -> the epoch from which nothing that it still has in HOLDINGS is in effect."""
-
+PREPARED = StorageMap(MODULE.index, 9, Extent)
+"""Host -> what will be in effect in the next epoch; only if it differs from now."""
 
 NOTHING = Extent(0, 0, 0)
 

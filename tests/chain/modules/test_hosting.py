@@ -14,7 +14,7 @@ from chain.modules.hosting import effects as hosting_effects
 from chain.primitives.codec import replace
 from chain.primitives.types import Hash
 from tests.chain.content_worlds import BOND, LISTER, Content, ContentWorld
-from tests.chain.worlds import HOSTING, VIDYA, World, account
+from tests.chain.worlds import EPOCH_BLOCKS, HOSTING, VIDYA, World, account
 
 ALICE, BOB, CAROL = account(1), account(2), account(3)
 HOST = RegisterHost(b"peer", ("/ip4/127.0.0.1/tcp/1",), 1_000)
@@ -66,7 +66,7 @@ def test_a_holding_takes_effect_two_epochs_later() -> None:
     world.go_to_epoch(1)
     assert list(hosting.list_extents(world.state)) == []
     world.go_to_epoch(2)
-    assert list(hosting.list_extents(world.state)) == [(ALICE, Extent(1, SMALL.size, 5))]
+    assert list(hosting.list_extents(world.state)) == [(ALICE, Extent(1, SMALL.size, 5, from_epoch=2))]
     assert hosting.get_hosted_bytes(world.state, ALICE) == SMALL.size
 
 
@@ -181,7 +181,7 @@ def test_unregistering_ends_everything_with_the_epoch() -> None:
     assert staking.get_ledger(world.state, ALICE).committed == 0
     world.go_to_epoch(8)
     assert list(hosting.HOLDINGS.items(world.state)) == []
-    assert list(hosting.BEGINNINGS.items(world.state)) == list(hosting.ENDINGS.items(world.state)) == []
+    assert list(hosting.CHANGES.items(world.state)) == list(hosting.ENDINGS.items(world.state)) == []
     assert list(hosting.LAYOUTS.items(world.state)) == []
 
 
@@ -224,7 +224,7 @@ def test_a_host_that_left_may_come_back() -> None:
     for epoch in range(5, 9):
         world.go_to_epoch(epoch)
         assert list_held(world, ALICE, epoch) == [SMALL.datum]
-        assert hosting.get_extent(world.state, ALICE) == Extent(1, SMALL.size, 5)
+        assert hosting.get_extent(world.state, ALICE) == Extent(1, SMALL.size, 5, from_epoch=5)
 
 
 def test_unregistering_what_is_not_held_is_refused() -> None:
@@ -264,17 +264,51 @@ def test_the_row_has_every_leaf_once_and_in_order(leaves: dict[Hash, int]) -> No
     assert [hosting.compute_place(layout, position) for position in range(len(expected))] == expected
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_any_course_of_adds_and_drops_keeps_the_books(seed: int) -> None:
-    """Over 25 epochs of random changes the row of each host is its subset, and all totals agree."""
+def test_rows_are_laid_out_in_the_epoch_before_they_count() -> None:
+    """What block 2 of epoch 0 registers, block 2 of epoch 1 prepares; epoch 2 only takes it over."""
+    world = build_world(ALICE)
+    world.go_to_height(2)
+    world.call(hosting.register_subset, ALICE, add(SMALL.datum, LARGE.datum))
+    world.go_to_height(EPOCH_BLOCKS + 2)
+    assert list(hosting.PREPARED.items(world.state)) == []
+    world.end_block()
+    (prepared,) = hosting.PREPARED.items(world.state)
+    assert prepared[1].datums == 2
+    assert list(hosting.CHANGES.items(world.state)) == []
+    assert list(hosting.list_extents(world.state)) == []
+    world.start_block()
+    world.run(hosting.unregister, ALICE, LARGE.datum)
+    world.go_to_epoch(2)
+    assert list(hosting.list_extents(world.state)) == [(ALICE, Extent(1, SMALL.size, 5, from_epoch=2))]
+    assert list(hosting.PREPARED.items(world.state)) == []
+
+
+def test_bond_is_free_in_the_block_at_the_place_of_the_call() -> None:
+    """Dropped in block 2 of epoch 3, a holding is over with epoch 4, and off the books in block 2 of 5."""
+    world = build_world(ALICE)
+    world.call(hosting.register_subset, ALICE, add(LARGE.datum))
+    world.go_to_height(3 * EPOCH_BLOCKS + 2)
+    world.call(hosting.register_subset, ALICE, drop(LARGE.datum))
+    world.go_to_epoch(5)
+    assert hosting.get_hosts_of(world.state, LARGE.datum, 5) == ()
+    assert staking.get_ledger(world.state, ALICE).committed == HOSTING.bond_per_gib
+    world.go_to_height(5 * EPOCH_BLOCKS + 2)
+    assert staking.get_ledger(world.state, ALICE).committed == 0
+
+
+@pytest.mark.parametrize(("seed", "delay_epochs"), [(0, 2), (1, 2), (2, 2), (3, 1), (4, 3)])
+def test_any_course_of_adds_and_drops_keeps_the_books(seed: int, delay_epochs: int) -> None:
+    """Over 25 epochs of changes at any time the row of each host is its subset, and all totals agree."""
     chance = Random(seed)
     world = ContentWorld((ALICE, BOB, CAROL))
+    hosting.PARAMETERS.set(world.state, replace(HOSTING, delay_epochs=delay_epochs))
     contents = [Content(number, chance.randrange(1, 2**24), has_bytes=False) for number in range(6)]
     sizes = {world.list_content(content): content.size for content in contents}
     for who in (ALICE, BOB, CAROL):
         world.host(who)
     for epoch in range(1, 26):
         for who in (ALICE, BOB, CAROL):
+            world.go_to_height(max(world.height, epoch * EPOCH_BLOCKS - chance.randrange(EPOCH_BLOCKS)))
             _change(world, chance, who, tuple(sizes))
         world.go_to_epoch(epoch)
         for who in (ALICE, BOB, CAROL):
@@ -288,6 +322,9 @@ def _change(world: ContentWorld, chance: Random, who: bytes, datums: tuple[Hash,
     chosen = tuple(chance.sample(datums, chance.randrange(1, 4)))
     if chance.random() < 0.1:
         world.run(hosting.unregister_all, who)
+        return
+    if chance.random() < 0.2 and hosting.get_holding(world.state, who, chosen[0]) is not None:
+        world.run(hosting.unregister, who, chosen[0])
         return
     call = add(*chosen) if chance.random() < 0.6 else drop(*chosen)
     try:
