@@ -1,0 +1,526 @@
+"""The driver over a disk that fails: whatever it is cut off from, it never signs two things in one slot.
+
+One validator is under test, over a simulated disk for log and sign-state; all else that it would meet (other
+validators, the network, sync) is what the test says. What counts as signed is what went out on the wire.
+"""
+
+from collections import defaultdict
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+import trio
+import trio.testing
+
+from chain.block import Block, compute_header_hash
+from chain.modules import beacon, system
+from chain.primitives.codec import encode, replace
+from chain.primitives.types import Hash, Height
+from chain.runtime import BlockResult
+from chain.votes import SignedProposal, SignedVote, VoteKind, get_offender
+from consensus.core import Core
+from consensus.types import (
+    CommitCertificateReceived,
+    Rebroadcast,
+    Step,
+    TimeoutElapsed,
+    TimeoutKind,
+    VoteReceived,
+)
+from node import consensus_driver
+from node.app import build_synchrony, build_timeouts
+from node.consensus_driver import ConsensusHalted, Driver
+from node.journal import Journal
+from node.lane import Lane
+from node.ledger import Ledger
+from node.mempool import Mempool
+from node.reveals import Reveals
+from node.signer import Signer
+from storage.errors import DiskFailed
+from storage.kv import MemoryStore
+from storage.sign_state import LastSignState, SignStep
+from storage.wal import Wal
+from tests.node.forge import Forge, wait_until
+from tests.storage.faulty_disk import FaultyDisk
+
+PREVOTE, PRECOMMIT = VoteKind.PREVOTE, VoteKind.PRECOMMIT
+WAL, SIGN_STATE = Path("wal"), Path("sign-state")
+Wire = list[SignedVote | SignedProposal]
+Script = Callable[["Rig"], Awaitable[None]]
+
+
+class StillClock:
+    """A clock that moves when the test moves it, and at every look."""
+
+    def __init__(self, now_ms: int) -> None:
+        self.time_ms = now_ms
+
+    def now_ms(self) -> int:
+        self.time_ms += 1
+        return self.time_ms
+
+
+class TestSync:
+    """Catches up by what the test has put here."""
+
+    __test__ = False
+
+    def __init__(self, driver: Driver) -> None:
+        self.driver = driver
+        self.waiting: list[tuple[BlockResult, object]] = []
+        self.answers: list[bool] = []
+        self.calls = 0
+
+    async def catch_up(self) -> None:
+        """Commit what waits."""
+        self.calls += 1
+        while self.waiting:
+            result, certificate = self.waiting.pop(0)
+            await self.driver.commit(result, certificate)  # type: ignore[arg-type]
+
+    async def is_behind(self) -> bool:
+        """What the test says next."""
+        return self.answers.pop(0) if self.answers else False
+
+
+class TestNetwork:
+    """Notes what is sent."""
+
+    __test__ = False
+
+    def __init__(self, wire: Wire) -> None:
+        self.wire = wire
+        self.again: list[Rebroadcast] = []
+        self.bodies: dict[Hash, Block] = {}
+        self.wanted: list[Hash] = []
+
+    def send_proposal(self, signed: SignedProposal, block: Block) -> None:
+        self.wire.append(signed)
+
+    def send_votes(self, votes: tuple[SignedVote, ...]) -> None:
+        self.wire.extend(votes)
+
+    def send_again(self, again: Rebroadcast, block: Block | None) -> None:
+        self.again.append(again)
+
+    async def fetch_block(self, height: Height, block_hash: Hash) -> Block:
+        self.wanted.append(block_hash)
+        await wait_until(lambda: block_hash in self.bodies)
+        return self.bodies[block_hash]
+
+    def on_new_height(self, core: Core) -> None:
+        """Nothing is kept here."""
+
+
+@dataclass
+class Rig:
+    """A validator that can be killed and started again; `me` is one of the forge's people."""
+
+    forge: Forge
+    me: int = 0
+    disk: FaultyDisk = field(default_factory=FaultyDisk)
+    store: MemoryStore = field(default_factory=MemoryStore)
+    wire: Wire = field(default_factory=list)
+    reported: list[object] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.person = self.forge.people[self.me]
+        self.clock = StillClock(self.forge.ledger.head.time_ms + 10)
+        self.network = TestNetwork(self.wire)
+        Wal.create(WAL, 1, self.disk).close()
+        LastSignState.load(SIGN_STATE, self.key.public_key, create=True, files=self.disk).close()
+        self.driver: Driver
+        self.sync: TestSync
+
+    @property
+    def key(self):  # type: ignore[no-untyped-def]
+        """The consensus key."""
+        return self.person.keys.consensus
+
+    def list_signed(self) -> list[object]:
+        """Messages on the wire, without signatures."""
+        return [one.vote if isinstance(one, SignedVote) else one.proposal for one in self.wire]
+
+    async def run(self, script: Script, seconds_max: float = 20.0) -> bool:
+        """Start the validator and follow the script; whether the disk let it live to the end."""
+        is_alive = True
+        try:
+            with trio.fail_after(seconds_max):
+                await self._run(script)
+        except* DiskFailed:
+            is_alive = False
+        return is_alive
+
+    async def _run(self, script: Script) -> None:
+        wal = Wal.load(WAL, self.disk)
+        state = LastSignState.load(SIGN_STATE, self.key.public_key, files=self.disk)
+        try:
+            ledger = Ledger(self.store, self.forge.spec)
+            parameters = ledger.get_parameters()
+            reveals = Reveals(self.person.keys.beacon_secret)
+            self.driver = Driver(
+                ledger,
+                Lane(),
+                Mempool(),
+                self.clock,
+                signer=Signer(self.person.address, self.key, state, self.forge.genesis_hash),
+                journal=Journal(wal),
+                timeouts=build_timeouts(replace(parameters, propose_timeout_ms=10**7, vote_timeout_ms=10**7)),
+                synchrony=build_synchrony(parameters),
+                reveal=lambda: reveals.get_next_link(get_chain(ledger, self.person.address)),
+                report=self.reported.append,
+            )
+            self.sync = TestSync(self.driver)
+            async with trio.open_nursery() as nursery:
+                await nursery.start(self.driver.run, self.network, self.sync)
+                await script(self)
+                nursery.cancel_scope.cancel()
+        finally:
+            wal.close()
+            state.close()
+
+    def restart(self, *, keeps_unsynced: bool) -> None:
+        """The machine after a power loss that took everything unsynced, or the process after a kill."""
+        self.disk = self.disk.restart() if keeps_unsynced else self.disk.crash(lambda count: 0)
+        self.clock.time_ms += 1_000
+
+    # What others say.
+
+    async def receive(self, *votes: SignedVote) -> None:
+        """Votes of others."""
+        for vote in votes:
+            await self.driver.put(VoteReceived(vote))
+
+    async def elapse(self, kind: TimeoutKind, round: int = 0) -> None:
+        """A timeout is over."""
+        await self.driver.put(TimeoutElapsed(kind, self.driver.core.height, round))
+
+    async def wait_for(self, message: object) -> None:
+        """Until the validator has sent this."""
+        await wait_until(lambda: message in self.list_signed())
+
+
+def get_chain(ledger: Ledger, who: bytes):  # type: ignore[no-untyped-def]
+    """The beacon chain in use at the next height."""
+    epoch = system.compute_epoch(ledger.get_parameters(), ledger.height + 1)
+    return beacon.get_chain(ledger.state, who, epoch)
+
+
+def get_slot(one: SignedVote | SignedProposal) -> tuple[int, int, int]:
+    """Step (0 proposal, 1 prevote, 2 precommit), height and round."""
+    if isinstance(one, SignedVote):
+        return int(one.vote.kind), one.vote.height, one.vote.round
+    return 0, one.proposal.height, one.proposal.round
+
+
+def check_wire(wire: Wire) -> None:
+    """Nothing but one message per slot ever left, however often it was sent."""
+    slots: dict[tuple[int, int, int], set[bytes]] = defaultdict(set)
+    for one in wire:
+        slots[get_slot(one)].add(encode(one))
+    assert all(len(messages) == 1 for messages in slots.values()), slots
+
+
+async def wait_for_height(rig: Rig, height: int) -> None:
+    """Until the head is there."""
+    await wait_until(lambda: rig.driver.ledger.height >= height)
+
+
+# A validator alone: it proposes, votes and commits by itself.
+
+OPERATIONS_MAX = 80
+
+
+@pytest.mark.parametrize("keeps_unsynced", [True, False], ids=["killed", "power loss"])
+async def test_cut_off_at_any_write_it_goes_on_and_never_signs_twice(keeps_unsynced: bool) -> None:
+    """At each operation of log and sign-state over two heights; after the start the clock shows another time,
+    so that a block built anew would be another block.
+    """
+    forge = Forge(1)
+    whole = Rig(forge)
+    begun = len(whole.disk.operations)
+    assert await whole.run(lambda rig: wait_for_height(rig, 2))
+    count = len(whole.disk.operations) - begun
+    assert 40 < count < OPERATIONS_MAX
+    for place in range(begun, begun + count):
+        rig = Rig(forge)
+        rig.disk.fails_at = place
+        assert not await rig.run(lambda rig: wait_for_height(rig, 3)), place
+        height = Ledger(rig.store, forge.spec).height
+        rig.restart(keeps_unsynced=keeps_unsynced)
+        assert await rig.run(lambda rig, height=height: wait_for_height(rig, height + 1)), place  # type: ignore[misc]
+        check_wire(rig.wire)
+
+
+async def test_the_audit_of_the_wire_sees_a_second_signature() -> None:
+    """Without its sign-state and its log a validator does sign twice, and the check says so."""
+    forge = Forge(1)
+    rig = Rig(forge)
+    await rig.run(lambda rig: wait_for_height(rig, 1))
+    rig.store, rig.disk = MemoryStore(), FaultyDisk()
+    Wal.create(WAL, 1, rig.disk).close()
+    LastSignState.load(SIGN_STATE, rig.key.public_key, create=True, files=rig.disk).close()
+    rig.clock.time_ms += 1_000
+    await rig.run(lambda rig: wait_for_height(rig, 1))
+    with pytest.raises(AssertionError):
+        check_wire(rig.wire)
+
+
+# One of four.
+
+
+def build_four() -> tuple[Rig, BlockResult]:
+    """A validator whose turn it is neither in round 0 nor in round 1, and the block of round 0."""
+    forge = Forge(4)
+    turns = (forge.get_proposer(0), forge.get_proposer(1))
+    me = next(number for number, one in enumerate(forge.people) if one not in turns)
+    return Rig(forge, me), forge.build()
+
+
+async def lock(rig: Rig, result: BlockResult) -> None:
+    """Round 0: the proposal, and the prevotes of the others."""
+    await wait_until(lambda: rig.driver.core.step is not Step.UNSTARTED)
+    proposal = rig.forge.propose(rig.forge.get_proposer(), result.block_hash)
+    await rig.driver.put_proposal(proposal, result.block, rig.clock.now_ms())
+    others = [one for one in rig.forge.people if one != rig.person]
+    await rig.receive(*(rig.forge.vote(one, PREVOTE, result.block_hash) for one in others))
+
+
+async def test_a_lock_outlives_every_crash() -> None:
+    """Once it has precommitted a block it prevotes no other in the next round, cut off wherever it was."""
+    whole, result = build_four()
+    mine = whole.forge.vote(whole.person, PRECOMMIT, result.block_hash).vote
+    begun = len(whole.disk.operations)
+
+    async def go_on(rig: Rig) -> None:
+        await lock(rig, result)
+        await rig.wait_for(mine)
+
+    assert await whole.run(go_on)
+    count = len(whole.disk.operations) - begun
+    assert count > 10
+    second = whole.forge.build(by=whole.forge.get_proposer(1), gap_ms=77)
+    for place in range(begun, begun + count + 1):
+        rig = Rig(whole.forge, whole.me)
+        rig.disk.fails_at = place
+        await rig.run(go_on)
+        rig.restart(keeps_unsynced=False)
+
+        async def next_round(rig: Rig) -> None:
+            await wait_until(lambda: rig.driver.core.step is not Step.UNSTARTED)
+            others = [one for one in rig.forge.people if one != rig.person]
+            await rig.receive(*(rig.forge.vote(one, PRECOMMIT, None) for one in others))
+            await rig.elapse(TimeoutKind.PRECOMMIT)
+            await wait_until(lambda: rig.driver.core.round == 1)
+            proposal = rig.forge.propose(rig.forge.get_proposer(1), second.block_hash, round=1)
+            await rig.driver.put_proposal(proposal, second.block, rig.clock.now_ms())
+            await wait_until(lambda: (1, 1, 1) in map(get_slot, rig.wire))
+
+        assert await rig.run(next_round), place
+        check_wire(rig.wire)
+        has_locked = mine in rig.list_signed()
+        accepted = rig.forge.vote(rig.person, PREVOTE, second.block_hash, 1).vote
+        assert (accepted in rig.list_signed()) != has_locked, place
+
+
+async def test_the_body_of_a_locked_block_is_there_after_a_crash() -> None:
+    """All validators may have been cut off at once: somebody must still be able to propose it."""
+    rig, result = build_four()
+
+    async def until_locked(rig: Rig) -> None:
+        await lock(rig, result)
+        await rig.wait_for(rig.forge.vote(rig.person, PRECOMMIT, result.block_hash).vote)
+
+    assert await rig.run(until_locked)
+    rig.restart(keeps_unsynced=False)
+
+    async def look(rig: Rig) -> None:
+        await wait_until(lambda: rig.driver.core.step is not Step.UNSTARTED)
+        assert rig.driver.core.locked_hash == rig.driver.core.valid_hash == result.block_hash
+        assert rig.driver.candidates == {result.block_hash: result.block}
+        assert rig.driver.ledger.get_result(result.block_hash) is not None
+
+    assert await rig.run(look)
+
+
+async def test_an_older_sign_state_is_raised_by_the_log() -> None:
+    """A sign-state put back from a backup would sign again; the log knows better."""
+    rig, result = build_four()
+    old = rig.disk.read(SIGN_STATE, 10**6)
+    assert old is not None
+    mine = rig.forge.vote(rig.person, PREVOTE, result.block_hash).vote
+
+    async def until_voted(rig: Rig) -> None:
+        await lock(rig, result)
+        await rig.wait_for(rig.forge.vote(rig.person, PRECOMMIT, result.block_hash).vote)
+        await wait_until(lambda: rig.driver.core.step is Step.PRECOMMIT)
+        await rig.receive(rig.forge.vote(rig.forge.people[0], PRECOMMIT, None, 1))
+
+    assert await rig.run(until_voted)
+    rig.restart(keeps_unsynced=True)
+    rig.disk.durable_names[SIGN_STATE].durable = old
+    rig.disk.durable_names[SIGN_STATE].unsynced = []
+
+    async def look(rig: Rig) -> None:
+        await wait_until(lambda: rig.driver.core.step is not Step.UNSTARTED)
+
+    assert await rig.run(look)
+    state = LastSignState.load(SIGN_STATE, rig.key.public_key, files=rig.disk)
+    assert state.state.slot >= (mine.height, mine.round, 2)
+    check_wire(rig.wire)
+
+
+async def test_a_log_of_a_later_height_keeps_the_node_from_validating() -> None:
+    """The store is older than the log (a backup): it signs nothing below, and takes part from there on."""
+    forge = Forge(1)
+    rig = Rig(forge)
+    await rig.run(lambda rig: wait_for_height(rig, 2))
+    assert Wal.load(WAL, rig.disk).height == 3
+    ahead, sent = Ledger(rig.store, forge.spec), len(rig.wire)
+    rig.store = MemoryStore()
+
+    async def observe(rig: Rig) -> None:
+        await trio.testing.wait_all_tasks_blocked(0.05)
+        assert rig.driver.ledger.height == 0
+        assert len(rig.wire) == sent
+        for height in (1, 2):
+            block, certificate = ahead.get_block(height), ahead.get_certificate(height)
+            assert block is not None and certificate is not None
+            rig.network.bodies[runtime_hash(block)] = block
+            await rig.driver.put(CommitCertificateReceived(certificate))
+            await wait_for_height(rig, height)
+        await wait_for_height(rig, 3)
+
+    rig.disk = rig.disk.restart()
+    assert await rig.run(observe)
+    assert min(get_slot(one)[1] for one in rig.wire[sent:]) == 3
+    check_wire(rig.wire)
+
+
+def runtime_hash(block: Block) -> Hash:
+    """The block's name."""
+    return compute_header_hash(block.header)
+
+
+async def test_a_refused_signature_is_no_reason_to_stop() -> None:
+    """The sign-state says that the slot is taken: the vote is not sent, and the others decide without it."""
+    rig, result = build_four()
+    state = LastSignState.load(SIGN_STATE, rig.key.public_key, files=rig.disk)
+    state.raise_to(1, 0, SignStep.PRECOMMIT)
+    state.close()
+
+    async def decide(rig: Rig) -> None:
+        await lock(rig, result)
+        others = [one for one in rig.forge.people if one != rig.person]
+        await rig.receive(*(rig.forge.vote(one, PRECOMMIT, result.block_hash) for one in others))
+        await wait_for_height(rig, 1)
+
+    assert await rig.run(decide)
+    assert rig.wire == []
+
+
+async def test_an_equivocation_is_reported() -> None:
+    """Of votes and of proposals; the validator itself goes on."""
+    rig, result = build_four()
+    proposer = rig.forge.get_proposer()
+    other = rig.forge.build(gap_ms=12)
+
+    async def see(rig: Rig) -> None:
+        await lock(rig, result)
+        await rig.receive(rig.forge.vote(proposer, PREVOTE, None))
+        again = rig.forge.propose(proposer, other.block_hash)
+        await rig.driver.put_proposal(again, other.block, rig.clock.now_ms())
+        await wait_until(lambda: len(rig.reported) == 2)
+
+    assert await rig.run(see)
+    assert {get_offender(evidence) for evidence in rig.reported} == {proposer.address}  # type: ignore[arg-type]
+
+
+async def test_a_certificate_for_an_invalid_block_halts_the_node() -> None:
+    """Two thirds say what this program finds wrong: to go on is wrong in any case."""
+    rig, result = build_four()
+    header = replace(result.block.header, state_root=bytes(32))
+    bad = replace(result.block, header=header)
+    rig.network.bodies[runtime_hash(bad)] = bad
+
+    async def commit(rig: Rig) -> None:
+        await wait_until(lambda: rig.driver.core.step is not Step.UNSTARTED)
+        await rig.driver.put(CommitCertificateReceived(rig.forge.certify(runtime_hash(bad))))
+        await trio.sleep_forever()
+
+    with pytest.raises(BaseExceptionGroup) as caught:
+        await rig.run(commit)
+    assert caught.group_contains(ConsensusHalted)
+    assert rig.network.wanted == [runtime_hash(bad)]
+
+
+# Behind.
+
+
+async def test_a_claim_that_is_not_proven_interrupts_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The look takes place beside consensus; a proven one makes the driver sync in the middle of a height."""
+    monkeypatch.setattr(consensus_driver, "LOOK_AHEAD_SECONDS", 0.0)
+    rig, result = build_four()
+
+    async def follow(rig: Rig) -> None:
+        await wait_until(lambda: rig.driver.core.step is not Step.UNSTARTED)
+        assert rig.sync.calls == 1
+        rig.sync.answers = [False]
+        for _ in range(5):
+            rig.driver.note_behind()
+        await wait_until(lambda: rig.sync.answers == [])
+        assert rig.sync.calls == 1
+        rig.sync.waiting.append(
+            (rig.driver.ledger.execute(result.block), rig.forge.certify(result.block_hash))
+        )
+        rig.sync.answers = [True]
+        rig.driver.note_behind()
+        await wait_for_height(rig, 1)
+        await wait_until(lambda: rig.driver.core.height == 2)
+        assert rig.sync.calls == 2
+
+    assert await rig.run(follow)
+    assert rig.wire == []
+
+
+async def test_a_block_that_waited_while_its_height_was_decided_is_not_built() -> None:
+    """Proposer of a later round, overtaken by the decision: nothing is built on the wrong parent."""
+    forge = Forge(4)
+    me = forge.people.index(forge.get_proposer())
+    rig, result = Rig(forge, me), forge.build(by=forge.get_proposer(1))
+
+    async def overtake(rig: Rig) -> None:
+        await rig.driver._lane._turn.acquire()
+        await wait_until(lambda: rig.driver.core.step is Step.PROPOSE)
+        rig.driver._lane._turn.release()
+        rig.network.bodies[result.block_hash] = result.block
+        await rig.driver.put(CommitCertificateReceived(rig.forge.certify(result.block_hash)))
+        await wait_for_height(rig, 1)
+
+    assert await rig.run(overtake)
+    built = rig.driver._build_now(1, rig.person.address, result.block.inherents, [])
+    assert built is None
+    check_wire(rig.wire)
+
+
+# Time.
+
+
+async def test_a_height_starts_even_if_the_clock_went_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An hour behind the last block: it waits one interval, not an hour."""
+    monkeypatch.setattr(consensus_driver, "SLEEP_SECONDS_MAX", 0.01)
+    forge = Forge(1)
+    rig = Rig(forge)
+
+    async def go_back(rig: Rig) -> None:
+        await wait_for_height(rig, 1)
+        rig.clock.time_ms -= 3_600_000
+        await wait_until(lambda: rig.driver.core.height >= 2 and rig.driver.core.step is not Step.UNSTARTED)
+        rig.clock.time_ms += 3_600_000
+        await wait_for_height(rig, 3)
+
+    assert await rig.run(go_back)
+    times = [rig.driver.ledger.get_header(height) for height in (1, 2, 3)]
+    assert all(header is not None for header in times)
+    check_wire(rig.wire)
