@@ -37,6 +37,7 @@ from node.content_service import ContentService, ServiceLimits
 from node.derivation import Role
 from node.downloads import DownloadLimits
 from node.duties import Duties, Hosting
+from node.head_news import HeadNews, is_wrong
 from node.home import Home
 from node.journal import Journal
 from node.lane import Lane
@@ -51,11 +52,13 @@ from node.sync import Sync
 from node.version import SOFTWARE, VERSION
 from node.vouchers import VoucherBook
 from p2p.errors import RefusalCode, Refused
+from p2p.heads import Heads, run_heads
 from p2p.host import open_network
 from p2p.messages import Hello
 from p2p.messages import Role as PeerRole
 from p2p.network import Network
 from p2p.peers import ConnectedPeer, PeerDuties, PeerManager, run_peers
+from p2p.switch import Switch
 from storage.content.store import ContentStore
 from storage.files import atomic_write
 from storage.kv import LevelDbStore
@@ -297,6 +300,7 @@ async def run_node(
             async with trio.open_nursery() as nursery:
                 await nursery.start(run_loop_lag, node.metrics)
                 await start_services(node, nursery)
+                await start_heads(node, network, nursery)
                 api_port = await nursery.start(run_api, node.build_api_services(), config)
                 on_ready(node, api_port)
                 await wait_for_stop()
@@ -311,6 +315,15 @@ async def start_services(node: Node, nursery: trio.Nursery) -> None:
     await nursery.start(node.driver.run, node.gossip, node.sync)
     await nursery.start(node.duties.run)
     await nursery.start(node.desk.run)
+
+
+async def start_heads(node: Node, switch: Switch, nursery: trio.Nursery) -> None:
+    """Announcements over GossipSub, which has no in-memory twin."""
+    heads = Heads(switch, node.keys.network_seed, is_wrong)
+    news = HeadNews(node.driver, node.keys.account)
+    node.driver.listeners.append(news.on_committed)
+    await nursery.start(run_heads, heads)
+    await nursery.start(news.run, heads)
 
 
 async def wait_for_stop() -> None:
