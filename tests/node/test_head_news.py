@@ -1,0 +1,50 @@
+"""Announcements of heads, over real libp2p: told by the proposer, believed by nobody, junk told apart."""
+
+from pathlib import Path
+
+import pytest
+import trio
+
+from chain.genesis import compute_genesis_hash
+from node.app import Node, open_stores, start_heads, start_services
+from node.config import NodeConfig
+from node.guest import open_guest_network
+from node.head_news import decode_news, is_wrong
+from node.home import Home
+from p2p.heads import Heads, run_heads
+from p2p.host import open_network
+from tests.node.cluster import Person, build_cluster_spec
+
+LISTEN = "/ip4/127.0.0.1/tcp/0"
+
+
+async def test_an_observer_hears_final_headers(tmp_path: Path) -> None:
+    """Who only listens to the topic hears consecutive heights with certificates of their headers."""
+    spec, validator, seed = build_cluster_spec(1), Person(0), bytes(31) + b"\1"
+    home, genesis_hash = Home(tmp_path), compute_genesis_hash(spec)
+    home.data.mkdir()
+    heard: list[int] = []
+    with open_stores(home, validator.keys.consensus.public_key, is_new=True) as stores:
+        async with (
+            open_network(validator.keys.network_seed, genesis_hash, LISTEN) as network,
+            open_guest_network(seed, genesis_hash) as guest,
+            trio.open_nursery() as nursery,
+        ):
+            node = Node(home, NodeConfig(), spec, validator.keys, stores, network)
+            await start_services(node, nursery)
+            await start_heads(node, network, nursery)
+            heads = Heads(guest, seed, is_wrong)
+            await nursery.start(run_heads, heads)
+            await guest.connect(network.addresses[0])
+            with trio.fail_after(30):
+                while len(heard) < 3:
+                    news = await heads.received.receive()
+                    heard.append(decode_news(news.announcement).height)
+            nursery.cancel_scope.cancel()
+    assert heard == sorted(heard)
+
+
+@pytest.mark.parametrize("junk", [b"", b"\x90", b"\x92\xc4\x01\x00\x90", bytes(200), b"\xff" * 64])
+def test_junk_is_wrong_for_ever(junk: bytes) -> None:
+    """What is no header with a certificate is not passed on."""
+    assert is_wrong(junk)
