@@ -83,7 +83,7 @@ LARGEST: tuple[tuple[ProtocolSpec, Record], ...] = (
     (protocols.CONTENT, messages.Offer(bytes(messages.BITMAP_BYTES_MAX))),
     (protocols.CONTENT, messages.ManifestRequest()),
     (protocols.CONTENT, messages.Manifest(bytes(messages.MANIFEST_BYTES_MAX))),
-    (protocols.CONTENT, messages.ChunkRequest(2**32 - 1)),
+    (protocols.CONTENT, messages.ChunksRequest((2**32 - 1,) * messages.CHUNKS_PER_REQUEST_MAX)),
     (protocols.CONTENT, messages.Chunk(2**32 - 1, bytes(messages.CHUNK_BYTES_MAX), CHUNK_PROOF)),
     (protocols.CONTENT, messages.ChunkRefusal(2**32 - 1, 255)),
     (protocols.CONTENT, messages.Cancel(2**32 - 1)),
