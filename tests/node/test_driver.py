@@ -22,6 +22,7 @@ from chain.votes import SignedProposal, SignedVote, VoteKind, get_offender
 from consensus.core import Core
 from consensus.types import (
     CommitCertificateReceived,
+    ProposalReceived,
     Rebroadcast,
     Step,
     TimeoutElapsed,
@@ -344,37 +345,49 @@ async def test_the_body_of_a_locked_block_is_there_after_a_crash() -> None:
     assert await rig.run(look)
 
 
-async def test_an_older_sign_state_is_raised_by_the_log() -> None:
-    """A sign-state put back from a backup would sign again; the log knows better."""
+@pytest.mark.parametrize("is_vote", [True, False])
+async def test_an_older_sign_state_is_raised_by_the_log(is_vote: bool) -> None:
+    """A sign-state put back from a backup would sign again; the newest own message in the log knows better."""
     rig, result = build_four()
-    old = rig.disk.read(SIGN_STATE, 10**6)
-    assert old is not None
-    mine = rig.forge.vote(rig.person, PREVOTE, result.block_hash).vote
-
-    async def until_voted(rig: Rig) -> None:
-        await lock(rig, result)
-        await rig.wait_for(rig.forge.vote(rig.person, PRECOMMIT, result.block_hash).vote)
-        await wait_until(lambda: rig.driver.core.step is Step.PRECOMMIT)
-        await rig.receive(rig.forge.vote(rig.forge.people[0], PRECOMMIT, None, 1))
-
-    assert await rig.run(until_voted)
-    rig.restart(keeps_unsynced=True)
-    rig.disk.durable_names[SIGN_STATE].durable = old
-    rig.disk.durable_names[SIGN_STATE].unsynced = []
+    own = VoteReceived(rig.forge.vote(rig.person, PREVOTE, None, 5))
+    proposed = ProposalReceived(rig.forge.propose(rig.person, result.block_hash, 5), True, True)
+    others = VoteReceived(rig.forge.vote(rig.forge.get_proposer(), PREVOTE, None, 9))
+    wal = Wal.load(WAL, rig.disk)
+    journal = Journal(wal)
+    for note in (own if is_vote else proposed, others):
+        journal.note(note)
+    await journal.sync()
+    wal.close()
 
     async def look(rig: Rig) -> None:
         await wait_until(lambda: rig.driver.core.step is not Step.UNSTARTED)
 
     assert await rig.run(look)
-    state = LastSignState.load(SIGN_STATE, rig.key.public_key, files=rig.disk)
-    assert state.state.slot >= (mine.height, mine.round, 2)
-    check_wire(rig.wire)
+    state = LastSignState.load(SIGN_STATE, rig.key.public_key, files=rig.disk).state
+    assert state.slot == (1, 5, SignStep.PREVOTE if is_vote else SignStep.PROPOSAL)
+
+
+async def test_an_older_sign_state_is_raised_by_the_chain() -> None:
+    """What is in the newest certificates was signed, whatever the file says."""
+    rig, result = build_four()
+    ledger = Ledger(rig.store, rig.forge.spec)
+    ledger.commit(ledger.execute(result.block), rig.forge.certify(result.block_hash, round=3))
+
+    async def look(rig: Rig) -> None:
+        await wait_until(lambda: rig.driver.core.step is not Step.UNSTARTED)
+
+    assert await rig.run(look)
+    state = LastSignState.load(SIGN_STATE, rig.key.public_key, files=rig.disk).state
+    assert state.slot == (1, 3, SignStep.PRECOMMIT)
 
 
 async def test_a_log_of_a_later_height_keeps_the_node_from_validating() -> None:
-    """The store is older than the log (a backup): it signs nothing below, and takes part from there on."""
+    """Store and sign-state are older than the log (a backup): it signs nothing below, and takes part from
+    there on.
+    """
     forge = Forge(1)
     rig = Rig(forge)
+    old = rig.disk.read(SIGN_STATE, 10**6)
     await rig.run(lambda rig: wait_for_height(rig, 2))
     assert Wal.load(WAL, rig.disk).height == 3
     ahead, sent = Ledger(rig.store, forge.spec), len(rig.wire)
@@ -393,6 +406,7 @@ async def test_a_log_of_a_later_height_keeps_the_node_from_validating() -> None:
         await wait_for_height(rig, 3)
 
     rig.disk = rig.disk.restart()
+    rig.disk.durable_names[SIGN_STATE].durable = old or b""
     assert await rig.run(observe)
     assert min(get_slot(one)[1] for one in rig.wire[sent:]) == 3
     check_wire(rig.wire)
