@@ -171,8 +171,14 @@ def ending(given: dict[str, Any]) -> Iterator[None]:
     except list_expected() as error:
         output.end_line()
         told = explain(error)
-        output.say_error(told, given.get("format") or Format.TABLE)
+        output.say_error(told, given.get("format") or _get_usual_format())
         raise typer.Exit(told.exit) from None
+
+
+def _get_usual_format() -> Format:
+    """What the environment asks for; a table if that is nothing we know."""
+    wanted = os.environ.get("VIDYA_OUTPUT", "")
+    return Format(wanted) if wanted in list(Format) else Format.TABLE
 
 
 def _check_environment() -> None:
