@@ -347,7 +347,7 @@ async def test_the_body_of_a_locked_block_is_there_after_a_crash() -> None:
 
 @pytest.mark.parametrize("is_vote", [True, False])
 async def test_an_older_sign_state_is_raised_by_the_log(is_vote: bool) -> None:
-    """A sign-state put back from a backup would sign again; the newest own message in the log knows better."""
+    """A sign-state put back from a backup would sign again; the newest own message in the log forbids it."""
     rig, result = build_four()
     own = VoteReceived(rig.forge.vote(rig.person, PREVOTE, None, 5))
     proposed = ProposalReceived(rig.forge.propose(rig.person, result.block_hash, 5), True, True)
