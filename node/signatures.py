@@ -14,7 +14,7 @@ from chain.errors import InvalidTransaction
 from chain.primitives.errors import ChainError
 from chain.primitives.hashing import Domain, signing_bytes
 from chain.primitives.keys import is_signed_by
-from chain.primitives.types import PublicKey, Signature
+from chain.primitives.types import HASH_BYTES, SIGNATURE_BYTES, PublicKey, Signature
 from chain.transaction import SignedTransaction
 
 REMEMBERED_MAX = 200_000
@@ -32,6 +32,8 @@ class SignatureMemory:
 
     def verify(self, public_key: PublicKey, message: bytes, signature: Signature) -> bool:
         """As `is_signed_by`; the second time it costs a look-up."""
+        if len(public_key) != HASH_BYTES or len(signature) != SIGNATURE_BYTES:
+            return False  # Else two of them could look alike when put together.
         key = blake3(public_key + signature + message).digest()
         if key in self._good:
             return True
