@@ -26,10 +26,12 @@ from chain.primitives.types import Hash
 from chain.runtime import build_call
 from chain.transaction import Transaction, sign_transaction
 from cli.devnet.plan import Devnet
-from cli.devnet.processes import find_process, is_node, reap_children, start_node
+from cli.devnet.processes import build_start_command, find_process, is_node
 from node import keystore
 from node.config import load_config
+from node.derivation import Role
 from node.home import Home
+from p2p.identity import PeerAddress, compute_peer_id_of_seed, parse_listen_address
 
 ROOT = Path(__file__).parent.parent.parent
 POLL_SECONDS = 0.05
@@ -90,6 +92,7 @@ class Node:
         self.name = home.path.name
         self.client = httpx.Client(timeout=20)
         self._blocks: dict[int, Json] = {}
+        self._process: subprocess.Popen[bytes] | None = None
 
     def __repr__(self) -> str:
         return self.name
@@ -101,6 +104,13 @@ class Node:
         return f"http://{config.api_host}:{config.api_port}"
 
     @property
+    def address(self) -> str:
+        """Where peers reach it."""
+        listen = load_config(self.home.config_file).p2p_listen
+        peer = compute_peer_id_of_seed(self.home.load_secret(Role.NETWORK))
+        return str(PeerAddress(*parse_listen_address(listen), peer))
+
+    @property
     def account(self) -> str:
         """The account that it validates and hosts for."""
         return load_config(self.home.config_file).account
@@ -108,7 +118,7 @@ class Node:
     @property
     def pid(self) -> int | None:
         """Its process; None if it does not run."""
-        reap_children()
+        self._reap()
         return find_process(self.home)
 
     def get(self, path: str, **parameters: Any) -> Json:
@@ -174,8 +184,23 @@ class Node:
 
     def start(self) -> None:
         """Starts its process, and waits until it answers."""
-        start_node(self.home)
+        with self.home.log_file.open("ab") as log:
+            self._process = subprocess.Popen(
+                build_start_command(self.home.path),
+                cwd=self.home.path,
+                env={**os.environ, "PYTHONPATH": str(ROOT)},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        self.home.note_process(self._process.pid)
         wait_for(f"{self.name} to answer", self._is_answering, 60)
+
+    def _reap(self) -> None:
+        """Takes note of the end of a process that was started here."""
+        if self._process is not None and self._process.poll() is not None:
+            self._process = None
 
     def _is_answering(self) -> bool:
         assert self.pid is not None, f"{self.name} stopped:\n{self.read_log()}"
@@ -190,12 +215,12 @@ class Node:
 
     def wait_gone(self, pid: int) -> None:
         """Until the process has ended."""
-
-        def is_gone() -> bool:
-            reap_children()
-            return not is_node(pid, self.home)
-
-        wait_for(f"process {pid} of {self.name} to end", is_gone, STOP_SECONDS_MAX)
+        wait_for(
+            f"process {pid} of {self.name} to end", lambda: not is_node(pid, self.home), STOP_SECONDS_MAX
+        )
+        if self._process is not None:
+            self._process.wait()
+            self._process = None
 
     def kill(self) -> None:
         """Ends the process as `kill -9` does."""

@@ -1,9 +1,8 @@
 """The audit of signatures: everything that validators were seen to sign, and no slot with two messages.
 
-It reads what is left on the disks of nodes (write-ahead logs, last-sign states) while they run or after they
-died, and the certificates in their chains. Votes and proposals in a log were verified by the node that wrote
-it. The audit believes nothing else: a slot (validator, step, height, round) with two different messages is
-a conflict, whoever is to blame.
+It is told what a listening peer hears (`observer`), and reads what is left on the disks of dead nodes
+(write-ahead logs, last-sign states) and the certificates in the chains of all. A slot (validator, step,
+height, round) with two different messages is a conflict, whoever is to blame.
 """
 
 import json
@@ -62,7 +61,7 @@ class Audit:
         return sum(slot.validator == validator for slot in self.seen)
 
     def read_log(self, node: Node) -> None:
-        """The write-ahead log of a node, running or dead."""
+        """The write-ahead log of a node: what it told its consensus, of the height that was being decided."""
         for entry in read_wal(node.home.wal):
             if entry[:1] != INPUT_TAG:
                 continue

@@ -10,6 +10,7 @@ import pytest
 from chain.primitives.addresses import decode_address
 from tests.e2e.harness import Network, wait_for
 from tests.e2e.load import Load
+from tests.e2e.observer import observe
 from tests.e2e.signatures import Audit
 
 pytestmark = [pytest.mark.slow, pytest.mark.network, pytest.mark.timeout(1200)]
@@ -20,14 +21,12 @@ SEED = int(os.environ.get("VIDYA_TEST_SEED", "1"))
 SECONDS_MAX = 120.0
 
 
-def run_load(network: Network, load: Load, audit: Audit, until: float, height: int) -> None:
+def run_load(network: Network, load: Load, until: float, height: int) -> None:
     """Transfers until a block is final and a moment after it has come."""
     deadline = time.monotonic() + SECONDS_MAX
     while network.nodes[0].height < height or time.monotonic() < until:
         assert time.monotonic() < deadline, f"no block {height}"
         load.step()
-        for node in network.nodes:
-            audit.read_log(node)
 
 
 def kill_all(network: Network) -> None:
@@ -45,23 +44,25 @@ def test_killing_all_at_once_loses_nothing(network: Network) -> None:
     chance = random.Random(SEED)
     load, audit = Load(network, "alice", "bob", chance), Audit()
     slots = [(0, 0, 0)] * len(network.nodes)
-    for _ in range(KILLS):
-        start = network.nodes[0].height + chance.randint(*BLOCKS_BEFORE)
-        run_load(network, load, audit, 0, start)
-        run_load(network, load, audit, time.monotonic() + chance.random(), start)
-        heads = [(node, node.height) for node in network.nodes]
-        kill_all(network)
-        before, slots = slots, [audit.read_sign_state(node).slot for node in network.nodes]
-        assert all(new > old for new, old in zip(slots, before, strict=True))
-        for node in network.nodes:
-            audit.read_log(node)
-        network.up()
-        for node, height in heads:
-            assert node.height >= max(height, load.top)
-            audit.read_log(node)
-        load.hand_in_again(chance.choice(network.nodes))
-        network.wait_blocks(3)
-        network.check_agreement()
+    with observe([node.address for node in network.nodes], network.genesis_hash, audit) as observer:
+        for _ in range(KILLS):
+            start = network.nodes[0].height + chance.randint(*BLOCKS_BEFORE)
+            run_load(network, load, 0, start)
+            run_load(network, load, time.monotonic() + chance.random(), start)
+            heads = [(node, node.height) for node in network.nodes]
+            kill_all(network)
+            before, slots = slots, [audit.read_sign_state(node).slot for node in network.nodes]
+            assert all(new > old for new, old in zip(slots, before, strict=True))
+            for node in network.nodes:
+                audit.read_log(node)
+            network.up()
+            for node, height in heads:
+                assert node.height >= max(height, load.top)
+                audit.read_log(node)
+            load.hand_in_again(chance.choice(network.nodes))
+            network.wait_blocks(3)
+            network.check_agreement()
+    assert observer.heard > 4 * len(network.nodes)
     finish(network, load, audit)
 
 
@@ -86,4 +87,4 @@ def finish(network: Network, load: Load, audit: Audit) -> None:
     assert audit.find_conflicts() == {}
     prefix = network.nodes[0].get("status")["prefix"]
     counts = [audit.count_slots(decode_address(prefix, node.account)) for node in network.nodes]
-    assert min(counts) > network.nodes[0].height
+    assert 4 * min(counts) > 5 * network.nodes[0].height, "the audit has heard too little"

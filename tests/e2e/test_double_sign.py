@@ -1,0 +1,87 @@
+"""Two nodes with one consensus key, as an operator would wrongly set them up: a copy of the folder."""
+
+import shutil
+
+import pytest
+
+from chain.primitives.addresses import decode_address
+from cli.devnet.plan import find_ports
+from node import keystore
+from node.config import format_config, load_config
+from node.derivation import Role
+from node.home import Home
+from tests.e2e.harness import Network, Node, wait_for
+from tests.e2e.observer import observe
+from tests.e2e.signatures import Audit
+
+pytestmark = [pytest.mark.slow, pytest.mark.network, pytest.mark.timeout(900)]
+
+PPM = 10**6
+FOUND_SECONDS_MAX = 240.0
+BLOCKS_AFTER = 25
+NEW_SEED = b"t" * 32
+
+
+def build_twin(network: Network, original: Node) -> Node:
+    """A node with the keys of another on another port: its own network key, and an empty data directory."""
+    home = Home(network.folder / "twin")
+    shutil.copytree(original.home.path, home.path, ignore=shutil.ignore_patterns("data", "node.log"))
+    home.data.mkdir()
+    (home.keys / "network.json").unlink()
+    keystore.create(
+        home.keys, "network", NEW_SEED, home.load_password(), role=Role.NETWORK,
+        profile=keystore.Profile.DEVNET,
+    )  # fmt: skip
+    p2p_port, api_port = find_ports(2)
+    lines = format_config(load_config(home.config_file)).splitlines()
+    kept = [line for line in lines if not line.startswith(("api_port", "p2p_listen", "name"))]
+    kept += [f"api_port = {api_port}", f'p2p_listen = "/ip4/127.0.0.1/tcp/{p2p_port}"', 'name = "twin"']
+    home.config_file.write_text("\n".join(kept) + "\n")
+    twin = Node(home)
+    network.guests.append(twin)
+    return twin
+
+
+def test_a_key_on_two_nodes_costs_its_bond_once(network: Network) -> None:
+    """The double signature comes on chain by itself; slash and tombstone follow, once; blocks go on."""
+    *honest, original = network.nodes
+    witness, account = honest[0], original.account
+    prefix = witness.get("status")["prefix"]
+    offender = decode_address(prefix, account)
+    bond, started_at = witness.get(f"accounts/{account}")["bond"]["active"], witness.height
+    twin, audit = build_twin(network, original), Audit()
+    addresses = [node.address for node in (*network.nodes, twin)]
+    with observe(addresses, network.genesis_hash, audit):
+        twin.start()
+        wait_for(
+            "the evidence on chain",
+            lambda: witness.find_events("offences.EquivocationProven", started_at),
+            FOUND_SECONDS_MAX,
+        )
+    (proven,) = witness.find_events("offences.EquivocationProven", started_at)
+    ppm = max(
+        network.get_parameters()["offences"]["equivocation_ppm_min"], 9 * PPM // len(network.nodes) ** 2
+    )
+    assert (proven.fields["validator"], proven.fields["ppm"]) == (account, ppm)
+    (slashed,) = witness.find_events("staking.Slashed", started_at, host=account)
+    assert (slashed.height, slashed.fields["reason"]) == (proven.height, "equivocation")
+    assert slashed.fields["bond"] == bond * ppm // PPM
+    total = sum(slashed.fields[part] for part in ("bond", "unlocking", "delegated", "leaving", "escrow"))
+    reward = total * network.get_parameters()["staking"]["slash_reporter_ppm"] // PPM
+    assert slashed.fields["reporter"] == reward
+    assert witness.get(f"accounts/{proven.fields['reporter']}")["balance"] >= reward
+
+    network.wait_height(proven.height + BLOCKS_AFTER, honest)
+    stored = witness.get(f"accounts/{account}")
+    assert stored["standing"]["is_tombstoned"] and stored["bond"]["active"] == bond - slashed.fields["bond"]
+    assert account not in [one["address"] for one in witness.get("validators")["validators"]]
+    assert len(witness.find_events("offences.EquivocationProven", started_at)) == 1
+    assert len(witness.find_events("staking.Slashed", started_at, host=account)) == 1
+    network.check_agreement(honest)
+    network.check_supply(witness)
+
+    assert {slot.validator for slot in audit.find_conflicts()} == {offender}, (
+        "the audit sees what the chain punished"
+    )
+    refused = network.try_run("tx", "unjail", "--from", original.name, "-y")
+    assert refused.exit != 0 and refused.code.startswith("offences.")
