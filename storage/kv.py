@@ -172,9 +172,12 @@ class _LevelDbReader:
     ) -> Iterator[tuple[bytes, bytes]]:
         """As KeyValueReader.iterate."""
         low, high = _compute_range(prefix, start, stop)
-        return self._translated(
-            self._source.iterator(start=low, stop=high, reverse=is_reversed, verify_checksums=True)
-        )
+        try:
+            # Finds the place to begin at, and so reads.
+            pairs = self._source.iterator(start=low, stop=high, reverse=is_reversed, verify_checksums=True)
+        except plyvel.Error as error:
+            raise self._translate_error(error) from error
+        return self._translated(pairs)
 
     def _translated(self, pairs: Iterator[tuple[bytes, bytes]]) -> Iterator[tuple[bytes, bytes]]:
         try:
@@ -217,12 +220,15 @@ class LevelDbStore(_LevelDbReader):
 
     def _translate(self, error: Exception) -> StorageError:
         """What a LevelDB error means to an operator; its text is all that LevelDB says."""
-        text = str(error.args[0] if error.args else error)
+        said = error.args[0] if error.args else error
+        text = said.decode(errors="replace") if isinstance(said, bytes) else str(said)
         if isinstance(error, plyvel.IOError) and "/LOCK" in text:
             return StoreInUse(f"{self.directory} is open in another program: {text}")
         if isinstance(error, plyvel.IOError) and ("No space left" in text or "quota" in text):
             return DiskFull(f"{self.directory}: {text}; make room, then start again")
-        if isinstance(error, plyvel.IOError) and "No such file" not in text:
+        # A file that is gone, or a damaged table that points out of a file: the disk itself is well.
+        is_damage = "No such file" in text or "Invalid argument" in text
+        if isinstance(error, plyvel.IOError) and not is_damage:
             return DiskFailed(f"{self.directory}: {text}; make the disk writable, then start again")
         return CorruptStore(f"{self.directory}: {text}; move the directory away and sync again from peers")
 

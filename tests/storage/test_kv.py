@@ -4,6 +4,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from random import Random
 
@@ -257,3 +258,17 @@ def test_torn_tail_of_the_log_is_a_batch_that_never_was(tmp_path: Path) -> None:
         store = LevelDbStore(copy)
         assert list(store.iterate()) == first
         store.close()
+
+
+@pytest.mark.parametrize("step", [16, 64, 100])
+def test_table_damaged_all_over_is_corrupt_and_nothing_else(tmp_path: Path, step: int) -> None:
+    """Also where its index is damaged, so that LevelDB reads at places that a file can not have."""
+    _fill(tmp_path, 200)
+    LevelDbStore(tmp_path).close()
+    [table] = tmp_path.glob("*.ldb")
+    for offset in range(step // 2, table.stat().st_size, step):
+        _flip(table, offset)
+    with pytest.raises(CorruptStore, match="sync again from peers"), closing(LevelDbStore(tmp_path)) as store:
+        store.get(b"0100")
+    with pytest.raises(CorruptStore), closing(LevelDbStore(tmp_path)) as store:
+        list(store.iterate(start=b"0100"))
