@@ -6,7 +6,6 @@ and fails at a deadline, which is generous: how fast something is, `bench/` meas
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -373,10 +372,3 @@ def sign_calls(network: Network, key: KeyPair, nonce: int, valid_until: int, *ca
         calls=tuple(build_call(call) for call in calls),
     )
     return encode(sign_transaction(key, transaction))
-
-
-def copy_folder(source: Path, target: Path) -> Path:
-    """A copy of a folder, in place of what was there."""
-    shutil.rmtree(target, ignore_errors=True)
-    shutil.copytree(source, target)
-    return target
