@@ -83,7 +83,7 @@ class PoolGossip:
         """Serve one connected peer's outbox; first say what waits here."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self.links.attend, peer)
-            await trio.lowlevel.checkpoint()
+            await self.links.wait_for(peer, ATTENDED_SECONDS_MAX)
             ids = self._mempool.list_ids()
             for start in range(0, len(ids), IDS_MAX):
                 self.links.post(peer, TransactionIds(ids[start : start + IDS_MAX]))

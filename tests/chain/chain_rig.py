@@ -11,7 +11,14 @@ from functools import cached_property
 from random import Random
 
 from chain import runtime
-from chain.block import Block, BlockReceipts, Header, Inherents
+from chain.block import (
+    Block,
+    BlockReceipts,
+    Header,
+    Inherents,
+    compute_extrinsics_root,
+    list_transaction_ids,
+)
 from chain.commitment import TreeUpdate
 from chain.content.tree import LEAF_BYTES
 from chain.errors import InvalidTransaction
@@ -325,3 +332,10 @@ def list_holders(rig: Rig, datum: Hash) -> list[Address]:
     """Who holds a datum in the next block."""
     epoch = rig.height // rig.spec.system.parameters.epoch_blocks
     return [who for who in sorted(rig.by_address) if hosting.is_holding(rig.state, who, datum, epoch)]
+
+
+def put_transactions(block: Block, transactions: tuple[SignedTransaction, ...]) -> Block:
+    """The block with other transactions, to which its header is made to fit."""
+    changed = replace(block, transactions=transactions)
+    root = compute_extrinsics_root(changed.inherents, list_transaction_ids(changed))
+    return replace(changed, header=replace(changed.header, extrinsics_root=root))

@@ -1,232 +1,43 @@
 """The driver over a disk that fails: whatever it is cut off from, it never signs two things in one slot.
 
-One validator is under test, over a simulated disk for log and sign-state; all else that it would meet (other
-validators, the network, sync) is what the test says. What counts as signed is what went out on the wire.
+One validator is under test (`validator_rig`).
 """
-
-from collections import defaultdict
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
-from pathlib import Path
 
 import pytest
 import trio
 import trio.testing
 
 from chain.block import Block, compute_header_hash
-from chain.modules import beacon, system
-from chain.primitives.codec import encode, replace
-from chain.primitives.types import Hash, Height
+from chain.primitives.codec import replace
+from chain.primitives.types import Hash
 from chain.runtime import BlockResult
-from chain.votes import SignedProposal, SignedVote, VoteKind, get_offender
-from consensus.core import Core
+from chain.votes import get_offender
 from consensus.types import (
     CommitCertificateReceived,
     ProposalReceived,
-    Rebroadcast,
     Step,
-    TimeoutElapsed,
     TimeoutKind,
     VoteReceived,
 )
 from node import consensus_driver
-from node.app import build_synchrony, build_timeouts
-from node.consensus_driver import ConsensusHalted, Driver
+from node.consensus_driver import ConsensusHalted
 from node.journal import Journal
-from node.lane import Lane
 from node.ledger import Ledger
-from node.mempool import Mempool
-from node.reveals import Reveals
-from node.signer import Signer
-from storage.errors import DiskFailed
 from storage.kv import MemoryStore
 from storage.sign_state import LastSignState, SignStep
 from storage.wal import Wal
 from tests.node.forge import Forge, wait_until
+from tests.node.validator_rig import (
+    PRECOMMIT,
+    PREVOTE,
+    SIGN_STATE,
+    WAL,
+    Rig,
+    check_wire,
+    get_slot,
+    wait_for_height,
+)
 from tests.storage.faulty_disk import FaultyDisk
-
-PREVOTE, PRECOMMIT = VoteKind.PREVOTE, VoteKind.PRECOMMIT
-WAL, SIGN_STATE = Path("wal"), Path("sign-state")
-Wire = list[SignedVote | SignedProposal]
-Script = Callable[["Rig"], Awaitable[None]]
-
-
-class StillClock:
-    """A clock that moves when the test moves it, and at every look."""
-
-    def __init__(self, now_ms: int) -> None:
-        self.time_ms = now_ms
-
-    def now_ms(self) -> int:
-        self.time_ms += 1
-        return self.time_ms
-
-
-class TestSync:
-    """Catches up by what the test has put here."""
-
-    __test__ = False
-
-    def __init__(self, driver: Driver) -> None:
-        self.driver = driver
-        self.waiting: list[tuple[BlockResult, object]] = []
-        self.answers: list[bool] = []
-        self.calls = 0
-
-    async def catch_up(self) -> None:
-        """Commit what waits."""
-        self.calls += 1
-        while self.waiting:
-            result, certificate = self.waiting.pop(0)
-            await self.driver.commit(result, certificate)  # type: ignore[arg-type]
-
-    async def is_behind(self) -> bool:
-        """What the test says next."""
-        return self.answers.pop(0) if self.answers else False
-
-
-class TestNetwork:
-    """Notes what is sent."""
-
-    __test__ = False
-
-    def __init__(self, wire: Wire) -> None:
-        self.wire = wire
-        self.again: list[Rebroadcast] = []
-        self.bodies: dict[Hash, Block] = {}
-        self.wanted: list[Hash] = []
-
-    def send_proposal(self, signed: SignedProposal, block: Block) -> None:
-        self.wire.append(signed)
-
-    def send_votes(self, votes: tuple[SignedVote, ...]) -> None:
-        self.wire.extend(votes)
-
-    def send_again(self, again: Rebroadcast, block: Block | None) -> None:
-        self.again.append(again)
-
-    async def fetch_block(self, height: Height, block_hash: Hash) -> Block:
-        self.wanted.append(block_hash)
-        await wait_until(lambda: block_hash in self.bodies)
-        return self.bodies[block_hash]
-
-    def on_new_height(self, core: Core) -> None:
-        """Nothing is kept here."""
-
-
-@dataclass
-class Rig:
-    """A validator that can be killed and started again; `me` is one of the forge's people."""
-
-    forge: Forge
-    me: int = 0
-    disk: FaultyDisk = field(default_factory=FaultyDisk)
-    store: MemoryStore = field(default_factory=MemoryStore)
-    wire: Wire = field(default_factory=list)
-    reported: list[object] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.person = self.forge.people[self.me]
-        self.clock = StillClock(self.forge.ledger.head.time_ms + 10)
-        self.network = TestNetwork(self.wire)
-        Wal.create(WAL, 1, self.disk).close()
-        LastSignState.load(SIGN_STATE, self.key.public_key, create=True, files=self.disk).close()
-        self.driver: Driver
-        self.sync: TestSync
-
-    @property
-    def key(self):  # type: ignore[no-untyped-def]
-        """The consensus key."""
-        return self.person.keys.consensus
-
-    def list_signed(self) -> list[object]:
-        """Messages on the wire, without signatures."""
-        return [one.vote if isinstance(one, SignedVote) else one.proposal for one in self.wire]
-
-    async def run(self, script: Script, seconds_max: float = 20.0) -> bool:
-        """Start the validator and follow the script; whether the disk let it live to the end."""
-        is_alive = True
-        try:
-            with trio.fail_after(seconds_max):
-                await self._run(script)
-        except* DiskFailed:
-            is_alive = False
-        return is_alive
-
-    async def _run(self, script: Script) -> None:
-        wal = Wal.load(WAL, self.disk)
-        state = LastSignState.load(SIGN_STATE, self.key.public_key, files=self.disk)
-        try:
-            ledger = Ledger(self.store, self.forge.spec)
-            parameters = ledger.get_parameters()
-            reveals = Reveals(self.person.keys.beacon_secret)
-            self.driver = Driver(
-                ledger,
-                Lane(),
-                Mempool(),
-                self.clock,
-                signer=Signer(self.person.address, self.key, state, self.forge.genesis_hash),
-                journal=Journal(wal),
-                timeouts=build_timeouts(replace(parameters, propose_timeout_ms=10**7, vote_timeout_ms=10**7)),
-                synchrony=build_synchrony(parameters),
-                reveal=lambda: reveals.get_next_link(get_chain(ledger, self.person.address)),
-                report=self.reported.append,
-            )
-            self.sync = TestSync(self.driver)
-            async with trio.open_nursery() as nursery:
-                await nursery.start(self.driver.run, self.network, self.sync)
-                await script(self)
-                nursery.cancel_scope.cancel()
-        finally:
-            wal.close()
-            state.close()
-
-    def restart(self, *, keeps_unsynced: bool) -> None:
-        """The machine after a power loss that took everything unsynced, or the process after a kill."""
-        self.disk = self.disk.restart() if keeps_unsynced else self.disk.crash(lambda count: 0)
-        self.clock.time_ms += 1_000
-
-    # What others say.
-
-    async def receive(self, *votes: SignedVote) -> None:
-        """Votes of others."""
-        for vote in votes:
-            await self.driver.put(VoteReceived(vote))
-
-    async def elapse(self, kind: TimeoutKind, round: int = 0) -> None:
-        """A timeout is over."""
-        await self.driver.put(TimeoutElapsed(kind, self.driver.core.height, round))
-
-    async def wait_for(self, message: object) -> None:
-        """Until the validator has sent this."""
-        await wait_until(lambda: message in self.list_signed())
-
-
-def get_chain(ledger: Ledger, who: bytes):  # type: ignore[no-untyped-def]
-    """The beacon chain in use at the next height."""
-    epoch = system.compute_epoch(ledger.get_parameters(), ledger.height + 1)
-    return beacon.get_chain(ledger.state, who, epoch)
-
-
-def get_slot(one: SignedVote | SignedProposal) -> tuple[int, int, int]:
-    """Step (0 proposal, 1 prevote, 2 precommit), height and round."""
-    if isinstance(one, SignedVote):
-        return int(one.vote.kind), one.vote.height, one.vote.round
-    return 0, one.proposal.height, one.proposal.round
-
-
-def check_wire(wire: Wire) -> None:
-    """Nothing but one message per slot ever left, however often it was sent."""
-    slots: dict[tuple[int, int, int], set[bytes]] = defaultdict(set)
-    for one in wire:
-        slots[get_slot(one)].add(encode(one))
-    assert all(len(messages) == 1 for messages in slots.values()), slots
-
-
-async def wait_for_height(rig: Rig, height: int) -> None:
-    """Until the head is there."""
-    await wait_until(lambda: rig.driver.ledger.height >= height)
-
 
 # A validator alone: it proposes, votes and commits by itself.
 
