@@ -94,6 +94,18 @@ def find_broad_except(source: Source) -> Iterator[tuple[int, str]]:
                 yield node.lineno, "broad except"
 
 
+def find_raise_in_group(source: Source) -> Iterator[tuple[int, str]]:
+    """Before Python 3.11.4 what a clause of `except*` raises comes out in a group (gh-103590): raise it
+    after.
+    """
+    for node in ast.walk(source.tree):
+        if isinstance(node, ast.TryStar):
+            raised = [inner for handler in node.handlers for inner in ast.walk(handler)]
+            yield from (
+                (one.lineno, "raise in except*") for one in raised if isinstance(one, ast.Raise) and one.exc
+            )
+
+
 def find_print(source: Source) -> Iterator[tuple[int, str]]:
     if source.name not in PRINT_FILES:
         yield from find_calls(source, {"print"})
@@ -183,7 +195,7 @@ def name_of(node: ast.expr) -> str:
 
 
 EVERYWHERE: tuple[Rule, ...] = (find_long_functions, find_long_file, find_missing_docstring)
-IN_PACKAGES: tuple[Rule, ...] = (find_unfinished, find_broad_except, find_print)
+IN_PACKAGES: tuple[Rule, ...] = (find_unfinished, find_broad_except, find_raise_in_group, find_print)
 IN_PURE: tuple[Rule, ...] = (find_impure_imports, find_floats, find_identity, find_set_order)
 IN_TESTS: tuple[Rule, ...] = (find_untold_tests,)
 
@@ -197,6 +209,7 @@ PLANTED = [
     (find_broad_except, "try: f()\nexcept Exception: pass", "try: f()\nexcept ValueError: pass"),
     (find_broad_except, "try: f()\nexcept: pass", "try: f()\nfinally: pass"),
     (find_broad_except, "try: f()\nexcept* (KeyError, Exception): pass", CLEAN_UP),
+    (find_raise_in_group, "try: f()\nexcept* A: raise B", "try: f()\nexcept* A: x = B\nraise x"),
     (find_print, "print(1)", "self.print(1)"),
     (find_impure_imports, "import os.path", "import operator"),
     (find_impure_imports, "from time import sleep", "from chain.time import f"),

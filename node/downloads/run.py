@@ -101,13 +101,17 @@ class Download:
 
     async def run(self) -> DownloadResult:
         """Until all chunks are there, or no host is of any more use."""
+        failure: BaseException | None = None
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._write_all)
                 async with self._writes_in:
                     await self._supply()
         except* (StorageError, DownloadError) as group:
-            raise _get_first(group) from group
+            # Raised in this clause, Python before 3.11.4 would put it into a group again (gh-103590).
+            failure = _get_first(group)
+        if failure is not None:
+            raise failure
         reports = tuple(supplier.report for supplier in self._suppliers)
         paid = sum(report.paid for report in reports)
         return DownloadResult(self.board.is_complete, self.board.missing_count, paid, reports)
