@@ -6,6 +6,7 @@ ChainError                       something from outside is not acceptable
 ├── InvalidProof                 a Merkle proof does not lead to the root it is held against
 ├── InvalidTransaction(code)     mempool: drop it; in a block: the block is invalid
 ├── InvalidBlock                 consensus: prevote nil; sync: punish the peer
+│   └── ForgedBody               says nothing about the block: whoever passed it on is to blame
 ├── InvalidChainSpec             the genesis file is refused
 └── DispatchError                one call is refused; its changes are dropped, the fee is kept
     └── one subclass per reason, declared by its module with `@MODULE.error(number)`
@@ -21,6 +22,7 @@ __all__ = [
     "ChainError",
     "DecodeError",
     "DispatchError",
+    "ForgedBody",
     "InvalidBlock",
     "InvalidChainSpec",
     "InvalidKey",
@@ -46,6 +48,10 @@ class InvalidTransaction(ChainError):
 
 class InvalidBlock(ChainError):
     """The block breaks a rule; no honest validator votes for it."""
+
+
+class ForgedBody(InvalidBlock):
+    """Inherents and transactions are not those that the header binds: no verdict on the block itself."""
 
 
 class InvalidChainSpec(ChainError):

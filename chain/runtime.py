@@ -27,7 +27,7 @@ from chain.block import (
     is_whole,
 )
 from chain.commitment import TreeUpdate
-from chain.errors import DecodeError, DispatchError, InvalidBlock, InvalidTransaction
+from chain.errors import DecodeError, DispatchError, ForgedBody, InvalidBlock, InvalidTransaction
 from chain.module import CallSpec, Context, Module
 from chain.modules import (
     balances,
@@ -161,9 +161,9 @@ def execute_block(
     `check` and `verify` let a node pass signatures that it has seen to be good already.
     """
     header = block.header
-    check_header(view, parent, header)
     if not is_whole(block):
-        raise InvalidBlock("extrinsics root differs")
+        raise ForgedBody("extrinsics root differs")
+    check_header(view, parent, header)
     check_last_commit(header, block.inherents)
     run = start_block(view, genesis_hash, header.height, header.time_ms, header.proposer)
     process_block_start(run, block.inherents, verify)

@@ -19,11 +19,10 @@ from chain.block import (
     Header,
     Inherents,
     compute_header_hash,
-    is_whole,
     list_transaction_ids,
 )
 from chain.commitment import Proof
-from chain.errors import InvalidBlock, InvalidTransaction
+from chain.errors import ForgedBody, InvalidBlock, InvalidTransaction
 from chain.genesis import ChainSpec, build_genesis_header, build_genesis_state, compute_genesis_hash
 from chain.modules import balances, system, validators
 from chain.primitives.codec import decode, encode
@@ -182,8 +181,6 @@ class Ledger(View):
         A verdict is kept under the header's hash, so it must be about what the header binds: a body forged by
         whoever passed the block on says nothing about the block.
         """
-        if not is_whole(block):
-            raise InvalidBlock("the body does not belong to the header")
         block_hash = compute_header_hash(block.header)
         known = self._results.get(block_hash)
         if known is None:
@@ -191,6 +188,8 @@ class Ledger(View):
             self._remember(block_hash, known)
         if isinstance(known, InvalidBlock):
             raise known
+        if known.block != block:
+            raise ForgedBody("another body than the one that was executed")
         return known
 
     def _run(self, block: Block) -> BlockResult | InvalidBlock:
@@ -198,6 +197,8 @@ class Ledger(View):
             return runtime.execute_block(
                 self.state, self.genesis_hash, self.head, block, check=self._check, verify=self._verify
             )
+        except ForgedBody:
+            raise
         except InvalidBlock as error:
             return error
 
