@@ -169,10 +169,6 @@ class Ledger(View):
         """The set that decides the height after the head."""
         return validators.get_current(self.state)
 
-    def get_last_validators(self) -> ValidatorSet:
-        """The set that decided the head."""
-        return validators.get_previous(self.state)
-
     # Blocks.
 
     def execute(self, block: Block) -> BlockResult:

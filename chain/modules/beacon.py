@@ -215,11 +215,6 @@ def get_seed(state: StateReader, epoch: Epoch) -> Hash:
     return seed
 
 
-def has_seed(state: StateReader, epoch: Epoch) -> bool:
-    """Whether the seed of an epoch is known and still kept."""
-    return SEEDS.has(state, max(epoch, 0))
-
-
 def get_misses(state: StateReader, epoch: Epoch, who: Address) -> int:
     """Blocks of the epoch that the account proposed without a reveal."""
     return MISSES.get(state, epoch, who) or 0

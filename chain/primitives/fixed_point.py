@@ -19,8 +19,3 @@ def mul_ppm(value: int, ppm: int) -> int:
 def div_up(value: int, denominator: int) -> int:
     """`value / denominator`, rounded up."""
     return -(-value // denominator)
-
-
-def clamp(value: int, low: int, high: int) -> int:
-    """`value`, moved into [low, high]."""
-    return max(low, min(high, value))

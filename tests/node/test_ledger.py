@@ -111,7 +111,7 @@ def test_a_ledger_opens_where_it_was_left(tmp_path: Path) -> None:
     store = LevelDbStore(tmp_path / "store")
     again = Ledger(store, forge.spec)
     assert (again.head, again.height, again.head_hash) == (forge.ledger.head, 3, forge.ledger.head_hash)
-    assert again.get_last_validators() == forge.ledger.get_last_validators()
+    assert again.get_validators() == forge.ledger.get_validators()
     with pytest.raises(OtherNetwork):
         Ledger(store, build_cluster_spec(2))
     store.close()

@@ -102,7 +102,7 @@ def test_old_seeds_are_forgotten() -> None:
     for epoch in range(10):
         world.go_to_epoch(epoch)
         world.run(beacon.on_epoch_end)
-    kept = [epoch for epoch in range(1, 20) if beacon.has_seed(world.state, epoch)]
+    kept = [epoch for epoch in range(1, 20) if beacon.SEEDS.has(world.state, epoch)]
     assert kept == [7, 8, 9, 10]
 
 

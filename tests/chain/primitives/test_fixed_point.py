@@ -6,7 +6,7 @@ from math import ceil, floor
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chain.primitives.fixed_point import clamp, div_up, mul_div, mul_ppm
+from chain.primitives.fixed_point import div_up, mul_div, mul_ppm
 from chain.primitives.types import INTEGER_MAX, PPM
 
 amounts = st.integers(0, INTEGER_MAX)
@@ -36,12 +36,3 @@ def test_what_is_split_by_rates_never_exceeds_the_whole(value: int, ppm: int) ->
 def test_div_up_rounds_up(value: int, denominator: int) -> None:
     """The least whole number that is no less than the quotient."""
     assert div_up(value, denominator) == ceil(Fraction(value, denominator))
-
-
-@given(st.integers(), st.integers(), st.integers(0))
-def test_clamp_is_the_nearest_value_inside(value: int, low: int, width: int) -> None:
-    """A value inside stays; one outside moves to the nearer end."""
-    high = low + width
-    clamped = clamp(value, low, high)
-    assert low <= clamped <= high
-    assert clamped == value or abs(clamped - value) == min(abs(value - low), abs(value - high))
