@@ -23,8 +23,8 @@ from libp2p.stream_muxer.yamux.yamux import PROTOCOL_ID as YAMUX
 from libp2p.utils.varint import encode_varint_prefixed
 
 from chain.primitives.types import Hash
-from p2p.errors import NetworkError
-from p2p.host import open_network
+from node.guest import open_guest_network
+from p2p.errors import PeerGone, RefusalCode, Refused
 from p2p.identity import parse_address
 from p2p.negotiation import propose_protocol
 from p2p.network import ProtocolSpec
@@ -136,16 +136,23 @@ async def fire_muxed(address: str, attack: bytes) -> None:
                 return
 
 
-async def fire_framed(address: str, protocol: str, attack: bytes) -> None:
-    """The same on a stream of one of the node's protocols, from a network of our own."""
-    genesis_hash = bytes(32)
-    async with open_network(secrets.token_bytes(32), genesis_hash, "/ip4/127.0.0.1/tcp/0") as network:
+async def fire_framed(address: str, genesis_hash: Hash, protocol: str, attack: bytes) -> None:
+    """The same on a stream of one of the node's protocols, by a guest that has said hello in order.
+
+    Fails if the bytes did not leave; a protocol that the node does not serve is refused.
+    """
+    async with open_guest_network(secrets.token_bytes(32), genesis_hash) as network:
+        await network.connect(address)
         try:
-            await network.connect(address)
             stream = await network.open_bytes(parse_address(address).peer, protocol)
-            with trio.move_on_after(ANSWER_SECONDS_MAX):
-                await stream.write(attack)
+        except Refused as refused:
+            if (refused.code, protocol) != (RefusalCode.PROTOCOL_UNKNOWN, str(PROTOCOL_ID_V11)):
+                raise
+            return
+        await stream.write(attack)
+        with trio.move_on_after(ANSWER_SECONDS_MAX):
+            try:
                 while await stream.read(65536):
                     pass
-        except NetworkError:
-            return
+            except PeerGone:
+                return

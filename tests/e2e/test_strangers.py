@@ -92,7 +92,7 @@ async def fire_all(network: Network, address: str) -> None:
         for attack in list_muxed():
             nursery.start_soon(fire, fire_muxed, attack)
         for protocol, attack in list_framed(network.genesis_hash):
-            nursery.start_soon(fire, fire_framed, protocol, attack)
+            nursery.start_soon(fire, fire_framed, network.genesis_hash, protocol, attack)
 
 
 async def test_no_message_ends_a_node(network: Network) -> None:
