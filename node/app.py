@@ -89,12 +89,13 @@ def open_stores(
     """Lock the data directory and open what is in it; raises StorageError with what to do."""
     with ExitStack() as stack:
         stack.enter_context(lock_directory(home.data))
-        database = LevelDbStore(home.store)
-        stack.callback(database.close)
+        # The database comes last: that it is there tells the next start that log and sign-state must be, too.
         wal = Wal.create(home.wal, 1) if is_new else Wal.load(home.wal)
         stack.callback(wal.close)
         sign_state = LastSignState.load(home.sign_state, consensus_key, create=is_new)
         stack.callback(sign_state.close)
+        database = LevelDbStore(home.store)
+        stack.callback(database.close)
         vouchers = LevelDbStore(home.vouchers)
         stack.callback(vouchers.close)
         content = stack.enter_context(ContentStore(home.content, disk_bytes))
@@ -257,6 +258,18 @@ class Node:
         wanted = [*of_validators, *self.spec.seeds, *self.config.seeds]
         return tuple(dict.fromkeys(wanted))
 
+    def keep_trusted(self, trusted: set[PeerId]) -> None:
+        """Keep the set filled with the validators of now: no count shuts them out, no score bans them."""
+
+        def refresh(_: object = None) -> None:
+            members = self.ledger.get_validators().validators
+            hosts = (hosting.get_host(self.ledger.state, member.address) for member in members)
+            trusted.clear()
+            trusted.update(host.peer_id for host in hosts if host is not None)
+
+        refresh()
+        self.driver.listeners.append(refresh)
+
     def _load_book(self) -> bytes:
         if not self.home.peer_book.exists():
             return b""
@@ -297,6 +310,7 @@ async def run_node(
             keys.network_seed, genesis_hash, config.p2p_listen, is_trusted_peer=trusted.__contains__
         ) as network:
             node = Node(home, config, spec, keys, stores, network)
+            node.keep_trusted(trusted)
             async with trio.open_nursery() as nursery:
                 await nursery.start(run_loop_lag, node.metrics)
                 await start_services(node, nursery)

@@ -51,6 +51,8 @@ _log = structlog.get_logger("sync")
 T = TypeVar("T")
 
 STATUS_SECONDS_MAX = 5.0
+LATE_STATUS_SECONDS = 0.5
+"""How long a round waits for others after each answer."""
 BLOCKS_SECONDS_MAX = 15.0
 LIE_SECONDS = 600.0
 """How long who lied is not believed, also where it can not be banned because it is a validator."""
@@ -171,6 +173,9 @@ class Sync:
         async def ask(peer: PeerId) -> None:
             message = StatusRequest()
             statuses[peer] = await request(self._network, peer, SYNC, message, Status, STATUS_SECONDS_MAX)
+            # Who says nothing must not hold up the round: strangers could come faster than they are doubted.
+            scope = nursery.cancel_scope
+            scope.deadline = min(scope.deadline, trio.current_time() + LATE_STATUS_SECONDS)
 
         async with trio.open_nursery() as nursery:
             for peer in sorted(peers):

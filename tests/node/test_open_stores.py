@@ -1,0 +1,36 @@
+"""Opening a data directory: what a first start leaves behind when it dies, the next start can open."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from node.app import open_stores
+from node.home import Home
+from storage.errors import SignStateMissing
+from storage.sign_state import SignStep
+from tests.node.cluster import Person
+
+KEY = Person(0).keys.consensus
+
+
+def test_a_first_start_that_died_before_the_database_is_begun_again(tmp_path: Path) -> None:
+    """The database is made last; without it log and sign-state are opened or made, and nothing is forgotten."""
+    home = Home(tmp_path)
+    home.data.mkdir()
+    with open_stores(home, KEY.public_key, is_new=True) as stores:
+        stores.sign_state.raise_to(7, 0, SignStep.PREVOTE)
+    shutil.rmtree(home.store)
+    with open_stores(home, KEY.public_key, is_new=not home.store.exists()) as stores:
+        assert stores.sign_state.state.height == 7
+
+
+def test_a_missing_sign_state_beside_a_database_is_refused(tmp_path: Path) -> None:
+    """Where there is a chain the key has a history: without its sign-state the node does not start."""
+    home = Home(tmp_path)
+    home.data.mkdir()
+    with open_stores(home, KEY.public_key, is_new=True):
+        pass
+    home.sign_state.unlink()
+    with pytest.raises(SignStateMissing), open_stores(home, KEY.public_key, is_new=not home.store.exists()):
+        pass
