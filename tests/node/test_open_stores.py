@@ -15,7 +15,9 @@ KEY = Person(0).keys.consensus
 
 
 def test_a_first_start_that_died_before_the_database_is_begun_again(tmp_path: Path) -> None:
-    """The database is made last; without it log and sign-state are opened or made, and nothing is forgotten."""
+    """The database is made last; without it log and sign-state are opened or made, and nothing is
+    forgotten.
+    """
     home = Home(tmp_path)
     home.data.mkdir()
     with open_stores(home, KEY.public_key, is_new=True) as stores:
