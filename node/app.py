@@ -250,22 +250,22 @@ class Node:
 
     def get_wanted_addresses(self) -> tuple[str, ...]:
         """Where the validators of now are reached, and the seeds."""
-        hosts = (
-            hosting.get_host(self.ledger.state, validator.address)
-            for validator in self.ledger.get_validators().validators
-        )
-        of_validators = [host.addresses[0] for host in hosts if host and host.addresses]
+        of_validators = [host.addresses[0] for host in self._list_validator_hosts() if host.addresses]
         wanted = [*of_validators, *self.spec.seeds, *self.config.seeds]
         return tuple(dict.fromkeys(wanted))
+
+    def _list_validator_hosts(self) -> list[hosting.Host]:
+        """How the validators of now are reached, of those that said so."""
+        members = self.ledger.get_validators().validators
+        hosts = (hosting.get_host(self.ledger.state, member.address) for member in members)
+        return [host for host in hosts if host is not None]
 
     def keep_trusted(self, trusted: set[PeerId]) -> None:
         """Keep the set filled with the validators of now: no count shuts them out, no score bans them."""
 
         def refresh(_: object = None) -> None:
-            members = self.ledger.get_validators().validators
-            hosts = (hosting.get_host(self.ledger.state, member.address) for member in members)
             trusted.clear()
-            trusted.update(host.peer_id for host in hosts if host is not None)
+            trusted.update(host.peer_id for host in self._list_validator_hosts())
 
         refresh()
         self.driver.listeners.append(refresh)
