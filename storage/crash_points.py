@@ -1,7 +1,7 @@
 """Crash points: the named places before and after each durable step, where a crash tells most.
 
-`reach` does nothing unless a test has armed it: to kill the process there (`VIDYA_CRASH_AT`, read by the command
-line), or to end a simulated node. A place that is not in the list has no name, and no test covers it.
+`reach` does nothing unless a test has armed it: to kill the process there (`VIDYA_CRASH_AT`, read by the
+command line), or to end a simulated node. A place that is not in the list has no name and no test.
 """
 
 from collections.abc import Callable
