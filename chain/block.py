@@ -41,9 +41,11 @@ class Header(Record):
     state_root: Hash
     """Of the state after this block."""
     validators_hash: Hash
-    """Of the set that decides this height, with its priorities."""
+    """Of the roster that decides this height: accounts, keys and powers."""
     next_validators_hash: Hash
-    """Of the set that decides the next height."""
+    """Of the roster that decides the next height."""
+    priorities_hash: Hash
+    """Of the set that decides this height with its proposer priorities."""
 
 
 class Inherents(Record):

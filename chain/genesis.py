@@ -37,7 +37,7 @@ from chain.primitives.codec import Record, replace
 from chain.primitives.hashing import Domain, hash_record
 from chain.primitives.types import NO_HASH, Hash, TimeMs, Uint8
 from chain.state import Changes, MemoryState, Overlay, StateReader
-from chain.validator_set import compute_hash
+from chain.validator_set import compute_hash, compute_priorities_hash
 
 CHAIN_SPEC_BYTES_MAX = 4 * 2**20
 Text = Annotated[str, Meta(min_length=1, max_length=64)]
@@ -143,7 +143,7 @@ def build_genesis_state(spec: ChainSpec) -> Changes:
 def build_genesis_header(spec: ChainSpec, state: StateReader, state_root: Hash) -> Header:
     """The header at height 0, parent of the first block; `state` is the genesis state."""
     assert state_root != EMPTY_ROOT
-    first = compute_hash(validators.get_current(state))
+    first = validators.get_current(state)
     return Header(
         spec_version=spec.spec_version,
         height=0,
@@ -153,6 +153,7 @@ def build_genesis_header(spec: ChainSpec, state: StateReader, state_root: Hash) 
         extrinsics_root=compute_extrinsics_root(Inherents(None, None), ()),
         receipts_root=compute_receipts_root(BlockReceipts((), (), ())),
         state_root=state_root,
-        validators_hash=first,
-        next_validators_hash=first,
+        validators_hash=compute_hash(first),
+        next_validators_hash=compute_hash(first),
+        priorities_hash=compute_priorities_hash(first),
     )

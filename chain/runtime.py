@@ -56,7 +56,7 @@ from chain.transaction import (
     check_signature,
     get_transaction_id,
 )
-from chain.validator_set import compute_hash
+from chain.validator_set import compute_hash, compute_priorities_hash
 
 MODULES: tuple[Module, ...] = (
     system.MODULE,
@@ -222,10 +222,11 @@ def check_header(view: StateReader, parent: Header, header: Header) -> None:
     if header.time_ms <= parent.time_ms:
         raise InvalidBlock("not later than its parent")
     current, following = validators.get_current(view), validators.get_next(view)
-    if header.validators_hash != compute_hash(current) or header.next_validators_hash != compute_hash(
-        following
-    ):
+    rosters = header.validators_hash, header.next_validators_hash
+    if rosters != (compute_hash(current), compute_hash(following)):
         raise InvalidBlock("another validator set")
+    if header.priorities_hash != compute_priorities_hash(current):
+        raise InvalidBlock("other proposer priorities")
     if all(validator.address != header.proposer for validator in current.validators):
         raise InvalidBlock("proposer is no validator")
 
@@ -239,6 +240,7 @@ def check_last_commit(header: Header, inherents: Inherents) -> None:
 
 def _open_header(view: StateReader, parent: Header, time_ms: TimeMs, proposer: Address) -> Header:
     """A header whose roots are still to be computed."""
+    current = validators.get_current(view)
     return Header(
         spec_version=system.SPEC_VERSION,
         height=parent.height + 1,
@@ -248,8 +250,9 @@ def _open_header(view: StateReader, parent: Header, time_ms: TimeMs, proposer: A
         extrinsics_root=NO_HASH,
         receipts_root=NO_HASH,
         state_root=NO_HASH,
-        validators_hash=compute_hash(validators.get_current(view)),
+        validators_hash=compute_hash(current),
         next_validators_hash=compute_hash(validators.get_next(view)),
+        priorities_hash=compute_priorities_hash(current),
     )
 
 

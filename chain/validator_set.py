@@ -65,6 +65,15 @@ class ValidatorChange(Record):
     power: Power
 
 
+class Roster(Record):
+    """Who decides a height, with which power, sorted by address: a set without what changes at every height.
+
+    Headers name it by its hash, so it is the same as long as nobody joins, leaves or changes power.
+    """
+
+    validators: Annotated[tuple[ValidatorChange, ...], Meta(max_length=VALIDATORS_MAX)]
+
+
 class ValidatorSet(Record):
     """The members, sorted by address."""
 
@@ -127,9 +136,25 @@ def get_priority(validator: Validator) -> int:
     return validator.priority_biased - PRIORITY_BIAS
 
 
+def build_roster(validator_set: ValidatorSet) -> Roster:
+    """The set without priorities."""
+    members = validator_set.validators
+    return Roster(tuple(ValidatorChange(one.address, one.consensus_key, one.power) for one in members))
+
+
+def compute_roster_hash(roster: Roster) -> Hash:
+    """What headers name a roster by."""
+    return hash_record(Domain.VALIDATOR_SET, roster)
+
+
 def compute_hash(validator_set: ValidatorSet) -> Hash:
-    """The hash in headers. It covers priorities: a wrong one would otherwise only show as lost liveness."""
-    return hash_record(Domain.VALIDATOR_SET, validator_set)
+    """The hash of the set's roster."""
+    return compute_roster_hash(build_roster(validator_set))
+
+
+def compute_priorities_hash(validator_set: ValidatorSet) -> Hash:
+    """Set and priorities. Headers hold it: a wrong priority would otherwise only show as lost liveness."""
+    return hash_record(Domain.VALIDATOR_PRIORITIES, validator_set)
 
 
 def rotate(validator_set: ValidatorSet) -> ValidatorSet:

@@ -14,7 +14,7 @@ from chain.errors import ChainError
 from chain.genesis import ChainSpec, compute_genesis_hash
 from chain.primitives.codec import decode
 from chain.primitives.types import Address, Amount, Hash, PublicKey
-from chain.validator_set import ValidatorSet, compute_hash, is_quorum
+from chain.validator_set import Roster, ValidatorSet, build_validator_set, compute_roster_hash, is_quorum
 from chain.votes import CommitCertificate, check_certificate
 
 
@@ -53,12 +53,12 @@ def check_answer(
     genesis_hash: Hash, answer: dict[str, Any], keys: dict[str, bytes], spec: ChainSpec | None
 ) -> Proven:
     """The values under `keys`, proven; raises ProofFailed, InvalidProof, InvalidCertificate, DecodeError."""
-    if answer["certificate"] is None or answer["validators"] is None:
+    if answer["certificate"] is None or answer["roster"] is None:
         raise ProofFailed("there is no certificate for this height; ask again after the next block")
     header = decode(Header, bytes.fromhex(answer["header"]))
     certificate = decode(CommitCertificate, bytes.fromhex(answer["certificate"]))
-    members = decode(ValidatorSet, bytes.fromhex(answer["validators"]))
-    check_final(genesis_hash, header, certificate, members)
+    roster = decode(Roster, bytes.fromhex(answer["roster"]))
+    members = check_final(genesis_hash, header, certificate, roster)
     share = None if spec is None else check_descent(spec, certificate, members)
     values = {
         entry["name"]: check_entry(header.state_root, keys[entry["name"]], entry)
@@ -78,14 +78,16 @@ def check_answer(
 
 
 def check_final(
-    genesis_hash: Hash, header: Header, certificate: CommitCertificate, members: ValidatorSet
-) -> None:
-    """Raises unless more than 2/3 of the set that the header names signed the header."""
-    if compute_hash(members) != header.validators_hash:
+    genesis_hash: Hash, header: Header, certificate: CommitCertificate, roster: Roster
+) -> ValidatorSet:
+    """Who decided it; raises unless more than 2/3 of the roster that the header names signed the header."""
+    if compute_roster_hash(roster) != header.validators_hash:
         raise ProofFailed("the validator set is not the one that the header names")
     if (certificate.height, certificate.block_hash) != (header.height, compute_header_hash(header)):
         raise ProofFailed("the certificate is for another block")
+    members = build_validator_set(roster.validators)
     check_certificate(genesis_hash, members, certificate)
+    return members
 
 
 def check_descent(spec: ChainSpec, certificate: CommitCertificate, members: ValidatorSet) -> tuple[int, int]:

@@ -31,7 +31,7 @@ from chain.primitives.types import Address, Amount, Hash, Height, Nonce, TimeMs
 from chain.runtime import BlockResult, CheckSignature
 from chain.state import MemoryState
 from chain.transaction import SignedTransaction, check_signature
-from chain.validator_set import ValidatorSet
+from chain.validator_set import Roster, ValidatorSet, build_roster
 from chain.votes import CommitCertificate, Verify
 from storage.chain_store import ChainStore, StoredBlock
 from storage.errors import CorruptStore
@@ -87,6 +87,11 @@ class View:
         data = self.chain.get_certificate(height)
         return decode(CommitCertificate, data) if data else None
 
+    def get_roster(self, roster_hash: Hash) -> Roster | None:
+        """A roster that a final header names."""
+        data = self.chain.get_roster(roster_hash)
+        return None if data is None else decode(Roster, data)
+
     def get_receipts(self, height: Height) -> BlockReceipts | None:
         """What became of a block's transactions."""
         data = self.chain.get_receipts(height)
@@ -132,7 +137,8 @@ class Ledger(View):
         header = build_genesis_header(self.spec, memory, update.root)
         block = Block(header, Inherents(None, None), ())
         receipts = encode(BlockReceipts((), (), ()))
-        stored = StoredBlock(0, encode(header), encode(block), None, receipts, ())
+        roster = encode(build_roster(validators.get_current(memory)))
+        stored = StoredBlock(0, encode(header), encode(block), None, receipts, (), (roster,))
         self._store.write_batch([*self.chain.stage_block(stored), *self.state.stage(update, changes)])
         self.state.on_written(update)
 
@@ -243,6 +249,7 @@ class Ledger(View):
             encode(certificate),
             encode(result.receipts),
             tx_ids,
+            self._list_new_rosters(header),
         )
         self._store.write_batch(
             [*self.chain.stage_block(stored), *self.state.stage(result.update, result.changes)]
@@ -251,6 +258,12 @@ class Ledger(View):
         self.head, self.head_hash, self.height = header, result.block_hash, header.height
         self._results.clear()
         return Committed(result.block, result.block_hash, certificate, result.receipts, tx_ids)
+
+    def _list_new_rosters(self, header: Header) -> tuple[bytes, ...]:
+        """The roster of the next height, where that is another than this one's."""
+        if header.next_validators_hash == header.validators_hash:
+            return ()
+        return (encode(build_roster(validators.get_next(self.state))),)
 
     @contextmanager
     def open_view(self) -> Iterator[View]:

@@ -5,7 +5,8 @@ under, and names the hash of the header below; block, certificate, receipts, tra
 entries of one batch with the state that the block makes, so that a store never holds half a block. Each value
 carries a checksum bound to its key and is verified when read: a damaged or misplaced value raises
 CorruptStore. The store judges no block, and of a record it reads only the header's height and parent.
-Nothing is removed unless `stage_prune` is called; headers, certificates and transaction places are for ever.
+Nothing is removed unless `stage_prune` is called; headers, certificates, rosters and transaction places are
+for ever.
 """
 
 from collections.abc import Iterator, Sequence
@@ -49,7 +50,8 @@ class Extent(Record):
 class StoredBlock(NamedTuple):
     """One block as the node hands it over: encoded records, and the ids of its transactions in order.
 
-    The commit certificate is that of this very height; the genesis block, height 0, has none.
+    The commit certificate is that of this very height; the genesis block, height 0, has none. Rosters are those
+    that the header names and no stored one did.
     """
 
     height: Height
@@ -58,6 +60,7 @@ class StoredBlock(NamedTuple):
     certificate: bytes | None
     receipts: bytes
     tx_ids: Sequence[Hash]
+    rosters: Sequence[bytes] = ()
 
 
 def _compute_checksum(prefix: Prefix, key: bytes, data: bytes) -> bytes:
@@ -101,6 +104,7 @@ class ChainStore:
         self._receipts = _SealedColumn(store, Prefix.RECEIPTS)
         self._heights = _SealedColumn(store, Prefix.HEIGHT_BY_HASH)
         self._tx_places = _SealedColumn(store, Prefix.TX_PLACE)
+        self._rosters = _SealedColumn(store, Prefix.ROSTER)
 
     # Reading: None for what is not there.
 
@@ -140,6 +144,10 @@ class ChainStore:
         data = self._tx_places.get(tx_id)
         return None if data is None else _decode(TxPlace, data, f"the place of {tx_id.hex()}")
 
+    def get_roster(self, roster_hash: Hash) -> bytes | None:
+        """The encoded roster with this hash, if a stored header names it."""
+        return self._rosters.get(roster_hash)
+
     # Staging: entries for the one batch that commits a height.
 
     def stage_block(self, stored: StoredBlock) -> list[Entry]:
@@ -160,6 +168,9 @@ class ChainStore:
         entries += (
             self._tx_places.entry(tx_id, encode(TxPlace(stored.height, index)))
             for index, tx_id in enumerate(stored.tx_ids)
+        )
+        entries += (
+            self._rosters.entry(hash_bytes(Domain.VALIDATOR_SET, roster), roster) for roster in stored.rosters
         )
         return entries
 
@@ -201,6 +212,8 @@ class ChainStore:
         header = _decode(Header, data, f"the header at height {height}")
         if header.height != height or self.get_height(expected_hash) != height:
             raise CorruptStore(f"height {height}: the header or the hash index says another; {_ADVICE}")
+        if None in (self.get_roster(header.validators_hash), self.get_roster(header.next_validators_hash)):
+            raise CorruptStore(f"height {height}: a roster that the header names is missing; {_ADVICE}")
         return header.parent_hash
 
     def _check_body(self, height: Height) -> None:

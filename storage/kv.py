@@ -32,6 +32,7 @@ class Prefix(IntEnum):
     RECEIPTS = 5
     HEIGHT_BY_HASH = 6
     TX_PLACE = 7
+    ROSTER = 8
     STATE_VALUE = 16
     STATE_NODE = 17
     STATE_STALE = 18

@@ -76,13 +76,13 @@ class Block(TypedDict):
 
 
 class LightBlock(TypedDict):
-    """Canonical encodings, for verification; the validator set is that which decided the height."""
+    """Canonical encodings, for verification; the roster is that which decided the height."""
 
     height: int
     hash: str
     header: str
     certificate: str | None
-    validators: str | None
+    roster: str | None
 
 
 class TransactionStatus(TypedDict):
@@ -147,7 +147,7 @@ class Proven(TypedDict):
     height: int
     header: str
     certificate: str | None
-    validators: str | None
+    roster: str | None
     entries: list[ProofEntry]
 
 

@@ -57,7 +57,7 @@ def test_known_answers_of_transactions(read) -> None:  # type: ignore[no-untyped
 
 def test_known_answers_of_blocks(read) -> None:  # type: ignore[no-untyped-def]
     """Roots of lists, of extrinsics and of receipts, and the name of a header."""
-    header = Header(1, 1, 1000, *(bytes((number,)) * 32 for number in range(1, 8)))
+    header = Header(1, 1, 1000, *(bytes((number,)) * 32 for number in range(1, 9)))
     entries = (b"a", b"b", b"c")
     expected = [
         *(compute_list_root(entries[:count]) for count in (1, 2, 3)),

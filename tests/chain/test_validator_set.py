@@ -10,15 +10,19 @@ from chain.validator_set import (
     PRIORITY_BIAS,
     VALIDATORS_MAX,
     InvalidValidatorSet,
+    Roster,
     Validator,
     ValidatorChange,
     ValidatorSet,
+    build_roster,
     build_validator_set,
     check_continuity,
     check_validator_set,
     compute_hash,
     compute_kept_power,
+    compute_priorities_hash,
     compute_proposer,
+    compute_roster_hash,
     compute_total_power,
     get_position,
     get_priority,
@@ -215,11 +219,22 @@ def test_looking_up() -> None:
     assert get_validator(validator_set, bytes([9]) * 32) is None
 
 
-def test_the_hash_covers_keys_powers_and_priorities() -> None:
-    """Each difference, even of priorities alone, gives another hash."""
+def test_the_hashes_cover_keys_powers_and_priorities() -> None:
+    """A roster's hash is the same while only priorities move; that of the priorities never is."""
     base = build(1, 3)
     others = [rotate(base), build(1, 4), update(base, [ValidatorChange(bytes([1]) * 32, b"k" * 32, 1)])]
-    assert len({compute_hash(validator_set) for validator_set in (base, *others)}) == 4
+    assert len({compute_priorities_hash(one) for one in (base, *others)}) == 4
+    assert compute_hash(base) == compute_hash(rotate(base)) == compute_roster_hash(build_roster(base))
+    assert len({compute_hash(one) for one in (base, *others)}) == 3
+
+
+@given(powers_lists)
+def test_a_roster_gives_its_set_again(powers: list[int]) -> None:
+    """Only the priorities are lost; members in another order have another hash."""
+    roster = build_roster(rotate(build(*powers)))
+    assert build_validator_set(roster.validators) == build(*powers)
+    turned = Roster(roster.validators[::-1])
+    assert turned == roster or compute_roster_hash(turned) != compute_roster_hash(roster)
 
 
 def test_thresholds() -> None:

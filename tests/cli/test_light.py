@@ -9,7 +9,7 @@ from chain.block import Header
 from chain.errors import ChainError
 from chain.modules.balances import ACCOUNTS, Account
 from chain.primitives.codec import decode, encode, replace
-from chain.validator_set import ValidatorSet
+from chain.validator_set import Roster
 from chain.votes import CommitCertificate
 from cli.light import check_answer, check_chain
 from node.api.routes.accounts import prove_keys
@@ -89,10 +89,10 @@ def spoil_signature(answer: dict[str, Any]) -> None:
 
 
 def other_set(answer: dict[str, Any]) -> None:
-    members = decode(ValidatorSet, bytes.fromhex(answer["validators"]))
-    (member,) = members.validators
+    roster = decode(Roster, bytes.fromhex(answer["roster"]))
+    (member,) = roster.validators
     changed = replace(member, consensus_key=bytes(32))
-    answer["validators"] = encode(replace(members, validators=(changed,))).hex()
+    answer["roster"] = encode(replace(roster, validators=(changed,))).hex()
 
 
 def no_certificate(answer: dict[str, Any]) -> None:

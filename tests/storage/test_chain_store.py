@@ -13,6 +13,10 @@ from storage.errors import CorruptStore
 from storage.kv import LevelDbStore, MemoryStore, Prefix
 
 
+ROSTER = b"who decides"
+ROSTER_HASH = hash_bytes(Domain.VALIDATOR_SET, ROSTER)
+
+
 def _encode_header(height: Height, parent_hash: Hash) -> bytes:
     return encode(
         Header(
@@ -24,8 +28,9 @@ def _encode_header(height: Height, parent_hash: Hash) -> bytes:
             extrinsics_root=NO_HASH,
             receipts_root=NO_HASH,
             state_root=NO_HASH,
-            validators_hash=NO_HASH,
-            next_validators_hash=NO_HASH,
+            validators_hash=ROSTER_HASH,
+            next_validators_hash=ROSTER_HASH,
+            priorities_hash=NO_HASH,
         )
     )
 
@@ -38,7 +43,8 @@ def _build_chain(count: int, first: Height = 1) -> list[StoredBlock]:
         parent_hash = hash_bytes(Domain.HEADER, header)
         tx_ids = [hash_bytes(Domain.TRANSACTION, b"%d %d" % (height, index)) for index in range(2)]
         block, certificate, receipts = (b"%s %d" % (part, height) for part in (b"block", b"votes", b"logs"))
-        chain.append(StoredBlock(height, header, block, certificate, receipts, tx_ids))
+        rosters = (ROSTER,) if height == first else ()
+        chain.append(StoredBlock(height, header, block, certificate, receipts, tx_ids, rosters))
     return chain
 
 
@@ -70,6 +76,7 @@ def test_block_is_read_back_by_height_hash_and_transaction(tmp_path: Path) -> No
             TxPlace(stored.height, 0),
             TxPlace(stored.height, 1),
         ]
+    assert chain_store.get_roster(ROSTER_HASH) == ROSTER
     assert chain_store.get_extent() == Extent(1, 3, hash_bytes(Domain.HEADER, _build_chain(3)[-1].header))
     store.close()
 
@@ -84,6 +91,7 @@ def test_absent_things_are_none() -> None:
     assert chain_store.get_receipts(1) is None
     assert chain_store.get_height(NO_HASH) is None
     assert chain_store.get_tx_place(NO_HASH) is None
+    assert chain_store.get_roster(NO_HASH) is None
     assert chain_store.stage_prune(5) == []
     chain_store.check_integrity(10)
 
@@ -115,6 +123,15 @@ def test_genesis_block_has_no_certificate() -> None:
     chain_store.check_integrity(10)
     with pytest.raises(AssertionError):
         chain_store.stage_block(first)
+
+
+def test_a_roster_that_a_header_names_must_be_there() -> None:
+    """A store that lacks one is not whole: it could not serve those who follow the headers."""
+    store, chain_store, _ = _fill(3)
+    chain_store.check_integrity(1)
+    store.write_batch([(bytes((Prefix.ROSTER,)) + ROSTER_HASH, None)])
+    with pytest.raises(CorruptStore, match="roster"):
+        chain_store.check_integrity(1)
 
 
 def test_flipped_bit_of_any_value_is_found() -> None:

@@ -10,7 +10,7 @@ from chain.primitives.codec import encode
 from chain.primitives.types import Address, Height
 from node.api.context import AddressPath, Api, ApiOf, ViewOf
 from node.api.forms import format_record
-from node.api.routes.blocks import find_validators, require_header
+from node.api.routes.blocks import require_header
 from node.api.schemas import Account, Delegation, ProofEntry, Proven
 from node.ledger import View
 
@@ -87,12 +87,12 @@ def prove_keys(view: View, keys: dict[str, bytes]) -> Proven:
     """Values and proofs at the head, whose own header carries the root they lead to."""
     height: Height = view.height
     header, certificate = require_header(view, height), view.get_certificate(height)
-    members = find_validators(view.state, header)
+    roster = view.get_roster(header.validators_hash)
     return Proven(
         height=height,
         header=encode(header).hex(),
         certificate=encode(certificate).hex() if certificate else None,
-        validators=encode(members).hex() if members else None,
+        roster=encode(roster).hex() if roster else None,
         entries=[_prove(view, name, key) for name, key in keys.items()],
     )
 

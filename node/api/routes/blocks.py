@@ -5,11 +5,8 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query
 
 from chain.block import Header, compute_header_hash
-from chain.modules import validators
 from chain.primitives.codec import encode
 from chain.primitives.types import Height
-from chain.state import StateReader
-from chain.validator_set import ValidatorSet, compute_hash
 from node.api.context import ApiOf, HeightPath, Limit, Offset, ViewOf
 from node.api.errors import Gone, NotFound
 from node.api.forms import (
@@ -75,15 +72,15 @@ async def get_block(
 
 @router.get("/headers/{height}")
 async def get_light_block(view: ViewOf, height: HeightPath) -> LightBlock:
-    """Header, certificate and validator set as they are encoded. The set is known for the head alone."""
+    """Header, certificate and roster as they are encoded."""
     header = require_header(view, height)
-    certificate, members = view.get_certificate(height), find_validators(view.state, header)
+    certificate, roster = view.get_certificate(height), view.get_roster(header.validators_hash)
     return LightBlock(
         height=height,
         hash=compute_header_hash(header).hex(),
         header=encode(header).hex(),
         certificate=encode(certificate).hex() if certificate else None,
-        validators=encode(members).hex() if members else None,
+        roster=encode(roster).hex() if roster else None,
     )
 
 
@@ -103,9 +100,3 @@ def require_header(view: View, height: Height) -> Header:
     if header is None:
         raise NotFound("not_found", f"no block {height} is final", f"the head is at height {view.height}")
     return header
-
-
-def find_validators(state: StateReader, header: Header) -> ValidatorSet | None:
-    """The set that decided a header, if the state still has it with its priorities."""
-    known = (validators.get_previous(state), validators.get_current(state), validators.get_next(state))
-    return next((members for members in known if compute_hash(members) == header.validators_hash), None)
