@@ -15,7 +15,8 @@ from typing import Any, Protocol
 
 import plyvel
 
-from storage.errors import CorruptStore, DiskFailed, DiskFull, StorageError, StoreInUse
+from storage.errors import CorruptStore, DiskFailed, DiskFull, StorageError, StoreInUse, disk_errors
+from storage.leveldb_log import cut_torn_end, has_unfinished_end
 from storage.lock import FileLock, lock_directory
 
 Entry = tuple[bytes, bytes | None]
@@ -151,6 +152,7 @@ _CACHE_BYTES = 32 * 2**20
 _BUFFER_BYTES = 8 * 2**20
 _FILES_OPEN_MAX = 256
 _BLOOM_BITS = 10
+_RESYNC = "move the directory away and sync again from peers"
 
 
 class _LevelDbReader:
@@ -191,33 +193,65 @@ class LevelDbStore(_LevelDbReader):
     """A LevelDB directory, opened with paranoid checks; raises StoreInUse, CorruptStore or DiskFailed.
 
     Paranoid checks alone verify the log and the manifest but no table block that is read (tried with
-    LevelDB 1.22), so each read asks for verification as well.
+    LevelDB 1.22), so each read asks for verification as well. They also take any short end of a file for
+    a torn write, and any other for damage: which it is, is found out here (`storage.leveldb_log`).
     """
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
+        self.torn_bytes = 0
+        """What was cut off the log: a batch that no write had confirmed."""
         self._failure: StorageError | None = None
         self._lock: FileLock = lock_directory(directory)
         try:
+            self._check_names()
+            self._cut_torn_ends(is_suspect=has_unfinished_end)
             self._database = self._open()
         except BaseException:
             self._lock.release()
             raise
         super().__init__(self._database, self._translate)
 
+    def _check_names(self) -> None:
+        """That LevelDB will neither begin anew beside old files nor forget the newest of them."""
+        with disk_errors(self.directory):
+            manifests = {path.name.encode(): path for path in self.directory.glob("MANIFEST-*")}
+            current = self.directory / "CURRENT"
+            named = current.read_bytes().rstrip(b"\n") if current.exists() else None
+        if named is None and manifests:
+            raise CorruptStore(f"{current} is missing; {_RESYNC}")
+        if named in manifests and has_unfinished_end(manifests[named]):
+            raise CorruptStore(f"{manifests[named]} is damaged at its end; {_RESYNC}")
+
+    def _cut_torn_ends(self, is_suspect: Callable[[Path], bool]) -> int:
+        """How many bytes were cut off the logs now."""
+        try:
+            cut = sum(cut_torn_end(path) for path in sorted(self.directory.glob("*.log")) if is_suspect(path))
+        except CorruptStore as error:
+            raise CorruptStore(f"{error}; {_RESYNC}") from error
+        self.torn_bytes += cut
+        return cut
+
     def _open(self) -> plyvel.DB:
         try:
-            return plyvel.DB(
-                str(self.directory),
-                create_if_missing=True,
-                paranoid_checks=True,
-                lru_cache_size=_CACHE_BYTES,
-                write_buffer_size=_BUFFER_BYTES,
-                max_open_files=_FILES_OPEN_MAX,
-                bloom_filter_bits=_BLOOM_BITS,
-            )
+            return self._try_open()
+        except plyvel.CorruptionError as error:
+            if not self._cut_torn_ends(is_suspect=Path.is_file):
+                raise self._translate(error) from error
+            return self._open()
         except plyvel.Error as error:
             raise self._translate(error) from error
+
+    def _try_open(self) -> plyvel.DB:
+        return plyvel.DB(
+            str(self.directory),
+            create_if_missing=True,
+            paranoid_checks=True,
+            lru_cache_size=_CACHE_BYTES,
+            write_buffer_size=_BUFFER_BYTES,
+            max_open_files=_FILES_OPEN_MAX,
+            bloom_filter_bits=_BLOOM_BITS,
+        )
 
     def _translate(self, error: Exception) -> StorageError:
         """What a LevelDB error means to an operator; its text is all that LevelDB says."""
@@ -231,7 +265,7 @@ class LevelDbStore(_LevelDbReader):
         is_damage = "No such file" in text or "Invalid argument" in text
         if isinstance(error, plyvel.IOError) and not is_damage:
             return DiskFailed(f"{self.directory}: {text}; make the disk writable, then start again")
-        return CorruptStore(f"{self.directory}: {text}; move the directory away and sync again from peers")
+        return CorruptStore(f"{self.directory}: {text}; {_RESYNC}")
 
     def write_batch(self, entries: Iterable[Entry], *, sync: bool = True) -> None:
         """As KeyValueStore.write_batch."""

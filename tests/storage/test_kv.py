@@ -173,8 +173,10 @@ def test_foreign_opener_is_refused(tmp_path: Path) -> None:
 
 
 def test_flipped_byte_of_the_log_is_refused_at_opening(tmp_path: Path) -> None:
-    """Damage in the middle of LevelDB's log raises CorruptStore that names the directory."""
-    _fill(tmp_path, 20)
+    """Damage in LevelDB's log with a good batch behind raises CorruptStore that names the directory."""
+    with closing(LevelDbStore(tmp_path)) as store:
+        for number in range(20):
+            store.write_batch([(b"%d" % number, Random(number).randbytes(500))])
     [log] = tmp_path.glob("*.log")
     _flip(log, log.stat().st_size // 2)
     with pytest.raises(CorruptStore, match=str(tmp_path)):
