@@ -4,6 +4,7 @@ A 16-ary Merkle trie over hashed keys, versioned and pruned; docs/spec/state.md 
 
     nodes      what a node is, how it is hashed and stored
     updates    a new version out of an old one and a change set
+    subtrees   a whole version cut across: parts that are checked one by one (state sync)
     proofs     a key's value, or its absence, shown under a root
     audit      re-hashing a whole version
 
@@ -20,10 +21,20 @@ from chain.commitment.nodes import (
     DamagedTree,
     NodeReader,
     UnknownVersion,
+    compute_key_hash,
     compute_node_key,
     get_root,
 )
 from chain.commitment.proofs import PROOF_BYTES_MAX, Proof, check_proof, prove
+from chain.commitment.subtrees import (
+    Pair,
+    Subtree,
+    build_subtree,
+    build_top,
+    compute_place_path,
+    is_at_home,
+    read_slots,
+)
 from chain.commitment.updates import TreeUpdate, update
 
 __all__ = [
@@ -31,15 +42,23 @@ __all__ = [
     "PROOF_BYTES_MAX",
     "DamagedTree",
     "NodeReader",
+    "Pair",
     "Proof",
+    "Subtree",
     "TreeSummary",
     "TreeUpdate",
     "UnknownVersion",
+    "build_subtree",
+    "build_top",
     "check_proof",
     "check_tree",
+    "compute_key_hash",
     "compute_node_key",
+    "compute_place_path",
     "compute_summary",
     "get_root",
+    "is_at_home",
     "prove",
+    "read_slots",
     "update",
 ]

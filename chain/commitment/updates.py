@@ -44,27 +44,28 @@ def update(
 ) -> TreeUpdate:
     """The tree of `previous` (None: an empty one) with the changes made; the value None deletes if it can."""
     assert previous is None or previous < version
-    return _Update(reader, version).run(previous, changes)
+    return TreeWriter(reader, version).run(previous, changes)
 
 
-class _Update:
-    """One run of `update`: collects the nodes of the new version and the node keys it makes stale."""
+class TreeWriter:
+    """Makes one version: collects its nodes and the node keys it makes stale."""
 
     def __init__(self, reader: NodeReader, version: int) -> None:
         self._reader = reader
         self._version = version
         self._version_bytes = version.to_bytes(VERSION_BYTES, "big")
-        self._nodes: list[tuple[bytes, bytes]] = []
+        self.nodes: list[tuple[bytes, bytes]] = []
         self._stale: list[bytes] = []
 
     def run(self, previous: int | None, changes: Mapping[bytes, bytes | None]) -> TreeUpdate:
+        """As `update`."""
         branch = Branch()
         if previous is not None:
             branch = load_root(self._reader, previous)
             self._stale.append(compute_node_key(previous, ROOT_PATH))
         self._merge(branch, ROOT_PATH, sorted(map(_compute_change, changes.items())))
-        root = self._store(branch, ROOT_PATH)
-        return TreeUpdate(self._version, root, tuple(self._nodes), tuple(self._stale))
+        root = self.store(branch, ROOT_PATH)
+        return TreeUpdate(self._version, root, tuple(self.nodes), tuple(self._stale))
 
     def _merge(self, branch: Branch, path: bytes, changes: list[Change]) -> bool:
         """Makes the sorted changes, all below `path`, in the branch; whether anything differs from before."""
@@ -87,7 +88,7 @@ class _Update:
             return self._update_branch(parent.get_version(nibble) + child_path, old, child_path, changes)
         if len(changes) == 1 and old[:HASH_BYTES] in (NO_SLOT, changes[0][1][:HASH_BYTES]):
             return changes[0][1]
-        return self._grow(child_path, _add_leaf(changes, old))
+        return self.grow(child_path, _add_leaf(changes, old))
 
     def _update_branch(self, node_key: bytes, old: bytes, path: bytes, changes: list[Change]) -> bytes:
         """The slot of a stored branch after the changes: itself if they change nothing."""
@@ -95,22 +96,23 @@ class _Update:
         if not self._merge(branch, path, changes):
             return old
         self._stale.append(node_key)
-        return self._seal(branch, path)
+        return self.seal(branch, path)
 
-    def _grow(self, path: bytes, changes: list[Change]) -> bytes:
+    def grow(self, path: bytes, changes: list[Change]) -> bytes:
         """The slot for a place that had no branch: nothing, a leaf, or a new branch."""
         branch = Branch()
         self._merge(branch, path, [change for change in changes if change[1]])
-        return self._seal(branch, path)
+        return self.seal(branch, path)
 
-    def _seal(self, branch: Branch, path: bytes) -> bytes:
+    def seal(self, branch: Branch, path: bytes) -> bytes:
         """What stands in the parent: a branch with fewer than two keys below gives way to what it holds."""
         only = branch.get_only_slot()
-        return self._store(branch, path) if only is None else only
+        return self.store(branch, path) if only is None else only
 
-    def _store(self, branch: Branch, path: bytes) -> Hash:
+    def store(self, branch: Branch, path: bytes) -> Hash:
+        """The hash of a branch that is there whatever it holds."""
         hashed = branch.encode_hashed()
-        self._nodes.append((self._version_bytes + path, hashed + branch.versions))
+        self.nodes.append((self._version_bytes + path, hashed + branch.versions))
         return compute_node_hash(hashed)
 
 
