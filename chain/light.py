@@ -1,0 +1,349 @@
+"""Following a chain by its headers: what makes a header trusted, and in which order headers are fetched.
+
+A light client trusts one header, at first that of the chain spec, and moves on from there. Trust passes to the
+next header if that has the roster that the trusted one announced; and to any later header if more than a third
+of the trusted roster's power signed it, for then at least one honest validator did, and honest validators sign
+one block per height. Either way more than two thirds of the header's own roster must have signed it.
+
+Invariants: a trusted header is used only within the trusting period, during which the stake behind it can still
+be slashed; every signature of a certificate is verified; nothing that a node says is believed for being said.
+The machines `Bisection` and `CrossCheck` do no input or output: `wanted` is the height they need next, `supply`
+takes it. Not here: clocks, networks, files (cli.light_client), proofs of values (cli.light).
+
+ChainError
+└── LightError            trust ends here
+    ├── Expired           the trusted header is older than the trusting period
+    ├── NotEnoughTrust    at most a third of the trusted power signed; a header in between may do
+    ├── ForgedHeader      no honest node gives this answer: who gave it lies
+    └── Divergence        two headers of one height, both signed as final: a fork; carries the evidence
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from chain.block import Header, compute_header_hash
+from chain.commitment import update
+from chain.genesis import ChainSpec, build_genesis_header, build_genesis_state, compute_genesis_hash
+from chain.modules import validators
+from chain.primitives.codec import Record
+from chain.primitives.errors import ChainError
+from chain.primitives.keys import is_signed_by
+from chain.primitives.types import Address, Hash, Height, TimeMs
+from chain.state import MemoryState
+from chain.validator_set import (
+    InvalidValidatorSet,
+    Roster,
+    ValidatorSet,
+    build_roster,
+    build_validator_set,
+    compute_roster_hash,
+    has_honest_member,
+)
+from chain.votes import (
+    CommitCertificate,
+    DuplicateVote,
+    InvalidCertificate,
+    Verify,
+    build_certificate_votes,
+    build_duplicate_vote,
+    check_certificate,
+)
+
+CLOCK_DRIFT_MS = 10_000
+"""How far a header may be ahead of the client's clock: validators' clocks agree far better, clients' do not."""
+
+
+class LightBlock(Record):
+    """A header with what shows that it is final: its certificate (none at height 0) and its roster."""
+
+    header: Header
+    certificate: CommitCertificate | None
+    roster: Roster
+
+
+class LightError(ChainError):
+    """Trust does not reach this header."""
+
+
+class Expired(LightError):
+    """Those who signed the trusted header may have taken their stake and sign anything now."""
+
+
+class NotEnoughTrust(LightError):
+    """Too little of the trusted power signed to skip that far."""
+
+
+class ForgedHeader(LightError):
+    """The header breaks a rule that every final header keeps."""
+
+
+class Divergence(LightError):
+    """Two final headers of one height. Nobody knows which is the network's: stop, and report."""
+
+    def __init__(self, common: LightBlock, ours: LightBlock, theirs: LightBlock) -> None:
+        height = ours.header.height
+        super().__init__(
+            f"two headers of height {height} are signed as final, on top of height {common.header.height}"
+        )
+        self.common, self.ours, self.theirs = common, ours, theirs
+
+
+class TrustRules(NamedTuple):
+    """What holds for a network."""
+
+    genesis_hash: Hash
+    trusting_period_ms: int
+    clock_drift_ms: int = CLOCK_DRIFT_MS
+    verify: Verify = is_signed_by
+
+
+def build_rules(spec: ChainSpec, verify: Verify = is_signed_by) -> TrustRules:
+    """Trust lasts half of the unbonding time: the other half is for reporting, and for blocks that come faster
+    than the spec aims at.
+    """
+    periods, unbonding_eras = spec.system.parameters, spec.staking.parameters.unbonding_eras
+    unbonding_blocks = unbonding_eras * periods.era_epochs * periods.epoch_blocks
+    return TrustRules(compute_genesis_hash(spec), unbonding_blocks * periods.block_ms // 2, verify=verify)
+
+
+class _NoNodes:
+    """The tree before genesis."""
+
+    def get_node(self, key: bytes) -> bytes | None:
+        return None
+
+
+def build_genesis_light_block(spec: ChainSpec) -> LightBlock:
+    """The first trust: height 0, which follows from the chain spec. Costs as much as its state is large."""
+    changes = build_genesis_state(spec)
+    memory = MemoryState()
+    memory.apply(changes)
+    header = build_genesis_header(spec, memory, update(_NoNodes(), None, 0, changes).root)
+    return LightBlock(header, None, build_roster(validators.get_current(memory)))
+
+
+# One header after another.
+
+
+def check_light_block(rules: TrustRules, block: LightBlock) -> None:
+    """Raises ForgedHeader unless more than 2/3 of the roster that the header names signed the header."""
+    header, certificate = block.header, block.certificate
+    if certificate is None:
+        raise ForgedHeader("there is no certificate")
+    if (certificate.height, certificate.block_hash) != (header.height, compute_header_hash(header)):
+        raise ForgedHeader("the certificate is for another block")
+    if compute_roster_hash(block.roster) != header.validators_hash:
+        raise ForgedHeader("the roster is not the one that the header names")
+    try:
+        members = build_validator_set(block.roster.validators)
+        check_certificate(rules.genesis_hash, members, certificate, rules.verify)
+    except (InvalidValidatorSet, InvalidCertificate) as error:
+        raise ForgedHeader(str(error)) from error
+
+
+def check_anchor(rules: TrustRules, block: LightBlock, height: Height, header_hash: Hash) -> None:
+    """Raises ForgedHeader unless it is the block that somebody named whom the client trusts."""
+    if (block.header.height, compute_header_hash(block.header)) != (height, header_hash):
+        raise ForgedHeader(f"not the block {header_hash.hex()} at height {height}")
+    if height > 0:
+        check_light_block(rules, block)
+
+
+def check_trust(rules: TrustRules, trusted: LightBlock, now_ms: TimeMs) -> None:
+    """Raises Expired if the header can not be built upon any more."""
+    age_ms = now_ms - trusted.header.time_ms
+    if age_ms >= rules.trusting_period_ms:
+        raise Expired(
+            f"the trusted header of height {trusted.header.height} is {age_ms // 1000} s old;"
+            f" trust lasts {rules.trusting_period_ms // 1000} s"
+        )
+
+
+def verify_adjacent(rules: TrustRules, trusted: LightBlock, block: LightBlock, now_ms: TimeMs) -> None:
+    """Raises LightError unless `block` is the next one after `trusted`."""
+    check_trust(rules, trusted, now_ms)
+    _check_place(rules, trusted, block, now_ms)
+    check_light_block(rules, block)
+    if block.header.height != trusted.header.height + 1:
+        raise ForgedHeader("not the next height")
+    check_succession(trusted, block)
+
+
+def verify_skipping(rules: TrustRules, trusted: LightBlock, block: LightBlock, now_ms: TimeMs) -> None:
+    """Raises LightError unless more than a third of the trusted power signed the later `block`."""
+    check_trust(rules, trusted, now_ms)
+    _check_place(rules, trusted, block, now_ms)
+    check_light_block(rules, block)
+    check_overlap(trusted, block)
+
+
+def check_succession(trusted: LightBlock, block: LightBlock) -> None:
+    """Raises ForgedHeader unless the header is what the one before it leads to."""
+    if block.header.parent_hash != compute_header_hash(trusted.header):
+        raise ForgedHeader("not on top of the trusted header")
+    if block.header.validators_hash != trusted.header.next_validators_hash:
+        raise ForgedHeader("not the roster that the trusted header announced")
+
+
+def check_overlap(trusted: LightBlock, block: LightBlock) -> None:
+    """Raises NotEnoughTrust unless more than 1/3 of the trusted power is among the signers.
+
+    A signer counts with the power it has in the trusted roster, if it signs with the key it has there.
+    """
+    assert block.certificate is not None
+    keys = {one.address: one.consensus_key for one in block.roster.validators}
+    signers = {(part.validator, keys[part.validator]) for part in block.certificate.signatures}
+    members = trusted.roster.validators
+    power = sum(one.power for one in members if (one.address, one.consensus_key) in signers)
+    total = sum(one.power for one in members)
+    if not has_honest_member(power, total):
+        raise NotEnoughTrust(
+            f"{power} of {total} trusted power of height {trusted.header.height}"
+            f" signed height {block.header.height}"
+        )
+
+
+def _check_place(rules: TrustRules, trusted: LightBlock, block: LightBlock, now_ms: TimeMs) -> None:
+    header = block.header
+    if header.height <= trusted.header.height:
+        raise ForgedHeader(f"height {header.height} is not above the trusted one")
+    if header.time_ms <= trusted.header.time_ms:
+        raise ForgedHeader("not later than the trusted header")
+    if header.time_ms > now_ms + rules.clock_drift_ms:
+        raise ForgedHeader("from the future, or the clock here is wrong")
+
+
+class Bisection:
+    """From a trusted header to a height above it, over as few headers in between as trust needs."""
+
+    def __init__(self, rules: TrustRules, trusted: LightBlock, target: Height) -> None:
+        assert target > trusted.header.height
+        self._rules = rules
+        self._target = target
+        self._waiting: list[LightBlock] = []
+        """Signed as final and not yet trusted, the lowest last: what is below the one next wanted to skip to."""
+        self.trace = [trusted]
+        """The trusted headers, ascending: the last is the newest."""
+        self.wanted: Height | None = target
+        """The height to fetch next; None when the target is trusted."""
+
+    @property
+    def trusted(self) -> LightBlock:
+        """The newest trusted block."""
+        return self.trace[-1]
+
+    def supply(self, block: LightBlock, now_ms: TimeMs) -> None:
+        """Takes the block of height `wanted`; raises Expired, ForgedHeader. Trust gained before stays."""
+        if block.header.height != self.wanted:
+            raise ForgedHeader(f"height {block.header.height} was given for {self.wanted}")
+        check_trust(self._rules, self.trusted, now_ms)
+        _check_place(self._rules, self.trusted, block, now_ms)
+        check_light_block(self._rules, block)
+        self._waiting.append(block)
+        self._advance()
+
+    def _advance(self) -> None:
+        while self._waiting:
+            try:
+                self._step(self._waiting[-1])
+            except NotEnoughTrust:
+                low, high = self.trusted.header.height, self._waiting[-1].header.height
+                self.wanted = (low + high) // 2
+                return
+            self.trace.append(self._waiting.pop())
+        self.wanted = None
+
+    def _step(self, block: LightBlock) -> None:
+        """Raises unless trust passes from the newest trusted block to this one, whose signatures are checked."""
+        if block.header.time_ms <= self.trusted.header.time_ms:
+            raise ForgedHeader("a header in between is later")
+        if block.header.height == self.trusted.header.height + 1:
+            check_succession(self.trusted, block)
+        else:
+            check_overlap(self.trusted, block)
+
+
+def verify_parent(newer: Header, header: Header) -> None:
+    """Raises ForgedHeader unless `header` is the parent of a trusted one: how trust goes back in time."""
+    if newer.parent_hash != compute_header_hash(header) or header.height + 1 != newer.height:
+        raise ForgedHeader("not the parent of the trusted header")
+
+
+# A second opinion.
+
+
+class CrossCheck:
+    """Compares a trusted trace with what a witness says; a witness is trusted no more than the first node.
+
+    Where the witness first differs from the trace, it has to show its header as the trace had to. If it can,
+    there is a fork. If it can not, it lied, and says nothing about the trace.
+    """
+
+    def __init__(self, rules: TrustRules, trace: Sequence[LightBlock]) -> None:
+        assert len(trace) > 1
+        self._rules = rules
+        self._trace = tuple(trace)
+        self._agreed, self._differs = 0, len(trace)
+        self._position = len(trace) - 1
+        self._proof: Bisection | None = None
+        self.wanted: Height | None = self._trace[-1].header.height
+        """The height to ask the witness for; None when it agrees."""
+
+    def supply(self, block: LightBlock, now_ms: TimeMs) -> None:
+        """Takes the witness's block; raises Divergence, or another LightError if the witness lies."""
+        if self._proof is None:
+            self._compare(block)
+        else:
+            self._follow(self._proof, block, now_ms)
+
+    def _compare(self, block: LightBlock) -> None:
+        ours = self._trace[self._position]
+        if block.header.height != ours.header.height:
+            raise ForgedHeader(f"height {block.header.height} was given for {ours.header.height}")
+        if block.header == ours.header:
+            self._agreed = self._position
+        else:
+            self._differs = self._position
+        if self._agreed == len(self._trace) - 1:
+            self.wanted = None
+        elif self._agreed + 1 == self._differs:
+            self._proof = Bisection(
+                self._rules, self._trace[self._agreed], self._trace[self._differs].header.height
+            )
+            self.wanted = self._proof.wanted
+        else:
+            self._position = (self._agreed + self._differs) // 2
+            self.wanted = self._trace[self._position].header.height
+
+    def _follow(self, proof: Bisection, block: LightBlock, now_ms: TimeMs) -> None:
+        proof.supply(block, now_ms)
+        self.wanted = proof.wanted
+        ours = self._trace[self._differs]
+        if proof.wanted is None:
+            if proof.trusted.header == ours.header:
+                raise ForgedHeader("another answer than the one before")
+            raise Divergence(self._trace[self._agreed], ours, proof.trusted)
+
+
+def list_double_signers(one: LightBlock, other: LightBlock) -> tuple[Address, ...]:
+    """Who signed both of two blocks of one height, ascending."""
+    assert one.certificate is not None and other.certificate is not None
+    known = {part.validator for part in other.certificate.signatures}
+    return tuple(part.validator for part in one.certificate.signatures if part.validator in known)
+
+
+def list_equivocations(one: LightBlock, other: LightBlock) -> tuple[DuplicateVote, ...]:
+    """Evidence against everybody who signed both blocks in the same round; none if the rounds differ.
+
+    Signing two blocks in two rounds breaks the lock rule (amnesia), which two messages can not show.
+    """
+    assert one.certificate is not None and other.certificate is not None
+    assert one.header != other.header and one.header.height == other.header.height
+    if one.certificate.round != other.certificate.round:
+        return ()
+    theirs = {signed.vote.validator: signed for signed in build_certificate_votes(other.certificate)}
+    return tuple(
+        build_duplicate_vote(signed, theirs[signed.vote.validator])
+        for signed in build_certificate_votes(one.certificate)
+        if signed.vote.validator in theirs
+    )
