@@ -92,10 +92,12 @@ def run_home(home: "Home") -> None:
 
     import trio
 
+    from cli.crash import arm_crash
     from node.app import load_keys, run_node
     from node.config import load_config
     from node.logs import configure_logs
 
+    arm_crash()
     spec, config = home.load_spec(), load_config(home.config_file)
     configure_logs(config.log_level, is_json=config.log_json)
     keys = load_keys(home, config, spec)

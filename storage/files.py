@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
+from storage.crash_points import CrashPoint, reach
 from storage.errors import DiskFailed, disk_errors
 from storage.lock import FileLock
 
@@ -121,7 +122,9 @@ def atomic_write(path: Path, data: bytes, files: FileSystem = DISK) -> None:
             file.sync()
         finally:
             file.close()
+        reach(CrashPoint.FILE_WRITTEN)
         files.rename(temporary, path)
+        reach(CrashPoint.FILE_RENAMED)
         files.sync_directory(path.parent)
 
 

@@ -7,7 +7,7 @@ before it. The rule here is that of our own log (`storage.wal`): a bad record wi
 damage; without, it is a write that was never confirmed, and is cut.
 
     file   = block of 32,768 bytes*            the last one may be shorter; below 7 bytes left are padding
-    block  = (checksum u32 | length u16 | type u8 | bytes)*     little-endian; masked CRC-32C of type and bytes
+    block  = (checksum u32 | length u16 | type u8 | bytes)*    little-endian; masked CRC-32C of type and bytes
     batch  = one record of type full, or of types first, middle*, last;  begins with sequence u64 | count u32
 
 A batch counts as one behind only if its sequence continues the file's: bytes that peers chose are no batch.
@@ -34,11 +34,9 @@ _MASK = 0xA282EAD8
 
 
 def _build_table() -> list[int]:
-    table = []
-    for value in range(256):
-        for _ in range(8):
-            value = value >> 1 ^ (_POLYNOMIAL if value & 1 else 0)
-        table.append(value)
+    table = list(range(256))
+    for _ in range(8):
+        table = [value >> 1 ^ (_POLYNOMIAL if value & 1 else 0) for value in table]
     return table
 
 
@@ -61,7 +59,7 @@ class _Record(NamedTuple):
     payload: bytes
 
     def verifies(self, data: bytes) -> bool:
-        (stored,) = struct.unpack_from("<I", data, self.offset)
+        stored: int = _HEADER.unpack_from(data, self.offset)[0]
         return stored == compute_masked_checksum(bytes((self.type,)) + self.payload)
 
 

@@ -24,6 +24,7 @@ from typing import Self
 
 from blake3 import blake3
 
+from storage.crash_points import CrashPoint, reach
 from storage.errors import CorruptWal, WalFull, WalMissing, disk_errors
 from storage.files import DISK, FailureLatch, FileSystem, OpenFile, atomic_write
 
@@ -165,8 +166,11 @@ class Wal:
             frame = _encode_frame(self._salt, self._size, self.height, b"".join(self._buffer))
             if self._size + len(frame) > WAL_BYTES_MAX:
                 raise WalFull(f"{self.path}: more than {WAL_BYTES_MAX} bytes at height {self.height}")
+            reach(CrashPoint.LOG_WRITE)
             self._file.append(frame)
+            reach(CrashPoint.LOG_WRITTEN)
             self._file.sync()
+        reach(CrashPoint.LOG_SYNCED)
         self._size += len(frame)
         self._clear_buffer()
 
@@ -176,6 +180,7 @@ class Wal:
 
     def reset(self, height: int) -> None:
         """Starts the log of a new height; what is logged for the old one is gone, as a whole."""
+        reach(CrashPoint.LOG_RESET)
         with self._latch.writing():
             self._salt = os.urandom(_SALT_BYTES)
             atomic_write(self.path, _encode_header(height, self._salt), self._files)
