@@ -4,9 +4,9 @@ A slot is (height, round, step). A signature is given only for a slot above the 
 was, for the very bytes signed last; the file that says so is on disk before the signature is returned. There
 is no exception for messages that differ in a timestamp: our votes carry none.
 The file belongs to one key, is locked while open, and is never made without leave: an absent file means that
-what was signed is unknown. What it cannot see is an older copy of itself, put back from a backup; for that
-the node calls `raise_to` with its newest own vote in the log and on chain, and an operator waits until the
-chain has passed the height that was reached.
+what was signed is unknown. What it cannot see is an older copy of itself, put back from a backup, or another
+one beside it; `node.replica.guard` judges that by log, chain and peers. While it watches, the file holds that
+nothing is signed; and for good once the key was moved elsewhere.
 
     file = checksum 16 | canonical SignState;  checksum = BLAKE3 of the rest, cut to 16 bytes
 """
@@ -19,9 +19,10 @@ from typing import Annotated, Self
 from blake3 import blake3
 from msgspec import Meta
 
-from chain.primitives.codec import Record, decode, encode
+from chain.primitives.codec import Record, decode, encode, replace
 from chain.primitives.errors import DecodeError
 from chain.primitives.types import Height, PublicKey, Round, Signature, Uint8
+from storage.crash_points import CrashPoint, reach
 from storage.errors import (
     CorruptSignState,
     DoubleSignRefused,
@@ -36,9 +37,13 @@ _FILE_BYTES_MAX = 4096
 _CHECKSUM_BYTES = 16
 _VERSION = 1
 _ADVICE = (
-    "what this key has signed is unknown: keep the validator off until the chain has passed every height"
-    " it may have signed at, then allow the file to be created"
+    "what this key has signed is unknown: put the newest copy back, or let `vidya validator"
+    " forget-signatures` make a new file, with which the node watches the chain before it signs"
 )
+
+SignSlot = tuple[Height, Round, int]
+"""(height, round, step), compared as such."""
+UNSIGNED: SignSlot = (0, 0, 0)
 
 
 class SignStep(IntEnum):
@@ -47,6 +52,16 @@ class SignStep(IntEnum):
     PROPOSAL = 1
     PREVOTE = 2
     PRECOMMIT = 3
+
+
+class Hold(IntEnum):
+    """Why nothing is signed, whatever the slot."""
+
+    NONE = 0
+    WATCHING = 1
+    """The key may be in use elsewhere: the node watches the chain first."""
+    MOVED = 2
+    """The validator was exported: its key is used where it was imported."""
 
 
 class Signed(Record):
@@ -65,10 +80,11 @@ class SignState(Record):
     round: Round
     step: Annotated[int, Meta(ge=0, le=3)]
     signed: Signed | None
+    hold: Hold = Hold.NONE
 
     @property
-    def slot(self) -> tuple[Height, Round, int]:
-        """(height, round, step), compared as such."""
+    def slot(self) -> SignSlot:
+        """What was signed last."""
         return self.height, self.round, self.step
 
 
@@ -115,12 +131,16 @@ class LastSignState:
         self._latch.check()
         assert len(sign_bytes) <= SIGN_BYTES_MAX, len(sign_bytes)
         last, slot = self._state, (height, round, step)
+        if last.hold is not Hold.NONE:
+            raise DoubleSignRefused(f"{self.path}: the key may be in use elsewhere; the node watches first")
         if slot == last.slot and last.signed is not None and last.signed.sign_bytes == sign_bytes:
             return last.signed.signature
         if slot <= last.slot:
             raise DoubleSignRefused(f"{self.path}: asked to sign at {slot}, signed at {last.slot} already")
         signature = sign(sign_bytes)
+        reach(CrashPoint.SIGN_STATE_WRITE)
         self._save(_build_state(last.public_key, slot, Signed(sign_bytes, signature)))
+        reach(CrashPoint.SIGN_STATE_SAVED)
         return signature
 
     def raise_to(self, height: Height, round: Round, step: SignStep) -> None:
@@ -128,7 +148,20 @@ class LastSignState:
         self._latch.check()
         slot = (height, round, step)
         if slot > self._state.slot:
-            self._save(_build_state(self._state.public_key, slot, None))
+            raised = _build_state(self._state.public_key, slot, None)
+            self._save(replace(raised, hold=self._state.hold))
+
+    def begin_watch(self, slot: SignSlot) -> None:
+        """Nothing is signed until `end_watch`, also by later processes; nothing at or below `slot` ever."""
+        self._latch.check()
+        last = self._state
+        raised = last if slot <= last.slot else _build_state(last.public_key, slot, None)
+        self._save(replace(raised, hold=Hold.WATCHING))
+
+    def end_watch(self) -> None:
+        """The key is in use nowhere else."""
+        self._latch.check()
+        self._save(replace(self._state, hold=Hold.NONE))
 
     def _save(self, state: SignState) -> None:
         with self._latch.writing():
@@ -140,9 +173,7 @@ class LastSignState:
         self._lock.release()
 
 
-def _build_state(
-    public_key: PublicKey, slot: tuple[Height, Round, int], signed: Signed | None
-) -> SignState:
+def _build_state(public_key: PublicKey, slot: SignSlot, signed: Signed | None) -> SignState:
     height, round, step = slot
     return SignState(_VERSION, public_key, height, round, int(step), signed)
 
@@ -171,7 +202,7 @@ def _load_state(path: Path, public_key: PublicKey, *, create: bool, files: FileS
     if data is None and not create:
         raise SignStateMissing(f"{path} is missing; {_ADVICE}")
     if data is None:
-        return _build_state(public_key, (0, 0, 0), None)
+        return _build_state(public_key, UNSIGNED, None)
     state = _decode_state(path, data)
     if state.public_key != public_key:
         owner = state.public_key.hex()[:16]

@@ -107,12 +107,39 @@ def test_older_backup_is_made_good_by_the_chain(tmp_path: Path) -> None:
     state.close()
 
 
+def test_watch_signs_nothing_until_it_is_over(tmp_path: Path) -> None:
+    """Begun, a watch refuses every slot, also after a restart; over, only slots above it are signed."""
+    state = _open(tmp_path)
+    state.check_and_record(5, 1, PREVOTE, b"mine", KEYS.sign)
+    state.begin_watch((7, 0, 2))
+    for _ in range(2):
+        with pytest.raises(DoubleSignRefused, match="elsewhere"):
+            state.check_and_record(9, 0, PREVOTE, b"later", _refuse_to_sign)
+        state.close()
+        state = LastSignState.load(tmp_path / "sign_state", KEYS.public_key)
+    state.end_watch()
+    with pytest.raises(DoubleSignRefused):
+        state.check_and_record(7, 0, PREVOTE, b"mine", _refuse_to_sign)
+    assert state.check_and_record(7, 0, PRECOMMIT, b"next", KEYS.sign) == KEYS.sign(b"next")
+    state.close()
+
+
+def test_watch_at_a_lower_slot_keeps_the_last(tmp_path: Path) -> None:
+    """A watch that begins at what was seen long ago forgets nothing of what was signed since."""
+    state = _open(tmp_path)
+    signature = state.check_and_record(5, 1, PREVOTE, b"mine", KEYS.sign)
+    state.begin_watch((4, 0, 2))
+    state.end_watch()
+    assert state.check_and_record(5, 1, PREVOTE, b"mine", _refuse_to_sign) == signature
+    state.close()
+
+
 def test_bytes_are_those_of_the_specification(tmp_path: Path) -> None:
     """The file is a checksum and a msgpack array, as another program would write it."""
     state = _open(tmp_path)
     signature = state.check_and_record(5, 1, PREVOTE, b"bytes", KEYS.sign)
     state.close()
-    body = msgpack.packb([1, KEYS.public_key, 5, 1, 2, [b"bytes", signature]])
+    body = msgpack.packb([1, KEYS.public_key, 5, 1, 2, [b"bytes", signature], 0])
     assert (tmp_path / "sign_state").read_bytes() == blake3(body).digest(length=16) + body
 
 
