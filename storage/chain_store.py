@@ -50,8 +50,8 @@ class Extent(Record):
 class StoredBlock(NamedTuple):
     """One block as the node hands it over: encoded records, and the ids of its transactions in order.
 
-    The commit certificate is that of this very height; the genesis block, height 0, has none. Rosters are those
-    that the header names and no stored one did.
+    The commit certificate is that of this very height; the genesis block, height 0, has none. Rosters are
+    those that the header names and no stored one did.
     """
 
     height: Height
@@ -173,6 +173,28 @@ class ChainStore:
             self._rosters.entry(hash_bytes(Domain.VALIDATOR_SET, roster), roster) for roster in stored.rosters
         )
         return entries
+
+    def stage_base(
+        self, genesis_header: bytes, header: bytes, certificate: bytes, rosters: Sequence[bytes]
+    ) -> list[Entry]:
+        """The entries that make an empty store begin above genesis, without the bodies up to there.
+
+        The header of genesis stays below the first height, for it names the network.
+        """
+        assert self.get_extent() is None
+        height = _decode(Header, header, "the header to begin with").height
+        key, block_hash = _encode_height(height), hash_bytes(Domain.HEADER, header)
+        entries = [
+            self._headers.entry(_encode_height(0), genesis_header),
+            self._headers.entry(key, header),
+            self._certificates.entry(key, certificate),
+            self._heights.entry(block_hash, key),
+            self._meta.entry(_EXTENT_KEY, encode(Extent(height, height, block_hash))),
+            self._meta.entry(_BODY_FIRST_KEY, _encode_height(height + 1)),
+        ]
+        return entries + [
+            self._rosters.entry(hash_bytes(Domain.VALIDATOR_SET, roster), roster) for roster in rosters
+        ]
 
     def stage_prune(self, keep_from: Height) -> list[Entry]:
         """The entries that drop blocks and receipts below `keep_from`, of at most PRUNE_COUNT_MAX heights.

@@ -38,6 +38,7 @@ class Prefix(IntEnum):
     STATE_NODE = 17
     STATE_STALE = 18
     STATE_META = 19
+    STATE_STAGED = 20
     CONTENT_DATUM = 32
     CONTENT_UNSYNCED = 33
     CONTENT_CHUNK = 34

@@ -11,7 +11,7 @@ Reads of values and proofs may happen in any thread; the rest belongs to the thr
 """
 
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 
 from chain.commitment import (
@@ -24,6 +24,7 @@ from chain.commitment import (
     compute_summary,
     get_root,
     prove,
+    read_slots,
     update,
 )
 from chain.primitives.codec import Record, decode, encode
@@ -43,6 +44,7 @@ _VERSION_BYTES = 8
 _ADVICE = "move the data directory's store away and sync again from peers"
 
 Changes = Mapping[bytes, bytes | None]
+Pairs = Iterable[tuple[bytes, bytes]]
 
 
 class StateHead(Record):
@@ -137,6 +139,23 @@ class StateStore:
         """The staged entries are on disk: `tree` is the head."""
         self._cache.take_over(tree)
         self.head = StateHead(tree.version, tree.root)
+
+    def stage_part(self, pairs: Pairs, nodes: Pairs) -> list[Entry]:
+        """Values and nodes of a state that comes in parts; nothing of it is there for readers yet."""
+        assert self.head is None
+        entries = [self._values.entry(key, value) for key, value in pairs]
+        return entries + [self._nodes.entry(node_key, stored) for node_key, stored in nodes]
+
+    def stage_top(self, tree: TreeUpdate) -> list[Entry]:
+        """The nodes above the parts, and the head: now the state is there."""
+        assert self.head is None
+        entries = [self._nodes.entry(node_key, stored) for node_key, stored in tree.nodes]
+        return [*entries, self._meta.entry(_HEAD_KEY, encode(StateHead(tree.version, tree.root)))]
+
+    def list_slots(self, depth: int) -> tuple[bytes, ...]:
+        """The slots of the head's tree, cut at this depth."""
+        assert self.head is not None
+        return read_slots(self._reader, self.head.version, depth)
 
     def prove(self, key: bytes, version: int) -> Proof:
         """The proof of the key's value, or its absence, at a kept version; raises UnknownVersion."""
