@@ -90,7 +90,8 @@ def open_stores(
     with ExitStack() as stack:
         stack.enter_context(lock_directory(home.data))
         # The database comes last: that it is there tells the next start that log and sign-state must be, too.
-        wal = Wal.create(home.wal, 1) if is_new else Wal.load(home.wal)
+        # A log without a database is kept: what it holds is locked, though the store was moved away.
+        wal = Wal.create(home.wal, 1) if is_new and not home.wal.exists() else Wal.load(home.wal)
         stack.callback(wal.close)
         sign_state = LastSignState.load(home.sign_state, consensus_key, create=is_new)
         stack.callback(sign_state.close)

@@ -22,9 +22,13 @@ def test_a_first_start_that_died_before_the_database_is_begun_again(tmp_path: Pa
     home.data.mkdir()
     with open_stores(home, KEY.public_key, is_new=True) as stores:
         stores.sign_state.raise_to(7, 0, SignStep.PREVOTE)
+        stores.wal.reset(7)
+        stores.wal.append(7, b"why")
+        stores.wal.sync()
     shutil.rmtree(home.store)
     with open_stores(home, KEY.public_key, is_new=not home.store.exists()) as stores:
         assert stores.sign_state.state.height == 7
+        assert (stores.wal.height, list(stores.wal.replay())) == (7, [b"why"])
 
 
 def test_a_missing_sign_state_beside_a_database_is_refused(tmp_path: Path) -> None:
