@@ -1,0 +1,254 @@
+"""The faults that `planted` plants: each a passage of a module in another wording, and seeds that see it."""
+
+from typing import NamedTuple
+
+
+class Passage(NamedTuple):
+    """A passage that occurs once in a module, and what a fault makes of it."""
+
+    module: str
+    old: str
+    new: str
+
+
+class Bug(NamedTuple):
+    """A fault; `seeds` are fixed seeds known to see it, which are tried first."""
+
+    name: str
+    edits: tuple[Passage, ...]
+    seeds: tuple[int, ...] = ()
+
+
+def _bug(name: str, module: str, old: str, new: str, *seeds: int) -> Bug:
+    return Bug(name, (Passage(module, old, new),), seeds)
+
+
+CORE, TALLY, POWER = "consensus.core", "consensus.tally", "chain.validator_set"
+VOTES, RUNTIME, OFFENCES = "chain.votes", "chain.runtime", "chain.modules.offences"
+SETS, COMMITS = "chain.modules.validators.sets", "chain.modules.validators.commits"
+REPLICA, GOSSIP, SYNC = "node.replica.replica", "node.replica.gossip", "node.replica.sync"
+RESTORATION, JOURNAL, SIGHTINGS = "node.replica.restoration", "node.replica.journal", "node.replica.sightings"
+LEDGER, WAL, SIGN_STATE, FILES = "node.ledger", "storage.wal", "storage.sign_state", "storage.files"
+
+CONSENSUS_BUGS = (
+    _bug(
+        "lock ignored for a new block",
+        CORE,
+        "is_free = self.locked_round is None or self.locked_hash == block_hash\n",
+        "is_free = True\n",
+    ),
+    _bug(
+        "lock ignored for a block proposed again",
+        CORE,
+        "self._prevote(block_hash if self._verdicts[block_hash] and is_free else None)",
+        "self._prevote(block_hash if self._verdicts[block_hash] else None)",
+    ),
+    _bug(
+        "precommits without locking",
+        CORE,
+        "            self.locked_hash, self.locked_round = block_hash, self.round\n",
+        "",
+    ),
+    _bug(
+        "polka of a block proposed again unchecked",
+        CORE,
+        "        if not self.tally.has_quorum(PREVOTE, pol_round, block_hash):\n            return False\n",
+        "",
+    ),
+    _bug(
+        "valid block not remembered",
+        CORE,
+        "        self.valid_hash, self.valid_round = block_hash, self.round\n        return True",
+        "        return True",
+    ),
+    _bug("quorum of a half", POWER, "return 3 * power > 2 * total", "return 2 * power > total"),
+    _bug(
+        "vote counted again when it comes again",
+        TALLY,
+        "        if any(known.vote == vote for known in earlier):\n            return None\n",
+        "",
+    ),
+    _bug(
+        "second vote of an equivocator dropped",
+        TALLY,
+        "        if len(earlier) >= VOTES_PER_SLOT_MAX and not is_certified:\n",
+        "        if earlier:\n",
+    ),
+    _bug("no propose timeout", CORE, "        self._schedule(TimeoutKind.PROPOSE)\n", ""),
+    _bug("no prevote timeout", CORE, "            or self._rule_wait_for_prevotes()\n", ""),
+    _bug(
+        "no precommit timeout",
+        CORE,
+        "            or self._rule_precommit_nil()\n            or self._rule_wait_for_precommits()\n",
+        "            or self._rule_precommit_nil()\n",
+    ),
+    _bug(
+        "no wish for a decided block that is not here",
+        CORE,
+        "if self._rule_fetch() or self._rule_decide():",
+        "if self._rule_decide():",
+    ),
+    _bug("no timeliness", CORE, "and received.is_timely and", "and"),
+    _bug(
+        "invalid block prevoted",
+        CORE,
+        "is_accepted = self._verdicts[block_hash] and",
+        "is_accepted =",
+    ),
+    _bug(
+        "proposal out of turn accepted",
+        CORE,
+        "        if proposal.proposer != self._proposers.get(proposal.round):\n            return\n",
+        "",
+    ),
+)
+
+CHAIN_BUGS = (
+    _bug(
+        "signatures of a certificate unchecked",
+        VOTES,
+        "    for signed in build_certificate_votes(certificate):\n        try:\n",
+        "    for signed in ():\n        try:\n",
+    ),
+    _bug(
+        "signers of a certificate counted twice",
+        VOTES,
+        "    if any(left >= right for left, right in pairwise(signers)):\n",
+        "    if any(left > right for left, right in pairwise(signers)):\n",
+    ),
+    _bug(
+        "signatures of votes unchecked",
+        VOTES,
+        '        raise InvalidVote("bad signature")',
+        "        return",
+    ),
+    _bug(
+        "evidence unchecked",
+        OFFENCES,
+        "        check_evidence(ctx.genesis_hash, members, evidence)\n",
+        "        pass\n",
+    ),
+    _bug(
+        "slashed twice for one offence",
+        OFFENCES,
+        "    if staking.is_tombstoned(ctx.state, offender):\n        raise AlreadyPunished\n",
+        "",
+    ),
+    _bug(
+        "expired evidence accepted",
+        "chain.modules.validators.queries",
+        "    if height_now - height <= parameters.evidence_age_blocks:\n",
+        "    if height_now - height >= 0:\n",
+    ),
+    _bug(
+        "signatures of transactions unchecked",
+        RUNTIME,
+        "    check(signed)\n",
+        "",
+    ),
+    _bug(
+        "state root not compared",
+        RUNTIME,
+        "    if found.state_root != header.state_root:\n",
+        "    if False:\n",
+    ),
+    _bug(
+        "parent not compared",
+        RUNTIME,
+        "    if header.height != parent.height + 1 or header.parent_hash != compute_header_hash(parent):\n",
+        "    if header.height != parent.height + 1:\n",
+    ),
+    _bug(
+        "proposers do not take turns",
+        SETS,
+        "    advanced = rotate(following)\n",
+        "    advanced = following\n",
+    ),
+    _bug(
+        "validator set one height early",
+        SETS,
+        "    CURRENT.set(ctx.state, following)\n",
+        "    CURRENT.set(ctx.state, advanced)\n",
+    ),
+)
+
+STORAGE_BUGS = (
+    _bug("log written and not synced", WAL, "            self._file.sync()\n", ""),
+    _bug(
+        "files replaced and not synced",
+        FILES,
+        "            file.append(data)\n            file.sync()\n",
+        "            file.append(data)\n",
+    ),
+    _bug(
+        "renamed files whose directory is not synced", FILES, "        files.sync_directory(path.parent)\n", ""
+    ),
+    _bug(
+        "signature leaves before the sign-state is saved",
+        SIGN_STATE,
+        "        self._save(_build_state(last.public_key, slot, Signed(sign_bytes, signature)))\n",
+        "        self._state = _build_state(last.public_key, slot, Signed(sign_bytes, signature))\n",
+    ),
+    _bug(
+        "block and state committed in two steps",
+        LEDGER,
+        "        self._store.write_batch(\n"
+        "            [*self.chain.stage_block(stored), *self.state.stage(result.update, result.changes)]\n"
+        "        )\n",
+        "        self._store.write_batch(self.chain.stage_block(stored))\n"
+        "        self._store.write_batch(self.state.stage(result.update, result.changes))\n",
+    ),
+)
+
+REPLICA_BUGS = (
+    _bug("signs without writing the log", REPLICA, "            self._journal.write(entries)\n", ""),
+    _bug("log not replayed", REPLICA, "        pending = replay(core, notes)\n", "        pending = []\n"),
+    _bug(
+        "takes part while it catches up",
+        REPLICA,
+        "        self._is_open = False\n        self._sync.catch_up(self._on_caught_up)\n",
+        "        self._sync.catch_up(self._on_caught_up)\n",
+    ),
+    _bug("time of a proposal unchecked", REPLICA, "            timely = proposal.pol_round", "            timely = True or proposal.pol_round"),
+    _bug(
+        "invalid candidate taken for valid",
+        REPLICA,
+        "            return False\n        return True\n\n    def _remember",
+        "            return True\n        return True\n\n    def _remember",
+    ),
+    _bug(
+        "log begun anew before the block is final",
+        REPLICA,
+        "                lambda: self._commit_now(self.ledger.execute(block), certificate),\n",
+        "                lambda: (self._journal.start(certificate.height + 1),\n"
+        "                    self._commit_now(self.ledger.execute(block), certificate))[1],\n",
+    ),
+    _bug(
+        "builds for a height that is over",
+        REPLICA,
+        "        if self.ledger.height + 1 != height:\n            return None\n        time_ms",
+        "        time_ms",
+    ),
+    _bug(
+        "equivocation not reported",
+        REPLICA,
+        "                self._report(evidence)\n",
+        "",
+    ),
+    Bug(
+        "neither log nor sign-state consulted",
+        (
+            Passage(REPLICA, "            self._journal.write(entries)\n", ""),
+            Passage(SIGN_STATE, "        if slot <= last.slot:\n", "        if False:\n"),
+        ),
+    ),
+    _bug("sign-state not consulted", SIGN_STATE, "        if slot <= last.slot:\n", "        if False:\n"),
+    _bug(
+        "sign-state not told of the log",
+        REPLICA,
+        "                self._signer.note_signed(message)\n",
+        "                pass\n",
+    ),
+)
+
+BUGS = (*CONSENSUS_BUGS, *CHAIN_BUGS, *STORAGE_BUGS, *REPLICA_BUGS)
