@@ -1,15 +1,19 @@
-"""What a replica needs of the world, and nothing else: time, a lane for blocking work, peers.
+"""What a replica needs of the world: time, a lane for blocking work, peers; and what its parts need of it.
 
 One thread calls the replica and is called by it. Nothing here blocks or calls back before it returns: what
 happens later happens in a turn of its own, in an order that the world decides. When a world drops a replica
 (a crash, a stop), nothing of it is called any more.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Protocol, TypeVar
 
+from chain.block import Block
 from chain.primitives.codec import Record
-from chain.primitives.types import PeerId, TimeMs
+from chain.primitives.types import Hash, Height, PeerId, TimeMs
+from chain.votes import SignedProposal, SignedVote
+from consensus.core import Core
+from consensus.types import Rebroadcast
 from p2p.errors import NetworkError, PeerFault
 from p2p.messages import ConsensusMessage
 
@@ -24,11 +28,18 @@ class Timer(Protocol):
         """It is not to happen; nothing if it has."""
 
 
+class Chance(Protocol):
+    """What a choice is left to: a `random.Random`, seeded where runs are to repeat."""
+
+    def sample(self, population: Sequence[T], k: int) -> list[T]:
+        """`k` different members in any order."""
+
+
 class World(Protocol):
     """The one door out of a replica."""
 
     def now_ms(self) -> TimeMs:
-        """The wall clock: somebody may set it, forwards or backwards."""
+        """The wall clock: somebody may set it, forwards or backwards. Jobs may look at it, too."""
 
     def elapsed_ms(self) -> int:
         """A clock that nobody sets, from an arbitrary start."""
@@ -65,3 +76,32 @@ class World(Protocol):
 
     def blame(self, peer: PeerId, fault: PeerFault) -> None:
         """Takes points from the peer's score; at zero it is banned."""
+
+
+class Messenger(Protocol):
+    """How the replica reaches other validators; `gossip` implements it."""
+
+    def send_proposal(self, signed: SignedProposal, block: Block) -> None:
+        """To all peers."""
+
+    def send_votes(self, votes: tuple[SignedVote, ...]) -> None:
+        """To all peers."""
+
+    def send_again(self, again: Rebroadcast, block: Block | None) -> None:
+        """To all peers."""
+
+    def fetch_block(self, height: Height, block_hash: Hash, then: Callable[[Block], None]) -> None:
+        """The block with this hash, from whoever has it; tries until it is there or the height is over."""
+
+    def on_new_height(self, core: Core) -> None:
+        """The replica works on another height now."""
+
+
+class Sync(Protocol):
+    """How the replica catches up; `sync` implements it."""
+
+    def catch_up(self, then: Callable[[], None]) -> None:
+        """`then` is called when nobody who can be believed is ahead."""
+
+    def look_ahead(self, then: Callable[[bool], None]) -> None:
+        """Tells `then` whether a peer shows the next block, final, and claims more."""

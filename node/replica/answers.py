@@ -1,0 +1,72 @@
+"""What peers that sync are told: the other side of `sync`.
+
+Synchronous and reading only, single entries that are written once, so that any thread may ask. A reply is
+bounded by what was asked for, by REPLY_BYTES_MAX and by the head.
+"""
+
+from collections.abc import Iterator
+
+from chain.primitives.codec import encode
+from chain.primitives.types import Height
+from node.ledger import Ledger
+from p2p.errors import RefusalCode, Refused
+from p2p.messages import (
+    Blocks,
+    BlocksRequest,
+    FinalBlock,
+    FinalHeader,
+    Headers,
+    HeadersRequest,
+    Status,
+    StatusRequest,
+    SyncReply,
+    SyncRequest,
+)
+
+REPLY_BYTES_MAX = 6 * 2**20
+
+
+class Answers:
+    """Answers out of a ledger."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    def answer(self, message: SyncRequest) -> SyncReply:
+        """The reply; raises Refused."""
+        match message:
+            case StatusRequest():
+                return self._build_status()
+            case BlocksRequest(start, count):
+                return Blocks(start, tuple(self._read_blocks(start, count)))
+            case HeadersRequest(start, count):
+                return Headers(start, tuple(self._read_headers(start, count)))
+            case _:
+                raise Refused(RefusalCode.NOT_SERVED)
+
+    def _build_status(self) -> Status:
+        chain = self._ledger.chain
+        extent = chain.get_extent()
+        assert extent is not None
+        return Status(extent.head, extent.head_hash, chain.get_body_first())
+
+    def _read_blocks(self, start: Height, count: int) -> Iterator[FinalBlock]:
+        """Blocks in order, as many as there are and fit; refused rather than left out if they were pruned."""
+        chain, size = self._ledger.chain, 0
+        if start < chain.get_body_first():
+            raise Refused(RefusalCode.NOT_FOUND, "not kept any more")
+        for height in range(start, start + count):
+            block, certificate = chain.get_block(height), self._ledger.get_certificate(height)
+            if block is None or certificate is None:
+                return
+            is_first, size = size == 0, size + len(block) + len(encode(certificate))
+            if size > REPLY_BYTES_MAX and not is_first:
+                return
+            yield FinalBlock(block, certificate)
+
+    def _read_headers(self, start: Height, count: int) -> Iterator[FinalHeader]:
+        for height in range(start, start + count):
+            header, certificate = self._ledger.chain.get_header(height), self._ledger.get_certificate(height)
+            if header is None or certificate is None:
+                return
+            yield FinalHeader(header, certificate)

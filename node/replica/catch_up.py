@@ -1,0 +1,202 @@
+"""One run of block sync, until nobody who can be believed is ahead.
+
+Blocks are asked of several peers at once, as many as the window holds, and executed and committed in order,
+one lane job each. Each error is charged to the peer that caused it and costs nothing that came from others:
+what is missing is asked of somebody else. Whom to ask is left to chance, so that no claim is worth more than
+another.
+
+It also ends when little was gained for a while: claimants who stall must not keep a validator from taking
+part, and who really is ahead will show it (`look_ahead`).
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Protocol
+
+import structlog
+
+from chain.primitives.types import Height, PeerId
+from chain.runtime import BlockResult
+from chain.votes import CommitCertificate, Verify
+from node.ledger import Ledger
+from node.replica.claims import Claims
+from node.replica.ports import Chance, Timer, World
+from node.replica.sync_checks import execute_final, find_reply_fault
+from node.replica.sync_window import BlocksAsked, Held, Window
+from p2p.errors import NetworkError, PeerFault
+from p2p.messages import Blocks, BlocksRequest
+
+_log = structlog.get_logger("sync")
+
+BLOCKS_MS_MAX = 15_000
+LATE_BLOCKS_MS = 3_000
+"""After so long another peer is asked for the same blocks; what comes first counts."""
+PATIENCE_MS = 60_000
+PATIENCE_BLOCKS = 64
+"""So many blocks renew the patience."""
+LOG_BLOCKS = 500
+
+
+class Commit(Protocol):
+    """Makes an executed block final: `Replica.commit`."""
+
+    def __call__(
+        self, result: BlockResult, certificate: CommitCertificate, then: Callable[[], None]
+    ) -> None: ...
+
+
+class CatchUp:
+    """Runs from `start` until it calls `then`, once; nothing is under way in the lane by then."""
+
+    def __init__(
+        self,
+        world: World,
+        ledger: Ledger,
+        verify: Verify,
+        commit: Commit,
+        chance: Chance,
+        claims: Claims,
+        then: Callable[[], None],
+    ) -> None:
+        self._world = world
+        self._ledger = ledger
+        self._verify = verify
+        self._commit = commit
+        self._chance = chance
+        self._claims = claims
+        self._then = then
+        self._window = Window()
+        self._is_executing = False
+        self._surveyed: Height | None = None
+        """The head when peers were last asked for theirs."""
+        self._is_surveying = False
+        self._patience: Timer | None = None
+        self._patient_since: Height = ledger.height
+        self._is_to_end = False
+        self._is_over = False
+        self.target: Height = ledger.height
+        """The highest claim of those believed."""
+
+    def start(self) -> None:
+        """Begin; `then` may be called at once."""
+        self._renew_patience()
+        self.advance()
+
+    def advance(self) -> None:
+        """Do whatever can be done now; called after everything that happens."""
+        if self._is_over:
+            return
+        if not self._is_to_end:
+            self._ask_for_blocks()
+            self._execute_next()
+        if self._is_executing:
+            return
+        if self._is_to_end or self._is_done():
+            self._end()
+
+    def _is_done(self) -> bool:
+        """Whether everybody was asked at this head, and nobody claims a higher one; asks them if not."""
+        if self._claims.get_ahead(self._ledger.height) or self._is_waiting_for_peers():
+            return False
+        if self._surveyed != self._ledger.height:
+            self._surveyed, self._is_surveying = self._ledger.height, True
+            self._claims.survey(self._on_surveyed)
+        return not self._is_surveying
+
+    def _is_waiting_for_peers(self) -> bool:
+        """Whether there is nobody to ask; not if one validator has the whole power and needs nobody."""
+        return not self._claims.peers and len(self._ledger.get_validators().validators) > 1
+
+    def _on_surveyed(self) -> None:
+        self._is_surveying = False
+        self.advance()
+
+    def _end(self) -> None:
+        self._is_over = True
+        if self._patience is not None:
+            self._patience.cancel()
+        self._then()
+
+    # Patience.
+
+    def _renew_patience(self) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
+        self._patient_since = self._ledger.height
+        self._patience = self._world.call_later(PATIENCE_MS, self._on_impatient)
+
+    def _on_impatient(self) -> None:
+        if self._is_waiting_for_peers():
+            self._renew_patience()
+        else:
+            _log.warning("sync_stalled", height=self._ledger.height, target=self.target)
+            self._is_to_end = True
+            self.advance()
+
+    # Asking.
+
+    def _ask_for_blocks(self) -> None:
+        self._window.advance(self._ledger.height + 1)
+        ahead = self._claims.get_ahead(self._ledger.height)
+        self.target = max((claim.height or 0 for claim in ahead.values()), default=self._ledger.height)
+        idle = [peer for peer in sorted(ahead) if not self._window.is_asked(peer)]
+        for peer in self._chance.sample(idle, len(idle)):
+            claim = ahead[peer]
+            heights = self._window.select(claim.height or 0, claim.batch_blocks)
+            if heights is not None:
+                self._ask(peer, heights)
+
+    def _ask(self, peer: PeerId, heights: range) -> None:
+        asked = BlocksAsked(peer, heights)
+        self._window.asked.append(asked)
+        late = self._world.call_later(LATE_BLOCKS_MS, partial(self._on_late, asked))
+        message = BlocksRequest(heights.start, len(heights))
+        self._world.ask(peer, message, Blocks, BLOCKS_MS_MAX, partial(self._on_blocks, asked, late))
+
+    def _on_late(self, asked: BlocksAsked) -> None:
+        asked.is_late = True
+        self.advance()
+
+    def _on_blocks(self, asked: BlocksAsked, late: Timer, reply: Blocks | NetworkError) -> None:
+        late.cancel()
+        self._window.asked.remove(asked)
+        error = reply if isinstance(reply, NetworkError) else find_reply_fault(asked.heights, reply)
+        if error is not None:
+            self._charge(asked.peer, error)
+        elif isinstance(reply, Blocks):
+            self._claims.credit(asked.peer)
+            self._window.put(asked, reply.blocks)
+        self.advance()
+
+    def _charge(self, peer: PeerId, error: NetworkError) -> None:
+        self._claims.charge(peer, error)
+        if isinstance(error, PeerFault):
+            self._window.reject(peer)
+
+    # Applying.
+
+    def _execute_next(self) -> None:
+        height = self._ledger.height + 1
+        held = None if self._is_executing else self._window.get(height)
+        if held is not None:
+            self._is_executing = True
+            job = partial(execute_final, self._ledger, self._verify, height, held.final)
+            self._world.run(job, partial(self._on_executed, held))
+
+    def _on_executed(self, held: Held, outcome: BlockResult | PeerFault | None) -> None:
+        if isinstance(outcome, BlockResult):
+            self._commit(outcome, held.final.certificate, self._on_committed)
+            return
+        self._is_executing = False
+        if outcome is not None:
+            self._charge(held.sender, outcome)
+        self.advance()
+
+    def _on_committed(self) -> None:
+        self._is_executing = False
+        height = self._ledger.height
+        if height - self._patient_since >= PATIENCE_BLOCKS:
+            self._renew_patience()
+        if height % LOG_BLOCKS == 0 or height == self.target:
+            _log.info("synced", height=height, target=self.target)
+        self.advance()

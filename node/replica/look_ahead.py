@@ -1,0 +1,86 @@
+"""Whether somebody is ahead for good: a claim alone interrupts no validator.
+
+Who claims two blocks more must show the next one with its certificate. A few are asked at once, so that one
+who shows nothing does not hold up the others; the first who shows it is enough.
+"""
+
+from collections.abc import Callable
+from functools import partial
+
+from chain.primitives.types import Height, PeerId
+from chain.votes import Verify
+from node.ledger import Ledger
+from node.replica.claims import Claims
+from node.replica.ports import Chance, World
+from node.replica.sync_checks import find_final_fault, find_reply_fault
+from p2p.errors import NetworkError
+from p2p.messages import Blocks, BlocksRequest
+
+SHOWING_MAX = 4
+SHOW_MS_MAX = 15_000
+
+
+class LookAhead:
+    """One look, from the survey to its answer."""
+
+    def __init__(
+        self,
+        world: World,
+        ledger: Ledger,
+        verify: Verify,
+        claims: Claims,
+        chance: Chance,
+        then: Callable[[bool], None],
+    ) -> None:
+        self._world = world
+        self._ledger = ledger
+        self._verify = verify
+        self._claims = claims
+        self._chance = chance
+        self._then = then
+        self._height: Height = ledger.height + 1
+        self._left: list[PeerId] = []
+        self._showing = 0
+        self._is_over = False
+        claims.survey(self._begin)
+
+    def _begin(self) -> None:
+        ahead = sorted(self._claims.get_ahead(self._ledger.height, 2))
+        self._left = self._chance.sample(ahead, len(ahead))
+        self._ask_next()
+
+    def _ask_next(self) -> None:
+        """Ask further ones; nobody left, or consensus went on by itself: the look is over."""
+        if self._is_over:
+            return None
+        if self._ledger.height + 1 != self._height:
+            return self._end(False)
+        while self._left and self._showing < SHOWING_MAX:
+            peer = self._left.pop()
+            self._showing += 1
+            message = BlocksRequest(self._height, 1)
+            self._world.ask(peer, message, Blocks, SHOW_MS_MAX, partial(self._on_blocks, peer))
+        if not self._showing:
+            self._end(False)
+        return None
+
+    def _on_blocks(self, peer: PeerId, reply: Blocks | NetworkError) -> None:
+        if isinstance(reply, Blocks):
+            fault = find_reply_fault(range(self._height, self._height + 1), reply)
+            if fault is None:
+                job = partial(find_final_fault, self._ledger, self._verify, self._height, reply.blocks[0])
+                return self._world.run(job, partial(self._on_checked, peer))
+            reply = fault
+        return self._on_checked(peer, reply)
+
+    def _on_checked(self, peer: PeerId, error: NetworkError | None) -> None:
+        self._showing -= 1
+        if error is not None:
+            self._claims.charge(peer, error)
+            self._ask_next()
+        elif not self._is_over:
+            self._end(self._ledger.height + 1 == self._height)
+
+    def _end(self, is_behind: bool) -> None:
+        self._is_over = True
+        self._then(is_behind)

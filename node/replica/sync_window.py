@@ -1,0 +1,103 @@
+"""The window of block sync: what has come and is not applied yet, what is under way, what to ask for next.
+
+Several peers are asked at once, each for a run of heights; blocks are applied in order, whoever sent them.
+A request that is late covers its heights no longer, so that another peer is asked for them; what comes
+first counts. Bounds: WINDOW_BLOCKS heights, WINDOW_BYTES_MAX of blocks that came or may come. Only the next
+height is asked for beyond that, so that slow ones who fill the window do not hold it up.
+
+Pure: no peer is asked and nothing is judged here.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import count, takewhile
+from typing import NamedTuple
+
+from chain.primitives.types import Height, PeerId
+from p2p.messages import FinalBlock
+from p2p.protocols import SYNC
+
+WINDOW_BLOCKS = 512
+WINDOW_BYTES_MAX = 64 * 2**20
+SIGNATURE_BYTES_MAX = 128
+"""Of a certificate in memory, about."""
+
+
+class Held(NamedTuple):
+    """A block that came."""
+
+    final: FinalBlock
+    sender: PeerId
+
+    @property
+    def size_bytes(self) -> int:
+        """What it is counted for."""
+        return len(self.final.block) + len(self.final.certificate.signatures) * SIGNATURE_BYTES_MAX
+
+
+@dataclass(eq=False)
+class BlocksAsked:
+    """A request under way."""
+
+    peer: PeerId
+    heights: range
+    is_late: bool = False
+
+
+class Window:
+    """Heights from `next` on."""
+
+    def __init__(self) -> None:
+        self.next: Height = 1
+        self.asked: list[BlocksAsked] = []
+        self._held: dict[Height, Held] = {}
+        self._held_bytes = 0
+
+    def get(self, height: Height) -> Held | None:
+        """The block, if it is there."""
+        return self._held.get(height)
+
+    def clear(self) -> None:
+        """Forget what came; what is under way stays so."""
+        self._drop(lambda height, held: True)
+
+    def advance(self, height: Height) -> None:
+        """Blocks below `height` are not needed any more."""
+        self.next = height
+        self._drop(lambda at, held: at < height)
+
+    def reject(self, sender: PeerId) -> None:
+        """The sender lied: what it sent is not looked at. Everything from others stays."""
+        self._drop(lambda height, held: held.sender == sender)
+
+    def put(self, asked: BlocksAsked, blocks: tuple[FinalBlock, ...]) -> None:
+        """Keep what came, in the order asked for, where it is still missing."""
+        for height, final in zip(asked.heights, blocks, strict=False):
+            if self.next <= height < self.next + WINDOW_BLOCKS and height not in self._held:
+                self._held[height] = held = Held(final, asked.peer)
+                self._held_bytes += held.size_bytes
+
+    def is_asked(self, peer: PeerId) -> bool:
+        """Whether a request to the peer is under way."""
+        return any(asked.peer == peer for asked in self.asked)
+
+    def select(self, claimed: Height, count_max: int) -> range | None:
+        """The first run of missing heights for a peer that has blocks up to `claimed`."""
+        covered = {height for asked in self.asked if not asked.is_late for height in asked.heights}
+        heights = range(self.next, min(claimed, self.next + WINDOW_BLOCKS - 1) + 1)
+
+        def is_missing(height: Height) -> bool:
+            return height in heights and height not in self._held and height not in covered
+
+        start = next(filter(is_missing, heights), None)
+        if start is None or (start != self.next and self._is_full()):
+            return None
+        run = takewhile(is_missing, count(start))
+        return range(start, start + sum(1 for _ in zip(range(count_max), run, strict=False)))
+
+    def _is_full(self) -> bool:
+        return self._held_bytes + (len(self.asked) + 1) * SYNC.frame_bytes_max > WINDOW_BYTES_MAX
+
+    def _drop(self, is_needless: Callable[[Height, Held], bool]) -> None:
+        for height in [height for height, held in self._held.items() if is_needless(height, held)]:
+            self._held_bytes -= self._held.pop(height).size_bytes
