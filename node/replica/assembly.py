@@ -1,0 +1,87 @@
+"""A proposed block in its short form, while its transactions are being collected."""
+
+from chain.block import Block, Header, Inherents, compute_extrinsics_root, compute_header_hash
+from chain.primitives.codec import decode
+from chain.primitives.types import Hash, PeerId, TimeMs
+from chain.transaction import SignedTransaction, get_transaction_id
+from chain.votes import Proposal
+from node.replica.ports import Timer
+from p2p.errors import PeerFault
+from p2p.messages import CompactProposal
+
+LIE_POINTS = 50
+
+
+class Assembly:
+    """One proposal on its way to being whole; any peer that announced it may be asked for what is missing."""
+
+    def __init__(self, message: CompactProposal, peer: PeerId, received_ms: TimeMs, until_ms: int) -> None:
+        self.message = message
+        self.received_ms = received_ms
+        self.until_ms = until_ms
+        """When to give up, by the clock that nobody sets."""
+        self.header = decode(Header, message.header)
+        self.inherents = decode(Inherents, message.inherents)
+        self.sources = [peer]
+        self.asking: Timer | None = None
+        """Until the next source is asked."""
+        self._turn = 0
+        self._found: dict[Hash, SignedTransaction | None] = dict.fromkeys(message.transaction_ids)
+
+    @property
+    def proposal(self) -> Proposal:
+        """What was signed."""
+        return self.message.proposal.proposal
+
+    def check(self) -> None:
+        """Raises PeerFault unless all of the short form is what the proposer signed for.
+
+        A new block names its proposer; only one that had a polka in an earlier round may be another's. Else
+        the proposer could make others answer for a block, such as one without a beacon link.
+        """
+        if compute_header_hash(self.header) != self.proposal.block_hash:
+            raise PeerFault("header of another block", LIE_POINTS)
+        if (
+            compute_extrinsics_root(self.inherents, self.message.transaction_ids)
+            != self.header.extrinsics_root
+        ):
+            raise PeerFault("body of another block", LIE_POINTS)
+        if self.header.height != self.proposal.height:
+            raise PeerFault("block of another height", LIE_POINTS)
+        if self.proposal.pol_round is None and self.header.proposer != self.proposal.proposer:
+            raise PeerFault("new block in the name of another proposer", LIE_POINTS)
+
+    def add_source(self, peer: PeerId) -> None:
+        """Another peer announces the same."""
+        if peer not in self.sources:
+            self.sources.append(peer)
+
+    def take_source(self) -> PeerId:
+        """Whose turn it is to be asked: the sources one after the other, those included that came later."""
+        self._turn += 1
+        return self.sources[(self._turn - 1) % len(self.sources)]
+
+    def list_missing(self) -> tuple[Hash, ...]:
+        """Ids still without a transaction."""
+        return tuple(tx_id for tx_id, signed in self._found.items() if signed is None)
+
+    def add(self, signed: SignedTransaction) -> bool:
+        """Take a transaction in; whether it is one that was missing."""
+        tx_id = get_transaction_id(signed)
+        is_missing = tx_id in self._found and self._found[tx_id] is None
+        if is_missing:
+            self._found[tx_id] = signed
+        return is_missing
+
+    def build(self) -> Block:
+        """The whole block; nothing may be missing."""
+        found = [self._found[tx_id] for tx_id in self.message.transaction_ids]
+        transactions = tuple(signed for signed in found if signed is not None)
+        assert len(transactions) == len(found)
+        return Block(self.header, self.inherents, transactions)
+
+    def stop_asking(self) -> None:
+        """No source is asked until somebody says so again."""
+        if self.asking is not None:
+            self.asking.cancel()
+            self.asking = None

@@ -1,0 +1,436 @@
+"""Consensus messages between peers: verified, relayed once, asked for when missing.
+
+Inbound: what is signed is verified here, once; a proposal's block is put together out of the pool, the
+missing transactions are asked of those who announced it; only then it goes to the replica. Outbound: own and
+relayed messages to all peers; every second a summary of what this node has, which peers answer with what it
+lacks, so that a lost message delays a height by a second at most and never stalls it.
+
+`on_message` raises PeerFault for what its sender must answer for; what is found wrong in a later turn goes
+to `World.blame`. The world says `connected` before a peer's first message goes out, and `start` once.
+
+Bounds: `Sightings` for what validators sign; messages of the next height wait per peer, up to
+EARLY_VOTES_MAX and one proposal, those of later heights only make us look whether we are behind; assemblies
+under way are at most ASSEMBLIES_MAX, of which two per round; what a peer has us send is paced per peer.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import TypeVar
+
+import structlog
+
+from chain.block import Block, compute_header_hash, is_whole
+from chain.errors import ChainError
+from chain.primitives.codec import decode, encode
+from chain.primitives.types import Hash, Height, PeerId
+from chain.transaction import decode_transaction, get_transaction_id
+from chain.votes import (
+    CommitCertificate,
+    PolkaCertificate,
+    SignedProposal,
+    SignedVote,
+    Verify,
+    check_certificate,
+    check_signed_proposal,
+    check_signed_vote,
+)
+from consensus.catchup import VoteSummary, build_summary, select_missing
+from consensus.core import PROPOSALS_PER_ROUND_MAX, Core
+from consensus.proposers import Proposers
+from consensus.types import (
+    CommitCertificateReceived,
+    PolkaCertificateReceived,
+    Rebroadcast,
+    Step,
+    VoteReceived,
+)
+from node.batches import split_batches
+from node.mempool import Mempool
+from node.replica.allowance import Allowance
+from node.replica.assembly import LIE_POINTS, Assembly
+from node.replica.ports import World
+from node.replica.replica import Replica
+from node.replica.sightings import Sightings
+from p2p.errors import PeerFault
+from p2p.messages import (
+    IDS_MAX,
+    BlockTransactions,
+    BlockTransactionsWanted,
+    BlockWanted,
+    Commit,
+    CompactProposal,
+    ConsensusMessage,
+    Polka,
+    Refusal,
+    Summary,
+    Votes,
+    WholeBlock,
+)
+
+_log = structlog.get_logger("consensus")
+
+T = TypeVar("T")
+
+EARLY_VOTES_MAX = 512
+ASSEMBLIES_MAX = 32
+MISSING_COUNT_MAX = 256
+SUMMARY_MS = 1_000
+ASK_MS = 500
+FETCH_MS = 1_000
+ASSEMBLY_MS_MAX = 20_000
+TRANSACTIONS_FRAME_BYTES = 2**20
+BODIES_BYTES_PER_SECOND = 8 * 2**20
+BODIES_BURST_BYTES = 16 * 2**20
+
+
+class _Peer:
+    """What is kept of one connected peer."""
+
+    def __init__(self, now_ms: int) -> None:
+        self.early_votes: list[SignedVote] = []
+        self.early_proposal: CompactProposal | None = None
+        self.bodies = Allowance(BODIES_BYTES_PER_SECOND, BODIES_BURST_BYTES, now_ms)
+        """Bytes of blocks and transactions that it has us send."""
+
+
+class Gossip:
+    """The replica's messenger, and the handler of the consensus protocol."""
+
+    def __init__(self, world: World, replica: Replica, mempool: Mempool, verify: Verify) -> None:
+        self._world = world
+        self._replica = replica
+        self._ledger = replica.ledger
+        self._mempool = mempool
+        self._verify = verify
+        self._sightings, self._last_sightings = Sightings(), Sightings()
+        self._proposers = Proposers(replica.core.validator_set)
+        self._peers: dict[PeerId, _Peer] = {}
+        self._assemblies: dict[bytes, Assembly] = {}
+        """By the proposal's signature."""
+        self._fetches: dict[Hash, Callable[[Block], None]] = {}
+
+    # What the world calls.
+
+    def start(self) -> None:
+        """From now on say every second what this node has."""
+        self._world.call_later(SUMMARY_MS, self._summarise)
+
+    def _summarise(self) -> None:
+        self._world.broadcast(Summary(encode(build_summary(self._replica.core))))
+        self._world.call_later(SUMMARY_MS, self._summarise)
+
+    def connected(self, peer: PeerId) -> None:
+        """The peer is there, or there anew."""
+        self._peers[peer] = _Peer(self._world.elapsed_ms())
+
+    def disconnected(self, peer: PeerId) -> None:
+        """The peer is gone."""
+        self._peers.pop(peer, None)
+
+    def on_message(self, peer: PeerId, message: ConsensusMessage) -> None:
+        """A peer says this; raises PeerFault."""
+        match message:
+            case Votes(votes):
+                self._on_votes(peer, votes)
+            case CompactProposal(signed):
+                self._on_proposal(peer, message, signed)
+            case Summary(summary):
+                self._on_summary(peer, _decode(VoteSummary, summary))
+            case Commit(certificate) | Polka(certificate):
+                self._on_certificate(certificate)
+            case BlockTransactionsWanted(block_hash, ids):
+                self._on_transactions_wanted(peer, block_hash, ids)
+            case BlockTransactions(block_hash, transactions):
+                self._on_transactions(block_hash, transactions)
+            case BlockWanted(height, block_hash):
+                self._on_block_wanted(peer, height, block_hash)
+            case WholeBlock(_, data):
+                self._on_whole_block(data)
+            case Refusal():
+                pass
+
+    # What the replica calls.
+
+    def send_proposal(self, signed: SignedProposal, block: Block) -> None:
+        """To all peers, in short form."""
+        if self._is_for_now(signed.proposal.height):
+            self._sightings.note_proposal(signed)
+        self._world.broadcast(build_compact(signed, block))
+
+    def send_votes(self, votes: tuple[SignedVote, ...]) -> None:
+        """To all peers."""
+        for signed in votes:
+            if self._is_for_now(signed.vote.height):
+                self._sightings.note_vote(signed)
+        self._world.broadcast(Votes(votes))
+
+    def send_again(self, again: Rebroadcast, block: Block | None) -> None:
+        """What may have been lost, to all peers."""
+        if again.proposal is not None and block is not None:
+            self._world.broadcast(build_compact(again.proposal, block))
+        if again.polka is not None:
+            self._world.broadcast(Polka(again.polka))
+        if again.votes:
+            self._world.broadcast(Votes(again.votes[:MISSING_COUNT_MAX]))
+
+    def fetch_block(self, height: Height, block_hash: Hash, then: Callable[[Block], None]) -> None:
+        """Asks one peer after the other until somebody sends the block, or the height is over."""
+        self._fetches[block_hash] = then
+        self._ask_for_block(height, block_hash, 0)
+
+    def _ask_for_block(self, height: Height, block_hash: Hash, turn: int) -> None:
+        if block_hash in self._fetches:
+            peers = self._world.peers
+            if peers:
+                self._world.post(peers[turn % len(peers)], BlockWanted(height, block_hash))
+            self._world.call_later(FETCH_MS, partial(self._ask_for_block, height, block_hash, turn + 1))
+
+    def on_new_height(self, core: Core) -> None:
+        """Forget the last height, and take up what came early for this one."""
+        self._last_sightings, self._sightings = self._sightings, Sightings()
+        self._proposers = Proposers(core.validator_set)
+        self._fetches.clear()
+        for assembly in self._assemblies.values():
+            assembly.stop_asking()
+        self._assemblies.clear()
+        for peer, kept in list(self._peers.items()):
+            votes, kept.early_votes = kept.early_votes, []
+            proposal, kept.early_proposal = kept.early_proposal, None
+            self._receive_early(peer, votes, proposal)
+
+    def _receive_early(self, peer: PeerId, votes: list[SignedVote], proposal: CompactProposal | None) -> None:
+        try:
+            if proposal is not None:
+                self._on_proposal(peer, proposal, proposal.proposal)
+            self._on_votes(peer, tuple(votes))
+        except PeerFault as fault:
+            self._world.blame(peer, fault)
+
+    # Votes.
+
+    def _is_for_now(self, height: Height) -> bool:
+        """Whether the height is the one being decided; once it is, nothing more is of use."""
+        core = self._replica.core
+        return height == core.height and core.step < Step.DECIDED
+
+    def _is_early(self, height: Height) -> bool:
+        return height == self._replica.core.height + 1
+
+    def _on_votes(self, peer: PeerId, votes: tuple[SignedVote, ...]) -> None:
+        fresh: list[SignedVote] = []
+        try:
+            for signed in votes:
+                self._on_vote(peer, signed, fresh)
+        finally:
+            # Also when the next vote was bad: nobody else would pass on what is noted as seen.
+            if fresh:
+                self._world.broadcast(Votes(tuple(fresh)), but=(peer,))
+
+    def _on_vote(self, peer: PeerId, signed: SignedVote, fresh: list[SignedVote]) -> None:
+        height, kept = signed.vote.height, self._peers.get(peer)
+        if self._is_for_now(height):
+            if self._take_vote(self._replica.core, self._sightings, signed):
+                fresh.append(signed)
+        elif not self._is_early(height):
+            self._take_late_vote(signed)
+        elif kept is not None and len(kept.early_votes) < EARLY_VOTES_MAX:
+            kept.early_votes.append(signed)
+
+    def _take_vote(self, core: Core, sightings: Sightings, signed: SignedVote) -> bool:
+        """Whether the vote is new; raises PeerFault if it is not signed by a validator of the height."""
+        if not sightings.is_wanted_vote(signed, core.round):
+            return False
+        genesis_hash = self._ledger.genesis_hash
+        _check(lambda: check_signed_vote(genesis_hash, core.validator_set, signed, self._verify))
+        sightings.note_vote(signed)
+        self._replica.put(VoteReceived(signed))
+        return True
+
+    def _take_late_vote(self, signed: SignedVote) -> None:
+        """A precommit that comes after its height was decided still counts for its validator's pay."""
+        last = self._replica.last_core
+        for core, sightings in ((self._replica.core, self._sightings), (last, self._last_sightings)):
+            if core is not None and core.height == signed.vote.height and core.step is Step.DECIDED:
+                self._take_vote(core, sightings, signed)
+                return
+
+    # Proposals.
+
+    def _on_proposal(self, peer: PeerId, message: CompactProposal, signed: SignedProposal) -> None:
+        kept, known = self._peers.get(peer), self._assemblies.get(signed.signature)
+        if known is not None and known.message == message:
+            known.add_source(peer)
+        elif self._is_early(signed.proposal.height) and kept is not None:
+            kept.early_proposal = message
+        elif known is None and self._is_for_now(signed.proposal.height):
+            self._begin_assembly(peer, message, signed)
+
+    def _begin_assembly(self, peer: PeerId, message: CompactProposal, signed: SignedProposal) -> None:
+        core, proposal = self._replica.core, signed.proposal
+        begun = sum(1 for one in self._assemblies.values() if one.proposal.round == proposal.round)
+        if (
+            not self._sightings.is_wanted_proposal(signed, core.round)
+            or begun >= PROPOSALS_PER_ROUND_MAX
+            or len(self._assemblies) >= ASSEMBLIES_MAX
+        ):
+            return
+        genesis_hash = self._ledger.genesis_hash
+        _check(lambda: check_signed_proposal(genesis_hash, core.validator_set, signed, self._verify))
+        if proposal.proposer != self._proposers.get(proposal.round):
+            raise PeerFault("proposal out of turn", LIE_POINTS)
+        until_ms = self._world.elapsed_ms() + ASSEMBLY_MS_MAX
+        assembly = _check(lambda: Assembly(message, peer, self._world.now_ms(), until_ms))
+        assembly.check()
+        self._assemblies[signed.signature] = assembly
+        self._collect(assembly)
+
+    def _collect(self, assembly: Assembly) -> None:
+        """The block, out of what is known or the pool; what lacks is asked of its announcers."""
+        known = self._replica.candidates.get(assembly.proposal.block_hash)
+        if known is not None:
+            self._finish(assembly, known)
+            return
+        for tx_id in assembly.message.transaction_ids:
+            pooled = self._mempool.get(tx_id)
+            if pooled is not None:
+                assembly.add(pooled.signed)
+        self._ask_or_finish(assembly)
+
+    def _ask_or_finish(self, assembly: Assembly) -> None:
+        assembly.stop_asking()
+        missing = assembly.list_missing()
+        if not missing:
+            self._finish(assembly, assembly.build())
+        elif self._world.elapsed_ms() >= assembly.until_ms:
+            _log.info("block_not_collected", missing=len(missing), height=assembly.proposal.height)
+            self._forget(assembly)
+        else:
+            wanted = BlockTransactionsWanted(assembly.proposal.block_hash, missing[:IDS_MAX])
+            self._world.post(assembly.take_source(), wanted)
+            assembly.asking = self._world.call_later(ASK_MS, partial(self._ask_or_finish, assembly))
+
+    def _finish(self, assembly: Assembly, block: Block) -> None:
+        """The block is whole: pass the proposal on, and have it executed."""
+        if not self._is_for_now(assembly.proposal.height):
+            self._forget(assembly)
+            return
+        signed = assembly.message.proposal
+        self._sightings.note_proposal(signed)
+        self._world.broadcast(assembly.message, but=assembly.sources)
+        self._replica.put_proposal(signed, block, assembly.received_ms, partial(self._forget, assembly))
+
+    def _forget(self, assembly: Assembly) -> None:
+        signature = assembly.message.proposal.signature
+        if self._assemblies.get(signature) is assembly:
+            del self._assemblies[signature]
+
+    # Certificates and summaries.
+
+    def _on_certificate(self, certificate: CommitCertificate | PolkaCertificate) -> None:
+        if not self._is_for_now(certificate.height) or not self._sightings.is_new_certificate(certificate):
+            return
+        core, genesis_hash = self._replica.core, self._ledger.genesis_hash
+        _check(lambda: check_certificate(genesis_hash, core.validator_set, certificate, self._verify))
+        self._sightings.note_certificate(certificate)
+        if isinstance(certificate, CommitCertificate):
+            self._replica.put(CommitCertificateReceived(certificate))
+        else:
+            self._replica.put(PolkaCertificateReceived(certificate))
+
+    def _on_summary(self, peer: PeerId, summary: VoteSummary) -> None:
+        core = self._replica.core
+        if summary.height < core.height:
+            certificate = self._ledger.get_certificate(summary.height)
+            if certificate is not None:
+                self._world.post(peer, Commit(certificate))
+        elif summary.height > core.height + 1:
+            self._replica.note_behind()
+        elif summary.height == core.height:
+            self._answer_summary(peer, core, summary)
+
+    def _answer_summary(self, peer: PeerId, core: Core, summary: VoteSummary) -> None:
+        missing = _check(lambda: select_missing(core, summary, MISSING_COUNT_MAX))
+        votes = tuple(item for item in missing if isinstance(item, SignedVote))
+        for item in missing:
+            if isinstance(item, CommitCertificate):
+                self._world.post(peer, Commit(item))
+            elif isinstance(item, PolkaCertificate):
+                self._world.post(peer, Polka(item))
+            elif isinstance(item, SignedProposal):
+                block = self._replica.candidates.get(item.proposal.block_hash)
+                if block is not None:
+                    self._world.post(peer, build_compact(item, block))
+        if votes:
+            self._world.post(peer, Votes(votes))
+
+    # Bodies.
+
+    def _post_body(self, peer: PeerId, message: ConsensusMessage, size_bytes: int) -> None:
+        """Send, unless the peer has had its share; then it asks again, or another."""
+        kept = self._peers.get(peer)
+        if kept is not None and kept.bodies.take(size_bytes, self._world.elapsed_ms()):
+            self._world.post(peer, message)
+
+    def _on_transactions_wanted(self, peer: PeerId, block_hash: Hash, ids: tuple[Hash, ...]) -> None:
+        block = self._replica.candidates.get(block_hash)
+        if block is None:
+            return
+        wanted = frozenset(ids)
+        found = (encode(signed) for signed in block.transactions if get_transaction_id(signed) in wanted)
+        for batch in split_batches(found, TRANSACTIONS_FRAME_BYTES):
+            self._post_body(peer, BlockTransactions(block_hash, batch), sum(map(len, batch)))
+
+    def _on_transactions(self, block_hash: Hash, transactions: tuple[bytes, ...]) -> None:
+        waiting = [
+            one
+            for one in self._assemblies.values()
+            if one.proposal.block_hash == block_hash and one.asking is not None
+        ]
+        grown: list[Assembly] = []
+        try:
+            for data in transactions if waiting else ():
+                signed = _check(partial(decode_transaction, data))
+                grown += [assembly for assembly in waiting if assembly.add(signed)]
+        finally:
+            for assembly in waiting:
+                if any(assembly is one for one in grown):
+                    self._ask_or_finish(assembly)
+
+    def _on_block_wanted(self, peer: PeerId, height: Height, block_hash: Hash) -> None:
+        block = self._replica.candidates.get(block_hash)
+        if block is None and height <= self._ledger.height:
+            block = self._ledger.get_block(height)
+        if block is not None and compute_header_hash(block.header) == block_hash:
+            data = encode(block)
+            self._post_body(peer, WholeBlock(height, data), len(data))
+
+    def _on_whole_block(self, data: bytes) -> None:
+        if not self._fetches:
+            return
+        block = _decode(Block, data)
+        block_hash = compute_header_hash(block.header)
+        if block_hash not in self._fetches:
+            return
+        if not is_whole(block):
+            raise PeerFault("body of another block", LIE_POINTS)
+        self._fetches.pop(block_hash)(block)
+
+
+def build_compact(signed: SignedProposal, block: Block) -> CompactProposal:
+    """The short form of a proposal with its block."""
+    ids = tuple(get_transaction_id(signed_transaction) for signed_transaction in block.transactions)
+    return CompactProposal(signed, encode(block.header), encode(block.inherents), ids)
+
+
+def _check(check: Callable[[], T]) -> T:
+    """The result; what is refused is laid to the peer."""
+    try:
+        return check()
+    except PeerFault:
+        raise
+    except ChainError as error:
+        raise PeerFault(f"{type(error).__name__}: {error}", LIE_POINTS) from error
+
+
+def _decode(kind: type[T], data: bytes) -> T:
+    return _check(partial(decode, kind, data))

@@ -1,0 +1,70 @@
+"""After a crash: what this node has signed, by its log and its chain, and how a height is taken up again."""
+
+from collections.abc import Iterable, Iterator
+
+from chain.block import Block
+from chain.primitives.types import Address
+from chain.votes import Proposal, Vote, build_certificate_votes
+from consensus.core import Core
+from consensus.types import (
+    BlockBuilt,
+    BlockReceived,
+    BuildBlock,
+    CastVote,
+    FetchBlock,
+    Input,
+    Output,
+    ProposalReceived,
+    Rebroadcast,
+    ScheduleTimeout,
+    SendProposal,
+    TimeoutElapsed,
+    VoteReceived,
+)
+from node.ledger import Ledger
+from node.replica.journal import Note
+
+OWN_HEIGHTS_MAX = 64
+"""Newest heights in which an own signature is looked for."""
+
+
+def iterate_own_messages(ledger: Ledger, notes: Iterable[Note], me: Address) -> Iterator[Vote | Proposal]:
+    """What `me` has signed, as far as the newest certificates and the log tell."""
+    for height in range(max(1, ledger.height - OWN_HEIGHTS_MAX), ledger.height + 1):
+        certificate = ledger.get_certificate(height)
+        for signed in build_certificate_votes(certificate) if certificate else ():
+            if signed.vote.validator == me:
+                yield signed.vote
+    for note in notes:
+        match note:
+            case VoteReceived(signed) if signed.vote.validator == me:
+                yield signed.vote
+            case ProposalReceived(proposal) if proposal.proposal.proposer == me:
+                yield proposal.proposal
+
+
+def replay(core: Core, notes: Iterable[Note]) -> list[Output]:
+    """Feeds the core what was noted; returns what is still to be carried out, in order."""
+    pending: list[Output] = []
+    for note in notes:
+        if not isinstance(note, Block):
+            pending = [output for output in pending if not _is_answer(output, note)]
+            pending += core.handle(note)
+    return [output for output in pending if not isinstance(output, Rebroadcast)]
+
+
+def _is_answer(output: Output, received: Input) -> bool:
+    """Whether a logged input shows that the output was carried out before the crash."""
+    match output, received:
+        case CastVote(vote), VoteReceived(signed):
+            return signed.vote == vote
+        case SendProposal(proposal), ProposalReceived(signed):
+            return signed.proposal == proposal
+        case BuildBlock(_, round), BlockBuilt(_, built_round):
+            return round == built_round
+        case FetchBlock(_, block_hash), BlockReceived(_, received_hash):
+            return block_hash == received_hash
+        case ScheduleTimeout(kind, _, round), TimeoutElapsed(elapsed, _, elapsed_round):
+            return (kind, round) == (elapsed, elapsed_round)
+        case _:
+            return False
