@@ -48,7 +48,9 @@ def edit(bug: Bug, module: str, source: str) -> str:
         if passage.module != module:
             continue
         if source.count(passage.old) != 1:
-            raise PassageMissing(f"{bug.name}: {source.count(passage.old)} times in {module}: {passage.old!r}")
+            raise PassageMissing(
+                f"{bug.name}: {source.count(passage.old)} times in {module}: {passage.old!r}"
+            )
         source = source.replace(passage.old, passage.new)
     return source
 

@@ -181,7 +181,10 @@ STORAGE_BUGS = (
         "            file.append(data)\n",
     ),
     _bug(
-        "renamed files whose directory is not synced", FILES, "        files.sync_directory(path.parent)\n", ""
+        "renamed files whose directory is not synced",
+        FILES,
+        "        files.sync_directory(path.parent)\n",
+        "",
     ),
     _bug(
         "signature leaves before the sign-state is saved",
@@ -209,7 +212,12 @@ REPLICA_BUGS = (
         "        self._is_open = False\n        self._sync.catch_up(self._on_caught_up)\n",
         "        self._sync.catch_up(self._on_caught_up)\n",
     ),
-    _bug("time of a proposal unchecked", REPLICA, "            timely = proposal.pol_round", "            timely = True or proposal.pol_round"),
+    _bug(
+        "time of a proposal unchecked",
+        REPLICA,
+        "            timely = proposal.pol_round",
+        "            timely = True or proposal.pol_round",
+    ),
     _bug(
         "invalid candidate taken for valid",
         REPLICA,

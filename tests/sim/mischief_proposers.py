@@ -1,0 +1,260 @@
+"""What a villain does as proposer: blocks with one thing wrong, or two blocks that are right."""
+
+from chain.block import Block
+from chain.errors import InvalidBlock, InvalidTransaction
+from chain.modules import balances, offences
+from chain.primitives.codec import encode, replace
+from chain.primitives.types import Address, PeerId
+from chain.runtime import build_call
+from chain.transaction import SignedTransaction, Transaction, sign_transaction
+from chain.votes import (
+    DuplicateProposal,
+    DuplicateVote,
+    PolkaCertificate,
+    Proposal,
+    SignedVote,
+    Vote,
+    VoteKind,
+)
+from p2p.messages import (
+    CompactProposal,
+    ConsensusMessage,
+    Polka,
+    Votes,
+)
+from tests.sim import forgery
+from tests.sim.mischief import Mischief, Rogue
+
+HEARD_MAX = 400
+HOUR_MS = 3_600_000
+
+
+class Proposer(Mischief):
+    """Makes something else of the villain's own new proposals."""
+
+    def __init__(self, rogue: Rogue) -> None:
+        super().__init__(rogue)
+        self._forged: dict[bytes, CompactProposal | None] = {}
+
+    def get_forged(self, message: ConsensusMessage) -> CompactProposal | None:
+        """What is told in place of the message; None where it is to be told as it is."""
+        if not isinstance(message, CompactProposal):
+            return None
+        signed = message.proposal
+        if signed.proposal.proposer != self.rogue.hand.address or signed.proposal.pol_round is not None:
+            return None
+        if signed.signature not in self._forged:
+            self._forged[signed.signature] = self._try_to_forge(signed.proposal)
+        return self._forged[signed.signature]
+
+    def _try_to_forge(self, proposal: Proposal) -> CompactProposal | None:
+        block = self.rogue.get_block(proposal.block_hash)
+        if block is None or proposal.height != self.rogue.ledger.height + 1:
+            return None
+        try:
+            return self.forge(block, proposal)
+        except (InvalidBlock, InvalidTransaction):
+            return None
+
+    def forge(self, block: Block, proposal: Proposal) -> CompactProposal | None:
+        """The proposal in another form."""
+        spoiled = self.spoil(block)
+        self.rogue.keep_block(spoiled)
+        return forgery.propose(self.rogue.hand, self.genesis_hash, spoiled, proposal.round)
+
+    def spoil(self, block: Block) -> Block:
+        """The block with something wrong."""
+        return block
+
+    def on_sending(self, peer: PeerId, message: ConsensusMessage) -> list[ConsensusMessage]:
+        """The forged proposal, and votes for it."""
+        forged = self.get_forged(message)
+        return [message] if forged is None else [forged, *self.second(forged.proposal.proposal)]
+
+    def second(self, proposal: Proposal) -> list[ConsensusMessage]:
+        """The coven's votes for a forged block: only the honest stand against it."""
+        slots = [(kind, hand) for kind in VoteKind for hand in self.rogue.coven]
+        votes = [
+            Vote(kind, proposal.height, proposal.round, proposal.block_hash, hand.address)
+            for kind, hand in slots
+        ]
+        return [Votes(tuple(self.sign_vote(vote) for vote in votes))]
+
+
+class EquivocatingProposer(Proposer):
+    """Two valid blocks in one round, each to some; votes for both."""
+
+    def forge(self, block: Block, proposal: Proposal) -> CompactProposal | None:
+        """A block that is as good."""
+        fewer = block.transactions[:-1]
+        other = forgery.rebuild(
+            self.rogue.ledger, block, time_ms=block.header.time_ms + 1, transactions=fewer
+        )
+        self.rogue.keep_block(other)
+        return forgery.propose(self.rogue.hand, self.genesis_hash, other, proposal.round)
+
+    def on_sending(self, peer: PeerId, message: ConsensusMessage) -> list[ConsensusMessage]:
+        """One story, the other, or both."""
+        forged = self.get_forged(message)
+        if forged is None:
+            return [message]
+        other = [forged, *self.second(forged.proposal.proposal)]
+        stories: list[list[ConsensusMessage]] = [[message], other, [message, *other]]
+        return stories[self.rogue.get_story(peer)]
+
+
+class WrongTime(Proposer):
+    """Blocks of an hour ahead, of just beyond what is allowed, or not later than the parent."""
+
+    def spoil(self, block: Block) -> Block:
+        """The same at another time."""
+        now_ms, parent_ms = block.header.time_ms, self.rogue.ledger.head.time_ms
+        precision_ms = self.rogue.ledger.get_parameters().precision_ms
+        times = (now_ms + HOUR_MS, now_ms + 3 * precision_ms, parent_ms, parent_ms - HOUR_MS)
+        return forgery.rebuild(self.rogue.ledger, block, time_ms=self.rogue.random.choice(times))
+
+
+class WrongStateRoot(Proposer):
+    """A header that names a state which the block does not lead to."""
+
+    def spoil(self, block: Block) -> Block:
+        """The same with another root."""
+        return forgery.spoil_state_root(block)
+
+
+class WrongParent(Proposer):
+    """A block on a parent that is not the head."""
+
+    def spoil(self, block: Block) -> Block:
+        """The same on its grandparent, or on nothing."""
+        parent_hash = self.rogue.ledger.head.parent_hash
+        return replace(block, header=replace(block.header, parent_hash=parent_hash))
+
+
+class BadTransaction(Proposer):
+    """A block with a transfer in the name of somebody who did not sign it."""
+
+    def spoil(self, block: Block) -> Block:
+        """The victim's whole balance goes to the villain."""
+        ledger, hand = self.rogue.ledger, self.rogue.hand
+        others = [who.address for who in ledger.get_validators().validators if who.address != hand.address]
+        victim: Address = self.rogue.random.choice(others)
+        transaction = Transaction(
+            version=1,
+            genesis_hash=ledger.genesis_hash,
+            sender=victim,
+            nonce=ledger.get_nonce(victim),
+            valid_until=block.header.height + 5,
+            fee_max=ledger.get_free(victim) // 2,
+            tip=0,
+            calls=(build_call(balances.Send(hand.address, ledger.get_free(victim) // 4)),),
+        )
+        stolen = SignedTransaction(transaction, hand.key.sign(encode(transaction)))
+        return forgery.rebuild(ledger, block, transactions=(stolen, *_drop_sender(block, victim)))
+
+
+def _drop_sender(block: Block, sender: Address) -> tuple[SignedTransaction, ...]:
+    return tuple(one for one in block.transactions if one.transaction.sender != sender)
+
+
+class Oversized(Proposer):
+    """A block with more transactions than the chain allows, or with ids that nobody can resolve."""
+
+    def forge(self, block: Block, proposal: Proposal) -> CompactProposal | None:
+        """Roots that are right, or ids without transactions."""
+        if self.rogue.random.random() < 0.5:
+            return super().forge(block, proposal)
+        message = forgery.propose(self.rogue.hand, self.genesis_hash, block, proposal.round)
+        ghosts = tuple(self.rogue.random.randbytes(32) for _ in range(1_000))
+        return replace(message, transaction_ids=ghosts)
+
+    def spoil(self, block: Block) -> Block:
+        """Full, and one more."""
+        ledger, hand = self.rogue.ledger, self.rogue.hand
+        parameters = ledger.get_parameters()
+        kept = _drop_sender(block, hand.address)
+        missing = min(parameters.block_transactions_max + 1, 200) - len(kept)
+        nonce = ledger.get_nonce(hand.address)
+        added = [self._build_transfer(nonce + number) for number in range(missing)]
+        return forgery.rebuild(ledger, block, transactions=(*kept, *added))
+
+    def _build_transfer(self, nonce: int) -> SignedTransaction:
+        ledger, hand = self.rogue.ledger, self.rogue.hand
+        transfer = balances.Send(hand.address, 1)
+        fee_max = ledger.get_free(hand.address) // 1_000
+        transaction = Transaction(
+            1,
+            ledger.genesis_hash,
+            hand.address,
+            nonce,
+            ledger.height + 5,
+            fee_max,
+            0,
+            (build_call(transfer),),
+        )
+        return sign_transaction(hand.account, transaction)
+
+
+class ForgedPolRound(Proposer):
+    """Proposes a new block as if it had got a polka before: in the round before, in this one, or later.
+
+    With the proposal goes a certificate of that polka which is none.
+    """
+
+    def forge(self, block: Block, proposal: Proposal) -> CompactProposal | None:
+        """The same block with a reference."""
+        rounds = (proposal.round - 1, 0, proposal.round, proposal.round + 1)
+        pol_round = self.rogue.random.choice([round for round in rounds if round >= 0])
+        return forgery.propose(self.rogue.hand, self.genesis_hash, block, proposal.round, pol_round)
+
+    def second(self, proposal: Proposal) -> list[ConsensusMessage]:
+        """Prevotes of the coven in the round referred to, as votes and as a certificate."""
+        assert proposal.pol_round is not None
+        votes = tuple(
+            self.sign_vote(
+                Vote(VoteKind.PREVOTE, proposal.height, proposal.pol_round, proposal.block_hash, hand.address)
+            )
+            for hand in self.rogue.coven
+        )
+        commit = forgery.build_certificate(votes, proposal.block_hash, proposal.height, proposal.pol_round)
+        polka = PolkaCertificate(commit.height, commit.round, commit.block_hash, commit.signatures)
+        return [Votes(votes), Polka(polka)]
+
+
+class EvidenceForger(Proposer):
+    """Accuses the innocent, in its own blocks: forged signatures, votes of two slots, one vote twice."""
+
+    def __init__(self, rogue: Rogue) -> None:
+        super().__init__(rogue)
+        self._heard: list[SignedVote] = []
+
+    def on_heard(self, peer: PeerId, message: ConsensusMessage) -> None:
+        """Honest votes are what accusations are made of."""
+        if isinstance(message, Votes):
+            self._heard = [*self._heard, *message.votes][-HEARD_MAX:]
+
+    def spoil(self, block: Block) -> Block:
+        """An accusation in front: executed where the rules let it pass, else put in as it is."""
+        evidence = self._build_evidence(block)
+        if evidence is None:
+            return block
+        call = build_call(offences.Report(evidence))
+        transaction = Transaction(
+            1, self.genesis_hash, self.rogue.hand.address, 0, block.header.height + 5, 0, 0, (call,)
+        )
+        report = sign_transaction(self.rogue.hand.account, transaction)
+        try:
+            return forgery.rebuild(self.rogue.ledger, block, transactions=(report, *block.transactions))
+        except InvalidTransaction:
+            return forgery.seal(block.header, block.inherents, (report, *block.transactions))
+
+    def _build_evidence(self, block: Block) -> DuplicateVote | DuplicateProposal | None:
+        mine = [hand.address for hand in self.rogue.coven]
+        votes = [one for one in self._heard if one.vote.validator not in mine]
+        if not votes:
+            return None
+        first = self.rogue.random.choice(votes)
+        other = replace(first.vote, block_hash=self.rogue.random.randbytes(32))
+        forged = SignedVote(other, self.rogue.hand.key.sign(encode(other)))
+        second = self.rogue.random.choice([forged, first, self.rogue.random.choice(votes)])
+        return DuplicateVote(*sorted((first, second), key=lambda one: encode(one.vote)))

@@ -1,0 +1,260 @@
+"""What a villain does with votes, certificates and answers: its own, those of others, those of nobody."""
+
+from chain.primitives.codec import Record, encode, replace
+from chain.primitives.types import Hash, Height, PeerId, Round
+from chain.votes import (
+    CommitCertificate,
+    PolkaCertificate,
+    SignedVote,
+    Vote,
+    VoteKind,
+)
+from p2p.messages import (
+    Blocks,
+    BlocksRequest,
+    Commit,
+    CompactProposal,
+    ConsensusMessage,
+    FinalBlock,
+    Polka,
+    Status,
+    StatusRequest,
+    Votes,
+)
+from tests.sim import forgery
+from tests.sim.mischief import Mischief, Rogue
+
+HEARD_MAX = 400
+PREVOTE, PRECOMMIT = VoteKind.PREVOTE, VoteKind.PRECOMMIT
+# Voters.
+
+
+class Voter(Mischief):
+    """Makes something else of the villain's own votes."""
+
+    def on_sending(self, peer: PeerId, message: ConsensusMessage) -> list[ConsensusMessage]:
+        """Others' votes are passed on."""
+        if not isinstance(message, Votes):
+            return [message]
+        told: list[SignedVote] = []
+        for signed in message.votes:
+            is_own = signed.vote.validator == self.rogue.hand.address
+            told += self.tell(peer, signed) if is_own else [signed]
+        return [Votes(tuple(told))] if told else []
+
+    def tell(self, peer: PeerId, signed: SignedVote) -> list[SignedVote]:
+        """What this peer is told of an own vote."""
+        return [signed]
+
+
+class SplitVoter(Voter):
+    """Votes for one value before some and for another before others; some get both."""
+
+    def tell(self, peer: PeerId, signed: SignedVote) -> list[SignedVote]:
+        """One story, the other, or both."""
+        other = self.sign_vote(replace(signed.vote, block_hash=self._get_other(signed.vote)))
+        return [[signed], [other], [signed, other]][self.rogue.get_story(peer)]
+
+    def _get_other(self, vote: Vote) -> Hash | None:
+        """Nil for a block; for nil a block that was proposed, or one that never was."""
+        proposed = [
+            received.proposal.proposal.block_hash
+            for known in self.rogue.core.proposals.values()
+            for received in known
+            if received.proposal.proposal.block_hash != vote.block_hash
+        ]
+        if proposed:
+            return proposed[-1]
+        return None if vote.block_hash is not None else vote.validator
+
+
+class Silent(Mischief):
+    """Says nothing: never, nothing to some, no proposals, or no votes."""
+
+    def __init__(self, rogue: Rogue) -> None:
+        super().__init__(rogue)
+        self._mutes = rogue.random.choice(("all", "some", "proposals", "votes", "precommits"))
+
+    def on_sending(self, peer: PeerId, message: ConsensusMessage) -> list[ConsensusMessage]:
+        """The message, unless this villain is silent about it."""
+        votes = message.votes if isinstance(message, Votes) else ()
+        is_mute = {
+            "all": True,
+            "some": self.rogue.get_story(peer) == 0,
+            "proposals": isinstance(message, CompactProposal),
+            "votes": bool(votes),
+            "precommits": any(one.vote.kind is PRECOMMIT for one in votes),
+        }[self._mutes]
+        return [] if is_mute else [message]
+
+
+class Amnesiac(Mischief):
+    """Forgets what it is locked on, and votes for whatever is proposed."""
+
+    def on_heard(self, peer: PeerId, message: ConsensusMessage) -> None:
+        """Whatever it is: it was forgotten before."""
+        core = self.rogue.core
+        core.locked_hash = core.locked_round = None
+        if self.rogue.random.random() < 0.5:
+            core.valid_hash = core.valid_round = None
+
+
+# Talkers.
+
+
+class Stale(Mischief):
+    """Says again what was said before, of whatever height and round, and signs anew for slots long past."""
+
+    def __init__(self, rogue: Rogue) -> None:
+        super().__init__(rogue)
+        self._heard: list[ConsensusMessage] = []
+
+    def on_heard(self, peer: PeerId, message: ConsensusMessage) -> None:
+        """Remember it."""
+        self._heard.append(message)
+        if len(self._heard) > HEARD_MAX:
+            self._heard.pop(self.rogue.random.randrange(HEARD_MAX))
+
+    def on_tick(self) -> None:
+        """Some of it again, and a vote in the past."""
+        peer = self.pick_peer()
+        if peer is None or not self._heard:
+            return
+        for message in self.rogue.random.sample(self._heard, min(3, len(self._heard))):
+            self.rogue.send(peer, message)
+        core = self.rogue.core
+        height = self.rogue.random.randint(max(1, core.height - 3), core.height)
+        kind, block_hash = self.rogue.random.choice(list(VoteKind)), self.rogue.random.randbytes(32)
+        vote = Vote(kind, height, 0, block_hash, self.rogue.hand.address)
+        self.rogue.send(peer, Votes((self.sign_vote(vote),)))
+
+
+class Flooder(Mischief):
+    """Votes in rounds and heights that are far ahead, and for values that nobody proposed."""
+
+    def on_tick(self) -> None:
+        """A handful to everybody."""
+        random, core = self.rogue.random, self.rogue.core
+        ahead = [random.choice((0, 1, 4, 5, 64, 2**20)) for _ in range(6)]
+        votes = [
+            Vote(
+                random.choice(list(VoteKind)),
+                core.height + random.choice((0, 0, 1, 2, 1_000)),
+                core.round + rounds,
+                random.choice((None, random.randbytes(32))),
+                self.rogue.hand.address,
+            )
+            for rounds in ahead
+        ]
+        self.send_all(Votes(tuple(self.sign_vote(vote) for vote in votes)))
+
+
+class CertificateForger(Mischief):
+    """Certificates that are none: one signer many times, too few, of prevotes, of another height or block."""
+
+    def __init__(self, rogue: Rogue) -> None:
+        super().__init__(rogue)
+        self._heard: dict[tuple[VoteKind, Height, Round, Hash | None], list[SignedVote]] = {}
+
+    def on_heard(self, peer: PeerId, message: ConsensusMessage) -> None:
+        """Collect signatures by what they are for."""
+        for signed in message.votes if isinstance(message, Votes) else ():
+            vote = signed.vote
+            slot = (vote.kind, vote.height, vote.round, vote.block_hash)
+            self._heard.setdefault(slot, []).append(signed)
+        while len(self._heard) > HEARD_MAX:
+            del self._heard[next(iter(self._heard))]
+
+    def on_tick(self) -> None:
+        """One to somebody."""
+        peer = self.pick_peer()
+        forged = self._build()
+        if peer is None or forged is None:
+            return
+        if self.rogue.random.random() < 0.5:
+            self.rogue.send(peer, Commit(forged))
+        else:
+            parts = (forged.height, forged.round, forged.block_hash, forged.signatures)
+            self.rogue.send(peer, Polka(PolkaCertificate(*parts)))
+
+    def _build(self) -> CommitCertificate | None:
+        """Of a block that this villain would like, out of whatever it has."""
+        random, core = self.rogue.random, self.rogue.core
+        if not self._heard:
+            return None
+        slot = random.choice(list(self._heard))
+        values = [slot[3], bytes(32), *core.tally.get_values(PREVOTE, core.round)]
+        block_hash = random.choice([value for value in values if value is not None])
+        height, round = core.height, core.round
+        if random.random() < 0.5:
+            return forgery.build_certificate(self._heard[slot], block_hash, height, round)
+        mine = self.sign_vote(Vote(PRECOMMIT, height, round, block_hash, self.rogue.hand.address))
+        light = forgery.build_certificate([mine], block_hash, height, round)
+        return replace(light, signatures=light.signatures * len(core.validator_set.validators))
+
+
+class Impersonator(Mischief):
+    """Votes in the name of others, and signs with its own key."""
+
+    def on_tick(self) -> None:
+        """Everybody votes for what this villain has proposed, or for nothing."""
+        core, random = self.rogue.core, self.rogue.random
+        values = [*core.tally.get_values(PREVOTE, core.round), None, bytes(32)]
+        block_hash, kind = random.choice(values), random.choice(list(VoteKind))
+        votes = [
+            Vote(kind, core.height, core.round, block_hash, who.address)
+            for who in core.validator_set.validators
+        ]
+        forged = [
+            replace(self.sign_vote(replace(vote, validator=self.rogue.hand.address)), vote=vote)
+            for vote in votes
+        ]
+        self.send_all(Votes(tuple(forged)))
+
+
+class SyncLiar(Mischief):
+    """Claims to be far ahead, and serves blocks that are not final, not in order, or not blocks."""
+
+    def on_request(self, peer: PeerId, request: Record) -> Record | None:
+        """A lie in most cases."""
+        ledger = self.rogue.ledger
+        match request:
+            case StatusRequest():
+                return Status(ledger.height + self.rogue.random.choice((1, 2, 50)), ledger.head_hash, 1)
+            case BlocksRequest(start, count):
+                return self._build_blocks(start, count)
+        return None
+
+    def _build_blocks(self, start: Height, count: int) -> Blocks:
+        ledger, random = self.rogue.ledger, self.rogue.random
+        found: list[FinalBlock] = []
+        for height in range(start, min(start + count, ledger.height + 1)):
+            block, certificate = ledger.get_block(height), ledger.get_certificate(height)
+            if block is not None and certificate is not None:
+                found.append(FinalBlock(encode(block), certificate))
+        if found:
+            place = random.randrange(len(found))
+            found[place] = random.choice((self._spoil_block, self._spoil_certificate))(found[place])
+        lie = random.choice(("none", "order", "start", "spoiled", "spoiled"))
+        if lie == "none":
+            found.clear()
+        elif lie == "order":
+            random.shuffle(found)
+        return Blocks(start + (lie == "start"), tuple(found))
+
+    def _spoil_block(self, final: FinalBlock) -> FinalBlock:
+        place = self.rogue.random.randrange(len(final.block))
+        flipped = final.block[place] ^ 1 << self.rogue.random.randrange(8)
+        return replace(final, block=final.block[:place] + bytes([flipped]) + final.block[place + 1 :])
+
+    def _spoil_certificate(self, final: FinalBlock) -> FinalBlock:
+        """Too few, or one signature of another."""
+        certificate, random = final.certificate, self.rogue.random
+        parts = list(certificate.signatures)
+        place = random.randrange(len(parts))
+        if random.random() < 0.5:
+            parts = parts[: place + 1]
+        else:
+            forged = self.rogue.hand.key.sign(certificate.block_hash)
+            parts[place] = replace(parts[place], signature=forged)
+        return replace(final, certificate=replace(certificate, signatures=tuple(parts)))

@@ -1,0 +1,44 @@
+"""The names of all mischief; a run draws from them."""
+
+from collections.abc import Callable
+
+from tests.sim.mischief import Mischief, Rogue
+from tests.sim.mischief_proposers import (
+    BadTransaction,
+    EquivocatingProposer,
+    EvidenceForger,
+    ForgedPolRound,
+    Oversized,
+    WrongParent,
+    WrongStateRoot,
+    WrongTime,
+)
+from tests.sim.mischief_talkers import (
+    Amnesiac,
+    CertificateForger,
+    Flooder,
+    Impersonator,
+    Silent,
+    SplitVoter,
+    Stale,
+    SyncLiar,
+)
+
+MISCHIEF: dict[str, Callable[[Rogue], Mischief]] = {
+    "equivocating proposer": EquivocatingProposer,
+    "split voter": SplitVoter,
+    "amnesiac": Amnesiac,
+    "silent": Silent,
+    "stale": Stale,
+    "flooder": Flooder,
+    "wrong time": WrongTime,
+    "wrong state root": WrongStateRoot,
+    "wrong parent": WrongParent,
+    "bad transaction": BadTransaction,
+    "oversized": Oversized,
+    "forged pol round": ForgedPolRound,
+    "certificate forger": CertificateForger,
+    "impersonator": Impersonator,
+    "sync liar": SyncLiar,
+    "evidence forger": EvidenceForger,
+}
