@@ -16,6 +16,8 @@ from chain.primitives.codec import Record
 from chain.primitives.hashing import Domain, signing_bytes
 from chain.primitives.keys import KeyPair, is_signed_by
 from chain.primitives.types import Address, Hash, Height, PeerId, PublicKey, Signature, Uint8, Uint32
+from chain.snapshot import MANIFEST_BYTES_MAX as SNAPSHOT_MANIFEST_BYTES_MAX
+from chain.snapshot import PART_BYTES_MAX as SNAPSHOT_PART_BYTES_MAX
 from chain.transaction import TRANSACTION_BYTES_MAX
 from chain.votes import CommitCertificate, PolkaCertificate, SignedProposal, SignedVote
 from p2p.errors import PeerFault
@@ -31,6 +33,8 @@ TRANSACTIONS_MAX = 4096
 VOTES_MAX = 512
 HEADERS_MAX = 128
 BLOCKS_MAX = 128
+SNAPSHOTS_MAX = 4
+LIGHT_BLOCK_BYTES_MAX = 96 * 2**10
 ADDRESSES_MAX = 64
 LISTEN_ADDRESSES_MAX = 8
 CHUNK_BYTES_MAX = CHUNK_BYTES
@@ -286,6 +290,68 @@ class Blocks(Record, tag=6):
 
 SyncRequest = StatusRequest | HeadersRequest | BlocksRequest
 SyncReply = Status | Headers | Blocks | Refusal
+
+
+# Protocol snapshot, request and reply: for nodes that begin above genesis
+
+
+class SnapshotsRequest(Record, tag=1):
+    """Which snapshots do you have?"""
+
+
+class SnapshotOffer(Record):
+    """The state after a block, in parts: a claim as long as nobody has looked."""
+
+    height: Height
+    block_hash: Hash
+    manifest_hash: Hash
+
+
+class Snapshots(Record, tag=2):
+    """All there are; none if the sender makes none."""
+
+    offers: Annotated[tuple[SnapshotOffer, ...], Meta(max_length=SNAPSHOTS_MAX)]
+
+
+class LightBlockRequest(Record, tag=3):
+    """The header at this height and why it is final."""
+
+    height: Height
+
+
+class LightBlockReply(Record, tag=4):
+    """A header with certificate and roster (`chain.light.LightBlock`)."""
+
+    block: Annotated[bytes, Meta(max_length=LIGHT_BLOCK_BYTES_MAX)]
+
+
+class SnapshotManifestRequest(Record, tag=5):
+    """How is that snapshot cut?"""
+
+    manifest_hash: Hash
+
+
+class SnapshotManifest(Record, tag=6):
+    """The bytes with that hash (`chain.snapshot.Manifest`)."""
+
+    manifest: Annotated[bytes, Meta(max_length=SNAPSHOT_MANIFEST_BYTES_MAX)]
+
+
+class SnapshotPartRequest(Record, tag=7):
+    """One part of that snapshot, please."""
+
+    manifest_hash: Hash
+    part: Uint32
+
+
+class SnapshotPart(Record, tag=8):
+    """The pairs of the part (`chain.snapshot.Part`)."""
+
+    part: Annotated[bytes, Meta(max_length=SNAPSHOT_PART_BYTES_MAX)]
+
+
+SnapshotRequest = SnapshotsRequest | LightBlockRequest | SnapshotManifestRequest | SnapshotPartRequest
+SnapshotReply = Snapshots | LightBlockReply | SnapshotManifest | SnapshotPart | Refusal
 
 
 # Protocol peers, request and reply

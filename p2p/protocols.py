@@ -74,6 +74,27 @@ SYNC = ProtocolSpec(
     kind_bytes_max={1: 16, 2: KIB, 3: KIB, 4: 8 * MIB, 5: KIB, 6: 8 * MIB, 127: KIB},
 )
 
+SNAPSHOT = ProtocolSpec(
+    name="snapshot",
+    version=1,
+    frame_bytes_max=messages.SNAPSHOT_MANIFEST_BYTES_MAX + KIB,
+    streams_per_peer_max=4,
+    frames_per_second_max=50,
+    bytes_per_second_max=64 * MIB,
+    idle_seconds_max=60.0,
+    kind_bytes_max={
+        1: 16,
+        2: KIB,
+        3: 16,
+        4: messages.LIGHT_BLOCK_BYTES_MAX + KIB,
+        5: 64,
+        6: messages.SNAPSHOT_MANIFEST_BYTES_MAX + KIB,
+        7: 64,
+        8: messages.SNAPSHOT_PART_BYTES_MAX + KIB,
+        127: KIB,
+    },
+)
+
 PEERS = ProtocolSpec(
     name="peers",
     version=1,
@@ -110,4 +131,4 @@ CONTENT = ProtocolSpec(
     },
 )
 
-ALL = (HELLO, PING, CONSENSUS, POOL, SYNC, PEERS, CONTENT)
+ALL = (HELLO, PING, CONSENSUS, POOL, SYNC, SNAPSHOT, PEERS, CONTENT)

@@ -7,11 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chain.block import Header
 from chain.content import ChunkProof
+from chain.light import LightBlock
 from chain.modules.sessions import SignedVoucher, Voucher
 from chain.primitives.codec import Record, decode, encode
 from chain.primitives.errors import DecodeError
 from chain.primitives.keys import KeyPair
+from chain.validator_set import Roster, ValidatorChange
 from chain.votes import (
     CertificateSignature,
     CommitCertificate,
@@ -29,6 +32,7 @@ UNIONS: tuple[tuple[ProtocolSpec, object], ...] = (
     (protocols.CONSENSUS, messages.ConsensusMessage),
     (protocols.POOL, messages.PoolMessage),
     (protocols.SYNC, messages.SyncRequest | messages.SyncReply),
+    (protocols.SNAPSHOT, messages.SnapshotRequest | messages.SnapshotReply),
     (protocols.PEERS, messages.PeersMessage),
     (protocols.CONTENT, messages.ContentRequest | messages.ContentReply),
 )
@@ -39,6 +43,8 @@ CERTIFICATE = CommitCertificate(MAX, 2**31 - 1, HASH, (CertificateSignature(HASH
 PROPOSAL = SignedProposal(Proposal(MAX, 2**31 - 1, HASH, 2**31 - 1, HASH), HASH * 2)
 VOUCHER = SignedVoucher(Voucher(HASH, HASH, HASH, 2**40, MAX), HASH * 2)
 CHUNK_PROOF = ChunkProof((HASH,) * 24)
+ROSTER = Roster((ValidatorChange(HASH, HASH, 2**60),) * 256)
+LIGHT_BLOCK = encode(LightBlock(Header(2**32 - 1, MAX, MAX, *(HASH,) * 8), CERTIFICATE, ROSTER))
 VOTE = SignedVote(Vote(VoteKind.PRECOMMIT, MAX, 2**31 - 1, HASH, HASH), HASH * 2)
 
 LARGEST: tuple[tuple[ProtocolSpec, Record], ...] = (
@@ -75,6 +81,15 @@ LARGEST: tuple[tuple[ProtocolSpec, Record], ...] = (
         messages.Blocks(MAX, (messages.FinalBlock(bytes(messages.BLOCK_BYTES_MAX), CERTIFICATE),)),
     ),
     (protocols.SYNC, messages.Headers(MAX, (messages.FinalHeader(bytes(8192), CERTIFICATE),) * 128)),
+    (protocols.SNAPSHOT, messages.SnapshotsRequest()),
+    (protocols.SNAPSHOT, messages.Snapshots((messages.SnapshotOffer(MAX, HASH, HASH),) * 4)),
+    (protocols.SNAPSHOT, messages.LightBlockRequest(MAX)),
+    (protocols.SNAPSHOT, messages.LightBlockReply(LIGHT_BLOCK)),
+    (protocols.SNAPSHOT, messages.LightBlockReply(bytes(messages.LIGHT_BLOCK_BYTES_MAX))),
+    (protocols.SNAPSHOT, messages.SnapshotManifestRequest(HASH)),
+    (protocols.SNAPSHOT, messages.SnapshotManifest(bytes(messages.SNAPSHOT_MANIFEST_BYTES_MAX))),
+    (protocols.SNAPSHOT, messages.SnapshotPartRequest(HASH, 2**32 - 1)),
+    (protocols.SNAPSHOT, messages.SnapshotPart(bytes(messages.SNAPSHOT_PART_BYTES_MAX))),
     (protocols.PEERS, messages.AddressesRequest(64)),
     (protocols.PEERS, messages.Addresses((ADDRESS,) * 64)),
     (protocols.CONTENT, messages.Access(HASH, MAX, HASH * 2)),
