@@ -97,6 +97,8 @@ def open_stores(
         stack.callback(sign_state.close)
         database = LevelDbStore(home.store)
         stack.callback(database.close)
+        if database.torn_bytes:
+            _log.warning("unfinished_write_cut", store=str(home.store), size_bytes=database.torn_bytes)
         vouchers = LevelDbStore(home.vouchers)
         stack.callback(vouchers.close)
         content = stack.enter_context(ContentStore(home.content, disk_bytes))
