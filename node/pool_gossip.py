@@ -11,16 +11,14 @@ from collections.abc import Collection, Iterable
 
 import trio
 
-from chain import runtime
 from chain.errors import ChainError, InvalidTransaction
-from chain.modules import balances, fees, system
 from chain.primitives.codec import encode
-from chain.primitives.types import NO_HASH, Hash, PeerId, Weight
-from chain.state import StateReader
-from chain.transaction import SignedTransaction, Transaction, compute_transaction_id, decode_transaction
+from chain.primitives.types import Hash, PeerId
+from chain.transaction import compute_transaction_id, decode_transaction
 from node.ledger import Ledger
 from node.links import Links, split_batches
-from node.mempool import ACCOUNT_TRANSACTIONS_MAX, Mempool, Pooled
+from node.mempool import Mempool, Pooled
+from node.pool_check import PoolCheck
 from node.signatures import SignatureMemory
 from p2p.errors import PeerFault
 from p2p.messages import IDS_MAX, PoolMessage, TransactionIds, Transactions, TransactionsWanted
@@ -31,7 +29,6 @@ WHOLE_BYTES_MAX = 4096
 """Larger transactions are announced by id and sent when wanted."""
 BATCH_BYTES_MAX = 2**19
 ANSWER_BYTES_MAX = 4 * 2**20
-VIEW_KEYS_MAX = 50_000
 ATTENDED_SECONDS_MAX = 10.0
 SEEN_MAX = 100_000
 JUNK_POINTS = 10
@@ -47,24 +44,6 @@ PENALISED_CODES = frozenset(
 )
 
 
-class _HeadView:
-    """The state at one head, remembering what was read of it."""
-
-    def __init__(self, state: StateReader, head_hash: Hash) -> None:
-        self.head_hash = head_hash
-        self.scan = state.scan
-        self._get = state.get
-        self._known: dict[bytes, bytes | None] = {}
-
-    def get(self, key: bytes) -> bytes | None:
-        """The value at `key`."""
-        if key not in self._known:
-            if len(self._known) >= VIEW_KEYS_MAX:
-                self._known.clear()
-            self._known[key] = self._get(key)
-        return self._known[key]
-
-
 class PoolGossip:
     """The door of the mempool."""
 
@@ -76,7 +55,7 @@ class PoolGossip:
         self._signatures = signatures
         self._blame = network.blame
         self._seen: OrderedDict[Hash, None] = OrderedDict()
-        self._view: _HeadView | None = None
+        self._check = PoolCheck(ledger)
         self.links: Links[PoolMessage] = Links(network, POOL, PoolMessage, self._receive)
 
     async def attend(self, peer: PeerId) -> None:
@@ -110,50 +89,13 @@ class PoolGossip:
             signed = decode_transaction(data)
         except ChainError as error:
             raise InvalidTransaction("malformed", str(error)) from error
-        pooled = self.check(tx_id, signed, len(data))
+        pooled = self._check.check(tx_id, signed, len(data))
         if tx_id in self._mempool:
             raise InvalidTransaction("already_pooled")
         if not await self._signatures.check_all((signed,)):
             raise InvalidTransaction("bad_signature")
         self._mempool.add(pooled, self._ledger)
         return pooled
-
-    def check(self, tx_id: Hash, signed: SignedTransaction, size_bytes: int) -> Pooled:
-        """Whether the transaction could be in the next block or a later one; raises InvalidTransaction."""
-        transaction, state = signed.transaction, self._get_state()
-        calls = runtime.decode_calls(transaction)
-        is_duty = runtime.check_kind(transaction, calls)
-        run = runtime.start_block(
-            state, self._ledger.genesis_hash, self._ledger.height + 1, self._ledger.head.time_ms + 1, NO_HASH
-        )
-        runtime.check_place(run.ctx, run.parameters, transaction)
-        weight = runtime.compute_weight(state, calls, size_bytes)
-        duty_max = system.compute_duty_weight_max(run.parameters.block_weight_max)
-        if weight > (duty_max if is_duty else run.parameters.block_weight_max - duty_max):
-            raise InvalidTransaction("too_heavy", f"weight {weight}")
-        if is_duty:
-            error, _ = runtime.dispatch(run.ctx, transaction.sender, calls)
-            if error is not None:
-                raise InvalidTransaction("duty_refused", runtime.get_error_code(error)[0])
-        else:
-            self._check_paying(transaction, weight)
-        return Pooled(tx_id, signed, size_bytes, weight, is_duty)
-
-    def _get_state(self) -> StateReader:
-        """The head's state; what every transaction asks of it is read once per head."""
-        if self._view is None or self._view.head_hash != self._ledger.head_hash:
-            self._view = _HeadView(self._ledger.state, self._ledger.head_hash)
-        return self._view
-
-    def _check_paying(self, transaction: Transaction, weight: Weight) -> None:
-        expected = balances.get_account(self._get_state(), transaction.sender).nonce
-        if transaction.nonce < expected:
-            raise InvalidTransaction("nonce_too_low", f"next is {expected}")
-        if transaction.nonce >= expected + ACCOUNT_TRANSACTIONS_MAX:
-            raise InvalidTransaction("nonce_too_high", f"next is {expected}")
-        fee = fees.compute_fee(self._get_state(), weight)
-        if transaction.fee_max < fee:
-            raise InvalidTransaction("fee_too_low", f"needs {fee}, bound is {transaction.fee_max}")
 
     def _relay(self, admitted: list[Pooled], source: Collection[PeerId]) -> None:
         small = (encode(pooled.signed) for pooled in admitted if pooled.size_bytes <= WHOLE_BYTES_MAX)
@@ -206,7 +148,7 @@ class PoolGossip:
 
     def _check_foreign(self, peer: PeerId, tx_id: Hash, data: bytes) -> Pooled | None:
         try:
-            return self.check(tx_id, decode_transaction(data), len(data))
+            return self._check.check(tx_id, decode_transaction(data), len(data))
         except InvalidTransaction as error:
             if error.code in PENALISED_CODES:
                 self._blame(peer, PeerFault(f"transaction: {error}", JUNK_POINTS))

@@ -1,0 +1,79 @@
+"""Whether a transaction may wait for a block: what a node asks before it takes one into its pool.
+
+Place and kind, room for the fee, weight within its lane; a duty is tried, since it pays nothing. Not the
+signature, which is the dearest check and the caller's.
+"""
+
+from chain import runtime
+from chain.errors import InvalidTransaction
+from chain.modules import balances, fees, system
+from chain.primitives.types import NO_HASH, Hash, Weight
+from chain.state import StateReader
+from chain.transaction import SignedTransaction, Transaction
+from node.ledger import Ledger
+from node.mempool import ACCOUNT_TRANSACTIONS_MAX, Pooled
+
+VIEW_KEYS_MAX = 50_000
+
+
+class _HeadView:
+    """The state at one head, remembering what was read of it."""
+
+    def __init__(self, state: StateReader, head_hash: Hash) -> None:
+        self.head_hash = head_hash
+        self.scan = state.scan
+        self._get = state.get
+        self._known: dict[bytes, bytes | None] = {}
+
+    def get(self, key: bytes) -> bytes | None:
+        """The value at `key`."""
+        if key not in self._known:
+            if len(self._known) >= VIEW_KEYS_MAX:
+                self._known.clear()
+            self._known[key] = self._get(key)
+        return self._known[key]
+
+
+class PoolCheck:
+    """Judges by the head of the ledger."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._view: _HeadView | None = None
+
+    def check(self, tx_id: Hash, signed: SignedTransaction, size_bytes: int) -> Pooled:
+        """Whether the transaction could be in the next block or a later one; raises InvalidTransaction."""
+        transaction, state = signed.transaction, self._get_state()
+        calls = runtime.decode_calls(transaction)
+        is_duty = runtime.check_kind(transaction, calls)
+        run = runtime.start_block(
+            state, self._ledger.genesis_hash, self._ledger.height + 1, self._ledger.head.time_ms + 1, NO_HASH
+        )
+        runtime.check_place(run.ctx, run.parameters, transaction)
+        weight = runtime.compute_weight(state, calls, size_bytes)
+        duty_max = system.compute_duty_weight_max(run.parameters.block_weight_max)
+        if weight > (duty_max if is_duty else run.parameters.block_weight_max - duty_max):
+            raise InvalidTransaction("too_heavy", f"weight {weight}")
+        if is_duty:
+            error, _ = runtime.dispatch(run.ctx, transaction.sender, calls)
+            if error is not None:
+                raise InvalidTransaction("duty_refused", runtime.get_error_code(error)[0])
+        else:
+            self._check_paying(transaction, weight)
+        return Pooled(tx_id, signed, size_bytes, weight, is_duty)
+
+    def _get_state(self) -> StateReader:
+        """The head's state; what every transaction asks of it is read once per head."""
+        if self._view is None or self._view.head_hash != self._ledger.head_hash:
+            self._view = _HeadView(self._ledger.state, self._ledger.head_hash)
+        return self._view
+
+    def _check_paying(self, transaction: Transaction, weight: Weight) -> None:
+        expected = balances.get_account(self._get_state(), transaction.sender).nonce
+        if transaction.nonce < expected:
+            raise InvalidTransaction("nonce_too_low", f"next is {expected}")
+        if transaction.nonce >= expected + ACCOUNT_TRANSACTIONS_MAX:
+            raise InvalidTransaction("nonce_too_high", f"next is {expected}")
+        fee = fees.compute_fee(self._get_state(), weight)
+        if transaction.fee_max < fee:
+            raise InvalidTransaction("fee_too_low", f"needs {fee}, bound is {transaction.fee_max}")
