@@ -1,14 +1,14 @@
 """Following a chain by its headers: what makes a header trusted, and in which order headers are fetched.
 
-A light client trusts one header, at first that of the chain spec, and moves on from there. Trust passes to the
-next header if that has the roster that the trusted one announced; and to any later header if more than a third
-of the trusted roster's power signed it, for then at least one honest validator did, and honest validators sign
-one block per height. Either way more than two thirds of the header's own roster must have signed it.
+A light client trusts one header, at first that of the chain spec, and moves on from there. Trust passes to
+the next header if that has the roster that the trusted one announced; and to any later header if more than a
+third of the trusted roster's power signed it, for then at least one honest validator did, and an honest one
+signs one block per height. Either way more than two thirds of the header's own roster must have signed it.
 
-Invariants: a trusted header is used only within the trusting period, during which the stake behind it can still
-be slashed; every signature of a certificate is verified; nothing that a node says is believed for being said.
-The machines `Bisection` and `CrossCheck` do no input or output: `wanted` is the height they need next, `supply`
-takes it. Not here: clocks, networks, files (cli.light_client), proofs of values (cli.light).
+Invariants: a trusted header is used only within the trusting period, during which the stake behind it can
+still be slashed; every signature of a certificate is verified; nothing that a node says is believed for being
+said. The machines `Bisection` and `CrossCheck` do no input or output: `wanted` is the height they need next,
+`supply` takes it. Not here: clocks, networks, files (cli.light_client), proofs of values (cli.light).
 
 ChainError
 └── LightError            trust ends here
@@ -33,7 +33,6 @@ from chain.state import MemoryState
 from chain.validator_set import (
     InvalidValidatorSet,
     Roster,
-    ValidatorSet,
     build_roster,
     build_validator_set,
     compute_roster_hash,
@@ -50,7 +49,7 @@ from chain.votes import (
 )
 
 CLOCK_DRIFT_MS = 10_000
-"""How far a header may be ahead of the client's clock: validators' clocks agree far better, clients' do not."""
+"""How far a header may be ahead of the client's clock; those of validators agree far better."""
 
 
 class LightBlock(Record):
@@ -98,8 +97,8 @@ class TrustRules(NamedTuple):
 
 
 def build_rules(spec: ChainSpec, verify: Verify = is_signed_by) -> TrustRules:
-    """Trust lasts half of the unbonding time: the other half is for reporting, and for blocks that come faster
-    than the spec aims at.
+    """Trust lasts half of the unbonding time: the other half is for reporting, and for blocks that come
+    faster than the spec aims at.
     """
     periods, unbonding_eras = spec.system.parameters, spec.staking.parameters.unbonding_eras
     unbonding_blocks = unbonding_eras * periods.era_epochs * periods.epoch_blocks
@@ -221,7 +220,7 @@ class Bisection:
         self._rules = rules
         self._target = target
         self._waiting: list[LightBlock] = []
-        """Signed as final and not yet trusted, the lowest last: what is below the one next wanted to skip to."""
+        """Signed as final, not yet trusted; the lowest last."""
         self.trace = [trusted]
         """The trusted headers, ascending: the last is the newest."""
         self.wanted: Height | None = target
@@ -254,7 +253,7 @@ class Bisection:
         self.wanted = None
 
     def _step(self, block: LightBlock) -> None:
-        """Raises unless trust passes from the newest trusted block to this one, whose signatures are checked."""
+        """Raises unless trust passes on to this block, whose signatures are checked already."""
         if block.header.time_ms <= self.trusted.header.time_ms:
             raise ForgedHeader("a header in between is later")
         if block.header.height == self.trusted.header.height + 1:
