@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
+from random import Random
 
 import structlog
 import trio
@@ -29,8 +30,6 @@ from node.api.server import run_api
 from node.api.services import ApiServices
 from node.clock import WallClock
 from node.config import NodeConfig
-from node.consensus_driver import Driver
-from node.consensus_gossip import ConsensusGossip
 from node.content_desk import ContentDesk
 from node.content_lane import ContentLane
 from node.content_service import ContentService, ServiceLimits
@@ -39,16 +38,19 @@ from node.downloads import DownloadLimits
 from node.duties import Duties, Hosting
 from node.head_news import HeadNews, is_wrong
 from node.home import Home
-from node.journal import Journal
 from node.lane import Lane
 from node.ledger import Ledger
 from node.mempool import Mempool
 from node.metrics import Metrics, run_loop_lag
 from node.pool_gossip import PoolGossip
+from node.replica.gossip import Gossip
+from node.replica.journal import Journal
+from node.replica.replica import Replica
+from node.replica.signer import Signer
+from node.replica.sync import Sync
+from node.replica_world import ReplicaWorld, serve_answers
 from node.reveals import Reveals
 from node.signatures import SignatureMemory
-from node.signer import Signer
-from node.sync import Sync
 from node.version import SOFTWARE, VERSION
 from node.vouchers import VoucherBook
 from p2p.errors import RefusalCode, Refused
@@ -146,11 +148,11 @@ class Node:
         self.reveals = Reveals(keys.beacon_secret)
         self.pool = PoolGossip(network, self.ledger, self.mempool, self.signatures)
         parameters = self.ledger.get_parameters()
-        self.driver = Driver(
+        self.world = ReplicaWorld(network, self.lane, self.clock)
+        self.replica = Replica(
+            self.world,
             self.ledger,
-            self.lane,
             self.mempool,
-            self.clock,
             signer=self._build_signer(stores),
             journal=Journal(stores.wal),
             timeouts=build_timeouts(parameters),
@@ -158,14 +160,15 @@ class Node:
             reveal=self._get_reveal,
             report=self._report,
         )
-        self.gossip = ConsensusGossip(network, self.driver, self.mempool, self.clock, self.signatures.verify)
+        self.gossip = Gossip(self.world, self.replica, self.mempool, self.signatures.verify)
         self.content = ContentLane(stores.content)
         self.duties = self._build_duties(stores)
         limits = DownloadLimits(bytes_per_second_max=config.download_bytes_per_second or None)
         self.desk = ContentDesk(network, self.ledger, self.content, limits)
         self.metrics = Metrics(keys.account)
-        self.driver.listeners += [self.duties.on_committed, self.metrics.on_committed]
-        self.sync = Sync(network, self.ledger, self.lane, self.signatures.verify, self.driver.commit)
+        self.replica.listeners += [self.duties.on_committed, self.metrics.on_committed]
+        self.sync = Sync(self.world, self.ledger, self.signatures.verify, self.replica.commit, Random())
+        serve_answers(network, self.ledger)
         self.peers = PeerManager(network, self._build_peer_duties())
 
     def _build_signer(self, stores: Stores) -> Signer | None:
@@ -206,7 +209,7 @@ class Node:
             peers=self.peers,
             clock=self.clock,
             metrics=self.metrics,
-            watch_blocks=self.driver.listeners.append,
+            watch_blocks=self.replica.listeners.append,
             account=self.keys.account,
             token=self.home.load_token(),
             version=VERSION,
@@ -248,7 +251,7 @@ class Node:
         if connected.hello.roles & PeerRole.GUEST:
             await trio.sleep_forever()
         async with trio.open_nursery() as nursery:
-            for attend in (self.gossip.attend, self.pool.attend, self.sync.attend):
+            for attend in (self.world.attend, self.pool.attend):
                 nursery.start_soon(attend, connected.peer)
 
     def get_wanted_addresses(self) -> tuple[str, ...]:
@@ -271,7 +274,7 @@ class Node:
             trusted.update(host.peer_id for host in self._list_validator_hosts())
 
         refresh()
-        self.driver.listeners.append(refresh)
+        self.replica.listeners.append(refresh)
 
     def _load_book(self) -> bytes:
         if not self.home.peer_book.exists():
@@ -327,9 +330,10 @@ async def run_node(
 
 async def start_services(node: Node, nursery: trio.Nursery) -> None:
     """Every service of the node, in the order in which they rely on each other."""
-    await nursery.start(node.gossip.run)
+    await nursery.start(node.world.open, node.gossip, node.sync)
+    node.gossip.start()
+    node.replica.start(node.gossip, node.sync)
     await nursery.start(partial(run_peers, node.peers))
-    await nursery.start(node.driver.run, node.gossip, node.sync)
     await nursery.start(node.duties.run)
     await nursery.start(node.desk.run)
 
@@ -337,8 +341,8 @@ async def start_services(node: Node, nursery: trio.Nursery) -> None:
 async def start_heads(node: Node, switch: Switch, nursery: trio.Nursery) -> None:
     """Announcements over GossipSub, which has no in-memory twin."""
     heads = Heads(switch, node.keys.network_seed, is_wrong)
-    news = HeadNews(node.driver, node.keys.account)
-    node.driver.listeners.append(news.on_committed)
+    news = HeadNews(node.replica, node.keys.account)
+    node.replica.listeners.append(news.on_committed)
     await nursery.start(run_heads, heads)
     await nursery.start(news.run, heads)
 
