@@ -22,6 +22,7 @@ from p2p.messages import (
     Votes,
 )
 from tests.sim import forgery
+from tests.sim.forgery import Hand
 from tests.sim.mischief import Mischief, Rogue
 
 HEARD_MAX = 400
@@ -258,3 +259,37 @@ class SyncLiar(Mischief):
             forged = self.rogue.hand.key.sign(certificate.block_hash)
             parts[place] = replace(parts[place], signature=forged)
         return replace(final, certificate=replace(certificate, signatures=tuple(parts)))
+
+
+class Echo(Mischief):
+    """The control: with the coven's keys it repeats every honest vote, to those alone who heard it.
+
+    So each half of a network that is cut in two has a quorum whenever its honest members agree.
+    """
+
+    def __init__(self, rogue: Rogue) -> None:
+        super().__init__(rogue)
+        self._echoed: set[bytes] = set()
+
+    def on_sending(self, peer: PeerId, message: ConsensusMessage) -> list[ConsensusMessage]:
+        """Says nothing of its own."""
+        return []
+
+    def on_heard(self, peer: PeerId, message: ConsensusMessage) -> None:
+        """The same from each member, to the half that the voter is in."""
+        story = self.rogue.get_story(peer)
+        for signed in message.votes if isinstance(message, Votes) else ():
+            if signed.vote.validator not in [hand.address for hand in self.rogue.coven]:
+                self._echo(story, signed)
+
+    def _echo(self, story: int, signed: SignedVote) -> None:
+        echoes = [self._copy(hand, signed) for hand in self.rogue.coven]
+        name = bytes([story]) + encode(echoes[0].vote)
+        if name not in self._echoed:
+            self._echoed.add(name)
+            for peer in self.rogue.peers:
+                if self.rogue.get_story(peer) == story:
+                    self.rogue.send(peer, Votes(tuple(echoes)))
+
+    def _copy(self, hand: Hand, signed: SignedVote) -> SignedVote:
+        return forgery.sign_vote(hand, self.genesis_hash, replace(signed.vote, validator=hand.address))

@@ -16,6 +16,7 @@ from tests.sim.mischief_proposers import (
 from tests.sim.mischief_talkers import (
     Amnesiac,
     CertificateForger,
+    Echo,
     Flooder,
     Impersonator,
     Silent,
@@ -41,4 +42,8 @@ MISCHIEF: dict[str, Callable[[Rogue], Mischief]] = {
     "impersonator": Impersonator,
     "sync liar": SyncLiar,
     "evidence forger": EvidenceForger,
+    "echo": Echo,
 }
+
+CONTROL = "echo"
+"""Of no use to less than a third; with more it forks the chain (`Echo`)."""
