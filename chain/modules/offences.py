@@ -12,7 +12,7 @@ from chain.errors import DispatchError, InvalidChainSpec
 from chain.module import Context, Module
 from chain.modules import beacon, hosting, possession, staking, system, validators
 from chain.primitives.codec import Record
-from chain.primitives.fixed_point import mul_div
+from chain.primitives.fixed_point import mul_div, mul_ppm
 from chain.primitives.types import PPM, Address, Epoch, Era, Hash, Height, Ppm, Uint, Uint32
 from chain.state import StateReader, StorageMap, StorageValue
 from chain.votes import (
@@ -60,7 +60,10 @@ JAILINGS = StorageMap(MODULE.index, 2, tuple[Era, ...])
 
 @MODULE.event(1)
 class EquivocationProven(Record):
-    """`offenders` of `validators` equivocated within the window; the slash is max(min, (3x/n)^2)."""
+    """`offenders` of `validators` equivocated within the window; the slash is max(min, (3x/n)^2).
+
+    `stake_ppm` of what answers now was behind the offender's power then: of so much the slash is taken.
+    """
 
     validator: Address
     height: Height
@@ -68,6 +71,7 @@ class EquivocationProven(Record):
     offenders: Uint32
     validators: Uint32
     ppm: Ppm
+    stake_ppm: Ppm
     reporter: Address
 
 
@@ -180,12 +184,23 @@ def report(ctx: Context, sender: Address, call: Report) -> None:
     EQUIVOCATIONS.set(ctx.state, True, ctx.era, offender)
     offenders, count = _count_equivocations(ctx), len(members.validators)
     ppm = compute_equivocation_slash(get_parameters(ctx.state).equivocation_ppm_min, offenders, count)
+    stake_ppm = compute_stake_share(ctx.state, offender, height)
     name = compute_evidence_hash(call.evidence)
-    ctx.emit(EquivocationProven(offender, height, name, offenders, count, ppm, sender))
-    staking.slash(ctx, offender, ppm, height, sender, "equivocation")
+    ctx.emit(EquivocationProven(offender, height, name, offenders, count, ppm, stake_ppm, sender))
+    staking.slash(ctx, offender, mul_ppm(ppm, stake_ppm), height, sender, "equivocation")
     staking.tombstone(ctx, offender)
     validators.remove(ctx, offender)
     hosting.unregister_all(ctx, offender)
+
+
+def compute_stake_share(state: StateReader, offender: Address, height: Height) -> Ppm:
+    """How much of the stake that answers now was there at the offence: what was bonded later is not at risk.
+
+    It is one rate for all of it, so that no order of bonding and unbonding saves anything.
+    """
+    answering = staking.get_answering(state, offender, height)
+    behind = validators.get_stake_behind(state, offender, height)
+    return PPM if answering <= behind else mul_div(PPM, behind, answering)
 
 
 def _check_evidence(ctx: Context, evidence: Evidence, height: Height) -> None:

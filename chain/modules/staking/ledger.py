@@ -3,6 +3,7 @@
 from chain.modules import system
 from chain.modules.staking.types import (
     DELEGATIONS,
+    LEAVING_POOLS,
     LEDGERS,
     NEW_LEDGER,
     NEW_POOL,
@@ -65,6 +66,16 @@ def get_pool(state: StateReader, host: Address) -> Pool:
 def get_power(state: StateReader, who: Address) -> Amount:
     """Stake behind a host: its own and what is delegated to it."""
     return get_bond(state, who) + get_pool(state, who).amount
+
+
+def get_answering(state: StateReader, who: Address, offence_height: Height) -> Amount:
+    """All stake that answers for an offence, what has begun to leave since included."""
+    since = compute_era_liable(state, offence_height)
+    chunks = sum(chunk.amount for chunk in get_ledger(state, who).unlocking if chunk.era >= since)
+    leaving = sum(
+        pool.amount for era, pool in LEAVING_POOLS.items(state, who) if int.from_bytes(era, "big") >= since
+    )
+    return get_power(state, who) + chunks + leaving
 
 
 def get_shares(state: StateReader, who: Address, host: Address) -> Uint:

@@ -18,7 +18,7 @@ from chain.modules.validators.types import (
     Parameters,
     Participation,
 )
-from chain.primitives.types import Address, Epoch, Height, Ppm, TimeMs
+from chain.primitives.types import Address, Amount, Epoch, Height, Ppm, TimeMs
 from chain.state import StateReader
 from chain.validator_set import ValidatorChange, ValidatorSet, get_validator
 
@@ -69,6 +69,22 @@ def get_members_at(state: StateReader, height: Height) -> ValidatorSet | None:
     heights = CHANGES.require(state)
     position = bisect_right(heights, height)
     return HISTORY.get(state, heights[position - 1]) if position else None
+
+
+def get_stake_behind(state: StateReader, who: Address, height: Height) -> Amount:
+    """The most stake that can have been behind a validator's power at a height.
+
+    That of the era that answers for the height: power on its way out of the set is still backed by all of it.
+    """
+    parameters = system.get_parameters(state)
+    era = system.compute_era(parameters, max(height - 1, 0))
+    first = system.compute_first_height(parameters, era * parameters.era_epochs) + 1
+    heights = CHANGES.require(state)
+    begin, end = max(bisect_right(heights, first) - 1, 0), bisect_right(heights, height)
+    sets = (HISTORY.get(state, start) for start in heights[begin:end])
+    members = (get_validator(one, who) for one in sets if one is not None)
+    power = max((member.power for member in members if member is not None), default=0)
+    return (power + 1) * get_parameters(state).power_unit - 1
 
 
 def is_expired(state: StateReader, height_now: Height, time_now: TimeMs, height: Height) -> bool:

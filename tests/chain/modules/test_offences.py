@@ -3,7 +3,7 @@
 from collections.abc import Collection
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chain.content import LeafProof, compute_content_root, compute_listed_id
@@ -24,10 +24,22 @@ from chain.modules import (
 from chain.modules.offences import DeclareLoss, Report, Unjail
 from chain.primitives.codec import Record, replace
 from chain.primitives.types import PPM
-from chain.votes import DuplicateVote, Vote, VoteKind, build_duplicate_vote
+from chain.validator_set import get_validator
+from chain.votes import (
+    DuplicateProposal,
+    DuplicateVote,
+    Proposal,
+    SignedProposal,
+    Vote,
+    VoteKind,
+    build_duplicate_proposal,
+    build_duplicate_vote,
+    get_proposal_signing_bytes,
+)
 from tests.chain.worlds import (
     DATUM,
     EPOCH_BLOCKS,
+    GENESIS_HASH,
     OFFENCES,
     POSSESSION,
     SYSTEM,
@@ -86,6 +98,18 @@ def run_epoch(world: World, provers: Collection[bytes]) -> list[Record]:
     return events
 
 
+def build_proposal_evidence(number: int, height: int) -> DuplicateProposal:
+    """Two proposals of a validator for different blocks in one round."""
+    blocks = (b"x" * 32, b"y" * 32)
+    key = consensus_key(number)
+    proposals = (Proposal(height, 0, block, None, account(number)) for block in blocks)
+    one, other = (
+        SignedProposal(proposal, key.sign(get_proposal_signing_bytes(GENESIS_HASH, proposal)))
+        for proposal in proposals
+    )
+    return build_duplicate_proposal(one, other)
+
+
 def find(events: list[Record], kind: type[Record]) -> list[Record]:
     return [event for event in events if isinstance(event, kind)]
 
@@ -108,6 +132,51 @@ def test_equivocation_is_slashed_and_tombstoned_once() -> None:
     for _ in range(3):
         run_block(world)
     assert FOUR not in [member.address for member in validators.get_current(world.state).validators]
+
+
+def test_two_proposals_cost_what_two_votes_cost() -> None:
+    """An equivocating proposer is slashed and tombstoned, once, like an equivocating voter."""
+    world = build_collective()
+    run_block(world)
+    events = world.call(offences.report, MEMBER, Report(build_proposal_evidence(4, 1)))
+    (proven,) = find(events, offences.EquivocationProven)
+    assert (proven.ppm, proven.stake_ppm) == (562_500, PPM)
+    assert staking.get_bond(world.state, FOUR) == 100 * VIDYA * (PPM - 562_500) // PPM
+    assert staking.is_tombstoned(world.state, FOUR)
+    world.refuse(offences.AlreadyPunished, offences.report, MEMBER, Report(build_evidence(4, 1)))
+
+
+@given(own=st.integers(1, 300), delegated=st.integers(1, 300), leaving=st.integers(1, 99))
+@settings(max_examples=30, deadline=None)
+def test_slash_is_of_the_stake_of_the_offence(own: int, delegated: int, leaving: int) -> None:
+    """Stake that left since the offence is slashed, stake that came since adds nothing to the slash."""
+    world = build_collective()
+    run_block(world)
+    world.call(staking.unbond, FOUR, staking.Unbond(leaving * VIDYA))
+    world.call(staking.bond, FOUR, staking.Bond(own * VIDYA))
+    world.call(staking.delegate, MEMBER, staking.Delegate(FOUR, delegated * VIDYA))
+    events = world.call(offences.report, MEMBER, Report(build_evidence(4, 1)))
+    (proven,) = find(events, offences.EquivocationProven)
+    (slashed,) = find(events, staking.Slashed)
+    total = (100 + own + delegated) * VIDYA
+    behind = 101 * VIDYA - 1
+    assert (proven.ppm, proven.stake_ppm) == (562_500, min(PPM, PPM * behind // total))
+    assert slashed.ppm == proven.ppm * proven.stake_ppm // PPM
+    assert slashed.unlocking == leaving * VIDYA * slashed.ppm // PPM > 0
+    taken = slashed.bond + slashed.unlocking + slashed.delegated + slashed.leaving
+    assert taken <= behind * 562_500 // PPM
+
+
+def test_power_on_its_way_out_is_backed_by_all_of_its_stake() -> None:
+    """A validator whose power is being taken away block by block answers with what it was elected with."""
+    world = build_collective()
+    run_block(world)
+    validators.TARGET.set(world.state, validators.get_target(world.state)[:1])
+    for _ in range(3):
+        run_block(world)
+    member = get_validator(validators.get_members_at(world.state, world.height), THREE)
+    assert 0 < member.power < 100
+    assert validators.get_stake_behind(world.state, THREE, world.height) == 101 * VIDYA - 1
 
 
 def test_equivocation_together_costs_everything() -> None:
