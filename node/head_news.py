@@ -1,7 +1,7 @@
 """Announcements of final headers on the topic `heads`: a courtesy to observers, on which nothing depends.
 
 The proposer of a block tells it, with its commit. Who hears of a height that is further than the next
-looks into it as into any other claim (`sync.is_behind`): an announcement is never believed, only followed
+looks into it as into any other claim (`sync.look_ahead`): an announcement is never believed, only followed
 up.
 """
 
@@ -12,8 +12,8 @@ from chain.block import Header
 from chain.primitives.codec import decode, encode
 from chain.primitives.errors import DecodeError
 from chain.primitives.types import Address
-from node.consensus_driver import Driver
 from node.ledger import Committed
+from node.replica.replica import Replica
 from p2p.heads import HEAD_BYTES_MAX, Heads
 from p2p.messages import FinalHeader
 
@@ -25,8 +25,8 @@ WAITING_MAX = 8
 class HeadNews:
     """Tells own heads, follows up those of others."""
 
-    def __init__(self, driver: Driver, account: Address | None) -> None:
-        self._driver = driver
+    def __init__(self, replica: Replica, account: Address | None) -> None:
+        self._replica = replica
         self._account = account
         self._to_tell, self._telling = trio.open_memory_channel[bytes](WAITING_MAX)
 
@@ -49,8 +49,8 @@ class HeadNews:
             nursery.start_soon(self._tell, heads)
             task_status.started()
             async for head in heads.received:
-                if decode_news(head.announcement).height > self._driver.ledger.height + 1:
-                    self._driver.note_behind()
+                if decode_news(head.announcement).height > self._replica.ledger.height + 1:
+                    self._replica.note_behind()
 
     async def _tell(self, heads: Heads) -> None:
         async for news in self._telling:

@@ -7,14 +7,13 @@ boundary of `p2p`; so is `attend`, which the peer manager runs for each connecte
 """
 
 from collections import deque
-from collections.abc import Awaitable, Callable, Collection, Iterator
+from collections.abc import Awaitable, Callable, Collection
 from typing import Any, Generic, TypeVar
 
 import trio
 
 from chain.primitives.codec import encode
 from chain.primitives.types import PeerId
-from p2p.messages import TRANSACTIONS_MAX
 from p2p.network import Network, ProtocolSpec, Stream
 from p2p.requests import open_stream, receive_message
 
@@ -120,17 +119,3 @@ class Links(Generic[M]):
     async def _serve(self, stream: Stream) -> None:
         while True:
             await self._receive(stream.peer, await receive_message(stream, self._messages))
-
-
-def split_batches(transactions: Iterator[bytes], bytes_max: int) -> Iterator[tuple[bytes, ...]]:
-    """Batches of at most so many bytes, or of one that is longer, each short enough for one message."""
-    batch: list[bytes] = []
-    size = 0
-    for data in transactions:
-        if batch and (size + len(data) > bytes_max or len(batch) == TRANSACTIONS_MAX):
-            yield tuple(batch)
-            batch, size = [], 0
-        batch.append(data)
-        size += len(data)
-    if batch:
-        yield tuple(batch)

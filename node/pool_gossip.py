@@ -15,8 +15,9 @@ from chain.errors import ChainError, InvalidTransaction
 from chain.primitives.codec import encode
 from chain.primitives.types import Hash, PeerId
 from chain.transaction import compute_transaction_id, decode_transaction
+from node.batches import split_batches
 from node.ledger import Ledger
-from node.links import Links, split_batches
+from node.links import Links
 from node.mempool import Mempool, Pooled
 from node.pool_check import PoolCheck
 from node.signatures import SignatureMemory

@@ -103,7 +103,7 @@ async def wait_for_height(node: Node, height: int, seconds_max: float = 60.0) ->
         if node.ledger.height >= height:
             reached.set()
 
-    node.driver.listeners.append(look)
+    node.replica.listeners.append(look)
     look(None)
     with trio.fail_after(seconds_max):
         await reached.wait()

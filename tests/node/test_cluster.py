@@ -46,7 +46,7 @@ async def test_four_validators_agree_and_every_invariant_holds(tmp_path: Path) -
     spec, hub = build_cluster_spec(4), MemoryHub()
     async with AsyncExitStack() as stack:
         nodes = await open_all(stack, hub, spec, tmp_path, 4)
-        nodes[0].driver.listeners.append(lambda _: runtime.check_invariants(nodes[0].ledger.state))
+        nodes[0].replica.listeners.append(lambda _: runtime.check_invariants(nodes[0].ledger.state))
         await wait_for_all(nodes, 45)
         for height in range(46):
             assert len({node.ledger.chain.get_header(height) for node in nodes}) == 1
@@ -145,5 +145,5 @@ async def test_an_observer_follows_without_signing(tmp_path: Path) -> None:
             open_node(hub, spec, Person(50), tmp_path, is_validator=False)
         )
         await wait_for_height(observer, 12)
-        assert observer.driver._signer is None
+        assert observer.replica._signer is None
         assert observer.ledger.chain.get_header(10) == nodes[0].ledger.chain.get_header(10)

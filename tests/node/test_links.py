@@ -8,7 +8,8 @@ import trio.testing
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node.links import Links, Outbox, split_batches
+from node.batches import split_batches
+from node.links import Links, Outbox
 from p2p.boundary import run_for_peer
 from p2p.errors import PeerGone
 from p2p.memory import MemoryHub
