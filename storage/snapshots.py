@@ -14,6 +14,7 @@ it, head and chain, removes them. Before that batch it has no head, after it not
 
 import shutil
 from collections.abc import Iterable, Sequence
+from itertools import islice
 from pathlib import Path
 
 from blake3 import blake3
@@ -27,6 +28,8 @@ from storage.kv import Column, Entry, KeyValueStore, Prefix
 from storage.state_store import Pairs, StateStore
 
 SNAPSHOTS_KEPT = 2
+CLEARED_MAX = 10_000
+"""Keys removed by one batch."""
 FILE_BYTES_MAX = 8 * 2**20
 _CHECKSUM_BYTES = 16
 _UNFINISHED = ".new"
@@ -131,9 +134,16 @@ class Staging:
         return self._column.get(_PLAN_KEY)
 
     def begin(self, plan: bytes) -> None:
-        """The store, still empty, is to hold this."""
-        assert self.get_plan() is None and not self.is_whole
+        """The store is to hold this; what came for an earlier plan goes."""
+        assert not self.is_whole
+        # Without a plan, parts count for nothing: so a crash between the two leaves no mark without its part.
+        self._store.write_batch(self._stage_end())
+        self._clear()
         self._store.write_batch([self._column.entry(_PLAN_KEY, plan)])
+
+    def _clear(self) -> None:
+        while keys := [key for key, _ in islice(self._store.iterate(), CLEARED_MAX)]:
+            self._store.write_batch([(key, None) for key in keys])
 
     def list_missing(self, part_count: int) -> list[int]:
         """The parts that are not in yet."""

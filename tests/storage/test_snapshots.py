@@ -115,8 +115,12 @@ class CrashingStore(MemoryStore):
             raise DiskFailed("power is gone")
 
 
+BEGIN_WRITES = 2
+"""Without the plan, and with it; there is nothing to clear."""
+
+
 @pytest.mark.parametrize("is_last_kept", [False, True])
-@pytest.mark.parametrize("writes", range(len(PARTS) + 2))
+@pytest.mark.parametrize("writes", range(len(PARTS) + BEGIN_WRITES + 1))
 def test_a_crash_at_any_write_leaves_what_can_be_gone_on_from(writes: int, is_last_kept: bool) -> None:
     """Nothing that is in is lost; before the last batch there is no head, after it nothing is missing."""
     store = CrashingStore(writes, is_last_kept)
@@ -124,10 +128,10 @@ def test_a_crash_at_any_write_leaves_what_can_be_gone_on_from(writes: int, is_la
         fill(store)
     done = writes + is_last_kept
     staging = Staging(store)
-    assert staging.is_whole == (done == len(PARTS) + 2)
+    assert staging.is_whole == (done == len(PARTS) + BEGIN_WRITES + 1)
     if not staging.is_whole:
         assert ChainStore(store).get_extent() is None
-        assert len(staging.list_missing(len(PARTS))) == len(PARTS) - max(done - 1, 0)
+        assert len(staging.list_missing(len(PARTS))) == len(PARTS) - max(done - BEGIN_WRITES, 0)
     store.writes_left = 100
     fill(store)
     check_whole(store)
@@ -148,6 +152,25 @@ def test_a_store_from_a_snapshot_survives_a_restart(tmp_path: Path) -> None:
         fill(store)
         check_whole(store)
         store.close()
+
+
+@pytest.mark.parametrize("writes", range(3))
+def test_another_plan_begins_with_nothing(writes: int) -> None:
+    """Also if power is lost while what came for the first plan goes: no part of it counts for the second."""
+    store = CrashingStore(100, is_last_kept=False)
+    staging = Staging(store)
+    staging.begin(b"another plan")
+    staging.add_part(1, [(b"stray", b"pair")], [(b"stray", b"node")])
+    store.writes_left = writes
+    with pytest.raises(DiskFailed):
+        staging.begin(PLAN)
+    assert Staging(store).get_plan() == (b"another plan" if writes == 0 else None)
+    store.writes_left = 100
+    staging = Staging(store)
+    staging.begin(PLAN)
+    assert staging.list_missing(len(PARTS)) == list(range(len(PARTS)))
+    fill(store)
+    check_whole(store)
 
 
 def write_snapshot(files: SnapshotFiles, height: int) -> None:

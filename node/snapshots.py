@@ -1,0 +1,236 @@
+"""Snapshots for nodes that join: made at the ends of epochs, served to peers.
+
+One is made of the store as it is right after the last block of an epoch, in a thread of its own, while the
+chain goes on; an epoch that ends meanwhile has none. The state is read once to see how large its places are,
+and then once per PASS_BYTES_MAX of parts, so that memory is bounded whatever the state's size.
+A node that is itself behind makes none. What can not be written is dropped: it was for others.
+
+Peers are told only of snapshots whose manifest leads to the state root of this node's own header.
+"""
+
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
+from functools import partial
+from typing import TypeVar
+
+import structlog
+import trio
+
+from chain.block import compute_header_hash
+from chain.commitment import Pair, compute_key_hash
+from chain.light import LightBlock
+from chain.modules import system
+from chain.primitives.codec import encode
+from chain.primitives.types import Hash, Height, PeerId
+from chain.snapshot import (
+    DEPTH_MAX,
+    PLACES_MAX,
+    Cut,
+    InvalidManifest,
+    Manifest,
+    SnapshotTooLarge,
+    build_part,
+    choose_cut,
+    compute_manifest_hash,
+    compute_pair_bytes,
+    compute_place,
+    decode_manifest,
+)
+from node.ledger import Committed, Ledger, View
+from p2p.errors import RefusalCode, Refused
+from p2p.messages import (
+    LightBlockReply,
+    LightBlockRequest,
+    SnapshotManifest,
+    SnapshotManifestRequest,
+    SnapshotOffer,
+    SnapshotPart,
+    SnapshotPartRequest,
+    SnapshotReply,
+    SnapshotRequest,
+    Snapshots,
+    SnapshotsRequest,
+)
+from p2p.network import Network
+from p2p.protocols import SNAPSHOT
+from p2p.requests import build_answerer
+from storage.errors import StorageError
+from storage.snapshots import SnapshotFiles
+
+_log = structlog.get_logger("snapshots")
+
+PASS_BYTES_MAX = 64 * 2**20
+PAIRS_BETWEEN = 4096
+"""Between two looks whether the node is being stopped."""
+REQUESTS_MAX = 8
+READERS_MAX = 2
+
+T = TypeVar("T")
+
+
+class SnapshotService:
+    """Makes the snapshots of a node, and lets peers have them."""
+
+    def __init__(
+        self, network: Network, ledger: Ledger, files: SnapshotFiles, is_behind: Callable[[], bool]
+    ) -> None:
+        self._ledger = ledger
+        self._files = files
+        self._is_behind = is_behind
+        self._readers = trio.CapacityLimiter(READERS_MAX)
+        self._writer = trio.CapacityLimiter(1)
+        self._ended_in, self._ended = trio.open_memory_channel[_Frozen](0)
+        self._offers: dict[Hash, SnapshotOffer] = {}
+        self._find_offers()
+        network.serve(SNAPSHOT, build_answerer(SnapshotRequest, self._answer, REQUESTS_MAX))
+
+    # Making.
+
+    def on_committed(self, committed: Committed) -> None:
+        """At the end of an epoch the store is held as it is, until the snapshot is made."""
+        height = committed.block.header.height
+        if self._is_behind() or not system.is_epoch_end(self._ledger.get_parameters(), height):
+            return
+        frozen = _Frozen(self._ledger)
+        try:
+            self._ended_in.send_nowait(frozen)
+        except trio.WouldBlock:
+            frozen.close()
+            _log.info("snapshot_skipped", height=height, reason="the one before is still being made")
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Makes them until cancelled."""
+        task_status.started()
+        async for frozen in self._ended:
+            try:
+                await trio.to_thread.run_sync(self._make, frozen.view, limiter=self._writer)
+            finally:
+                frozen.close()
+            self._find_offers()
+
+    def _make(self, view: View) -> None:
+        try:
+            part_count = write_snapshot(view, self._files, trio.from_thread.check_cancelled)
+        except (StorageError, SnapshotTooLarge) as error:
+            self._files.drop_unfinished(view.height)
+            _log.warning("snapshot_failed", height=view.height, reason=str(error))
+        else:
+            _log.info("snapshot_made", height=view.height, parts=part_count)
+
+    # Serving.
+
+    def _find_offers(self) -> None:
+        found = (self._build_offer(height) for height in self._files.list_heights())
+        self._offers = {offer.manifest_hash: offer for offer in found if offer is not None}
+
+    def _build_offer(self, height: Height) -> SnapshotOffer | None:
+        header, manifest = self._ledger.get_header(height), self._files.get_manifest(height)
+        if header is None or manifest is None:
+            return None
+        try:
+            decode_manifest(manifest, header.state_root)
+        except InvalidManifest:
+            return None
+        return SnapshotOffer(height, compute_header_hash(header), compute_manifest_hash(manifest))
+
+    async def _answer(self, peer: PeerId, message: SnapshotRequest) -> SnapshotReply:
+        match message:
+            case SnapshotsRequest():
+                return Snapshots(tuple(self._offers.values()))
+            case LightBlockRequest(height):
+                return LightBlockReply(await self._read(partial(self._get_light_block, height)))
+            case SnapshotManifestRequest(manifest_hash):
+                height = self._get_height(manifest_hash)
+                return SnapshotManifest(await self._read(partial(self._files.get_manifest, height)))
+            case SnapshotPartRequest(manifest_hash, part):
+                height = self._get_height(manifest_hash)
+                return SnapshotPart(await self._read(partial(self._files.get_part, height, part)))
+            case _:
+                raise Refused(RefusalCode.NOT_SERVED)
+
+    def _get_height(self, manifest_hash: Hash) -> Height:
+        offer = self._offers.get(manifest_hash)
+        if offer is None:
+            raise Refused(RefusalCode.NOT_FOUND)
+        return offer.height
+
+    def _get_light_block(self, height: Height) -> bytes | None:
+        header = self._ledger.get_header(height)
+        roster = None if header is None else self._ledger.get_roster(header.validators_hash)
+        if header is None or roster is None:
+            return None
+        return encode(LightBlock(header, self._ledger.get_certificate(height), roster))
+
+    async def _read(self, read: Callable[[], T | None]) -> T:
+        found = await trio.to_thread.run_sync(read, limiter=self._readers)
+        if found is None:
+            raise Refused(RefusalCode.NOT_FOUND)
+        return found
+
+
+class _Frozen:
+    """Chain and state as they were when it was made, until it is closed."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._stack = ExitStack()
+        self.view = self._stack.enter_context(ledger.open_view())
+
+    def close(self) -> None:
+        """The store may forget what was then."""
+        self._stack.close()
+
+
+def write_snapshot(view: View, files: SnapshotFiles, keep_on: Callable[[], None]) -> int:
+    """Writes the snapshot of the view, in so many parts; raises SnapshotTooLarge, StorageError.
+
+    Now and then `keep_on` is called, which may raise to end it.
+    """
+    sizes = measure_places(_scan(view, keep_on))
+    cut = choose_cut(sizes)
+    files.begin(view.height)
+    for parts in _group_parts(cut, sizes):
+        for part, pairs in zip(parts, _collect(_scan(view, keep_on), cut, parts), strict=True):
+            files.add_part(view.height, part, build_part(pairs))
+    slots = view.state.list_slots(cut.depth)
+    files.finish(view.height, encode(Manifest(view.height, cut.depth, slots, cut.starts)))
+    return len(cut.starts)
+
+
+def _scan(view: View, keep_on: Callable[[], None]) -> Iterator[Pair]:
+    for count, pair in enumerate(view.state.scan(b"")):
+        if count % PAIRS_BETWEEN == 0:
+            keep_on()
+        yield pair
+
+
+def measure_places(pairs: Iterable[Pair]) -> list[int]:
+    """Bytes below each place of the deepest cut."""
+    sizes = [0] * PLACES_MAX
+    for key, value in pairs:
+        sizes[compute_place(compute_key_hash(key), DEPTH_MAX)] += compute_pair_bytes(key, value)
+    return sizes
+
+
+def _group_parts(cut: Cut, sizes: list[int]) -> Iterator[range]:
+    """Runs of parts that are collected in one pass over the state."""
+    width = PLACES_MAX // 16**cut.depth
+    stops = (*cut.starts[1:], 16**cut.depth)
+    first = filled = 0
+    for part, (start, stop) in enumerate(zip(cut.starts, stops, strict=True)):
+        size = sum(sizes[start * width : stop * width])
+        if part > first and filled + size > PASS_BYTES_MAX:
+            yield range(first, part)
+            first, filled = part, 0
+        filled += size
+    yield range(first, len(cut.starts))
+
+
+def _collect(pairs: Iterable[Pair], cut: Cut, parts: range) -> list[list[Pair]]:
+    """The pairs of each of these parts."""
+    found: list[list[Pair]] = [[] for _ in parts]
+    for pair in pairs:
+        part = bisect_right(cut.starts, compute_place(compute_key_hash(pair[0]), cut.depth)) - 1
+        if part in parts:
+            found[part - parts.start].append(pair)
+    return found
