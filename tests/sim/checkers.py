@@ -1,0 +1,259 @@
+"""What must hold whatever happened: checkers that read the stores and the history, and no node.
+
+Each returns the violations it finds, as text; none trusts what another has checked. The chain of the run is
+replayed from genesis on a ledger of its own, so that validity is what this program computes and not what
+nodes have stored.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from chain import runtime
+from chain.block import Block, compute_header_hash
+from chain.errors import ChainError
+from chain.genesis import ChainSpec
+from chain.primitives.types import Address, Hash, Height
+from chain.validator_set import ValidatorSet, compute_total_power, get_validator, has_honest_member
+from chain.votes import (
+    CommitCertificate,
+    Evidence,
+    SignedProposal,
+    SignedVote,
+    Verify,
+    build_certificate_votes,
+    build_duplicate_proposal,
+    build_duplicate_vote,
+    check_certificate,
+    check_evidence,
+    get_offence_height,
+    get_offender,
+)
+from node.ledger import Ledger
+from storage.kv import MemoryStore
+from tests.sim.history import History
+
+Chains = Mapping[int, Ledger]
+"""The final chain of each honest node, by the node's number, opened anew from what is on its disk."""
+
+
+class Violation(NamedTuple):
+    """A rule that does not hold, and what shows it."""
+
+    rule: str
+    detail: str
+
+
+class Replay(NamedTuple):
+    """The chain of the run, executed once more: who decided each height, and the state at its end."""
+
+    sets: dict[Height, ValidatorSet]
+    final: Ledger
+    violations: list[Violation]
+
+
+def check_agreement(chains: Chains, history: History) -> list[Violation]:
+    """No two honest nodes ever made different blocks of one height final, neither now nor before a crash."""
+    found: dict[Height, dict[Hash, int]] = {}
+    for fact in history.finalities:
+        found.setdefault(fact.height, {}).setdefault(fact.block_hash, fact.node)
+    for number, chain in chains.items():
+        for height in range(1, chain.height + 1):
+            header = chain.get_header(height)
+            if header is not None:
+                found.setdefault(height, {}).setdefault(compute_header_hash(header), number)
+    return [
+        Violation(
+            "agreement",
+            f"height {height}: " + ", ".join(f"{h.hex()[:8]} at node {n}" for h, n in ways.items()),
+        )
+        for height, ways in sorted(found.items())
+        if len(ways) > 1
+    ]
+
+
+def replay(spec: ChainSpec, chain: Ledger, verify: Verify) -> Replay:
+    """Validity: every block follows by the rules, every certificate holds against the set of its height, and
+    money is neither made nor lost.
+    """
+    ledger = Ledger(MemoryStore(), spec, verify=verify)
+    sets: dict[Height, ValidatorSet] = {}
+    violations: list[Violation] = []
+    for height in range(1, chain.height + 1):
+        sets[height] = ledger.get_validators()
+        block, certificate = chain.get_block(height), chain.get_certificate(height)
+        if block is None or certificate is None:
+            violations.append(Violation("validity", f"height {height} is missing"))
+            break
+        try:
+            _check_final(ledger, sets[height], block, certificate, verify)
+            ledger.commit(ledger.execute(block), certificate)
+            runtime.check_invariants(ledger.state)
+        except (ChainError, AssertionError) as error:
+            violations.append(Violation("validity", f"height {height}: {type(error).__name__}: {error}"))
+            break
+    return Replay(sets, ledger, violations)
+
+
+def _check_final(
+    ledger: Ledger, members: ValidatorSet, block: Block, certificate: CommitCertificate, verify: Verify
+) -> None:
+    assert certificate.block_hash == compute_header_hash(block.header), "certificate of another block"
+    assert certificate.height == block.header.height, "certificate of another height"
+    check_certificate(ledger.genesis_hash, members, certificate, verify)
+
+
+def check_certificates(
+    genesis_hash: Hash, chains: Chains, sets: Mapping[Height, ValidatorSet], verify: Verify
+) -> list[Violation]:
+    """Every node's own certificate of every height holds; they may differ in who signed."""
+    violations = []
+    for number, chain in chains.items():
+        for height in range(1, chain.height + 1):
+            certificate = chain.get_certificate(height)
+            try:
+                if certificate is None or height not in sets:
+                    raise AssertionError("missing")
+                check_certificate(genesis_hash, sets[height], certificate, verify)
+            except (ChainError, AssertionError) as error:
+                violations.append(Violation("certificate", f"node {number}, height {height}: {error}"))
+    return violations
+
+
+def check_roots(chains: Chains) -> list[Violation]:
+    """The state on each disk is the one its head commits to, and nodes of one height have one root."""
+    violations = []
+    roots: dict[Height, dict[Hash, int]] = {}
+    for number, chain in chains.items():
+        try:
+            chain.state.check_integrity()
+        except Exception as error:  # noqa: BLE001  # whatever a damaged state makes of the check
+            violations.append(Violation("state", f"node {number}: {error}"))
+        assert chain.state.head is not None
+        roots.setdefault(chain.height, {}).setdefault(chain.state.head.root, number)
+    violations += [
+        Violation("roots", f"height {height}: {len(ways)} roots")
+        for height, ways in roots.items()
+        if len(ways) > 1
+    ]
+    return violations
+
+
+def check_signatures(history: History, honest: Iterable[Address]) -> list[Violation]:
+    """No honest key ever signed two different messages for one height, round and step."""
+    honest = frozenset(honest)
+    return [
+        Violation(
+            "equivocation", f"{who.hex()[:8]} at height {height}, round {round}, kind {kind}: {len(messages)}"
+        )
+        for (who, height, round, kind), messages in history.signed.items()
+        if who in honest and len(messages) > 1
+    ]
+
+
+def check_acknowledged(chains: Chains, history: History) -> list[Violation]:
+    """What any node called final is in the chain of every honest node, where it said."""
+    violations = []
+    for tx_id, told in history.acknowledged.items():
+        for number, chain in chains.items():
+            place = chain.chain.get_tx_place(tx_id)
+            if chain.height >= told.height and (place is None or place.height != told.height):
+                where = "nowhere" if place is None else f"at {place.height}"
+                detail = f"{tx_id.hex()[:8]}: final at {told.height} says node {told.node}, {where} at node {number}"
+                violations.append(Violation("lost", detail))
+    return violations
+
+
+def check_blames(history: History, honest: Iterable[int]) -> list[Violation]:
+    """No honest node charges another honest node with a fault."""
+    honest = frozenset(honest)
+    return [
+        Violation("blame", f"node {by} blames node {whom}: {why}")
+        for by, whom, why in history.blames
+        if whom in honest
+    ]
+
+
+def find_offenders(
+    history: History, genesis_hash: Hash, sets: Mapping[Height, ValidatorSet], verify: Verify
+) -> dict[Height, dict[Address, Evidence]]:
+    """Who equivocated at each height, with evidence that passes the check."""
+    offenders: dict[Height, dict[Address, Evidence]] = {}
+    for (who, height, _, _), messages in history.signed.items():
+        if len(messages) < 2 or height not in sets:
+            continue
+        evidence = _build_evidence(list(messages.values()))
+        try:
+            check_evidence(genesis_hash, sets[height], evidence, verify)
+        except ChainError:
+            continue
+        offenders.setdefault(height, {})[who] = evidence
+    return offenders
+
+
+def _build_evidence(messages: Sequence[SignedVote | SignedProposal]) -> Evidence:
+    one, other = messages[:2]
+    if isinstance(one, SignedVote):
+        assert isinstance(other, SignedVote)
+        return build_duplicate_vote(one, other)
+    assert isinstance(other, SignedProposal)
+    return build_duplicate_proposal(one, other)
+
+
+def check_accountability(
+    chains: Chains,
+    history: History,
+    genesis_hash: Hash,
+    members: ValidatorSet,
+    height: Height,
+    verify: Verify,
+) -> list[Violation]:
+    """A fork at `height` within one round convicts more than a third of the power.
+
+    Over several rounds some of them may be amnesiac, which two messages do not show: those who precommitted
+    in one round and prevoted otherwise later are listed from the signatures, too.
+    """
+    certificates = [c for chain in chains.values() if (c := chain.get_certificate(height)) is not None]
+    blocks = {certificate.block_hash for certificate in certificates}
+    if len(blocks) < 2:
+        return []
+    guilty = set(find_offenders(history, genesis_hash, {height: members}, verify).get(height, {}))
+    guilty |= _find_turncoats(certificates, history, height)
+    power = sum(member.power for member in members.validators if member.address in guilty)
+    if has_honest_member(power, compute_total_power(members)):
+        return []
+    return [Violation("accountability", f"fork at height {height}, only {power} power is guilty of it")]
+
+
+def _find_turncoats(certificates: list[CommitCertificate], history: History, height: Height) -> set[Address]:
+    """Those who precommitted a block, and voted for another one in a later round of the height."""
+    turned: set[Address] = set()
+    votes = [vote for certificate in certificates for vote in build_certificate_votes(certificate)]
+    for signed in votes:
+        vote = signed.vote
+        for (who, at, round, _), messages in history.signed.items():
+            if who == vote.validator and at == height and round > vote.round:
+                others = [m.vote.block_hash for m in messages.values() if isinstance(m, SignedVote)]
+                if any(other not in (None, vote.block_hash) for other in others):
+                    turned.add(who)
+    return turned
+
+
+def check_evidence_on_chain(
+    history: History, final: Ledger, deadline_ms: int, crashed: Iterable[int]
+) -> list[Violation]:
+    """What a node that never crashed saw of an equivocation, long enough before the end, is punished."""
+    from chain.modules import staking
+
+    crashed = frozenset(crashed)
+    violations = []
+    for fact in history.reported:
+        offender = get_offender(fact.evidence)
+        if fact.node in crashed or fact.time_ms > deadline_ms:
+            continue
+        if get_validator(final.get_validators(), offender) is None or staking.is_tombstoned(
+            final.state, offender
+        ):
+            continue
+        detail = f"{offender.hex()[:8]} equivocated at height {get_offence_height(fact.evidence)}, unpunished"
+        violations.append(Violation("evidence", f"{detail}; node {fact.node} knew at {fact.time_ms} ms"))
+    return violations

@@ -1,0 +1,40 @@
+"""A node's clocks: the one on the wall, which may be wrong and jump, and the one that only counts.
+
+Both run at the node's own speed, which a bad quartz makes differ from virtual time by up to a few percent.
+"""
+
+from random import Random
+
+from tests.sim.schedule import Schedule
+
+MILLION = 1_000_000
+
+
+class SimClock:
+    """Of one machine; `start_ms` is the true time at virtual time 0."""
+
+    def __init__(self, schedule: Schedule, start_ms: int, random: Random) -> None:
+        self._schedule = schedule
+        self._start_ms = start_ms
+        self._elapsed_start_ms = random.randrange(10**9)
+        self.offset_ms = 0
+        self.drift_ppm = 0
+
+    def now_ms(self) -> int:
+        """What the wall clock shows."""
+        return self._start_ms + self.offset_ms + self._get_passed_ms()
+
+    def elapsed_ms(self) -> int:
+        """What nobody sets."""
+        return self._elapsed_start_ms + self._get_passed_ms()
+
+    def _get_passed_ms(self) -> int:
+        return self._schedule.now_ms + self._schedule.now_ms * self.drift_ppm // MILLION
+
+    def compute_virtual_ms(self, delay_ms: int) -> int:
+        """How much virtual time passes in so much time of this machine, at least 0."""
+        return max(0, delay_ms * MILLION // (MILLION + self.drift_ppm))
+
+    def set_right(self) -> None:
+        """The wall clock shows the true time again; its speed stays what it is until then."""
+        self.offset_ms = -self._schedule.now_ms * self.drift_ppm // MILLION

@@ -1,0 +1,90 @@
+"""What happened in a run, as the checkers see it: facts, apart from the nodes that made them."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from chain.primitives.codec import encode
+from chain.primitives.types import Address, Hash, Height, Round
+from chain.votes import (
+    Certificate,
+    Evidence,
+    SignedProposal,
+    SignedVote,
+    build_certificate_votes,
+)
+from p2p.messages import Commit, CompactProposal, ConsensusMessage, Polka, Votes
+
+Slot = tuple[Address, Height, Round, int]
+"""Who signs, height, round, and the kind of message: 0 proposal, 1 prevote, 2 precommit."""
+PROPOSAL = 0
+
+
+class Finality(NamedTuple):
+    """A node made a block final."""
+
+    time_ms: int
+    node: int
+    height: Height
+    round: Round
+    block_hash: Hash
+
+
+class Acknowledgement(NamedTuple):
+    """A node told somebody that a transaction is final."""
+
+    node: int
+    tx_id: Hash
+    height: Height
+
+
+class Reported(NamedTuple):
+    """A node has seen an equivocation."""
+
+    time_ms: int
+    node: int
+    evidence: Evidence
+
+
+@dataclass
+class History:
+    """The facts of one run."""
+
+    finalities: list[Finality] = field(default_factory=list)
+    acknowledged: dict[Hash, Acknowledgement] = field(default_factory=dict)
+    reported: list[Reported] = field(default_factory=list)
+    signed: dict[Slot, dict[bytes, SignedVote | SignedProposal]] = field(default_factory=dict)
+    """Every signed message that an honest node sent or passed on, by slot and by what was signed."""
+    blames: list[tuple[int, int, str]] = field(default_factory=list)
+    """An honest node charged another with a fault: who, whom, why."""
+
+    def note_message(self, message: ConsensusMessage) -> None:
+        """A message leaves an honest node."""
+        match message:
+            case Votes(votes):
+                self.note_votes(votes)
+            case CompactProposal(signed):
+                proposal = signed.proposal
+                slot = proposal.proposer, proposal.height, proposal.round, PROPOSAL
+                self.signed.setdefault(slot, {}).setdefault(encode(proposal), signed)
+            case Commit(certificate) | Polka(certificate):
+                self.note_certificate(certificate)
+
+    def note_votes(self, votes: Iterable[SignedVote]) -> None:
+        """Votes leave an honest node."""
+        for signed in votes:
+            vote = signed.vote
+            slot = vote.validator, vote.height, vote.round, int(vote.kind)
+            known = self.signed.setdefault(slot, {})
+            if not any(other.vote == vote for other in known.values() if isinstance(other, SignedVote)):
+                known[encode(vote)] = signed
+
+    def note_certificate(self, certificate: Certificate) -> None:
+        """A certificate is made of votes."""
+        self.note_votes(build_certificate_votes(certificate))
+
+    def note_final(self, fact: Finality, tx_ids: Iterable[Hash]) -> None:
+        """A node made a block final, and tells so whoever waits for its transactions."""
+        self.finalities.append(fact)
+        for tx_id in tx_ids:
+            self.acknowledged.setdefault(tx_id, Acknowledgement(fact.node, tx_id, fact.height))

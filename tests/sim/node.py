@@ -1,0 +1,518 @@
+"""A simulated machine with a validator on it: the real replica, gossip and sync over a world of the seed.
+
+`Machine` is what outlives a crash: disk, clocks, keys, place in the network. `Life` is one process on it, and
+the replica's world; when it ends, by a crash or by its own doing, nothing of it is called any more. A villain
+is a machine whose lives are made by another `build_life`.
+"""
+
+import random as standard_random
+from collections import deque
+from collections.abc import Callable, Collection
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from chain.modules import beacon, system
+from chain.primitives.codec import Record, decode, encode
+from chain.primitives.errors import DecodeError
+from chain.primitives.types import Hash, PeerId, TimeMs
+from chain.votes import Evidence
+from consensus.proposal_time import SynchronyParameters
+from consensus.timeouts import Timeout, TimeoutParameters
+from node.ledger import Committed, Ledger
+from node.mempool import Mempool
+from node.replica.answers import Answers
+from node.replica.gossip import Gossip
+from node.replica.journal import Journal
+from node.replica.ports import Timer
+from node.replica.replica import ConsensusHalted, Replica
+from node.replica.signer import Signer
+from node.replica.sync import Sync
+from node.reveals import Reveals
+from p2p.errors import NetworkError, PeerFault, PeerGone, PeerSlow, RefusalCode, Refused
+from p2p.messages import ConsensusMessage, PoolMessage, Refusal, SyncReply, SyncRequest
+from storage.crash_points import CrashPoint
+from storage.errors import CorruptSignState, CorruptStore, CorruptWal, DiskFailed, StorageError
+from storage.sign_state import LastSignState
+from storage.wal import Wal
+from tests.sim.clocks import SimClock
+from tests.sim.disk import SimDisk, SimStore
+from tests.sim.history import Finality, History, Reported
+from tests.sim.network import Network
+from tests.sim.people import Person
+from tests.sim.pool import Duties, Pool
+from tests.sim.schedule import Audit, Schedule
+from tests.sim.signatures import Signatures
+
+T = TypeVar("T")
+R = TypeVar("R", bound=Record)
+
+WAL, SIGN_STATE = Path("wal"), Path("sign-state")
+RESTART_MS = (200, 6_000)
+NUMBER_BYTES = 8
+LIE_POINTS = 50
+
+
+class Crashed(BaseException):
+    """The machine stops here; no handler of the program sees it."""
+
+    def __init__(self, is_power_loss: bool) -> None:
+        super().__init__("the machine stops")
+        self.is_power_loss = is_power_loss
+
+
+class Site(Protocol):
+    """The run, as its machines see it."""
+
+    schedule: Schedule
+    audit: Audit
+    network: Network
+    history: History
+    random: standard_random.Random
+    signatures: Signatures
+    spec: Any
+    current: "Machine | None"
+
+    def find(self, peer: PeerId) -> "Machine | None":
+        """The machine with this name."""
+
+    def on_halted(self, number: int, error: ConsensusHalted) -> None:
+        """A node says that consensus has failed."""
+
+
+class Machine:
+    """What outlives a crash."""
+
+    def __init__(self, site: Site, number: int, person: Person, clock: SimClock) -> None:
+        self.site = site
+        self.number = number
+        self.person = person
+        self.clock = clock
+        self.disk = SimDisk(standard_random.Random(site.random.random()))
+        self.disk.on_step = self._on_disk_step
+        self.life: Life | None = None
+        self.build_life: Callable[[Machine], Life] = Life
+        self.is_observer = False
+        """Log or sign-state are damaged: until the end it takes part without signing."""
+        self.crashes = 0
+        self.disk_steps = 0
+        self.crash_at: dict[CrashPoint, int] = {}
+        """Crash at the so-manieth passing of a point from now."""
+        self.crash_at_step = 0
+        self.is_power_loss = False
+        self.restart_ms = RESTART_MS
+        self.has_store = False
+
+    @property
+    def name(self) -> str:
+        """In traces and in the audit."""
+        return str(self.number)
+
+    @property
+    def is_up(self) -> bool:
+        """Whether a process runs on it."""
+        return self.life is not None
+
+    # Starting and stopping.
+
+    def start(self) -> None:
+        """A process starts, if none runs."""
+        if self.life is not None:
+            return
+        self.site.audit.note(self.name, "start")
+        self.site.current, failure = self, None
+        try:
+            life = self.build_life(self)
+            self.life = life
+            life.start()
+        except (Crashed, StorageError) as error:
+            failure = error
+        finally:
+            self.site.current = None
+        if failure is None:
+            self.site.network.on_started(self.number)
+        else:
+            self.end(failure)
+
+    def end(self, cause: BaseException) -> None:
+        """The process is over; what an operator does is done, and it starts again later."""
+        self.site.audit.note(self.name, "end", text=f"{type(cause).__name__}: {cause}")
+        was_up, self.life = self.life is not None, None
+        self.crash_at, self.crash_at_step = {}, 0
+        if isinstance(cause, Crashed) and cause.is_power_loss:
+            self.disk.lose_power()
+        else:
+            self.disk.restart()
+        self.crashes += 1
+        if isinstance(cause, CorruptStore):
+            self.disk.remove_store()
+            self.has_store = False
+        elif isinstance(cause, CorruptWal | CorruptSignState):
+            self.is_observer = True
+        elif not isinstance(cause, Crashed | DiskFailed):
+            raise cause
+        if was_up:
+            self.site.network.on_stopped(self.number)
+        self.site.schedule.after(self.site.random.randint(*self.restart_ms), self.start)
+
+    def crash(self, *, is_power_loss: bool) -> None:
+        """The process stops between two turns."""
+        if self.life is not None:
+            self.end(Crashed(is_power_loss))
+
+    # Crashes inside.
+
+    def on_point(self, point: CrashPoint) -> None:
+        """The process is at this point."""
+        left = self.crash_at.get(point)
+        if left is not None:
+            self.crash_at[point] = left - 1
+            if left <= 1:
+                raise Crashed(self.is_power_loss)
+
+    def _on_disk_step(self, _: str) -> None:
+        self.disk_steps += 1
+        if self.crash_at_step:
+            self.crash_at_step -= 1
+            if self.crash_at_step == 0:
+                raise Crashed(self.is_power_loss)
+
+    # The network's end.
+
+    def on_connected(self, peer: int) -> None:
+        """As network.End."""
+        if self.life is not None:
+            life = self.life
+            life.turn("connected", lambda: life.on_connected(peer))
+
+    def on_disconnected(self, peer: int) -> None:
+        """As network.End."""
+        if self.life is not None:
+            life = self.life
+            life.turn("disconnected", lambda: life.on_disconnected(peer))
+
+    def on_message(self, peer: int, channel: str, data: bytes) -> None:
+        """As network.End."""
+        if self.life is not None:
+            life = self.life
+            self.site.audit.note(self.name, f"{channel}<{peer}", data, lambda: describe(channel, data))
+            life.turn(channel, lambda: life.on_message(peer, channel, data))
+
+
+class Life:
+    """One process: implements `node.replica.ports.World`."""
+
+    is_honest = True
+
+    def __init__(self, machine: Machine) -> None:
+        self.machine = machine
+        self._site = site = machine.site
+        self._random = site.random
+        self._jobs: deque[tuple[Callable[[], Any], Callable[[Any], None]]] = deque()
+        self._done: deque[tuple[Callable[[Any], None], Any]] = deque()
+        self._peers: dict[PeerId, int] = {}
+        self._asked: dict[int, Callable[[bytes | NetworkError], None]] = {}
+        self._asked_count = 0
+        self._open()
+        self.mempool = Mempool()
+        self.reveals = Reveals(machine.person.beacon_secret)
+        self.pool = Pool(self.ledger, self.mempool, site.signatures, self._relay)
+        self.duties = Duties(self.ledger, self.pool.submit, machine.person.duty)
+        self._build()
+
+    def _open(self) -> None:
+        """As `node.app.open_stores`: the store last, since that it is there tells that the others must be."""
+        machine, disk, key = self.machine, self.machine.disk, self.machine.person.consensus
+        self.signer = None
+        is_new = not machine.has_store
+        site = self._site
+        if not machine.is_observer:
+            wal = Wal.create(WAL, 1, disk) if is_new else Wal.load(WAL, disk)
+            state = LastSignState.load(SIGN_STATE, key.public_key, create=is_new, files=disk)
+        else:
+            wal = Wal.create(Path("observer-wal"), 1, disk)
+        machine.has_store = True
+        store = SimStore(disk)
+        check, verify = site.signatures.check, site.signatures.verify
+        self.ledger = Ledger(store, site.spec, check=check, verify=verify)
+        if not machine.is_observer:
+            self.signer = Signer(machine.person.address, key, state, self.ledger.genesis_hash)
+        self.journal = Journal(wal)
+
+    def _build(self) -> None:
+        parameters, verify = self.ledger.get_parameters(), self._site.signatures.verify
+        self.replica = Replica(
+            self,
+            self.ledger,
+            self.mempool,
+            signer=self.signer,
+            journal=self.journal,
+            timeouts=build_timeouts(parameters),
+            synchrony=build_synchrony(parameters),
+            reveal=self._get_reveal,
+            report=self._report,
+        )
+        self.replica.listeners += [self._on_committed, self.duties.on_committed]
+        self.gossip = Gossip(self, self.replica, self.mempool, verify)
+        chance = standard_random.Random(self._random.random())
+        self.sync = Sync(self, self.ledger, verify, self.replica.commit, chance)
+        self.answers = Answers(self.ledger)
+
+    def start(self) -> None:
+        """Everything else follows in later turns."""
+        self.gossip.start()
+        self.replica.start(self.gossip, self.sync)
+
+    def _get_reveal(self) -> Hash | None:
+        """As `node.app.Node`."""
+        address = self.machine.person.address
+        epoch = system.compute_epoch(self.ledger.get_parameters(), self.ledger.height + 1)
+        return self.reveals.get_next_link(beacon.get_chain(self.ledger.state, address, epoch))
+
+    def _report(self, evidence: Evidence) -> None:
+        if self.is_honest:
+            fact = Reported(self._site.schedule.now_ms, self.machine.number, evidence)
+            self._site.history.reported.append(fact)
+        self.duties.report(evidence)
+
+    def _on_committed(self, committed: Committed) -> None:
+        certificate, number, now_ms = committed.certificate, self.machine.number, self._site.schedule.now_ms
+        self._site.audit.note(
+            self.machine.name,
+            "final",
+            committed.block_hash,
+            lambda: f"height {certificate.height} round {certificate.round} {committed.block_hash.hex()[:8]}",
+        )
+        if self.is_honest:
+            height, block_hash = certificate.height, committed.block_hash
+            fact = Finality(now_ms, number, height, certificate.round, block_hash)
+            self._site.history.note_final(fact, committed.tx_ids)
+
+    # Turns.
+
+    def turn(self, what: str, action: Callable[[], None]) -> None:
+        """Lets the process do something, if it still runs; ends it if that says so."""
+        machine = self.machine
+        if machine.life is not self:
+            return
+        machine.site.current = machine
+        try:
+            action()
+        except PeerFault:
+            raise
+        except (Crashed, StorageError) as cause:
+            machine.end(cause)
+        except ConsensusHalted as error:
+            self._site.on_halted(machine.number, error)
+        finally:
+            machine.site.current = None
+
+    # The world: time.
+
+    def now_ms(self) -> TimeMs:
+        """As World."""
+        return self.machine.clock.now_ms()
+
+    def elapsed_ms(self) -> int:
+        """As World."""
+        return self.machine.clock.elapsed_ms()
+
+    def call_later(self, delay_ms: int, action: Callable[[], None]) -> Timer:
+        """As World."""
+        virtual_ms = self.machine.clock.compute_virtual_ms(delay_ms)
+        return self._site.schedule.after(virtual_ms, lambda: self.turn("timer", action))
+
+    # The world: the lane.
+
+    def run(self, job: Callable[[], T], then: Callable[[T], None]) -> None:
+        """As World."""
+        self._jobs.append((job, then))
+        if len(self._jobs) == 1:
+            self._begin_job()
+
+    def _begin_job(self) -> None:
+        duration_ms = self._random.choice((0, 0, 1, 1, 2, 5, self.machine.disk.slow_ms))
+        self._site.schedule.after(duration_ms, lambda: self.turn("job", self._do_job))
+
+    def _do_job(self) -> None:
+        job, then = self._jobs[0]
+        self._done.append((then, job()))
+        self._jobs.popleft()
+        self._site.schedule.after(self._random.randint(0, 1), lambda: self.turn("then", self._hand_over))
+        if self._jobs:
+            self._begin_job()
+
+    def _hand_over(self) -> None:
+        then, result = self._done.popleft()
+        then(result)
+
+    # The world: peers.
+
+    @property
+    def peers(self) -> tuple[PeerId, ...]:
+        """As World."""
+        return tuple(self._peers)
+
+    def post(self, peer: PeerId, message: ConsensusMessage) -> None:
+        """As World."""
+        if peer in self._peers:
+            self._note_sent(message)
+            self._send(peer, "consensus", encode(message))
+
+    def broadcast(self, message: ConsensusMessage, but: Collection[PeerId] = ()) -> None:
+        """As World."""
+        self._note_sent(message)
+        data = encode(message)
+        for peer in self._peers:
+            if peer not in but:
+                self._send(peer, "consensus", data)
+
+    def _note_sent(self, message: ConsensusMessage) -> None:
+        if self.is_honest:
+            self._site.history.note_message(message)
+
+    def _send(self, peer: PeerId, channel: str, data: bytes) -> None:
+        self._site.network.send(self.machine.number, self._peers[peer], channel, data)
+
+    def _relay(self, message: PoolMessage, but: Collection[PeerId]) -> None:
+        data = encode(message)
+        for peer in self._peers:
+            if peer not in but:
+                self._send(peer, "pool", data)
+
+    def ask(
+        self,
+        peer: PeerId,
+        message: Record,
+        reply: type[R],
+        limit_ms: int,
+        then: Callable[[R | NetworkError], None],
+    ) -> None:
+        """As World: what comes back is decoded and checked as `p2p.requests` does."""
+        if peer not in self._peers:
+            self.call_later(0, lambda: then(PeerGone("not connected")))
+            return
+        self._asked_count += 1
+        number = self._asked_count
+
+        def end(answer: bytes | NetworkError) -> None:
+            if self._asked.pop(number, None) is not None:
+                timer.cancel()
+                then(answer if isinstance(answer, NetworkError) else decode_reply(answer, reply))
+
+        slow = PeerSlow(f"no answer to {type(message).__name__} in {limit_ms} ms")
+        timer = self.call_later(limit_ms, lambda: end(slow))
+        self._asked[number] = end
+        data = number.to_bytes(NUMBER_BYTES, "big") + encode(message)
+        self._site.network.send(
+            self.machine.number, self._peers[peer], "request", data, is_lossy=False
+        )
+
+    def blame(self, peer: PeerId, fault: PeerFault) -> None:
+        """As World. Validators are trusted peers: their score never bans them."""
+        machine = self._site.find(peer)
+        whom = -1 if machine is None else machine.number
+        self._site.audit.note(self.machine.name, "blame", text=f"{whom}: {fault.reason}")
+        if self.is_honest:
+            self._site.history.blames.append((self.machine.number, whom, fault.reason))
+
+    # Inbound.
+
+    def on_connected(self, number: int) -> None:
+        """A peer said hello."""
+        peer = self._get_peer(number)
+        self._peers[peer] = number
+        self.gossip.connected(peer)
+        self.sync.connected(peer)
+        self.pool.connected(lambda message: self._send(peer, "pool", encode(message)))
+
+    def on_disconnected(self, number: int) -> None:
+        """A peer is gone."""
+        peer = self._get_peer(number)
+        if self._peers.pop(peer, None) is not None:
+            self.gossip.disconnected(peer)
+            self.sync.disconnected(peer)
+
+    def _get_peer(self, number: int) -> PeerId:
+        return self._site.network.ends[number].person.peer  # type: ignore[attr-defined,no-any-return]
+
+    def on_message(self, number: int, channel: str, data: bytes) -> None:
+        """A message, behind the boundary of its peer."""
+        peer = self._get_peer(number)
+        try:
+            match channel:
+                case "consensus":
+                    self.gossip.on_message(peer, decode_message(ConsensusMessage, data))
+                case "pool":
+                    self.pool.on_message(peer, decode_message(PoolMessage, data))
+                case "request":
+                    self._on_request(peer, data)
+                case "reply":
+                    self._on_reply(data)
+        except PeerFault as fault:
+            self.blame(peer, fault)
+
+    def _on_request(self, peer: PeerId, data: bytes) -> None:
+        head, body = data[:NUMBER_BYTES], data[NUMBER_BYTES:]
+        reply = self.answer(peer, decode_message(SyncRequest, body))
+        number = self._peers.get(peer)
+        if number is not None:
+            network = self._site.network
+            network.send(self.machine.number, number, "reply", head + encode(reply), is_lossy=False)
+
+    def answer(self, peer: PeerId, request: Record) -> Record:
+        """What a peer that syncs is told."""
+        try:
+            return self.answers.answer(request)
+        except Refused as refused:
+            return Refusal(int(refused.code), refused.reason)
+
+    def _on_reply(self, data: bytes) -> None:
+        end = self._asked.get(int.from_bytes(data[:NUMBER_BYTES], "big"))
+        if end is not None:
+            end(data[NUMBER_BYTES:])
+
+
+def decode_message(kind: Any, data: bytes) -> Any:
+    """As `p2p.requests.receive_message`."""
+    try:
+        return decode(kind, data)
+    except DecodeError as error:
+        raise PeerFault(f"undecodable: {error}", LIE_POINTS) from error
+
+
+def decode_reply(data: bytes, kind: type[R]) -> R | NetworkError:
+    """As `p2p.requests.ask`."""
+    try:
+        answer = decode(SyncReply, data)  # type: ignore[arg-type]
+    except DecodeError as error:
+        return PeerFault(f"undecodable: {error}", LIE_POINTS)
+    if isinstance(answer, Refusal):
+        return Refused(RefusalCode(answer.code), answer.reason)
+    return answer if isinstance(answer, kind) else PeerFault("another reply than was asked for", LIE_POINTS)
+
+
+def describe(channel: str, data: bytes) -> str:
+    """A message in a trace."""
+    kinds = {"consensus": ConsensusMessage, "pool": PoolMessage, "request": SyncRequest, "reply": SyncReply}
+    body = data[NUMBER_BYTES:] if channel in ("request", "reply") else data
+    try:
+        text = str(decode(kinds[channel], body))  # type: ignore[arg-type]
+    except DecodeError:
+        text = data.hex()
+    return text if len(text) <= 200 else f"{text[:200]} ... ({len(data)} bytes)"
+
+
+def build_timeouts(parameters: system.Parameters) -> TimeoutParameters:
+    """As `node.app.build_timeouts`, which would import the network."""
+    vote = Timeout(parameters.vote_timeout_ms, parameters.vote_timeout_delta_ms)
+    propose = Timeout(parameters.propose_timeout_ms, parameters.propose_timeout_delta_ms)
+    return TimeoutParameters(propose, vote, vote)
+
+
+def build_synchrony(parameters: system.Parameters) -> SynchronyParameters:
+    """As `node.app.build_synchrony`."""
+    return SynchronyParameters(
+        precision_ms=parameters.precision_ms,
+        message_delay_ms=parameters.message_delay_ms,
+        message_delay_delta_ms=parameters.message_delay_delta_ms,
+    )

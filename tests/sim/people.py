@@ -1,0 +1,136 @@
+"""Who takes part, and the chain they start from: small, fast periods, so that eras end within a run."""
+
+from functools import cache, cached_property
+from random import Random
+from typing import NamedTuple
+
+from chain.genesis import ChainSpec
+from chain.modules import beacon
+from chain.primitives.codec import replace
+from chain.primitives.hashing import Domain, hash_bytes
+from chain.primitives.keys import KeyPair
+from chain.primitives.types import Address, Hash, PeerId
+from node.reveals import compute_chain_secret
+from node.spec_builder import Seat, build_spec, load_profile
+
+VIDYA = 10**9
+GENESIS_MS = 1_767_225_600_000
+BEACON_LINKS = 256
+GUESTS = 3
+
+
+class Person:
+    """A validator and all its keys, by number."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def _seed(self, role: int) -> bytes:
+        return bytes((role, self.number)) * 16
+
+    @cached_property
+    def account(self) -> KeyPair:
+        """The account's key."""
+        return KeyPair(self._seed(1))
+
+    @cached_property
+    def consensus(self) -> KeyPair:
+        """The key that votes."""
+        return KeyPair(self._seed(2))
+
+    @cached_property
+    def duty(self) -> KeyPair:
+        """The key that sends duties."""
+        return KeyPair(self._seed(4))
+
+    @property
+    def beacon_secret(self) -> Hash:
+        """What its reveals come from."""
+        return self._seed(5)
+
+    @cached_property
+    def beacon_tip(self) -> Hash:
+        """What it has committed to at genesis."""
+        return beacon.compute_chain(compute_chain_secret(self.beacon_secret, 0), BEACON_LINKS)
+
+    @property
+    def address(self) -> Address:
+        """The account."""
+        return self.account.public_key
+
+    @cached_property
+    def peer(self) -> PeerId:
+        """A name on the network; no handshake is simulated, so any unique one will do."""
+        return b"\x00\x24\x08\x01\x12\x20" + hash_bytes(Domain.NODE_KEY, self._seed(3))
+
+
+@cache
+def get_person(number: int) -> Person:
+    """Everybody is made once per process: keys cost time."""
+    return Person(number)
+
+
+@cache
+def get_guests() -> list[KeyPair]:
+    """Accounts that only send money."""
+    return [KeyPair(bytes((9, number)) * 16) for number in range(GUESTS)]
+
+
+class Times(NamedTuple):
+    """The periods of a run's chain."""
+
+    block_ms: int = 1_000
+    propose_ms: int = 1_500
+    vote_ms: int = 700
+    delta_ms: int = 400
+
+
+def draw_powers(random: Random, count: int) -> list[int]:
+    """Unequal powers of which nobody has a third, so that any one may fail."""
+    while True:
+        powers = [random.choice((10, 10, 20, 30, random.randint(10, 40))) for _ in range(count)]
+        if 3 * max(powers) < sum(powers):
+            return powers
+
+
+def build_sim_spec(powers: list[int], times: Times) -> ChainSpec:
+    """Validators 0.. with these powers in thousands of VIDYA, and three guests with money."""
+    people = [get_person(number) for number in range(len(powers))]
+    bonds = [power * 1_000 * VIDYA for power in powers]
+    seats = [_build_seat(person, bond) for person, bond in zip(people, bonds, strict=True)]
+    accounts = [(seat.account, 2 * seat.bond) for seat in seats]
+    accounts += [(guest.public_key, 1_000 * VIDYA) for guest in get_guests()]
+    return build_spec(_build_profile(times), name="sim", time_ms=GENESIS_MS, seats=seats, accounts=accounts)
+
+
+def _build_seat(person: Person, bond: int) -> Seat:
+    address = f"/ip4/127.0.0.1/tcp/{1024 + person.number}"
+    links = BEACON_LINKS
+    key, peer = person.consensus.public_key, person.peer
+    return Seat(person.address, key, bond, 0, person.beacon_tip, links, peer, (address,))
+
+
+@cache
+def _build_profile(times: Times) -> ChainSpec:
+    profile = load_profile("minimal")
+    parameters = replace(
+        profile.system.parameters,
+        block_ms=times.block_ms,
+        block_transactions_max=40,
+        epoch_blocks=4,
+        era_epochs=1,
+        evidence_age_blocks=12,
+        evidence_age_ms=12 * times.block_ms,
+        propose_timeout_ms=times.propose_ms,
+        propose_timeout_delta_ms=times.delta_ms,
+        vote_timeout_ms=times.vote_ms,
+        vote_timeout_delta_ms=times.delta_ms,
+    )
+    return replace(
+        profile,
+        system=replace(profile.system, parameters=parameters),
+        staking=replace(profile.staking, parameters=replace(profile.staking.parameters, unbonding_eras=4)),
+        possession=replace(
+            profile.possession, parameters=replace(profile.possession.parameters, deadline_blocks=2)
+        ),
+    )

@@ -1,0 +1,81 @@
+"""What a seed is about: drawn at once and printed with a failure.
+
+Swarm testing (Groce and others, ISSTA 2012): each seed has some kinds of faults and lacks others, since a
+world with all of them at once rarely gets far enough to reach what one of them alone would break.
+"""
+
+from random import Random
+from typing import NamedTuple
+
+from tests.sim.people import Times, draw_powers
+
+NETWORK_FAULTS = ("cut", "minority", "halves", "ring", "swizzle", "flap", "storm")
+CRASH_FAULTS = ("crash", "crash_at_point", "crash_in_disk", "crash_all")
+DISK_FAULTS = ("disk_full", "sync_fails", "slow_disk", "flip_log", "flip_sign_state", "flip_store")
+CLOCK_FAULTS = ("clock_jump",)
+FAULTS = NETWORK_FAULTS + CRASH_FAULTS + DISK_FAULTS + CLOCK_FAULTS
+DAMAGE = frozenset(("flip_log", "flip_sign_state"))
+"""Faults after which a validator does not sign again."""
+
+
+class Plan(NamedTuple):
+    """One run."""
+
+    powers: list[int]
+    topology: str
+    times: Times
+    loss_ppm: int
+    duplicate_ppm: int
+    jitter_ms: int
+    chaos_ms: int
+    """Then everything is healed, and the chain must go on."""
+    kinds: tuple[str, ...]
+    faults: list[tuple[int, str]]
+    """When, and of which kind."""
+    skewed: dict[int, tuple[int, int]]
+    """Nodes with a wrong clock: offset in ms, drift in ppm."""
+    transactions: int
+    has_stake_moves: bool
+
+    def describe(self) -> str:
+        """For people."""
+        kinds = ", ".join(self.kinds) or "no faults"
+        network = f"{self.topology}, loss {self.loss_ppm // 10_000} %, jitter {self.jitter_ms} ms"
+        return f"powers {self.powers}; {network}; {len(self.faults)} faults of: {kinds}; skewed {self.skewed}"
+
+
+def draw_plan(random: Random, *, is_villainous: bool = False) -> Plan:
+    """The plan of a seed; with villains, no other fault lasts."""
+    powers = draw_powers(random, random.choice((4, 4, 5, 5, 6, 7)))
+    kinds = tuple(kind for kind in FAULTS if random.random() < 0.3)
+    if is_villainous:
+        kinds = tuple(kind for kind in kinds if kind not in DAMAGE)
+    chaos_ms = random.randrange(6_000, 16_000)
+    count = random.randrange(2, 12) if kinds else 0
+    faults = sorted((random.randrange(500, chaos_ms), random.choice(kinds)) for _ in range(count))
+    return Plan(
+        powers=powers,
+        topology=random.choice(("lan", "regions", "regions")),
+        times=Times(),
+        loss_ppm=random.choice((0, 0, 10_000, 50_000, 200_000)),
+        duplicate_ppm=random.choice((0, 0, 20_000, 200_000)),
+        jitter_ms=random.choice((1, 5, 30, 150, 400)),
+        chaos_ms=chaos_ms,
+        kinds=kinds,
+        faults=faults,
+        skewed=_draw_skewed(random, powers),
+        transactions=random.randrange(10, 40),
+        has_stake_moves=not is_villainous and not DAMAGE.intersection(kinds),
+    )
+
+
+def _draw_skewed(random: Random, powers: list[int]) -> dict[int, tuple[int, int]]:
+    """Wrong clocks in less than a third of the power, in half of the runs."""
+    if random.random() < 0.5:
+        return {}
+    skewed: dict[int, tuple[int, int]] = {}
+    for number in random.sample(range(len(powers)), len(powers)):
+        if 3 * (sum(powers[one] for one in skewed) + powers[number]) < sum(powers):
+            offset_ms = random.choice((-1, 1)) * random.choice((505, 1_000, 60_000, 3_600_000))
+            skewed[number] = offset_ms, random.choice((0, -10_000, 10_000))
+    return skewed

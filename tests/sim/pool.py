@@ -1,0 +1,123 @@
+"""The pool's door and the duty to report equivocations, without a loop.
+
+The shells of the real ones (`node.pool_gossip`, `node.duties`) are made of tasks; what they decide is
+decided here by the same code: `PoolGossip.check`, the real mempool, the real call.
+"""
+
+from collections.abc import Callable, Collection, Iterable
+
+from chain.errors import ChainError, InvalidTransaction
+from chain.modules import offences, staking, validators
+from chain.primitives.codec import encode
+from chain.primitives.keys import KeyPair
+from chain.primitives.types import Hash, Height, PeerId
+from chain.runtime import build_call
+from chain.transaction import (
+    Transaction,
+    compute_transaction_id,
+    decode_transaction,
+    get_transaction_id,
+    sign_transaction,
+)
+from chain.votes import Evidence, compute_evidence_hash, get_offence_height, get_offender
+from node.ledger import Committed, Ledger
+from node.mempool import Mempool
+from node.pool_check import PoolCheck
+from p2p.messages import PoolMessage, Transactions
+from tests.sim.signatures import Signatures
+
+VALID_BLOCKS = 3
+Relay = Callable[[PoolMessage, Collection[PeerId]], None]
+
+
+class Pool:
+    """Takes transactions in, and passes on what is new."""
+
+    def __init__(self, ledger: Ledger, mempool: Mempool, signatures: Signatures, relay: Relay) -> None:
+        self._ledger = ledger
+        self._mempool = mempool
+        self._signatures = signatures
+        self._relay = relay
+        self._check = PoolCheck(ledger)
+
+    def connected(self, send: Callable[[PoolMessage], None]) -> None:
+        """A new peer hears what waits."""
+        waiting = [pooled for tx_id in self._mempool.list_ids() if (pooled := self._mempool.get(tx_id))]
+        if waiting:
+            send(Transactions(tuple(encode(pooled.signed) for pooled in waiting)))
+
+    def submit(self, data: bytes) -> InvalidTransaction | None:
+        """A transaction of this node's own clients; the refusal, if any."""
+        try:
+            self._take(data)
+        except InvalidTransaction as error:
+            return error
+        self._relay(Transactions((data,)), ())
+        return None
+
+    def on_message(self, peer: PeerId, message: PoolMessage) -> None:
+        """What peers pass on; what is stale or known costs nothing."""
+        if isinstance(message, Transactions):
+            fresh = tuple(data for data in message.transactions if self._try(data))
+            if fresh:
+                self._relay(Transactions(fresh), (peer,))
+
+    def _try(self, data: bytes) -> bool:
+        try:
+            self._take(data)
+        except ChainError:
+            return False
+        return True
+
+    def _take(self, data: bytes) -> None:
+        tx_id = compute_transaction_id(data)
+        if tx_id in self._mempool:
+            raise InvalidTransaction("already_pooled")
+        signed = decode_transaction(data)
+        pooled = self._check.check(tx_id, signed, len(data))
+        self._signatures.check(signed)
+        self._mempool.add(pooled, self._ledger)
+
+
+class Duties:
+    """Brings evidence on chain, as `node.duties` does: what is open and not under way is sent."""
+
+    def __init__(
+        self, ledger: Ledger, submit: Callable[[bytes], InvalidTransaction | None], key: KeyPair
+    ) -> None:
+        self._ledger = ledger
+        self._submit = submit
+        self._key = key
+        self._evidence: dict[Hash, Evidence] = {}
+        self._under_way: dict[Hash, Height] = {}
+
+    def report(self, evidence: Evidence) -> None:
+        """As Duties.report."""
+        self._evidence[compute_evidence_hash(evidence)] = evidence
+
+    def on_committed(self, _: Committed) -> None:
+        """After every block, what is open is sent."""
+        height = self._ledger.height + 1
+        for name, evidence in list(self._evidence.items()):
+            if not self._is_punishable(evidence):
+                del self._evidence[name]
+            elif self._under_way.get(name, 0) < height:
+                self._under_way[name] = height + VALID_BLOCKS - 1
+                self._submit(self._build(evidence, height + VALID_BLOCKS - 1))
+
+    def _is_punishable(self, evidence: Evidence) -> bool:
+        state, head = self._ledger.state, self._ledger.head
+        if staking.is_tombstoned(state, get_offender(evidence)):
+            return False
+        return not validators.is_expired(state, head.height, head.time_ms, get_offence_height(evidence))
+
+    def _build(self, evidence: Evidence, valid_until: Height) -> bytes:
+        calls = (build_call(offences.Report(evidence)),)
+        genesis_hash, sender = self._ledger.genesis_hash, self._key.public_key
+        transaction = Transaction(1, genesis_hash, sender, 0, valid_until, 0, 0, calls)
+        return encode(sign_transaction(self._key, transaction))
+
+
+def list_ids(transactions: Iterable[bytes]) -> list[Hash]:
+    """Ids of encoded transactions."""
+    return [get_transaction_id(decode_transaction(data)) for data in transactions]

@@ -1,0 +1,290 @@
+"""One seed, one run: builds the world, lets it happen, heals it, and has the checkers look at what is left."""
+
+import logging
+import os
+import traceback
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from random import Random
+from typing import NamedTuple
+
+import structlog
+
+from chain.genesis import compute_genesis_hash
+from chain.primitives.types import Hash, PeerId
+from node.ledger import Ledger
+from node.replica.replica import ConsensusHalted
+from storage import crash_points
+from storage.crash_points import CrashPoint
+from storage.errors import StorageError
+from tests.sim import checkers, faults
+from tests.sim.checkers import Violation
+from tests.sim.clocks import SimClock
+from tests.sim.disk import SimStore
+from tests.sim.history import History
+from tests.sim.network import Network, build_rtts
+from tests.sim.node import Life, Machine
+from tests.sim.people import GENESIS_MS, build_sim_spec, get_guests, get_person
+from tests.sim.plan import Plan, draw_plan
+from tests.sim.schedule import Audit, Schedule
+from tests.sim.signatures import Signatures
+from tests.sim.workload import Workload
+
+HEIGHTS_AFTER_HEALING = 4
+LIVELY_MS = 60_000
+"""Beyond the rounds that chaos has made long: until the first block after healing."""
+CAUGHT_UP_MS = 150_000
+"""Beyond that: until the last node has all of it."""
+STEPS_MAX = 2_000_000
+
+BuildLife = Callable[[Machine], Life]
+
+
+class Outcome(NamedTuple):
+    """What came of a seed."""
+
+    seed: int
+    audit: Hash
+    plan: Plan
+    heights: int
+    rounds: int
+    """Of all heights together, the first of each not counted."""
+    virtual_ms: int
+    events: int
+    crashes: int
+    faults: Counter[str]
+    points: Counter[str]
+    transactions: int
+    violations: list[Violation]
+
+
+class Sim:
+    """The world of a seed."""
+
+    def __init__(
+        self,
+        seed: int,
+        *,
+        plan: Plan | None = None,
+        villains: dict[int, BuildLife] | None = None,
+        tell: Callable[[str], None] | None = None,
+    ) -> None:
+        self.seed = seed
+        self.random = Random(seed)
+        self.villains = villains or {}
+        self.plan = plan or draw_plan(self.random)
+        self.schedule = Schedule(Random(self.random.random()))
+        self.audit = Audit(self.schedule, tell)
+        count = len(self.plan.powers)
+        rtts = build_rtts(self.random, count, self.plan.topology)
+        self.network = Network(self.schedule, self.audit, Random(self.random.random()), rtts)
+        self.history = History()
+        self.signatures = Signatures()
+        self.spec = build_sim_spec(self.plan.powers, self.plan.times)
+        self.genesis_hash = compute_genesis_hash(self.spec)
+        self.current: Machine | None = None
+        self.is_healed = False
+        self.healed_round = 0
+        self.healed_height = 0
+        self.counts: Counter[str] = Counter()
+        self.points: Counter[str] = Counter()
+        self.violations: list[Violation] = []
+        self._failing: dict[int, None] = dict.fromkeys(self.villains)
+        self.machines = [self._build_machine(number) for number in range(count)]
+        self.network.ends = list(self.machines)
+        people = [machine.person for machine in self.machines]
+        self._workload = Workload(Random(self.random.random()), people, get_guests())
+
+    def _build_machine(self, number: int) -> Machine:
+        clock = SimClock(self.schedule, GENESIS_MS, self.random)
+        clock.offset_ms, clock.drift_ppm = self.plan.skewed.get(number, (self.random.randint(-200, 200), 0))
+        machine = Machine(self, number, get_person(number), clock)
+        machine.build_life = self.villains.get(number, Life)
+        return machine
+
+    @property
+    def honest(self) -> list[Machine]:
+        """Those that follow the rules."""
+        return [machine for machine in self.machines if machine.number not in self.villains]
+
+    # What machines and faults ask.
+
+    def find(self, peer: PeerId) -> Machine | None:
+        """As Site."""
+        return next((machine for machine in self.machines if machine.person.peer == peer), None)
+
+    def on_halted(self, number: int, error: ConsensusHalted) -> None:
+        """As Site: with less than a third of the power faulty this must not be."""
+        self.violations.append(Violation("halted", f"node {number}: {error}"))
+        self.machines[number].life = None
+
+    def may_fail_for_good(self, machine: Machine) -> bool:
+        """As Stage."""
+        powers, failing = self.plan.powers, {*self._failing, machine.number}
+        if 3 * sum(powers[number] for number in failing) >= sum(powers):
+            return False
+        self._failing[machine.number] = None
+        return True
+
+    def _on_point(self, point: CrashPoint) -> None:
+        self.points[point] += 1
+        if self.current is not None:
+            self.current.on_point(point)
+
+    # The run.
+
+    def run(self) -> Outcome:
+        """Until the chain has gone on long enough after healing, or has not."""
+        disarm = crash_points.arm(self._on_point)
+        try:
+            with _drawn_salts(Random(self.random.random())):
+                self._prepare()
+                self._go_on()
+        finally:
+            disarm()
+        self._check()
+        return self._build_outcome()
+
+    def _prepare(self) -> None:
+        conditions, plan = self.network.conditions, self.plan
+        conditions.loss_ppm, conditions.duplicate_ppm = plan.loss_ppm, plan.duplicate_ppm
+        conditions.jitter_ms = plan.jitter_ms
+        for machine in self.machines:
+            self.schedule.after(self.random.randint(0, 400), machine.start)
+        for at_ms, kind in plan.faults:
+            self.schedule.at(at_ms, lambda kind=kind: self._make(kind))
+        for _ in range(plan.transactions):
+            self.schedule.at(self.random.randrange(plan.chaos_ms), self._submit)
+        self.schedule.at(plan.chaos_ms, self._heal)
+
+    def _make(self, kind: str) -> None:
+        self.audit.note("-", "fault", kind.encode(), kind)
+        self.counts[kind] += 1
+        faults.BY_NAME[kind](self)
+
+    def _submit(self) -> None:
+        life = self.random.choice(self.machines).life
+        if life is not None:
+            stakes = self.plan.has_stake_moves
+            data = self._workload.draw(life.ledger, has_stake_moves=stakes)
+            life.turn("submit", lambda: self._submit_to(life, data))
+
+    def _submit_to(self, life: Life, data: bytes) -> None:
+        refusal = life.pool.submit(data)
+        self.audit.note(life.machine.name, "submit", data, str(refusal or "taken"))
+
+    def _heal(self) -> None:
+        """All faults end; what stopped starts again."""
+        self.audit.note("-", "heal")
+        self.is_healed = True
+        self.network.heal_all()
+        self.network.conditions.heal()
+        for machine in self.machines:
+            machine.disk.is_full, machine.disk.sync_fails_in, machine.disk.slow_ms = False, 0, 0
+            machine.crash_at, machine.crash_at_step = {}, 0
+            machine.restart_ms = (200, 1_000)
+            machine.clock.set_right()
+            self.schedule.after(self.random.randint(0, 1_000), machine.start)
+        lives = [machine.life for machine in self.honest if machine.life is not None]
+        self.healed_round = max((life.replica.core.round for life in lives), default=0)
+        self.healed_height = max((life.ledger.height for life in lives), default=0)
+
+    def _go_on(self) -> None:
+        lively_ms = self._compute_lively_ms
+        while self.schedule.step():
+            if self.schedule.steps % 16 == 0 and self.is_healed and self._is_over(lively_ms()):
+                return
+            if self.schedule.steps > STEPS_MAX or self.violations:
+                return
+
+    def _compute_lively_ms(self) -> int:
+        """By when the first block after healing must be final: a few rounds, as long as rounds have become."""
+        times = self.plan.times
+        rounds = range(self.healed_round, self.healed_round + 4)
+        rounds_ms = sum(times.propose_ms + 2 * times.vote_ms + 3 * times.delta_ms * round for round in rounds)
+        return self.plan.chaos_ms + rounds_ms + LIVELY_MS
+
+    def _is_over(self, lively_ms: int) -> bool:
+        heights = [machine.life.ledger.height if machine.life else 0 for machine in self.honest]
+        if min(heights) >= self.healed_height + HEIGHTS_AFTER_HEALING:
+            return True
+        if self.schedule.now_ms > lively_ms and max(heights) <= self.healed_height:
+            detail = f"no block after {self.healed_height}, round {self.healed_round} at healing"
+            self.violations.append(Violation("liveness", detail))
+        elif self.schedule.now_ms > lively_ms + CAUGHT_UP_MS:
+            self.violations.append(Violation("liveness", f"heights {heights}, {self.healed_height} at healing"))
+        return bool(self.violations)
+
+    # The end.
+
+    def open_chains(self) -> dict[int, Ledger]:
+        """The final chains as they are on the disks of honest machines."""
+        chains = {}
+        for machine in self.honest:
+            try:
+                verify = self.signatures.verify
+                chains[machine.number] = Ledger(SimStore(machine.disk), self.spec, verify=verify)
+            except StorageError as error:
+                self.audit.note(machine.name, "unreadable", text=str(error))
+        return chains
+
+    def _check(self) -> None:
+        chains, verify = self.open_chains(), self.signatures.verify
+        found = checkers.check_agreement(chains, self.history)
+        if not found and chains:
+            longest = max(chains.values(), key=lambda chain: chain.height)
+            replayed = checkers.replay(self.spec, longest, verify)
+            found += replayed.violations
+            found += checkers.check_certificates(self.genesis_hash, chains, replayed.sets, verify)
+            crashed = [machine.number for machine in self.machines if machine.crashes]
+            found += checkers.check_evidence_on_chain(
+                self.history, replayed.final, self.plan.chaos_ms, crashed
+            )
+        found += checkers.check_roots(chains)
+        found += checkers.check_signatures(self.history, [machine.person.address for machine in self.honest])
+        found += checkers.check_acknowledged(chains, self.history)
+        found += checkers.check_blames(self.history, [machine.number for machine in self.honest])
+        self.violations += found
+
+    def _build_outcome(self) -> Outcome:
+        finalities = {fact.height: fact.round for fact in self.history.finalities}
+        return Outcome(
+            seed=self.seed,
+            audit=self.audit.digest(),
+            plan=self.plan,
+            heights=max(finalities, default=0),
+            rounds=sum(finalities.values()),
+            virtual_ms=self.schedule.now_ms,
+            events=self.schedule.steps,
+            crashes=sum(machine.crashes for machine in self.machines),
+            faults=self.counts,
+            points=self.points,
+            transactions=len(self.history.acknowledged),
+            violations=self.violations,
+        )
+
+
+@contextmanager
+def _drawn_salts(random: Random) -> Iterator[None]:
+    """The log draws its salt from the system; in a run all chance comes from the seed."""
+    real, os.urandom = os.urandom, random.randbytes
+    try:
+        yield
+    finally:
+        os.urandom = real
+
+
+def silence() -> None:
+    """Logs cost more than what they tell of; a trace tells more."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+
+
+def run_seed(seed: int, tell: Callable[[str], None] | None = None) -> Outcome:
+    """A seed of the simulator; what a bug raises is a violation."""
+    sim = Sim(seed, tell=tell)
+    try:
+        return sim.run()
+    except Exception:
+        sim.violations.append(Violation("bug", traceback.format_exc()))
+        return sim._build_outcome()

@@ -1,0 +1,72 @@
+"""What people do meanwhile: transfers, and stake that moves, so that the validator set changes.
+
+Each account submits in the order of its nonces and waits for its last transaction before the next one; one
+that is not final after a while is submitted again at another node, as a wallet would. Whoever submits
+remembers what a node called final: that is the promise that the checkers hold the chain to.
+"""
+
+from collections.abc import Callable
+from random import Random
+
+from chain.modules import balances, offences, staking, validators
+from chain.primitives.codec import Record, encode
+from chain.primitives.keys import KeyPair
+from chain.runtime import build_call
+from chain.transaction import Transaction, sign_transaction
+from node.ledger import Ledger
+from tests.sim.people import Person
+
+VIDYA = 10**9
+LIFETIME_BLOCKS = 40
+FEE_MAX = VIDYA // 10
+
+
+def build_transaction(ledger: Ledger, key: KeyPair, *calls: Record) -> bytes:
+    """A transaction that could be in the next block, as the node of this ledger sees it."""
+    transaction = Transaction(
+        version=1,
+        genesis_hash=ledger.genesis_hash,
+        sender=key.public_key,
+        nonce=ledger.get_nonce(key.public_key),
+        valid_until=ledger.height + LIFETIME_BLOCKS,
+        fee_max=FEE_MAX,
+        tip=0,
+        calls=tuple(build_call(call) for call in calls),
+    )
+    return encode(sign_transaction(key, transaction))
+
+
+class Workload:
+    """Draws who does what next."""
+
+    def __init__(self, random: Random, people: list[Person], guests: list[KeyPair]) -> None:
+        self._random = random
+        self._people = people
+        self._guests = guests
+
+    def draw(self, ledger: Ledger, *, has_stake_moves: bool) -> bytes:
+        """The next transaction, by the state that some node has."""
+        if not has_stake_moves or self._random.random() < 0.6:
+            sender = self._random.choice(self._guests)
+            other = self._random.choice(self._guests).public_key
+            return build_transaction(ledger, sender, balances.Send(other, self._random.randint(1, 1_000)))
+        person = self._random.choice(self._people)
+        return build_transaction(ledger, person.account, self._draw_stake(ledger, person))
+
+    def _draw_stake(self, ledger: Ledger, person: Person) -> Record:
+        """A validator bonds or unbonds, leaves, comes back, gets out of jail."""
+        who = person.address
+        if staking.get_standing(ledger.state, who).is_jailed:
+            return offences.Unjail()
+        candidate = validators.get_candidate(ledger.state, who)
+        if candidate is None or candidate.is_chilled:
+            return validators.Validate(person.consensus.public_key, 0)
+        bond = staking.get_bond(ledger.state, who)
+        moves: list[Callable[[], Record]] = [
+            lambda: staking.Bond(self._random.randint(1, 2_000) * VIDYA),
+            lambda: staking.Unbond(max(1, bond // self._random.randint(4, 20))),
+            lambda: validators.Chill(),
+        ]
+        return self._random.choices(moves, [5, 4, 1])[0]()
+
+
