@@ -1,60 +1,47 @@
-"""A validator for driver tests: over a simulated disk for log and sign-state, in a world that the test makes.
+"""A validator for replica tests: over a simulated disk for log and sign-state, in a world of the test.
 
-Other validators, the network and sync are what the test says. What counts as signed is what went out on the
+Other validators, the messenger and sync are what the test says. What counts as signed is what went out on the
 wire.
 """
 
 from collections import defaultdict
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-
-import trio
-import trio.testing
 
 from chain.block import Block
 from chain.modules import beacon, system
 from chain.primitives.codec import encode, replace
 from chain.primitives.types import Hash, Height
 from chain.runtime import BlockResult
-from chain.votes import SignedProposal, SignedVote, VoteKind
+from chain.votes import CommitCertificate, SignedProposal, SignedVote, VoteKind
 from consensus.core import Core
 from consensus.types import (
     Rebroadcast,
+    Step,
     TimeoutElapsed,
     TimeoutKind,
     VoteReceived,
 )
 from node.app import build_synchrony, build_timeouts
-from node.consensus_driver import Driver
-from node.journal import Journal
-from node.lane import Lane
 from node.ledger import Ledger
 from node.mempool import Mempool
+from node.replica.journal import Journal
+from node.replica.replica import Replica
+from node.replica.signer import Signer
 from node.reveals import Reveals
-from node.signer import Signer
 from storage.errors import DiskFailed
 from storage.kv import MemoryStore
 from storage.sign_state import LastSignState
 from storage.wal import Wal
-from tests.node.forge import Forge, wait_until
+from tests.node.forge import Forge
+from tests.node.turns import Turns
 from tests.storage.faulty_disk import FaultyDisk
 
 PREVOTE, PRECOMMIT = VoteKind.PREVOTE, VoteKind.PRECOMMIT
 WAL, SIGN_STATE = Path("wal"), Path("sign-state")
 Wire = list[SignedVote | SignedProposal]
-Script = Callable[["Rig"], Awaitable[None]]
-
-
-class StillClock:
-    """A clock that moves when the test moves it, and at every look."""
-
-    def __init__(self, now_ms: int) -> None:
-        self.time_ms = now_ms
-
-    def now_ms(self) -> int:
-        self.time_ms += 1
-        return self.time_ms
+Script = Callable[["Rig"], None]
 
 
 class TestSync:
@@ -62,25 +49,33 @@ class TestSync:
 
     __test__ = False
 
-    def __init__(self, driver: Driver) -> None:
-        self.driver = driver
-        self.waiting: list[tuple[BlockResult, object]] = []
+    def __init__(self, replica: Replica) -> None:
+        self.replica = replica
+        self.waiting: list[tuple[BlockResult, CommitCertificate]] = []
         self.answers: list[bool] = []
         self.calls = 0
+        self.is_stuck = False
+        """Whether it finds no end."""
 
-    async def catch_up(self) -> None:
+    def catch_up(self, then: Callable[[], None]) -> None:
         """Commit what waits."""
         self.calls += 1
-        while self.waiting:
+        self.go_on(then)
+
+    def go_on(self, then: Callable[[], None]) -> None:
+        """The next one, or the end."""
+        if self.waiting:
             result, certificate = self.waiting.pop(0)
-            await self.driver.commit(result, certificate)  # type: ignore[arg-type]
+            self.replica.commit(result, certificate, lambda: self.go_on(then))
+        elif not self.is_stuck:
+            then()
 
-    async def is_behind(self) -> bool:
+    def look_ahead(self, then: Callable[[bool], None]) -> None:
         """What the test says next."""
-        return self.answers.pop(0) if self.answers else False
+        then(self.answers.pop(0) if self.answers else False)
 
 
-class TestNetwork:
+class TestMessenger:
     """Notes what is sent."""
 
     __test__ = False
@@ -100,10 +95,10 @@ class TestNetwork:
     def send_again(self, again: Rebroadcast, block: Block | None) -> None:
         self.again.append(again)
 
-    async def fetch_block(self, height: Height, block_hash: Hash) -> Block:
+    def fetch_block(self, height: Height, block_hash: Hash, then: Callable[[Block], None]) -> None:
         self.wanted.append(block_hash)
-        await wait_until(lambda: block_hash in self.bodies)
-        return self.bodies[block_hash]
+        if block_hash in self.bodies:
+            then(self.bodies[block_hash])
 
     def on_new_height(self, core: Core) -> None:
         """Nothing is kept here."""
@@ -122,11 +117,11 @@ class Rig:
 
     def __post_init__(self) -> None:
         self.person = self.forge.people[self.me]
-        self.clock = StillClock(self.forge.ledger.head.time_ms + 10)
-        self.network = TestNetwork(self.wire)
+        self.world = Turns(self.forge.ledger.head.time_ms + 10, ticks=1)
+        self.messenger = TestMessenger(self.wire)
         Wal.create(WAL, 1, self.disk).close()
         LastSignState.load(SIGN_STATE, self.key.public_key, create=True, files=self.disk).close()
-        self.driver: Driver
+        self.replica: Replica
         self.sync: TestSync
 
     @property
@@ -138,28 +133,26 @@ class Rig:
         """Messages on the wire, without signatures."""
         return [one.vote if isinstance(one, SignedVote) else one.proposal for one in self.wire]
 
-    async def run(self, script: Script, seconds_max: float = 20.0) -> bool:
+    def run(self, script: Script) -> bool:
         """Start the validator and follow the script; whether the disk let it live to the end."""
-        is_alive = True
         try:
-            with trio.fail_after(seconds_max):
-                await self._run(script)
-        except* DiskFailed:
-            is_alive = False
-        return is_alive
+            self._run(script)
+        except DiskFailed:
+            return False
+        return True
 
-    async def _run(self, script: Script) -> None:
+    def _run(self, script: Script) -> None:
         wal = Wal.load(WAL, self.disk)
         state = LastSignState.load(SIGN_STATE, self.key.public_key, files=self.disk)
         try:
             ledger = Ledger(self.store, self.forge.spec)
             parameters = ledger.get_parameters()
             reveals = Reveals(self.person.keys.beacon_secret)
-            self.driver = Driver(
+            self.world = Turns(self.world.wall_ms, ticks=1)
+            self.replica = Replica(
+                self.world,
                 ledger,
-                Lane(),
                 Mempool(),
-                self.clock,
                 signer=Signer(self.person.address, self.key, state, self.forge.genesis_hash),
                 journal=Journal(wal),
                 timeouts=build_timeouts(replace(parameters, propose_timeout_ms=10**7, vote_timeout_ms=10**7)),
@@ -167,11 +160,9 @@ class Rig:
                 reveal=lambda: reveals.get_next_link(get_chain(ledger, self.person.address)),
                 report=self.reported.append,
             )
-            self.sync = TestSync(self.driver)
-            async with trio.open_nursery() as nursery:
-                await nursery.start(self.driver.run, self.network, self.sync)
-                await script(self)
-                nursery.cancel_scope.cancel()
+            self.sync = TestSync(self.replica)
+            self.replica.start(self.messenger, self.sync)
+            script(self)
         finally:
             wal.close()
             state.close()
@@ -179,22 +170,34 @@ class Rig:
     def restart(self, *, keeps_unsynced: bool) -> None:
         """The machine after a power loss that took everything unsynced, or the process after a kill."""
         self.disk = self.disk.restart() if keeps_unsynced else self.disk.crash(lambda count: 0)
-        self.clock.time_ms += 1_000
+        self.world.wall_ms += 1_000
 
     # What others say.
 
-    async def receive(self, *votes: SignedVote) -> None:
+    def receive(self, *votes: SignedVote) -> None:
         """Votes of others."""
         for vote in votes:
-            await self.driver.put(VoteReceived(vote))
+            self.replica.put(VoteReceived(vote))
 
-    async def elapse(self, kind: TimeoutKind, round: int = 0) -> None:
+    def receive_proposal(self, signed: SignedProposal, block: Block) -> None:
+        """Another's proposal with its block, just now."""
+        self.replica.put_proposal(signed, block, self.world.now_ms(), lambda: None)
+
+    def elapse(self, kind: TimeoutKind, round: int = 0) -> None:
         """A timeout is over."""
-        await self.driver.put(TimeoutElapsed(kind, self.driver.core.height, round))
+        self.replica.put(TimeoutElapsed(kind, self.replica.core.height, round))
 
-    async def wait_for(self, message: object) -> None:
+    def wait_for(self, message: object) -> None:
         """Until the validator has sent this."""
-        await wait_until(lambda: message in self.list_signed())
+        self.world.wait_until(lambda: message in self.list_signed())
+
+    def wait_for_start(self) -> None:
+        """Until it takes part in a height."""
+        self.world.wait_until(lambda: self.replica.core.step is not Step.UNSTARTED)
+
+    def wait_for_height(self, height: int) -> None:
+        """Until the head is there."""
+        self.world.wait_until(lambda: self.replica.ledger.height >= height)
 
 
 def get_chain(ledger: Ledger, who: bytes):  # type: ignore[no-untyped-def]
@@ -216,8 +219,3 @@ def check_wire(wire: Wire) -> None:
     for one in wire:
         slots[get_slot(one)].add(encode(one))
     assert all(len(messages) == 1 for messages in slots.values()), slots
-
-
-async def wait_for_height(rig: Rig, height: int) -> None:
-    """Until the head is there."""
-    await wait_until(lambda: rig.driver.ledger.height >= height)

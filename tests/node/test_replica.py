@@ -1,0 +1,418 @@
+"""The replica over a disk that fails: whatever it is cut off from, it never signs two things in one slot.
+
+One validator is under test (`validator_rig`).
+"""
+
+import pytest
+
+from chain.block import Block, compute_header_hash
+from chain.primitives.codec import replace
+from chain.primitives.types import Hash
+from chain.runtime import BlockResult
+from chain.votes import get_offender
+from consensus.types import (
+    CommitCertificateReceived,
+    ProposalReceived,
+    Step,
+    TimeoutKind,
+    VoteReceived,
+)
+from node.ledger import Ledger
+from node.replica.errors import ConsensusHalted
+from node.replica.journal import Journal
+from node.replica.replica import LOOK_AHEAD_MS
+from storage.kv import MemoryStore
+from storage.sign_state import LastSignState, SignStep
+from storage.wal import Wal
+from tests.node.forge import Forge
+from tests.node.validator_rig import (
+    PRECOMMIT,
+    PREVOTE,
+    SIGN_STATE,
+    WAL,
+    Rig,
+    check_wire,
+    get_slot,
+)
+from tests.storage.faulty_disk import FaultyDisk
+
+# A validator alone: it proposes, votes and commits by itself.
+
+OPERATIONS_MAX = 80
+
+
+@pytest.mark.parametrize("keeps_unsynced", [True, False], ids=["killed", "power loss"])
+def test_cut_off_at_any_write_it_goes_on_and_never_signs_twice(keeps_unsynced: bool) -> None:
+    """At each operation of log and sign-state over two heights; after the start the clock shows another time,
+    so that a block built anew would be another block.
+    """
+    forge = Forge(1)
+    whole = Rig(forge)
+    begun = len(whole.disk.operations)
+    assert whole.run(lambda rig: rig.wait_for_height(2))
+    count = len(whole.disk.operations) - begun
+    assert 40 < count < OPERATIONS_MAX
+    for place in range(begun, begun + count):
+        rig = Rig(forge)
+        rig.disk.fails_at = place
+        assert not rig.run(lambda rig: rig.wait_for_height(3)), place
+        height = Ledger(rig.store, forge.spec).height
+        rig.restart(keeps_unsynced=keeps_unsynced)
+        assert rig.run(lambda rig, height=height: rig.wait_for_height(height + 1)), place  # type: ignore[misc]
+        check_wire(rig.wire)
+
+
+def test_the_audit_of_the_wire_sees_a_second_signature() -> None:
+    """Without its sign-state and its log a validator does sign twice, and the check says so."""
+    forge = Forge(1)
+    rig = Rig(forge)
+    rig.run(lambda rig: rig.wait_for_height(1))
+    rig.store, rig.disk = MemoryStore(), FaultyDisk()
+    Wal.create(WAL, 1, rig.disk).close()
+    LastSignState.load(SIGN_STATE, rig.key.public_key, create=True, files=rig.disk).close()
+    rig.world.wall_ms += 1_000
+    rig.run(lambda rig: rig.wait_for_height(1))
+    with pytest.raises(AssertionError):
+        check_wire(rig.wire)
+
+
+# One of four.
+
+
+def build_four() -> tuple[Rig, BlockResult]:
+    """A validator whose turn it is neither in round 0 nor in round 1, and the block of round 0."""
+    forge = Forge(4)
+    turns = (forge.get_proposer(0), forge.get_proposer(1))
+    me = next(number for number, one in enumerate(forge.people) if one not in turns)
+    return Rig(forge, me), forge.build()
+
+
+def lock(rig: Rig, result: BlockResult) -> None:
+    """Round 0: the proposal, and the prevotes of the others."""
+    rig.wait_for_start()
+    proposal = rig.forge.propose(rig.forge.get_proposer(), result.block_hash)
+    rig.receive_proposal(proposal, result.block)
+    others = [one for one in rig.forge.people if one != rig.person]
+    rig.receive(*(rig.forge.vote(one, PREVOTE, result.block_hash) for one in others))
+
+
+def test_a_lock_outlives_every_crash() -> None:
+    """Once it has precommitted a block it prevotes no other in the next round, cut off wherever it was."""
+    whole, result = build_four()
+    mine = whole.forge.vote(whole.person, PRECOMMIT, result.block_hash).vote
+    begun = len(whole.disk.operations)
+
+    def go_on(rig: Rig) -> None:
+        lock(rig, result)
+        rig.wait_for(mine)
+
+    assert whole.run(go_on)
+    count = len(whole.disk.operations) - begun
+    assert count > 10
+    second = whole.forge.build(by=whole.forge.get_proposer(1), gap_ms=77)
+    for place in range(begun, begun + count + 1):
+        rig = Rig(whole.forge, whole.me)
+        rig.disk.fails_at = place
+        rig.run(go_on)
+        rig.restart(keeps_unsynced=False)
+
+        def next_round(rig: Rig) -> None:
+            rig.wait_for_start()
+            others = [one for one in rig.forge.people if one != rig.person]
+            rig.receive(*(rig.forge.vote(one, PRECOMMIT, None) for one in others))
+            rig.elapse(TimeoutKind.PRECOMMIT)
+            rig.world.wait_until(lambda: rig.replica.core.round == 1)
+            proposal = rig.forge.propose(rig.forge.get_proposer(1), second.block_hash, round=1)
+            rig.receive_proposal(proposal, second.block)
+            rig.world.wait_until(lambda: (1, 1, 1) in map(get_slot, rig.wire))
+
+        assert rig.run(next_round), place
+        check_wire(rig.wire)
+        has_locked = mine in rig.list_signed()
+        accepted = rig.forge.vote(rig.person, PREVOTE, second.block_hash, 1).vote
+        assert (accepted in rig.list_signed()) != has_locked, place
+
+
+def test_the_body_of_a_locked_block_is_there_after_a_crash() -> None:
+    """All validators may have been cut off at once: somebody must still be able to propose it."""
+    rig, result = build_four()
+
+    def until_locked(rig: Rig) -> None:
+        lock(rig, result)
+        rig.wait_for(rig.forge.vote(rig.person, PRECOMMIT, result.block_hash).vote)
+
+    assert rig.run(until_locked)
+    rig.restart(keeps_unsynced=False)
+
+    def look(rig: Rig) -> None:
+        rig.wait_for_start()
+        assert rig.replica.core.locked_hash == rig.replica.core.valid_hash == result.block_hash
+        assert rig.replica.candidates == {result.block_hash: result.block}
+        assert rig.replica.ledger.get_result(result.block_hash) is not None
+
+    assert rig.run(look)
+
+
+@pytest.mark.parametrize("is_vote", [True, False])
+def test_an_older_sign_state_is_raised_by_the_log(is_vote: bool) -> None:
+    """A sign-state put back from a backup would sign again; the newest own message in the log forbids it."""
+    rig, result = build_four()
+    own = VoteReceived(rig.forge.vote(rig.person, PREVOTE, None, 5))
+    proposed = ProposalReceived(rig.forge.propose(rig.person, result.block_hash, 5), True, True)
+    others = VoteReceived(rig.forge.vote(rig.forge.get_proposer(), PREVOTE, None, 9))
+    wal = Wal.load(WAL, rig.disk)
+    journal = Journal(wal)
+    for note in (own if is_vote else proposed, others):
+        journal.note(note)
+    journal.write(journal.take())
+    wal.close()
+
+    def look(rig: Rig) -> None:
+        rig.wait_for_start()
+
+    assert rig.run(look)
+    state = LastSignState.load(SIGN_STATE, rig.key.public_key, files=rig.disk).state
+    assert state.slot == (1, 5, SignStep.PREVOTE if is_vote else SignStep.PROPOSAL)
+
+
+def test_an_older_sign_state_is_raised_by_the_chain() -> None:
+    """What is in the newest certificates was signed, whatever the file says."""
+    rig, result = build_four()
+    ledger = Ledger(rig.store, rig.forge.spec)
+    ledger.commit(ledger.execute(result.block), rig.forge.certify(result.block_hash, round=3))
+
+    def look(rig: Rig) -> None:
+        rig.wait_for_start()
+
+    assert rig.run(look)
+    state = LastSignState.load(SIGN_STATE, rig.key.public_key, files=rig.disk).state
+    assert state.slot == (1, 3, SignStep.PRECOMMIT)
+
+
+def test_a_log_of_a_later_height_keeps_the_node_from_validating() -> None:
+    """Store and sign-state are older than the log (a backup): it signs nothing below, and takes part from
+    there on.
+    """
+    forge = Forge(1)
+    rig = Rig(forge)
+    old = rig.disk.read(SIGN_STATE, 10**6)
+    rig.run(lambda rig: rig.world.wait_until(lambda: rig.replica.core.height == 3))
+    assert Wal.load(WAL, rig.disk).height == 3
+    ahead, sent = Ledger(rig.store, forge.spec), len(rig.wire)
+    rig.store = MemoryStore()
+
+    def observe(rig: Rig) -> None:
+        rig.world.advance(5_000)
+        assert rig.replica.ledger.height == 0
+        assert len(rig.wire) == sent
+        for height in (1, 2):
+            block, certificate = ahead.get_block(height), ahead.get_certificate(height)
+            assert block is not None and certificate is not None
+            rig.messenger.bodies[runtime_hash(block)] = block
+            rig.replica.put(CommitCertificateReceived(certificate))
+            rig.wait_for_height(height)
+        rig.wait_for_height(3)
+
+    rig.disk = rig.disk.restart()
+    rig.disk.durable_names[SIGN_STATE].durable = old or b""
+    assert rig.run(observe)
+    assert min(get_slot(one)[1] for one in rig.wire[sent:]) == 3
+    check_wire(rig.wire)
+
+
+def runtime_hash(block: Block) -> Hash:
+    """The block's name."""
+    return compute_header_hash(block.header)
+
+
+def test_a_refused_signature_is_no_reason_to_stop() -> None:
+    """The sign-state says that the slot is taken: the vote is not sent, and the others decide without it."""
+    rig, result = build_four()
+    state = LastSignState.load(SIGN_STATE, rig.key.public_key, files=rig.disk)
+    state.raise_to(1, 0, SignStep.PRECOMMIT)
+    state.close()
+
+    def decide(rig: Rig) -> None:
+        lock(rig, result)
+        others = [one for one in rig.forge.people if one != rig.person]
+        rig.receive(*(rig.forge.vote(one, PRECOMMIT, result.block_hash) for one in others))
+        rig.wait_for_height(1)
+
+    assert rig.run(decide)
+    assert rig.wire == []
+
+
+def test_an_equivocation_is_reported() -> None:
+    """Of votes and of proposals; the validator itself goes on."""
+    rig, result = build_four()
+    proposer = rig.forge.get_proposer()
+    other = rig.forge.build(gap_ms=12)
+
+    def see(rig: Rig) -> None:
+        lock(rig, result)
+        rig.receive(rig.forge.vote(proposer, PREVOTE, None))
+        again = rig.forge.propose(proposer, other.block_hash)
+        rig.receive_proposal(again, other.block)
+        rig.world.wait_until(lambda: len(rig.reported) == 2)
+
+    assert rig.run(see)
+    assert {get_offender(evidence) for evidence in rig.reported} == {proposer.address}  # type: ignore[arg-type]
+
+
+def test_a_certificate_for_an_invalid_block_halts_the_node() -> None:
+    """Two thirds say what this program finds wrong: to go on is wrong in any case."""
+    rig, result = build_four()
+    header = replace(result.block.header, state_root=bytes(32))
+    bad = replace(result.block, header=header)
+    rig.messenger.bodies[runtime_hash(bad)] = bad
+
+    def commit(rig: Rig) -> None:
+        rig.wait_for_start()
+        rig.replica.put(CommitCertificateReceived(rig.forge.certify(runtime_hash(bad))))
+        rig.world.settle()
+
+    with pytest.raises(ConsensusHalted):
+        rig.run(commit)
+    assert rig.messenger.wanted == [runtime_hash(bad)]
+
+
+# Behind.
+
+
+def test_a_claim_that_is_not_proven_interrupts_nothing() -> None:
+    """Looks take place beside consensus, not too often; a proven one ends in a sync in the middle of a
+    height.
+    """
+    rig, result = build_four()
+
+    def follow(rig: Rig) -> None:
+        rig.wait_for_start()
+        assert rig.sync.calls == 1
+        rig.sync.answers = [False, True]
+        for _ in range(5):
+            rig.replica.note_behind()
+            rig.world.settle()
+        assert (rig.sync.calls, rig.sync.answers) == (1, [True])
+        rig.sync.waiting.append(
+            (rig.replica.ledger.execute(result.block), rig.forge.certify(result.block_hash))
+        )
+        rig.world.advance(LOOK_AHEAD_MS)
+        assert (rig.sync.calls, rig.sync.answers) == (2, [])
+        rig.world.wait_until(lambda: rig.replica.core.height == 2)
+
+    assert rig.run(follow)
+    assert rig.wire == []
+
+
+def test_while_it_syncs_it_handles_nothing_and_afterwards_what_came_meanwhile() -> None:
+    """A proposal and a timeout in the middle of a sync that gains nothing: the vote leaves after it."""
+    rig, result = build_four()
+    vote = rig.forge.vote(rig.person, PREVOTE, result.block_hash).vote
+
+    def wait(rig: Rig) -> None:
+        rig.wait_for_start()
+        rig.sync.answers, rig.sync.is_stuck = [True], True
+        rig.replica.note_behind()
+        rig.world.settle()
+        assert rig.sync.calls == 2
+        rig.receive_proposal(rig.forge.propose(rig.forge.get_proposer(), result.block_hash), result.block)
+        rig.elapse(TimeoutKind.PROPOSE)
+        rig.world.advance(10_000)
+        assert rig.wire == []
+        rig.replica._on_caught_up()
+        rig.world.settle()
+        assert len(rig.wire) == 1
+
+    assert rig.run(wait)
+    assert rig.list_signed()[0] in (vote, replace(vote, block_hash=None))
+
+
+def test_a_block_that_waited_while_its_height_was_decided_is_not_built() -> None:
+    """Proposer of the first round, overtaken by the decision: nothing is built on the wrong parent."""
+    forge = Forge(4)
+    me = forge.people.index(forge.get_proposer())
+    rig, result = Rig(forge, me), forge.build(by=forge.get_proposer(1))
+
+    def overtake(rig: Rig) -> None:
+        rig.wait_for_start()
+        rig.messenger.bodies[result.block_hash] = result.block
+        rig.replica.put(CommitCertificateReceived(rig.forge.certify(result.block_hash)))
+        rig.wait_for_height(1)
+        assert rig.replica._build_now(1, rig.person.address, result.block.inherents, []) is None
+        assert rig.replica._judge(1, result.block) is None
+
+    assert rig.run(overtake)
+    check_wire(rig.wire)
+
+
+def test_an_equivocation_is_reported_even_if_it_comes_after_the_decision() -> None:
+    """The precommit for nil of somebody who also precommitted the block."""
+    rig, result = build_four()
+    proposer = rig.forge.get_proposer()
+
+    def see(rig: Rig) -> None:
+        lock(rig, result)
+        others = [one for one in rig.forge.people if one != rig.person]
+        late = rig.forge.vote(proposer, PRECOMMIT, None)
+        rig.receive(*(rig.forge.vote(one, PRECOMMIT, result.block_hash) for one in others))
+        rig.world.wait_until(lambda: rig.replica.core.height == 2)
+        rig.receive(late)
+        rig.world.settle()
+
+    assert rig.run(see)
+    assert [get_offender(evidence) for evidence in rig.reported] == [proposer.address]  # type: ignore[arg-type]
+
+
+def test_others_are_heard_while_a_signature_is_made() -> None:
+    """The lane is slow: a whole round's votes are handled before the first own signature is back; both own
+    votes leave all the same, each with what led to it in the log.
+    """
+    rig, result = build_four()
+
+    def go_on(rig: Rig) -> None:
+        rig.wait_for_start()
+        proposal = rig.forge.propose(rig.forge.get_proposer(), result.block_hash)
+        rig.receive_proposal(proposal, result.block)
+        rig.world.wait_until(lambda: rig.replica.core.step is Step.PREVOTE)
+        rig.world.is_lane_open = False
+        others = [one for one in rig.forge.people if one != rig.person]
+        rig.receive(*(rig.forge.vote(one, PREVOTE, result.block_hash) for one in others))
+        rig.world.settle()
+        assert (rig.replica.core.step, rig.wire) == (Step.PRECOMMIT, [])
+        rig.world.is_lane_open = True
+        rig.world.settle()
+        assert [get_slot(one)[0] for one in rig.wire] == [1, 2]
+
+    assert rig.run(go_on)
+    rig.restart(keeps_unsynced=False)
+
+    def look(rig: Rig) -> None:
+        rig.wait_for_start()
+        rig.world.settle()
+        assert rig.replica.core.locked_hash == result.block_hash
+
+    assert rig.run(look)
+    check_wire(rig.wire)
+
+
+# Time.
+
+
+def test_a_height_starts_even_if_the_clock_went_back() -> None:
+    """An hour behind the last block: it waits one interval, not an hour."""
+    forge = Forge(1)
+    rig = Rig(forge)
+
+    def go_back(rig: Rig) -> None:
+        rig.wait_for_height(1)
+        rig.world.wall_ms -= 3_600_000
+        rig.world.wait_until(
+            lambda: rig.replica.core.height >= 2 and rig.replica.core.step is not Step.UNSTARTED
+        )
+        rig.world.wall_ms += 3_600_000
+        rig.wait_for_height(3)
+
+    assert rig.run(go_back)
+    times = [rig.replica.ledger.get_header(height) for height in (1, 2, 3)]
+    assert all(header is not None for header in times)
+    check_wire(rig.wire)
