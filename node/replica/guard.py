@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from chain.primitives.types import Address, Height
-from chain.votes import CommitCertificate, Proposal, Vote, VoteKind, build_certificate_votes
+from chain.votes import Certificate, Proposal, Vote, VoteKind, build_certificate_votes
 from storage.sign_state import UNSIGNED, Hold, SignSlot, SignState, SignStep
 
 WATCH_HEIGHTS = 20
@@ -173,7 +173,7 @@ def get_slot(message: Message) -> SignSlot:
     return message.height, message.round, int(step)
 
 
-def list_own_votes(me: Address, certificates: Iterable[CommitCertificate | None]) -> list[Vote]:
-    """The precommits of a validator in certificates."""
+def list_own_votes(me: Address, certificates: Iterable[Certificate | None]) -> list[Vote]:
+    """The votes of a validator in certificates."""
     votes = (signed.vote for one in certificates if one for signed in build_certificate_votes(one))
     return [vote for vote in votes if vote.validator == me]

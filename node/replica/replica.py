@@ -58,10 +58,11 @@ from consensus.types import (
 )
 from node.ledger import Committed, Ledger
 from node.mempool import Mempool
+from node.replica.custody import Custody
 from node.replica.errors import ConsensusHalted
 from node.replica.journal import Journal, Note
 from node.replica.ports import Messenger, Sync, World
-from node.replica.restoration import iterate_own_messages, replay
+from node.replica.restoration import replay
 from node.replica.signer import Signer
 from node.replica.timers import HeightTimers
 from storage.crash_points import CrashPoint, reach
@@ -106,6 +107,7 @@ class Replica:
         self._report = report
         self.listeners: list[Callable[[Committed], None]] = []
         self.candidates: dict[Hash, Block] = {}
+        self.custody = Custody(world, ledger, signer, journal)
         self.core = self._build_core()
         self.last_core: Core | None = None
         """Of the last height, if it was decided here: it still counts late precommits."""
@@ -127,20 +129,21 @@ class Replica:
         return Core(height, self.ledger.get_validators(), me, self._timeouts)
 
     def _may_sign(self, height: Height) -> bool:
-        """Decided once per height, before anything of it is handled. No if the log is of a later height,
-        which this node has seen before: store and sign-state are older than the log.
+        """Decided once per height, before anything of it is handled; what is found later stops the signer. No
+        if the log is of a later height, which this node has seen before: the store is older than the log.
         """
-        return self._journal.height <= height
+        return self._journal.height <= height and self.custody.may_sign(height)
 
     # What others call.
 
     def start(self, messenger: Messenger, sync: Sync) -> None:
         """Called once; everything else follows in later turns."""
         self._messenger, self._sync = messenger, sync
-        self._world.run(self._note_own_signatures, lambda _: self._catch_up())
+        self.custody.load(self._catch_up)
 
     def put(self, received: Input) -> None:
         """Hand in a verified input."""
+        self.custody.hear(received)
         self._inbox.append(received)
         self._take_turn_soon()
 
@@ -176,7 +179,7 @@ class Replica:
 
     def _catch_up(self) -> None:
         self._is_open = self._is_claimed = False
-        self._sync.catch_up(self._on_caught_up)
+        self._sync.catch_up(lambda: self.custody.look_back(self._on_caught_up))
 
     def _on_caught_up(self) -> None:
         if self._begun == self.ledger.height + 1:
@@ -321,10 +324,11 @@ class Replica:
         signer = self._signer
 
         def publish(signed: SignedVote) -> None:
+            self.custody.note_made(vote)
             self._messenger.send_votes((signed,))
             self.put(VoteReceived(signed))
 
-        self._sign(vote.block_hash, lambda: signer.sign_vote(vote), publish)
+        self._sign(vote, lambda: signer.sign_vote(vote), publish)
 
     def _propose(self, proposal: Proposal) -> None:
         assert self._signer is not None
@@ -334,13 +338,15 @@ class Replica:
             return
 
         def publish(signed: SignedProposal) -> None:
+            self.custody.note_made(proposal)
             self._messenger.send_proposal(signed, block)
             self.put(ProposalReceived(signed, is_valid=True, is_timely=True))
 
-        self._sign(proposal.block_hash, lambda: signer.sign_proposal(proposal), publish)
+        self._sign(proposal, lambda: signer.sign_proposal(proposal), publish)
 
-    def _sign(self, block_hash: Hash | None, sign: Callable[[], S], publish: Callable[[S], None]) -> None:
+    def _sign(self, message: Vote | Proposal, sign: Callable[[], S], publish: Callable[[S], None]) -> None:
         """Have on disk what led to the signature, and the block it is for; then make it; then send it."""
+        block_hash = message.block_hash
         block = self.candidates.get(block_hash) if block_hash else None
         if self._is_logging and block_hash is not None and block is not None:
             self._journal.note_block(block_hash, block)
@@ -350,7 +356,7 @@ class Replica:
             self._journal.write(entries)
             reach(CrashPoint.SIGN)
             try:
-                return sign()
+                return self.custody.sign(message, sign)
             except DoubleSignRefused as error:
                 _log.error("signature_refused", reason=str(error))
                 return None
@@ -462,19 +468,11 @@ class Replica:
         return committed
 
     def _on_committed(self, committed: Committed, then: Callable[[], None]) -> None:
+        self.custody.on_final(committed)
         self._mempool.on_block(committed.included, self.ledger)
         for listener in self.listeners:
             listener(committed)
         then()
-
-    # After a crash.
-
-    def _note_own_signatures(self) -> None:
-        """Tell the signer what log and chain know of its signatures: its own file may be an old copy."""
-        if self._signer is not None:
-            messages = iterate_own_messages(self.ledger, self._journal.read(), self._signer.address)
-            for message in messages:
-                self._signer.note_signed(message)
 
 
 def _publish(signed: S | None, publish: Callable[[S], None]) -> None:

@@ -1,10 +1,8 @@
-"""After a crash: what this node has signed, by its log and its chain, and how a height is taken up again."""
+"""After a crash: how a height is taken up again."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 from chain.block import Block
-from chain.primitives.types import Address
-from chain.votes import Proposal, Vote, build_certificate_votes
 from consensus.core import Core
 from consensus.types import (
     BlockBuilt,
@@ -21,26 +19,7 @@ from consensus.types import (
     TimeoutElapsed,
     VoteReceived,
 )
-from node.ledger import Ledger
 from node.replica.journal import Note
-
-OWN_HEIGHTS_MAX = 64
-"""Newest heights in which an own signature is looked for."""
-
-
-def iterate_own_messages(ledger: Ledger, notes: Iterable[Note], me: Address) -> Iterator[Vote | Proposal]:
-    """What `me` has signed, as far as the newest certificates and the log tell."""
-    for height in range(max(1, ledger.height - OWN_HEIGHTS_MAX), ledger.height + 1):
-        certificate = ledger.get_certificate(height)
-        for signed in build_certificate_votes(certificate) if certificate else ():
-            if signed.vote.validator == me:
-                yield signed.vote
-    for note in notes:
-        match note:
-            case VoteReceived(signed) if signed.vote.validator == me:
-                yield signed.vote
-            case ProposalReceived(proposal) if proposal.proposal.proposer == me:
-                yield proposal.proposal
 
 
 def replay(core: Core, notes: Iterable[Note]) -> list[Output]:

@@ -1,51 +1,68 @@
 """The signer: a consensus key that never signs two things in one slot.
 
-Each signature is recorded durably by `storage.sign_state` before it leaves. Blocking (an fsync per
-signature): call it in a thread.
+Each signature is recorded durably by `storage.sign_state` before it leaves, and then in the log of
+signatures, for audits. Blocking (an fsync per signature): call it in a thread. Whether the key may be used at
+all is the affair of `custody`.
 """
 
 from chain.primitives.keys import KeyPair
-from chain.primitives.types import Address, Hash
+from chain.primitives.types import Address, Hash, Signature
 from chain.votes import (
     Proposal,
     SignedProposal,
     SignedVote,
     Vote,
-    VoteKind,
     get_proposal_signing_bytes,
     get_vote_signing_bytes,
 )
-from storage.sign_state import LastSignState, SignStep
-
-_STEP_OF = {VoteKind.PREVOTE: SignStep.PREVOTE, VoteKind.PRECOMMIT: SignStep.PRECOMMIT}
+from node.replica.guard import Message, get_slot
+from storage.sign_log import SignLog
+from storage.sign_state import LastSignState, SignSlot, SignState, SignStep
 
 
 class Signer:
     """Signs for the validator `address`; raises DoubleSignRefused for a second message of a slot."""
 
-    def __init__(self, address: Address, key: KeyPair, state: LastSignState, genesis_hash: Hash) -> None:
+    def __init__(
+        self,
+        address: Address,
+        key: KeyPair,
+        state: LastSignState,
+        genesis_hash: Hash,
+        log: SignLog | None = None,
+    ) -> None:
         self.address = address
         self._key = key
         self._state = state
         self._genesis_hash = genesis_hash
+        self._log = log
+
+    @property
+    def state(self) -> SignState:
+        """What was signed last."""
+        return self._state.state
 
     def sign_vote(self, vote: Vote) -> SignedVote:
         """The vote with its signature, old or new."""
-        message = get_vote_signing_bytes(self._genesis_hash, vote)
-        step = _STEP_OF[vote.kind]
-        return SignedVote(
-            vote, self._state.check_and_record(vote.height, vote.round, step, message, self._key.sign)
-        )
+        return SignedVote(vote, self._sign(vote, get_vote_signing_bytes(self._genesis_hash, vote)))
 
     def sign_proposal(self, proposal: Proposal) -> SignedProposal:
         """The proposal with its signature, old or new."""
-        message = get_proposal_signing_bytes(self._genesis_hash, proposal)
-        slot = (proposal.height, proposal.round, SignStep.PROPOSAL)
-        return SignedProposal(proposal, self._state.check_and_record(*slot, message, self._key.sign))
+        sign_bytes = get_proposal_signing_bytes(self._genesis_hash, proposal)
+        return SignedProposal(proposal, self._sign(proposal, sign_bytes))
 
-    def note_signed(self, message: Vote | Proposal) -> None:
-        """This was signed once, says the log or the chain: nothing at or below its slot is signed from now
-        on, unless the sign-state knows better.
-        """
-        step = _STEP_OF[message.kind] if isinstance(message, Vote) else SignStep.PROPOSAL
-        self._state.raise_to(message.height, message.round, step)
+    def _sign(self, message: Message, sign_bytes: bytes) -> Signature:
+        height, round, number = get_slot(message)
+        step = SignStep(number)
+        signature = self._state.check_and_record(height, round, step, sign_bytes, self._key.sign)
+        if self._log is not None:
+            self._log.append(height, round, step, sign_bytes, signature)
+        return signature
+
+    def begin_watch(self, slot: SignSlot) -> None:
+        """Sign nothing until `end_watch`, and nothing at or below `slot` ever."""
+        self._state.begin_watch(slot)
+
+    def end_watch(self) -> None:
+        """The key is in use nowhere else."""
+        self._state.end_watch()

@@ -1,0 +1,161 @@
+"""Custody of the consensus key: shows the guard all that is seen of its signatures, and keeps to its answers.
+
+Reads log and chain in the lane, before the first height and after every catch-up; listens to what is handed
+in and to what becomes final. What the guard answers is on disk before any later job of the lane can sign.
+Without a signer there is nothing to keep. Not here: what follows from what (`guard`).
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import TypeVar
+
+import structlog
+
+from chain.primitives.types import Height
+from chain.votes import SignedProposal, SignedVote, Vote
+from consensus.types import (
+    CommitCertificateReceived,
+    Input,
+    PolkaCertificateReceived,
+    ProposalReceived,
+    VoteReceived,
+)
+from node.ledger import Committed, Ledger
+from node.replica.guard import (
+    WATCH_HEIGHTS,
+    BeginWatch,
+    EndWatch,
+    Guard,
+    Message,
+    Order,
+    Phase,
+    list_own_votes,
+)
+from node.replica.journal import Journal
+from node.replica.ports import World
+from node.replica.signer import Signer
+from storage.errors import DoubleSignRefused
+
+_log = structlog.get_logger("signing")
+
+S = TypeVar("S", SignedVote, SignedProposal)
+
+
+class Custody:
+    """Of the key of one validator; of none if `signer` is None."""
+
+    def __init__(self, world: World, ledger: Ledger, signer: Signer | None, journal: Journal) -> None:
+        self._world = world
+        self._ledger = ledger
+        self._signer = signer
+        self._journal = journal
+        self.guard: Guard | None = None
+
+    def may_sign(self, height: Height) -> bool:
+        """Whether the key may be used at this height, as far as is known now."""
+        return self.guard is not None and self.guard.may_sign(height)
+
+    def load(self, then: Callable[[], None]) -> None:
+        """Called once, before the first catch-up."""
+
+        def on_read(logged: list[Message]) -> None:
+            if self._signer is not None:
+                address, state = self._signer.address, self._signer.state
+                self.guard = Guard(address, state, log_height=self._journal.height, logged=logged)
+            then()
+
+        self._world.run(self._read_log, on_read)
+
+    def look_back(self, then: Callable[[], None]) -> None:
+        """Called after every catch-up; signs of another signer are acted upon before `then`."""
+        guard, head = self.guard, self._ledger.height
+        if guard is None:
+            then()
+            return
+
+        def on_read(seen: tuple[list[Vote], bool]) -> None:
+            own, is_whole = seen
+            self._obey(guard.look_back(head, own, is_whole=is_whole))
+            then()
+
+        self._world.run(partial(self._read_chain, guard, head), on_read)
+
+    def on_final(self, committed: Committed) -> None:
+        """A block is final."""
+        if self.guard is not None:
+            certificates = (committed.certificate, committed.block.inherents.last_commit)
+            own = list_own_votes(self.guard.me, certificates)
+            self._obey(self.guard.on_final(committed.block.header.height, own))
+
+    def hear(self, received: Input) -> None:
+        """An input is handed in, verified; own messages among them were told by `note_made` before."""
+        if self.guard is not None:
+            for message in _list_own(received, self.guard):
+                self._obey(self.guard.on_heard(message))
+
+    def note_made(self, message: Message) -> None:
+        """This process has signed this, and is about to send it."""
+        assert self.guard is not None
+        self.guard.note_made(message)
+
+    def sign(self, message: Message, sign: Callable[[], S]) -> S:
+        """What `sign` makes of the message; raises DoubleSignRefused. Blocks: belongs into the lane."""
+        if self.guard is None or not self.guard.may_sign(message.height):
+            raise DoubleSignRefused("the guard forbids it since")
+        return sign()
+
+    def _obey(self, order: Order | None) -> None:
+        signer, guard = self._signer, self.guard
+        if order is None or signer is None or guard is None:
+            return
+        match order:
+            case BeginWatch(slot):
+                _tell(guard)
+                self._world.run(lambda: signer.begin_watch(slot), lambda _: None)
+            case EndWatch():
+                _log.info("watch_over", validating_from=self._ledger.height + 1)
+                self._world.run(signer.end_watch, lambda _: None)
+
+    def _read_log(self) -> list[Message]:
+        if self._signer is None:
+            return []
+        me, own = self._signer.address, list[Message]()
+        for note in self._journal.read():
+            match note:
+                case VoteReceived(signed) if signed.vote.validator == me:
+                    own.append(signed.vote)
+                case ProposalReceived(signed) if signed.proposal.proposer == me:
+                    own.append(signed.proposal)
+        return own
+
+    def _read_chain(self, guard: Guard, head: Height) -> tuple[list[Vote], bool]:
+        """Own signatures of the newest heights; whether these are all there are."""
+        heights = range(max(1, head - WATCH_HEIGHTS + 1), head + 1)
+        certificates = [self._ledger.get_certificate(height) for height in heights]
+        blocks = (self._ledger.get_block(height) for height in heights)
+        # A last commit holds precommits that came after its block was final.
+        last_commits = [block.inherents.last_commit for block in blocks if block is not None]
+        is_whole = head <= WATCH_HEIGHTS and None not in certificates
+        return list_own_votes(guard.me, [*certificates, *last_commits]), is_whole
+
+
+def _list_own(received: Input, guard: Guard) -> list[Message]:
+    """The messages of our key in an input."""
+    match received:
+        case VoteReceived(signed) if signed.vote.validator == guard.me:
+            return [signed.vote]
+        case ProposalReceived(signed) if signed.proposal.proposer == guard.me:
+            return [signed.proposal]
+        case CommitCertificateReceived(certificate) | PolkaCertificateReceived(certificate):
+            return [*list_own_votes(guard.me, [certificate])]
+        case _:
+            return []
+
+
+def _tell(guard: Guard) -> None:
+    if guard.phase is Phase.STOPPED:
+        _log.error(
+            "signing_stopped", reason=guard.reason, do="find that process, stop it, start this one anew"
+        )
+    else:
+        _log.warning("watching_before_signing", reason=guard.reason, until_height=guard.watch_ends)
