@@ -88,22 +88,29 @@ def describe_home(home: "Home") -> dict[str, Any]:
 
 def run_home(home: "Home") -> None:
     """The node of a folder, in this process."""
-    from functools import partial
-
     import trio
 
     from cli.crash import arm_crash
     from node.app import load_keys, run_node
     from node.config import load_config
     from node.logs import configure_logs
+    from node.recovery import OnReady, run_with_recovery
 
     arm_crash()
     spec, config = home.load_spec(), load_config(home.config_file)
     configure_logs(config.log_level, is_json=config.log_json)
     keys = load_keys(home, config, spec)
+
+    async def attempt(on_up: OnReady) -> None:
+        def on_node_ready(node: "Node", api_port: int) -> None:
+            on_up()
+            on_ready(home, node, api_port)
+
+        await run_node(home, config, spec, keys, on_ready=on_node_ready)
+
     claim(home)
     try:
-        trio.run(partial(run_node, home, config, spec, keys, on_ready=partial(on_ready, home)))
+        trio.run(run_with_recovery, attempt, home.data)
     except BaseExceptionGroup as group:
         raise find_cause(group) from group
     finally:

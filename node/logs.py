@@ -7,7 +7,8 @@ Bytes are written as hex and shortened, values under names of secrets are never 
 import logging
 import sys
 from collections.abc import MutableMapping
-from typing import Any, TextIO
+from contextlib import suppress
+from typing import Any, TextIO, cast
 
 import structlog
 
@@ -22,7 +23,7 @@ def configure_logs(level: str = "info", *, is_json: bool = False, stream: TextIO
     """Set up logging for the process; raises ValueError for an unknown level."""
     if level not in LEVELS:
         raise ValueError(f"log level {level!r} is none of {', '.join(LEVELS)}")
-    out = stream or sys.stderr
+    out = _Unfailing(stream or sys.stderr)
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
@@ -33,13 +34,35 @@ def configure_logs(level: str = "info", *, is_json: bool = False, stream: TextIO
             structlog.processors.JSONRenderer() if is_json else _build_console(out),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
-        logger_factory=structlog.PrintLoggerFactory(out),
+        logger_factory=structlog.PrintLoggerFactory(cast(TextIO, out)),
         cache_logger_on_first_use=False,
     )
     logging.basicConfig(handlers=[Forwarder()], level=logging.WARNING, force=True)
 
 
-def _build_console(out: TextIO) -> structlog.dev.ConsoleRenderer:
+class _Unfailing:
+    """A stream whose failures nobody hears of: a full disk under the log must not end the node."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """All of it, or what fits."""
+        with suppress(OSError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """What could not be written may be later."""
+        with suppress(OSError):
+            self._stream.flush()
+
+    def isatty(self) -> bool:
+        """Whether people are reading."""
+        return self._stream.isatty()
+
+
+def _build_console(out: _Unfailing) -> structlog.dev.ConsoleRenderer:
     """Plain tracebacks: the richer ones print local variables, and keys are among them."""
     return structlog.dev.ConsoleRenderer(
         colors=out.isatty(), exception_formatter=structlog.dev.plain_traceback
