@@ -1,173 +1,111 @@
-"""A node for gossip tests: a real driver and gossip over the in-memory network, and peers that say anything.
+"""A node for gossip tests: a real replica and its gossip without a loop, and peers that say anything.
 
 The node observes (it signs nothing) a chain whose validators are all held by the forge. It never gets as far
 as a decision unless the test lets it.
 """
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
-
-import trio
-import trio.testing
+from typing import TypeVar
 
 from chain.modules import balances
-from chain.primitives.codec import replace
+from chain.primitives.codec import decode, encode, replace
+from chain.primitives.keys import is_signed_by
+from chain.primitives.types import PeerId
 from chain.transaction import SignedTransaction, get_transaction_id
 from chain.votes import VoteKind
 from consensus.types import Step
 from node.app import build_synchrony, build_timeouts
-from node.clock import Clock
-from node.consensus_driver import Driver
-from node.consensus_gossip import ConsensusGossip
-from node.journal import Journal
-from node.lane import Lane
 from node.mempool import Mempool, Pooled
-from node.signatures import SignatureMemory
-from p2p.boundary import run_for_peer
-from p2p.memory import MemoryHub
-from p2p.messages import (
-    ConsensusMessage,
-)
-from p2p.network import Stream
-from p2p.protocols import CONSENSUS
-from p2p.requests import open_stream, receive_message, send_message
-from p2p.switch import Switch
+from node.replica.gossip import Gossip
+from node.replica.journal import Journal
+from node.replica.replica import Replica
+from p2p.errors import PeerFault
+from p2p.messages import ConsensusMessage
 from storage.wal import Wal
-from tests.node.forge import BOB, Forge, wait_until
+from tests.node.forge import BOB, Forge
+from tests.node.turns import Turns, count_points
+from tests.node.validator_rig import TestSync
+from tests.storage.faulty_disk import FaultyDisk
 
 PREVOTE, PRECOMMIT = VoteKind.PREVOTE, VoteKind.PRECOMMIT
 SEND = balances.Send(BOB.address, 1)
 M = TypeVar("M")
 
 
-class StillClock:
-    """A clock that shows what the test says."""
-
-    def __init__(self, now_ms: int) -> None:
-        self.time_ms = now_ms
-
-    def now_ms(self) -> int:
-        return self.time_ms
-
-
-class NoSync:
-    """Nobody is ahead."""
-
-    async def catch_up(self) -> None:
-        """Nothing to do."""
-
-    async def is_behind(self) -> bool:
-        """No."""
-        return False
-
-
 @dataclass
 class Peer:
-    """One peer of the node: what it said is here, and it says what the test wants."""
+    """One peer of the node: it says what the test wants."""
 
-    network: Switch
+    peer_id: PeerId
     scene: "Scene"
-    heard: list[Any] = field(default_factory=list)
+    heard_before: int = 0
 
-    def __post_init__(self) -> None:
-        self.stream: Stream
-
-    async def say(self, *messages: ConsensusMessage) -> None:
-        """Send, and wait until the node has nothing more to do with it."""
+    def say(self, *messages: ConsensusMessage) -> None:
+        """Send over the wire, and wait until the node has nothing more to do with it."""
         for message in messages:
-            await send_message(self.stream, message)
-        await settle()
+            received: ConsensusMessage = decode(ConsensusMessage, encode(message))  # type: ignore[arg-type]
+            try:
+                self.scene.gossip.on_message(self.peer_id, received)
+            except PeerFault as fault:
+                self.scene.world.blame(self.peer_id, fault)
+            self.scene.world.settle()
+
+    def forget(self) -> None:
+        """What it heard so far."""
+        self.heard_before = len(self.scene.world.sent)
 
     def list_heard(self, kind: type[M]) -> list[M]:
         """What the node said of that kind."""
-        return [message for message in self.heard if isinstance(message, kind)]
+        sent = self.scene.world.sent[self.heard_before :]
+        return [message for peer, message in sent if peer == self.peer_id and isinstance(message, kind)]
+
+    def leave(self) -> None:
+        """It hangs up."""
+        del self.scene.world.connected[self.peer_id]
+        self.scene.gossip.disconnected(self.peer_id)
 
     @property
     def score(self) -> int:
         """What the node thinks of it."""
-        return self.scene.network.scores.get_score(self.network.peer_id)
-
-
-async def settle() -> None:
-    """Until nothing can happen but timers; blocks are executed in a thread, so look twice."""
-    for _ in range(3):
-        await trio.testing.wait_all_tasks_blocked(0.01)
+        return 100 - count_points(self.scene.world.blamed, self.peer_id)
 
 
 @dataclass
 class Scene:
-    """The node under test."""
+    """The node under test, at genesis; it works on height 1."""
 
-    path: Path
     forge: Forge = field(default_factory=Forge)
-    hub: MemoryHub = field(default_factory=MemoryHub)
+    reported: list[object] = field(default_factory=list)
 
-    @asynccontextmanager
-    async def open(self, *, is_running: bool = True) -> AsyncIterator["Scene"]:
-        """The node, at genesis; it works on height 1."""
-        self.clock: Clock = StillClock(self.forge.ledger.head.time_ms + 10)
-        observed = Forge(spec=self.forge.spec)
-        self.mempool = Mempool()
+    def __post_init__(self) -> None:
+        self.world = Turns(self.forge.ledger.head.time_ms + 10)
+        observed, self.mempool = Forge(spec=self.forge.spec), Mempool()
         parameters = observed.ledger.get_parameters()
-        wal = Wal.create(self.path / "wal", 1)
-        self.driver = Driver(
+        self.replica = Replica(
+            self.world,
             observed.ledger,
-            Lane(),
             self.mempool,
-            self.clock,
             signer=None,
-            journal=Journal(wal),
+            journal=Journal(Wal.create(Path("wal"), 1, FaultyDisk())),
             timeouts=build_timeouts(replace(parameters, propose_timeout_ms=10**6, vote_timeout_ms=10**6)),
             synchrony=build_synchrony(parameters),
             reveal=lambda: None,
-            report=self.reported_append,
+            report=self.reported.append,
         )
-        async with self.hub.open_network(b"n" * 32, self.forge.genesis_hash) as self.network:
-            verify = SignatureMemory().verify
-            self.gossip = ConsensusGossip(self.network, self.driver, self.mempool, self.clock, verify)
-            async with trio.open_nursery() as self.nursery:
-                await self.nursery.start(self.gossip.run)
-                if is_running:
-                    await self.nursery.start(self.driver.run, self.gossip, NoSync())
-                    await wait_until(lambda: self.driver.core.step is not Step.UNSTARTED)
-                yield self
-                self.nursery.cancel_scope.cancel()
-        wal.close()
+        self.gossip = Gossip(self.world, self.replica, self.mempool, is_signed_by)
+        self.gossip.start()
+        self.replica.start(self.gossip, TestSync(self.replica))
+        self.world.wait_until(lambda: self.replica.core.step is not Step.UNSTARTED)
 
-    def __post_init__(self) -> None:
-        self.reported: list[object] = []
-
-    def reported_append(self, evidence: object) -> None:
-        """What the driver is told to do with evidence."""
-        self.reported.append(evidence)
-
-    @asynccontextmanager
-    async def join(self, number: int) -> AsyncIterator[Peer]:
+    def join(self, number: int) -> Peer:
         """A peer that the node attends."""
-        async with self.hub.open_network(bytes((number,)) * 32, self.forge.genesis_hash) as network:
-            peer = Peer(network, self)
-
-            async def listen(stream: Stream) -> None:
-                while True:
-                    peer.heard.append(await receive_message(stream, ConsensusMessage))
-
-            network.serve(CONSENSUS, listen)
-            await network.connect(self.network.addresses[0])
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(self.attend, network.peer_id)
-                async with open_stream(network, self.network.peer_id, CONSENSUS) as peer.stream:
-                    await settle()
-                    yield peer
-                nursery.cancel_scope.cancel()
-
-    async def attend(self, peer: bytes) -> None:
-        """As the peer manager does, behind its boundary."""
-        await run_for_peer(peer, lambda: self.gossip.attend(peer), self.network.blame)
+        peer = Peer(bytes((number,)) * 32, self, len(self.world.sent))
+        self.world.connected[peer.peer_id] = None
+        self.gossip.connected(peer.peer_id)
+        return peer
 
     def wait_in_pool(self, signed: SignedTransaction) -> None:
         """The transaction is known to the node."""
         pooled = Pooled(get_transaction_id(signed), signed, 300, 200, False)
-        self.mempool.add(pooled, self.driver.ledger)
+        self.mempool.add(pooled, self.replica.ledger)

@@ -1,7 +1,6 @@
 """Consensus gossip against one node under test: what it believes, passes on, asks for, and keeps."""
 
-from collections.abc import AsyncIterator, Callable
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -13,8 +12,8 @@ from chain.transaction import SignedTransaction, get_transaction_id
 from chain.votes import SignedProposal, VoteKind
 from consensus.catchup import RoundSummary, ValueSummary, VoteSummary
 from consensus.types import Step
-from node import consensus_gossip
-from node.consensus_gossip import EARLY_VOTES_MAX, build_compact
+from node.replica import gossip
+from node.replica.gossip import ASK_MS, ASSEMBLY_MS_MAX, EARLY_VOTES_MAX, FETCH_MS, build_compact
 from p2p.messages import (
     BlockTransactions,
     BlockTransactionsWanted,
@@ -26,41 +25,42 @@ from p2p.messages import (
     Votes,
     WholeBlock,
 )
-from tests.node.forge import ALICE, BOB, wait_until
-from tests.node.gossip_scene import PRECOMMIT, PREVOTE, SEND, Scene, settle
+from tests.node.forge import ALICE, BOB, Forge
+from tests.node.gossip_scene import PRECOMMIT, PREVOTE, SEND, Scene
 
 
 @pytest.fixture
-async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
+def scene() -> Scene:
     """The node without peers."""
-    async with Scene(tmp_path).open() as opened:
-        yield opened
+    return Scene()
 
 
 def get_seen(scene: Scene, kind: VoteKind, round: int = 0) -> int:
     """How many votes the node has counted."""
-    return len(scene.driver.core.tally.get_votes(kind, round))
+    return len(scene.replica.core.tally.get_votes(kind, round))
 
 
 # Votes.
 
 
-async def test_a_vote_is_counted_and_passed_on_once(scene: Scene) -> None:
+def test_a_vote_is_counted_and_passed_on_once(scene: Scene) -> None:
     """To everybody but the one it came from; again, it is neither."""
-    async with scene.join(1) as one, scene.join(2) as two, scene.join(3) as three:
-        vote = scene.forge.vote(scene.forge.people[0], PREVOTE, None)
-        await one.say(Votes((vote,)))
-        await two.say(Votes((vote, vote)))
-        assert get_seen(scene, PREVOTE) == 1
-        assert [one.list_heard(Votes), two.list_heard(Votes), three.list_heard(Votes)] == [
-            [],
-            [Votes((vote,))],
-            [Votes((vote,))],
-        ]
-        assert (one.score, two.score) == (100, 100)
+    one = scene.join(1)
+    two = scene.join(2)
+    three = scene.join(3)
+    vote = scene.forge.vote(scene.forge.people[0], PREVOTE, None)
+    one.say(Votes((vote,)))
+    two.say(Votes((vote, vote)))
+    assert get_seen(scene, PREVOTE) == 1
+    assert [one.list_heard(Votes), two.list_heard(Votes), three.list_heard(Votes)] == [
+        [],
+        [Votes((vote,))],
+        [Votes((vote,))],
+    ]
+    assert (one.score, two.score) == (100, 100)
 
 
-async def test_a_bad_vote_costs_its_sender_and_goes_nowhere(scene: Scene) -> None:
+def test_a_bad_vote_costs_its_sender_and_goes_nowhere(scene: Scene) -> None:
     """Another's signature, a stranger's vote; good ones before it in the message count."""
     people = scene.forge.people
     good = scene.forge.vote(people[0], PREVOTE, None)
@@ -70,40 +70,61 @@ async def test_a_bad_vote_costs_its_sender_and_goes_nowhere(scene: Scene) -> Non
     )
     stranger = scene.forge.vote(ALICE, PREVOTE, None)
     for number, wrong in enumerate((bad, stranger), start=1):
-        async with scene.join(10 * number) as liar, scene.join(10 * number + 1) as other:
-            await liar.say(Votes((good, wrong)))
-            assert liar.score == 50
-            assert other.list_heard(Votes) == ([Votes((good,))] if number == 1 else [])
+        liar = scene.join(10 * number)
+        other = scene.join(10 * number + 1)
+        liar.say(Votes((good, wrong)))
+        assert liar.score == 50
+        assert other.list_heard(Votes) == ([Votes((good,))] if number == 1 else [])
     assert get_seen(scene, PREVOTE) == 1
 
 
-async def test_votes_of_the_next_height_wait_and_those_beyond_do_not(scene: Scene) -> None:
+def test_votes_of_the_next_height_wait_and_those_beyond_do_not(scene: Scene) -> None:
     """Up to a number per peer, unread until their height comes."""
-    async with scene.join(1) as peer:
-        early = [
-            scene.forge.vote(scene.forge.people[0], PREVOTE, None, round, ahead=2) for round in range(700)
-        ]
-        far = scene.forge.vote(scene.forge.people[0], PREVOTE, None, ahead=3)
-        for start in range(0, 700, 100):
-            await peer.say(Votes(tuple(early[start : start + 100])))
-        await peer.say(Votes((far,)))
-        kept = scene.gossip._peers[peer.network.peer_id].early_votes
-        assert kept == early[:EARLY_VOTES_MAX]
-        assert get_seen(scene, PREVOTE) == 0
-    await settle()
+    peer = scene.join(1)
+    early = [scene.forge.vote(scene.forge.people[0], PREVOTE, None, round, ahead=2) for round in range(700)]
+    far = scene.forge.vote(scene.forge.people[0], PREVOTE, None, ahead=3)
+    for start in range(0, 700, 100):
+        peer.say(Votes(tuple(early[start : start + 100])))
+    peer.say(Votes((far,)))
+    kept = scene.gossip._peers[peer.peer_id].early_votes
+    assert kept == early[:EARLY_VOTES_MAX]
+    assert get_seen(scene, PREVOTE) == 0
+    peer.leave()
     assert scene.gossip._peers == {}
 
 
-async def test_an_equivocation_is_reported_once(scene: Scene) -> None:
+def test_what_came_early_counts_when_its_height_comes(scene: Scene) -> None:
+    """Votes and the proposal of the next height; whoever sent a bad one then answers for it."""
+    first = scene.forge.build()
+    certificate = scene.forge.certify(first.block_hash)
+    ahead = Forge(spec=scene.forge.spec)
+    ahead.commit(first)
+    second = ahead.build()
+    proposal = ahead.propose(ahead.get_proposer(), second.block_hash)
+    vote = ahead.vote(ahead.people[0], PREVOTE, None)
+    bad = replace(vote, signature=bytes(64))
+    one, two = scene.join(1), scene.join(2)
+    one.say(build_compact(proposal, second.block), Votes((vote,)))
+    two.say(Votes((bad,)))
+    assert (one.score, two.score) == (100, 100)
+    one.say(Commit(certificate), WholeBlock(1, encode(first.block)))
+    assert scene.replica.core.height == 2
+    assert get_proposals(scene) == [(second.block_hash, True)]
+    assert get_seen(scene, PREVOTE) == 1
+    assert (one.score, two.score) == (100, 50)
+
+
+def test_an_equivocation_is_reported_once(scene: Scene) -> None:
     """The pair that was seen first."""
     culprit = scene.forge.people[0]
     votes = [scene.forge.vote(culprit, PREVOTE, value) for value in (None, b"x" * 32, b"y" * 32)]
-    async with scene.join(1) as one, scene.join(2) as two:
-        await one.say(Votes((votes[0],)))
-        await two.say(Votes(tuple(votes[1:])))
-        await one.say(Votes(tuple(votes)))
-        assert len(scene.reported) == 1
-        assert (one.score, two.score) == (100, 100)
+    one = scene.join(1)
+    two = scene.join(2)
+    one.say(Votes((votes[0],)))
+    two.say(Votes(tuple(votes[1:])))
+    one.say(Votes(tuple(votes)))
+    assert len(scene.reported) == 1
+    assert (one.score, two.score) == (100, 100)
 
 
 # Proposals.
@@ -120,42 +141,70 @@ def propose(
 
 def get_proposals(scene: Scene) -> list[tuple[bytes, bool]]:
     """What the core has been told: block and verdict."""
-    received = scene.driver.core.proposals.get(0, ())
+    received = scene.replica.core.proposals.get(0, ())
     return [(one.proposal.proposal.block_hash, one.is_valid) for one in received]
 
 
-async def test_a_block_out_of_the_pool_needs_no_transaction_sent(scene: Scene) -> None:
+def test_a_block_out_of_the_pool_needs_no_transaction_sent(scene: Scene) -> None:
     """It is executed, handed on, and given to the core as valid."""
     signed = scene.forge.sign(ALICE, SEND)
     scene.wait_in_pool(signed)
     result, proposal = propose(scene, (signed,))
     compact = build_compact(proposal, result.block)
-    async with scene.join(1) as one, scene.join(2) as two:
-        await one.say(compact)
-        await wait_until(lambda: get_proposals(scene) == [(result.block_hash, True)])
-        assert two.list_heard(CompactProposal) == [compact]
-        assert one.list_heard(CompactProposal) == []
-        assert one.list_heard(BlockTransactionsWanted) == []
+    one = scene.join(1)
+    two = scene.join(2)
+    one.say(compact)
+    scene.world.wait_until(lambda: get_proposals(scene) == [(result.block_hash, True)])
+    assert two.list_heard(CompactProposal) == [compact]
+    assert one.list_heard(CompactProposal) == []
+    assert one.list_heard(BlockTransactionsWanted) == []
 
 
-async def test_what_lacks_is_asked_of_whoever_announced_it(scene: Scene) -> None:
+def test_what_lacks_is_asked_of_whoever_announced_it(scene: Scene) -> None:
     """The first one is silent; the second, who announces the same, has it."""
     signed = [scene.forge.sign(ALICE, SEND, nonce=nonce) for nonce in range(3)]
     scene.wait_in_pool(signed[1])
     result, proposal = propose(scene, tuple(signed))
     compact = build_compact(proposal, result.block)
     missing = (get_transaction_id(signed[0]), get_transaction_id(signed[2]))
-    async with scene.join(1) as silent, scene.join(2) as helpful:
-        await silent.say(compact)
-        assert silent.list_heard(BlockTransactionsWanted) == [
-            BlockTransactionsWanted(result.block_hash, missing)
-        ]
-        await helpful.say(compact)
-        await wait_until(lambda: bool(helpful.list_heard(BlockTransactionsWanted)))
-        await helpful.say(BlockTransactions(result.block_hash, (encode(signed[0]),)))
-        assert get_proposals(scene) == []
-        await helpful.say(BlockTransactions(result.block_hash, (encode(signed[2]), encode(signed[0]))))
-        await wait_until(lambda: get_proposals(scene) == [(result.block_hash, True)])
+    silent = scene.join(1)
+    helpful = scene.join(2)
+    silent.say(compact)
+    assert silent.list_heard(BlockTransactionsWanted) == [BlockTransactionsWanted(result.block_hash, missing)]
+    helpful.say(compact)
+    scene.world.wait_until(lambda: bool(helpful.list_heard(BlockTransactionsWanted)))
+    helpful.say(BlockTransactions(result.block_hash, (encode(signed[0]),)))
+    assert get_proposals(scene) == []
+    helpful.say(BlockTransactions(result.block_hash, (encode(signed[2]), encode(signed[0]))))
+    scene.world.wait_until(lambda: get_proposals(scene) == [(result.block_hash, True)])
+
+
+def test_a_block_that_nobody_sends_is_given_up(scene: Scene) -> None:
+    """Its announcers are asked in turn, twice a second, for a while; then it may be announced again."""
+    signed = scene.forge.sign(ALICE, SEND)
+    result, proposal = propose(scene, (signed,))
+    compact = build_compact(proposal, result.block)
+    one, two = scene.join(1), scene.join(2)
+    one.say(compact)
+    two.say(compact)
+    scene.world.advance(ASSEMBLY_MS_MAX)
+    asked = [len(peer.list_heard(BlockTransactionsWanted)) for peer in (one, two)]
+    assert asked == [ASSEMBLY_MS_MAX // ASK_MS // 2] * 2
+    assert scene.gossip._assemblies == {}
+    two.say(compact)
+    assert len(two.list_heard(BlockTransactionsWanted)) == asked[1] + 1
+
+
+def test_a_transaction_that_was_sent_already_makes_the_node_ask_nobody(scene: Scene) -> None:
+    """Else a peer could drive the questions to the others as fast as it likes."""
+    signed = [scene.forge.sign(ALICE, SEND, nonce=nonce) for nonce in range(2)]
+    result, proposal = propose(scene, tuple(signed))
+    one, two = scene.join(1), scene.join(2)
+    one.say(build_compact(proposal, result.block))
+    two.say(build_compact(proposal, result.block))
+    for _ in range(10):
+        one.say(BlockTransactions(result.block_hash, (encode(signed[0]),)))
+    assert len(one.list_heard(BlockTransactionsWanted)) == len(two.list_heard(BlockTransactionsWanted)) == 1
 
 
 Lie = Callable[[Scene, CompactProposal], CompactProposal]
@@ -187,63 +236,64 @@ LIES: dict[str, Lie] = {
 
 
 @pytest.mark.parametrize("lie", LIES.values(), ids=LIES.keys())
-async def test_a_forged_short_form_costs_its_sender_at_once(scene: Scene, lie: Lie) -> None:
+def test_a_forged_short_form_costs_its_sender_at_once(scene: Scene, lie: Lie) -> None:
     """Nothing is fetched for it, and the honest form that comes later is taken."""
     result, proposal = propose(scene)
     compact = build_compact(proposal, result.block)
-    async with scene.join(1) as liar, scene.join(2) as honest:
-        await liar.say(lie(scene, compact))
-        assert liar.score <= 50
-        assert scene.gossip._assemblies == {}
-        assert honest.list_heard(CompactProposal) == []
-        await honest.say(compact)
-        await wait_until(lambda: get_proposals(scene) == [(result.block_hash, True)])
-        assert honest.score == 100
+    liar = scene.join(1)
+    honest = scene.join(2)
+    liar.say(lie(scene, compact))
+    assert liar.score <= 50
+    assert scene.gossip._assemblies == {}
+    assert honest.list_heard(CompactProposal) == []
+    honest.say(compact)
+    scene.world.wait_until(lambda: get_proposals(scene) == [(result.block_hash, True)])
+    assert honest.score == 100
 
 
-async def test_nobody_proposes_a_new_block_in_anothers_name(scene: Scene) -> None:
+def test_nobody_proposes_a_new_block_in_anothers_name(scene: Scene) -> None:
     """The proposer of the round signs a block that names another one, who would be slashed for its missing
     reveal. Only a block that had a polka before may be another's.
     """
     proposer = scene.forge.get_proposer()
     victim = next(one for one in scene.forge.people if one != proposer)
     result = scene.forge.build(by=victim, is_revealing=False)
-    async with scene.join(1) as peer:
-        await peer.say(build_compact(scene.forge.propose(proposer, result.block_hash), result.block))
-        assert peer.score == 50
-        assert get_proposals(scene) == []
+    peer = scene.join(1)
+    peer.say(build_compact(scene.forge.propose(proposer, result.block_hash), result.block))
+    assert peer.score == 50
+    assert get_proposals(scene) == []
     second = scene.forge.get_proposer(1)
     again = scene.forge.propose(second, result.block_hash, round=1, pol_round=0)
-    async with scene.join(2) as peer:
-        await peer.say(build_compact(again, result.block))
-        await wait_until(lambda: 1 in scene.driver.core.proposals)
-        assert peer.score == 100
+    peer = scene.join(2)
+    peer.say(build_compact(again, result.block))
+    scene.world.wait_until(lambda: 1 in scene.replica.core.proposals)
+    assert peer.score == 100
 
 
-async def test_an_invalid_block_is_handed_to_the_core_as_such(scene: Scene) -> None:
+def test_an_invalid_block_is_handed_to_the_core_as_such(scene: Scene) -> None:
     """It is the proposer's fault, not that of who passed it on; the core will prevote nil."""
     result, _ = propose(scene)
     header = replace(result.block.header, state_root=bytes(32))
     block = replace(result.block, header=header)
     block_hash = compute_header_hash(header)
     proposal = scene.forge.propose(scene.forge.get_proposer(), block_hash)
-    async with scene.join(1) as peer:
-        await peer.say(build_compact(proposal, block))
-        await wait_until(lambda: get_proposals(scene) == [(block_hash, False)])
-        assert peer.score == 100
+    peer = scene.join(1)
+    peer.say(build_compact(proposal, block))
+    scene.world.wait_until(lambda: get_proposals(scene) == [(block_hash, False)])
+    assert peer.score == 100
 
 
-async def test_an_untimely_block_is_judged_by_when_it_came(scene: Scene) -> None:
+def test_an_untimely_block_is_judged_by_when_it_came(scene: Scene) -> None:
     """A block of an hour from now is not timely, though it is valid."""
     result, proposal = propose(scene, gap_ms=3_600_000)
-    async with scene.join(1) as peer:
-        await peer.say(build_compact(proposal, result.block))
-        await wait_until(lambda: bool(get_proposals(scene)))
-        [received] = scene.driver.core.proposals[0]
-        assert (received.is_valid, received.is_timely) == (True, False)
+    peer = scene.join(1)
+    peer.say(build_compact(proposal, result.block))
+    scene.world.wait_until(lambda: bool(get_proposals(scene)))
+    [received] = scene.replica.core.proposals[0]
+    assert (received.is_valid, received.is_timely) == (True, False)
 
 
-async def test_at_most_two_blocks_of_a_round_are_put_together(scene: Scene) -> None:
+def test_at_most_two_blocks_of_a_round_are_put_together(scene: Scene) -> None:
     """An equivocating proposer can make the node fetch and execute no more; the pair is reported."""
     signed = [
         scene.forge.sign(ALICE, SEND),
@@ -253,130 +303,145 @@ async def test_at_most_two_blocks_of_a_round_are_put_together(scene: Scene) -> N
     results = [scene.forge.build((one,)) for one in signed]
     proposer = scene.forge.get_proposer()
     forms = [build_compact(scene.forge.propose(proposer, one.block_hash), one.block) for one in results]
-    async with scene.join(1) as peer:
-        await peer.say(*forms)
-        assert len(scene.gossip._assemblies) == 2
-        for result, one in zip(results, signed, strict=True):
-            await peer.say(BlockTransactions(result.block_hash, (encode(one),)))
-        await wait_until(lambda: len(get_proposals(scene)) == 2)
-        await peer.say(forms[2])
-        assert scene.gossip._assemblies == {}
-        assert len(scene.reported) == 1
+    peer = scene.join(1)
+    peer.say(*forms)
+    assert len(scene.gossip._assemblies) == 2
+    for result, one in zip(results, signed, strict=True):
+        peer.say(BlockTransactions(result.block_hash, (encode(one),)))
+    scene.world.wait_until(lambda: len(get_proposals(scene)) == 2)
+    peer.say(forms[2])
+    assert scene.gossip._assemblies == {}
+    assert len(scene.reported) == 1
 
 
-async def test_junk_among_transactions_costs_its_sender(scene: Scene) -> None:
+def test_junk_among_transactions_costs_its_sender(scene: Scene) -> None:
     """And is not part of the block; transactions that nobody waits for are not even decoded."""
     signed = scene.forge.sign(ALICE, SEND)
     result, proposal = propose(scene, (signed,))
-    async with scene.join(1) as peer:
-        await peer.say(BlockTransactions(result.block_hash, (b"junk",)))
-        assert peer.score == 100
-        await peer.say(
-            build_compact(proposal, result.block), BlockTransactions(result.block_hash, (b"junk",))
-        )
-        assert peer.score == 50
-        assert get_proposals(scene) == []
+    peer = scene.join(1)
+    peer.say(BlockTransactions(result.block_hash, (b"junk",)))
+    assert peer.score == 100
+    peer.say(build_compact(proposal, result.block), BlockTransactions(result.block_hash, (b"junk",)))
+    assert peer.score == 50
+    assert get_proposals(scene) == []
 
 
 # Certificates and bodies.
 
 
-async def test_a_commit_for_an_unknown_block_makes_the_node_fetch_it(scene: Scene) -> None:
+def test_a_commit_for_an_unknown_block_makes_the_node_fetch_it(scene: Scene) -> None:
     """From peers in turn; a forged body costs its sender, the right one is decided and final."""
     result, _ = propose(scene)
-    async with scene.join(1) as one, scene.join(2) as two:
-        await one.say(Commit(scene.forge.certify(result.block_hash)))
-        await wait_until(lambda: bool(one.list_heard(BlockWanted) or two.list_heard(BlockWanted)))
-        forged = replace(result.block, transactions=(scene.forge.sign(ALICE, SEND),))
-        await one.say(WholeBlock(1, encode(forged)))
-        assert one.score == 50
-        await two.say(WholeBlock(1, encode(result.block)))
-        await wait_until(lambda: scene.driver.ledger.height == 1)
-    assert scene.driver.ledger.head_hash == result.block_hash
+    one = scene.join(1)
+    two = scene.join(2)
+    one.say(Commit(scene.forge.certify(result.block_hash)))
+    scene.world.wait_until(lambda: bool(one.list_heard(BlockWanted) or two.list_heard(BlockWanted)))
+    forged = replace(result.block, transactions=(scene.forge.sign(ALICE, SEND),))
+    one.say(WholeBlock(1, encode(forged)))
+    assert one.score == 50
+    two.say(WholeBlock(1, encode(result.block)))
+    scene.world.wait_until(lambda: scene.replica.ledger.height == 1)
+    assert scene.replica.ledger.head_hash == result.block_hash
 
 
-async def test_bad_certificates_cost_and_good_ones_count_once(scene: Scene) -> None:
+def test_peers_are_asked_for_a_final_block_in_turn(scene: Scene) -> None:
+    """One a second; an unasked block of another hash is nobody's fault."""
+    result, _ = propose(scene)
+    peers = [scene.join(number) for number in (1, 2, 3)]
+    peers[0].say(Commit(scene.forge.certify(result.block_hash)))
+    scene.world.advance(5 * FETCH_MS)
+    assert [len(peer.list_heard(BlockWanted)) for peer in peers] == [2, 2, 2]
+    peers[1].say(WholeBlock(1, encode(scene.forge.build(gap_ms=12).block)))
+    assert (scene.replica.ledger.height, peers[1].score) == (0, 100)
+    peers[1].say(WholeBlock(1, encode(result.block)))
+    assert scene.replica.ledger.height == 1
+    scene.world.advance(5 * FETCH_MS)
+    assert [len(peer.list_heard(BlockWanted)) for peer in peers] == [2, 2, 2]
+
+
+def test_bad_certificates_cost_and_good_ones_count_once(scene: Scene) -> None:
     """Too few signatures, one of them bad; the same quorum with fewer signers tells nothing new."""
     polka = scene.forge.polka(b"p" * 32)
     few = replace(polka, signatures=polka.signatures[:2])
     spoilt = replace(polka.signatures[0], signature=bytes(64))
     bad = replace(polka, signatures=(spoilt, *polka.signatures[1:]))
     for number, wrong in enumerate((few, bad), start=1):
-        async with scene.join(number) as liar:
-            await liar.say(Polka(wrong))
-            assert liar.score == 50
-    async with scene.join(9) as peer:
-        await peer.say(Polka(polka))
-        assert get_seen(scene, PREVOTE) == 4
-        await peer.say(*[Polka(replace(polka, signatures=polka.signatures[1:]))] * 3, Polka(bad))
-        assert peer.score == 100, "not looked at"
+        liar = scene.join(number)
+        liar.say(Polka(wrong))
+        assert liar.score == 50
+    peer = scene.join(9)
+    peer.say(Polka(polka))
+    assert get_seen(scene, PREVOTE) == 4
+    peer.say(*[Polka(replace(polka, signatures=polka.signatures[1:]))] * 3, Polka(bad))
+    assert peer.score == 100, "not looked at"
 
 
-async def test_late_precommits_are_counted_for_the_last_commit(scene: Scene) -> None:
+def test_late_precommits_are_counted_for_the_last_commit(scene: Scene) -> None:
     """After the block is final, for the pay of whoever signed them; once each."""
     result, proposal = propose(scene)
     people = scene.forge.people
     precommits = [scene.forge.vote(one, PRECOMMIT, result.block_hash) for one in people]
-    async with scene.join(1) as peer:
-        await peer.say(build_compact(proposal, result.block), Votes(tuple(precommits[:3])))
-        await wait_until(lambda: scene.driver.ledger.height == 1)
-        await wait_until(lambda: scene.driver.core.height == 2)
-        await peer.say(Votes((precommits[3],)), Votes((precommits[3],)))
-    last = scene.driver.last_core
+    peer = scene.join(1)
+    peer.say(build_compact(proposal, result.block), Votes(tuple(precommits[:3])))
+    scene.world.wait_until(lambda: scene.replica.ledger.height == 1)
+    scene.world.wait_until(lambda: scene.replica.core.height == 2)
+    peer.say(Votes((precommits[3],)), Votes((precommits[3],)))
+    last = scene.replica.last_core
     assert last is not None
     certificate = last.build_commit_certificate()
     assert certificate is not None and len(certificate.signatures) == 4
 
 
-async def test_bodies_are_sent_to_who_asks_but_not_without_end(
+def test_bodies_are_sent_to_who_asks_but_not_without_end(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A few bytes of request must not buy megabytes at any rate; unknown blocks get no answer."""
-    monkeypatch.setattr(consensus_gossip, "BODIES_BYTES_PER_SECOND", 1)
-    monkeypatch.setattr(consensus_gossip, "BODIES_BURST_BYTES", 4_000)
+    monkeypatch.setattr(gossip, "BODIES_BYTES_PER_SECOND", 1)
+    monkeypatch.setattr(gossip, "BODIES_BURST_BYTES", 4_000)
     signed = scene.forge.sign(ALICE, SEND)
     scene.wait_in_pool(signed)
     result, proposal = propose(scene, (signed,))
-    async with scene.join(1) as peer:
-        await peer.say(build_compact(proposal, result.block))
-        await wait_until(lambda: bool(get_proposals(scene)))
-        await peer.say(BlockWanted(1, b"x" * 32), BlockTransactionsWanted(b"x" * 32, (bytes(32),)))
-        assert not peer.list_heard(WholeBlock) and not peer.list_heard(BlockTransactions)
-        wanted = BlockTransactionsWanted(result.block_hash, (get_transaction_id(signed), bytes(32)))
-        await peer.say(wanted)
-        assert peer.list_heard(BlockTransactions) == [BlockTransactions(result.block_hash, (encode(signed),))]
-        for _ in range(20):
-            await peer.say(BlockWanted(1, result.block_hash))
-        sent = peer.list_heard(WholeBlock)
-        assert sent[0] == WholeBlock(1, encode(result.block))
-        assert len(sent) <= 4_000 // len(sent[0].block)
+    peer = scene.join(1)
+    peer.say(build_compact(proposal, result.block))
+    scene.world.wait_until(lambda: bool(get_proposals(scene)))
+    peer.say(BlockWanted(1, b"x" * 32), BlockTransactionsWanted(b"x" * 32, (bytes(32),)))
+    assert not peer.list_heard(WholeBlock) and not peer.list_heard(BlockTransactions)
+    wanted = BlockTransactionsWanted(result.block_hash, (get_transaction_id(signed), bytes(32)))
+    peer.say(wanted)
+    assert peer.list_heard(BlockTransactions) == [BlockTransactions(result.block_hash, (encode(signed),))]
+    for _ in range(20):
+        peer.say(BlockWanted(1, result.block_hash))
+    sent = peer.list_heard(WholeBlock)
+    assert sent[0] == WholeBlock(1, encode(result.block))
+    assert len(sent) <= 4_000 // len(sent[0].block)
 
 
 # Summaries.
 
 
-async def test_summaries_heal_what_was_lost(scene: Scene) -> None:
+def test_summaries_heal_what_was_lost(scene: Scene) -> None:
     """A peer that knows nothing of the height is sent the proposal and every vote, and a decided one."""
     result, proposal = propose(scene)
     votes = tuple(scene.forge.vote(one, PREVOTE, result.block_hash) for one in scene.forge.people[:2])
     compact = build_compact(proposal, result.block)
-    async with scene.join(1) as one, scene.join(2) as two:
-        await one.say(compact, Votes(votes))
-        await wait_until(lambda: bool(get_proposals(scene)))
-        two.heard.clear()
-        await two.say(Summary(encode(VoteSummary(1, 0, Step.PROPOSE, ()))))
-        assert two.list_heard(CompactProposal) == [compact]
-        assert [set(message.votes) for message in two.list_heard(Votes)] == [set(votes)]
-        precommits = (scene.forge.vote(one_, PRECOMMIT, result.block_hash) for one_ in scene.forge.people)
-        await one.say(Votes(tuple(precommits)))
-        await wait_until(lambda: scene.driver.core.height == 2)
-        two.heard.clear()
-        await two.say(Summary(encode(VoteSummary(1, 0, Step.PROPOSE, ()))))
-        [commit] = two.list_heard(Commit)
-        assert commit.certificate == scene.driver.ledger.get_certificate(1)
+    one = scene.join(1)
+    two = scene.join(2)
+    one.say(compact, Votes(votes))
+    scene.world.wait_until(lambda: bool(get_proposals(scene)))
+    two.forget()
+    two.say(Summary(encode(VoteSummary(1, 0, Step.PROPOSE, ()))))
+    assert two.list_heard(CompactProposal) == [compact]
+    assert [set(message.votes) for message in two.list_heard(Votes)] == [set(votes)]
+    precommits = (scene.forge.vote(one_, PRECOMMIT, result.block_hash) for one_ in scene.forge.people)
+    one.say(Votes(tuple(precommits)))
+    scene.world.wait_until(lambda: scene.replica.core.height == 2)
+    two.forget()
+    two.say(Summary(encode(VoteSummary(1, 0, Step.PROPOSE, ()))))
+    [commit] = two.list_heard(Commit)
+    assert commit.certificate == scene.replica.ledger.get_certificate(1)
 
 
-async def test_a_summary_that_does_not_fit_costs_its_sender(scene: Scene) -> None:
+def test_a_summary_that_does_not_fit_costs_its_sender(scene: Scene) -> None:
     """Not decodable, too many bits (CometBFT's ASA-2025-003), rounds out of order."""
     bits = RoundSummary(0, (), (ValueSummary(PREVOTE, None, b"\xff\xff"),))
     rounds = (RoundSummary(1, (), ()), RoundSummary(0, (), ()))
@@ -386,21 +451,21 @@ async def test_a_summary_that_does_not_fit_costs_its_sender(scene: Scene) -> Non
         encode(VoteSummary(1, 0, Step.PROPOSE, rounds)),
     )
     for number, data in enumerate(wrong, start=1):
-        async with scene.join(number) as liar:
-            await liar.say(Summary(data))
-            assert liar.score == 50
+        liar = scene.join(number)
+        liar.say(Summary(data))
+        assert liar.score == 50
 
 
-async def test_a_height_far_ahead_is_looked_into_and_nothing_else(
+def test_a_height_far_ahead_is_looked_into_and_nothing_else(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever says so; one height ahead is what the peer's own answers will heal."""
     claims: list[None] = []
-    monkeypatch.setattr(scene.driver, "note_behind", lambda: claims.append(None))
-    async with scene.join(1) as peer:
-        await peer.say(Summary(encode(VoteSummary(2, 0, Step.PROPOSE, ()))))
-        assert claims == []
-        await peer.say(Summary(encode(VoteSummary(10**9, 0, Step.PROPOSE, ()))))
-        assert claims == [None]
-        assert peer.score == 100
-    assert scene.driver.core.height == 1
+    monkeypatch.setattr(scene.replica, "note_behind", lambda: claims.append(None))
+    peer = scene.join(1)
+    peer.say(Summary(encode(VoteSummary(2, 0, Step.PROPOSE, ()))))
+    assert claims == []
+    peer.say(Summary(encode(VoteSummary(10**9, 0, Step.PROPOSE, ()))))
+    assert claims == [None]
+    assert peer.score == 100
+    assert scene.replica.core.height == 1

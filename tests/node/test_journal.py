@@ -8,8 +8,8 @@ from chain.modules import balances
 from chain.primitives.codec import encode, replace
 from chain.votes import VoteKind
 from consensus.types import HeightStarted, TimeoutElapsed, TimeoutKind, VoteReceived
-from node import journal as journal_module
-from node.journal import PIECE_BYTES, Journal
+from node.replica import journal as journal_module
+from node.replica.journal import PIECE_BYTES, Journal
 from storage.wal import FRAME_BYTES_MAX, Wal
 from tests.node.forge import ALICE, Forge
 
@@ -23,15 +23,15 @@ def forge() -> Forge:
     return Forge()
 
 
-async def reopen(path: Path) -> list[object]:
+def reopen(path: Path) -> list[object]:
     """What a node that starts now would read."""
     wal = Wal.load(path)
-    notes = await Journal(wal).read()
+    notes = Journal(wal).read()
     wal.close()
     return list(notes)
 
 
-async def test_notes_come_back_in_order_as_far_as_they_were_synced(tmp_path: Path, forge: Forge) -> None:
+def test_notes_come_back_in_order_as_far_as_they_were_synced(tmp_path: Path, forge: Forge) -> None:
     """What was not synced had no consequence, and is gone."""
     path = tmp_path / "wal"
     wal = Wal.create(path, 1)
@@ -39,15 +39,13 @@ async def test_notes_come_back_in_order_as_far_as_they_were_synced(tmp_path: Pat
     voted = VoteReceived(forge.vote(forge.people[0], VoteKind.PREVOTE, None))
     for note in (STARTED, voted):
         journal.note(note)
-    await journal.sync()
+    journal.write(journal.take())
     journal.note(ELAPSED)
     wal.close()
-    assert await reopen(path) == [STARTED, voted]
+    assert reopen(path) == [STARTED, voted]
 
 
-async def test_a_block_longer_than_an_entry_and_than_a_frame_comes_back_whole(
-    tmp_path: Path, forge: Forge
-) -> None:
+def test_a_block_longer_than_an_entry_and_than_a_frame_comes_back_whole(tmp_path: Path, forge: Forge) -> None:
     """Between inputs, and once however often it is noted."""
     small = forge.build().block
     big = replace(small, transactions=(forge.sign(ALICE, balances.Burn(1)),) * 15_000)
@@ -59,12 +57,12 @@ async def test_a_block_longer_than_an_entry_and_than_a_frame_comes_back_whole(
     for name, block in ((b"small", small), (b"big", big), (b"big", big), (b"small", small)):
         journal.note_block(name, block)
     journal.note(ELAPSED)
-    await journal.sync()
+    journal.write(journal.take())
     wal.close()
-    assert await reopen(path) == [STARTED, small, big, ELAPSED]
+    assert reopen(path) == [STARTED, small, big, ELAPSED]
 
 
-async def test_pieces_of_a_block_that_was_cut_off_do_not_spoil_the_next(
+def test_pieces_of_a_block_that_was_cut_off_do_not_spoil_the_next(
     tmp_path: Path, forge: Forge, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A crash in the middle of a long write leaves pieces; the block is noted again after the start."""
@@ -77,17 +75,17 @@ async def test_pieces_of_a_block_that_was_cut_off_do_not_spoil_the_next(
         wal.append(1, entry)
     wal.sync()
     wal.close()
-    assert await reopen(path) == []
+    assert reopen(path) == []
     wal = Wal.load(path)
     journal = Journal(wal)
     journal.note(STARTED)
     journal.note_block(result.block_hash, result.block)
-    await journal.sync()
+    journal.write(journal.take())
     wal.close()
-    assert await reopen(path) == [STARTED, result.block]
+    assert reopen(path) == [STARTED, result.block]
 
 
-async def test_bodies_have_a_budget_and_votes_go_on(
+def test_bodies_have_a_budget_and_votes_go_on(
     tmp_path: Path, forge: Forge, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A height with too many blocks must not fill the log, which would stop the validator."""
@@ -98,37 +96,37 @@ async def test_bodies_have_a_budget_and_votes_go_on(
     journal.note_block(first.block_hash, first.block)
     journal.note_block(second.block_hash, second.block)
     journal.note(STARTED)
-    await journal.sync()
-    assert await journal.read() == [first.block, STARTED]
-    await journal.start(2)
+    journal.write(journal.take())
+    assert journal.read() == [first.block, STARTED]
+    journal.start(2)
     journal.note_block(second.block_hash, second.block)
-    await journal.sync()
-    assert await journal.read() == [second.block]
+    journal.write(journal.take())
+    assert journal.read() == [second.block]
     wal.close()
 
 
-async def test_another_height_starts_with_nothing(tmp_path: Path, forge: Forge) -> None:
+def test_another_height_starts_with_nothing(tmp_path: Path, forge: Forge) -> None:
     """Neither what was synced nor what was pending."""
     wal = Wal.create(tmp_path / "wal", 1)
     journal = Journal(wal)
     journal.note(STARTED)
-    await journal.sync()
+    journal.write(journal.take())
     journal.note(ELAPSED)
-    await journal.start(7)
-    await journal.sync()
-    assert (journal.height, await journal.read()) == (7, [])
+    journal.start(7)
+    journal.write(journal.take())
+    assert (journal.height, journal.read()) == (7, [])
     wal.close()
 
 
-async def test_what_came_out_of_the_log_does_not_go_in_again(tmp_path: Path, forge: Forge) -> None:
+def test_what_came_out_of_the_log_does_not_go_in_again(tmp_path: Path, forge: Forge) -> None:
     """A restart at every round must not double the log."""
     result = forge.build()
     wal = Wal.create(tmp_path / "wal", 1)
     journal = Journal(wal)
     journal.on_restored(result.block_hash, result.block)
     journal.note_block(result.block_hash, result.block)
-    await journal.sync()
-    assert await journal.read() == []
+    journal.write(journal.take())
+    assert journal.read() == []
     wal.close()
 
 

@@ -7,8 +7,8 @@ from random import Random
 import pytest
 
 from chain.modules import balances
-from node import consensus_gossip
 from node.links import Outbox
+from node.replica import gossip
 from p2p.memory import MemoryHub
 from tests.node.cluster import Person, build_cluster_spec, build_signed, open_node, wait_for_height
 from tests.node.forge import ALICE, BOB
@@ -31,9 +31,9 @@ async def test_blocks_go_on_while_messages_are_lost(
             put(self, frame)
 
     monkeypatch.setattr(Outbox, "put", put_or_lose)
-    monkeypatch.setattr(consensus_gossip, "SUMMARY_SECONDS", 0.05)
-    monkeypatch.setattr(consensus_gossip, "ASK_SECONDS", 0.05)
-    monkeypatch.setattr(consensus_gossip, "FETCH_SECONDS", 0.05)
+    monkeypatch.setattr(gossip, "SUMMARY_MS", 50)
+    monkeypatch.setattr(gossip, "ASK_MS", 50)
+    monkeypatch.setattr(gossip, "FETCH_MS", 50)
     spec, hub = build_cluster_spec(4, guests=(ALICE, BOB)), MemoryHub()
     async with AsyncExitStack() as stack:
         nodes = [await stack.enter_async_context(open_node(hub, spec, Person(n), tmp_path)) for n in range(4)]
