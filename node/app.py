@@ -65,6 +65,7 @@ from storage.content.store import ContentStore
 from storage.files import atomic_write
 from storage.kv import LevelDbStore
 from storage.lock import lock_directory
+from storage.sign_log import SignLog
 from storage.sign_state import LastSignState
 from storage.wal import Wal
 
@@ -80,6 +81,7 @@ class Stores:
     database: LevelDbStore
     wal: Wal
     sign_state: LastSignState
+    sign_log: SignLog
     vouchers: LevelDbStore
     content: ContentStore
 
@@ -93,18 +95,19 @@ def open_stores(
         stack.enter_context(lock_directory(home.data))
         # The database comes last: that it is there tells the next start that log and sign-state must be, too.
         # A log without a database is kept: what it holds is locked, though the store was moved away.
-        wal = Wal.create(home.wal, 1) if is_new and not home.wal.exists() else Wal.load(home.wal)
+        wal = Wal.create(home.wal, 0) if is_new and not home.wal.exists() else Wal.load(home.wal)
         stack.callback(wal.close)
         sign_state = LastSignState.load(home.sign_state, consensus_key, create=is_new)
         stack.callback(sign_state.close)
+        sign_log = stack.enter_context(SignLog(home.sign_log, consensus_key))
         database = LevelDbStore(home.store)
         stack.callback(database.close)
         if database.torn_bytes:
             _log.warning("unfinished_write_cut", store=str(home.store), size_bytes=database.torn_bytes)
-        vouchers = LevelDbStore(home.vouchers)
+        vouchers = LevelDbStore(home.vouchers, "move it away; what was not settled of it is lost")
         stack.callback(vouchers.close)
         content = stack.enter_context(ContentStore(home.content, disk_bytes))
-        yield Stores(database, wal, sign_state, vouchers, content)
+        yield Stores(database, wal, sign_state, sign_log, vouchers, content)
 
 
 @dataclass(frozen=True)
@@ -174,7 +177,8 @@ class Node:
     def _build_signer(self, stores: Stores) -> Signer | None:
         if self.keys.account is None:
             return None
-        return Signer(self.keys.account, self.keys.consensus, stores.sign_state, self.ledger.genesis_hash)
+        genesis_hash, account = self.ledger.genesis_hash, self.keys.account
+        return Signer(account, self.keys.consensus, stores.sign_state, genesis_hash, stores.sign_log)
 
     def _get_reveal(self) -> Hash | None:
         """The beacon link for the next block, if this node is to propose it."""

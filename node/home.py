@@ -13,6 +13,7 @@ The account's key is not here: it stays in the wallet of its owner.
 
 import os
 import secrets
+from itertools import count
 from pathlib import Path
 
 from chain.genesis import ChainSpec, parse_chain_spec
@@ -20,6 +21,7 @@ from chain.primitives.keys import KeyPair
 from chain.primitives.types import Hash
 from node import keystore
 from node.derivation import Role
+from storage.lock import lock_directory
 
 NODE_ROLES = (Role.CONSENSUS, Role.NETWORK, Role.BEACON)
 CHAIN_FILE_BYTES_MAX = 4 * 2**20
@@ -42,6 +44,7 @@ class Home:
         self.store = self.data / "store"
         self.wal = self.data / "consensus.wal"
         self.sign_state = self.data / "sign-state"
+        self.sign_log = self.data / "signatures.log"
         self.content = self.data / "content"
         self.vouchers = self.data / "vouchers"
         self.peer_book = self.data / "peers"
@@ -95,6 +98,18 @@ class Home:
     def load_token(self) -> str:
         """What local programs show to the API."""
         return self.token_file.read_text().strip()
+
+    def set_store_aside(self) -> Path:
+        """Moves a damaged store out of the way, and says where to; raises HomeError or StoreInUse.
+
+        Log and sign-state stay: what this key has signed and locked holds for a chain that is synced again.
+        """
+        with lock_directory(self.data):
+            if not self.store.exists():
+                raise HomeError(f"{self.store} is not there: the next start syncs from peers anyway")
+            names = (self.data / f"{self.store.name}-aside-{number}" for number in count(1))
+            target = next(path for path in names if not path.exists())
+            return self.store.rename(target)
 
     def note_process(self, pid: int) -> None:
         """Says which process runs the node. Whoever looks meanwhile sees the note before or this one."""
