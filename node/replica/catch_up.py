@@ -79,7 +79,6 @@ class CatchUp:
 
     def start(self) -> None:
         """Begin; `then` may be called at once."""
-        self._renew_patience()
         self.advance()
 
     def advance(self) -> None:
@@ -91,12 +90,17 @@ class CatchUp:
             self._execute_next()
         if self._is_executing:
             return
-        if self._is_to_end or self._is_done():
+        if self._is_waiting_for_peers():
+            self._is_to_end = False
+            self._stop_patience()
+        elif self._is_to_end or self._is_done():
             self._end()
+        elif self._patience is None:
+            self._start_patience()
 
     def _is_done(self) -> bool:
         """Whether everybody was asked at this head, and nobody claims a higher one; asks them if not."""
-        if self._claims.get_ahead(self._ledger.height) or self._is_waiting_for_peers():
+        if self._claims.get_ahead(self._ledger.height):
             return False
         if self._surveyed != self._ledger.height:
             self._surveyed, self._is_surveying = self._ledger.height, True
@@ -113,25 +117,24 @@ class CatchUp:
 
     def _end(self) -> None:
         self._is_over = True
-        if self._patience is not None:
-            self._patience.cancel()
+        self._stop_patience()
         self._then()
 
     # Patience.
 
-    def _renew_patience(self) -> None:
-        if self._patience is not None:
-            self._patience.cancel()
+    def _start_patience(self) -> None:
         self._patient_since = self._ledger.height
         self._patience = self._world.call_later(PATIENCE_MS, self._on_impatient)
 
+    def _stop_patience(self) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
+
     def _on_impatient(self) -> None:
-        if self._is_waiting_for_peers():
-            self._renew_patience()
-        else:
-            _log.warning("sync_stalled", height=self._ledger.height, target=self.target)
-            self._is_to_end = True
-            self.advance()
+        _log.warning("sync_stalled", height=self._ledger.height, target=self.target)
+        self._is_to_end = True
+        self.advance()
 
     # Asking.
 
@@ -140,11 +143,15 @@ class CatchUp:
         ahead = self._claims.get_ahead(self._ledger.height)
         self.target = max((claim.height or 0 for claim in ahead.values()), default=self._ledger.height)
         idle = [peer for peer in sorted(ahead) if not self._window.is_asked(peer)]
+        vain: Height = 0
         for peer in self._chance.sample(idle, len(idle)):
             claim = ahead[peer]
-            heights = self._window.select(claim.height or 0, claim.batch_blocks)
+            claimed = claim.height or 0
+            heights = self._window.select(claimed, claim.batch_blocks) if claimed > vain else None
             if heights is not None:
                 self._ask(peer, heights)
+            else:
+                vain = max(vain, claimed)
 
     def _ask(self, peer: PeerId, heights: range) -> None:
         asked = BlocksAsked(peer, heights)
@@ -196,7 +203,8 @@ class CatchUp:
         self._is_executing = False
         height = self._ledger.height
         if height - self._patient_since >= PATIENCE_BLOCKS:
-            self._renew_patience()
+            self._stop_patience()
+            self._start_patience()
         if height % LOG_BLOCKS == 0 or height == self.target:
             _log.info("synced", height=height, target=self.target)
         self.advance()

@@ -68,8 +68,10 @@ class Claims:
         return tuple(self._claims)
 
     def connected(self, peer: PeerId) -> None:
-        """The peer may be asked."""
+        """The peer may be asked; what it said over an older connection does not count."""
         self._claims[peer] = Claim()
+        if any(peer in survey.waiting for survey in self._surveys):
+            self.ask(peer)
 
     def disconnected(self, peer: PeerId) -> None:
         """The peer is gone, with what it said."""

@@ -1,357 +1,479 @@
-"""Block sync between ledgers over the in-memory network: from the honest, and past every kind of liar."""
+"""Block sync as a state machine, in a world of virtual time: from the honest, and past every kind of liar."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from collections import Counter
 
 import pytest
-import trio
 
-from chain.block import Block
+from chain.block import Block, compute_header_hash
 from chain.modules import balances
 from chain.primitives.codec import decode, encode, replace
-from chain.primitives.keys import is_signed_by
-from chain.primitives.types import PeerId
-from chain.runtime import BlockResult
-from chain.votes import CommitCertificate
-from node import sync
-from node.lane import Lane
-from node.ledger import Ledger
-from node.sync import BATCH_BLOCKS, Sync
-from p2p.errors import PeerGone
-from p2p.memory import MemoryHub
-from p2p.messages import (
-    Blocks,
-    BlocksRequest,
-    FinalBlock,
-    Headers,
-    HeadersRequest,
-    Status,
-    StatusRequest,
-    SyncReply,
-    SyncRequest,
-)
-from p2p.protocols import SYNC
-from p2p.requests import build_answerer, open_stream, request, send_message
-from p2p.switch import Switch
-from storage.kv import MemoryStore
+from node.replica import catch_up, claims
+from node.replica.claims import BATCH_BLOCKS, LIE_MS
+from node.replica.errors import ConsensusHalted
+from node.replica.sync_window import WINDOW_BLOCKS
+from p2p.errors import PeerGone, RefusalCode, Refused
+from p2p.messages import Blocks, BlocksRequest, FinalBlock, Status, SyncReply, SyncRequest
 from tests.node.forge import ALICE, BOB, Forge
+from tests.node.sync_lies import (
+    HEIGHT,
+    LIES,
+    History,
+    Lie,
+    build_history,
+    build_honest,
+    build_liar,
+    build_shorter,
+    keep_signatures,
+)
+from tests.node.sync_world import SyncWorld, build_peer_id
 
-Answer = Callable[[SyncRequest], SyncReply]
-HEIGHT = 6
+LONG = 300
+SEEDS = range(2)
 
 
 @pytest.fixture(scope="module")
-def chain() -> tuple[Forge, list[FinalBlock]]:
+def history() -> History:
     """An honest chain, made once."""
-    forge = Forge()
-    first = forge.grow(2)
-    sent = forge.commit(forge.build([forge.sign(ALICE, balances.Send(BOB.address, 7))]))
-    return forge, [*first, FinalBlock(encode(sent.block), sent.certificate), *forge.grow(HEIGHT - 3)]
+    return build_history()
 
 
-@dataclass
-class Scene:
-    """A node that is behind, and its peers."""
-
-    forge: Forge
-    blocks: list[FinalBlock]
-    hub: MemoryHub = field(default_factory=MemoryHub)
-
-    def __post_init__(self) -> None:
-        self.ledger = Ledger(MemoryStore(), self.forge.spec)
-        self.network: Switch
-        self.sync: Sync
-
-    @asynccontextmanager
-    async def open(self) -> AsyncIterator["Scene"]:
-        """The node under test, with its network."""
-        async with self.hub.open_network(b"n" * 32, self.ledger.genesis_hash) as self.network:
-            lane = Lane()
-
-            async def commit(result: BlockResult, certificate: CommitCertificate) -> None:
-                await lane.run(lambda: self.ledger.commit(result, certificate))
-
-            self.sync = Sync(self.network, self.ledger, lane, is_signed_by, commit)
-            yield self
-
-    @asynccontextmanager
-    async def join(self, number: int, answer: Answer | None = None) -> AsyncIterator[PeerId]:
-        """A peer that answers so; an honest one by default."""
-        seed = bytes((number,)) * 32
-        async with self.hub.open_network(seed, self.ledger.genesis_hash) as network:
-            if answer is None:
-                Sync(network, self.forge.ledger, Lane(), is_signed_by, refuse_commit)
-            else:
-                network.serve(SYNC, build_answerer(SyncRequest, hold(answer), 8))
-            peer = await self.network.connect(network.addresses[0])
-            self.sync.peers.add(peer)
-            yield peer
-            self.sync.peers.discard(peer)
-
-    def answer(self, message: SyncRequest, height: int = HEIGHT) -> SyncReply:
-        """What an honest peer at that height would say."""
-        if isinstance(message, StatusRequest):
-            return Status(height, bytes(32), 0)
-        assert isinstance(message, BlocksRequest)
-        return Blocks(
-            message.start, tuple(self.blocks[message.start - 1 : message.start - 1 + message.count])
-        )
+@pytest.fixture(scope="module")
+def long_history() -> History:
+    """One of several windows' batches."""
+    return build_history(LONG)
 
 
-async def refuse_commit(result: BlockResult, certificate: CommitCertificate) -> None:
-    """An honest peer has nothing to learn here."""
-    raise AssertionError
+def silent(message: SyncRequest) -> SyncReply | None:
+    """Says nothing at all."""
+    return None
 
 
-def hold(answer: Answer) -> Callable[[PeerId, SyncRequest], Awaitable[SyncReply]]:
-    """As build_answerer wants it."""
-
-    async def reply(peer: PeerId, message: SyncRequest) -> SyncReply:
-        return answer(message)
-
-    return reply
-
-
-@pytest.fixture
-async def scene(chain: tuple[Forge, list[FinalBlock]]) -> AsyncIterator[Scene]:
-    """A node at genesis without peers."""
-    async with Scene(*chain).open() as opened:
-        yield opened
-
-
-async def test_an_honest_peer_is_enough(scene: Scene) -> None:
+def test_an_honest_peer_is_enough(history: History) -> None:
     """All blocks are executed and final, with state and certificates as on the other."""
-    async with scene.join(1):
-        await scene.sync.catch_up()
-    assert scene.ledger.head_hash == scene.forge.ledger.head_hash
-    assert scene.ledger.get_free(BOB.address) == scene.forge.ledger.get_free(BOB.address)
-    assert scene.ledger.get_certificate(HEIGHT) == scene.forge.ledger.get_certificate(HEIGHT)
-    assert not scene.sync.is_syncing
-    assert scene.network.bans() == ()
+    world = SyncWorld(history.forge)
+    world.join(1, build_honest(history))
+    world.catch_up()
+    ledger = history.forge.ledger
+    assert world.ledger.head_hash == ledger.head_hash
+    assert world.ledger.get_free(BOB.address) == ledger.get_free(BOB.address)
+    assert world.ledger.get_certificate(HEIGHT) == ledger.get_certificate(HEIGHT)
+    assert world.blamed == []
 
 
-Change = Callable[[Scene, BlocksRequest, Blocks], Blocks]
+def test_several_are_asked_at_once_and_no_block_twice(long_history: History) -> None:
+    """Each for a part; what they send is applied in order, and the slowest does not hold up the others."""
+    world = SyncWorld(long_history.forge)
+    peers = [world.join(name, build_honest(long_history), delay_ms=100 + 10 * name) for name in range(1, 5)]
+    world.catch_up()
+    assert world.ledger.head_hash == long_history.forge.ledger.head_hash
+    assert world.committed == list(range(1, LONG + 1))
+    asked = [
+        height for peer in peers for start, count in peer.ranges for height in range(start, start + count)
+    ]
+    assert sorted(asked) == list(range(1, LONG + 1))
+    assert all(peer.ranges for peer in peers)
+    assert max(count for peer in peers for _, count in peer.ranges) == BATCH_BLOCKS
+    answered_ms = min(peer.asked_at[1] for peer in peers) + 100
+    assert all(peer.asked_at[1] < answered_ms for peer in peers)
 
 
-def change_first(change: Callable[[Scene, FinalBlock], FinalBlock]) -> Change:
-    """A lie about the first block of a reply."""
-
-    def apply(scene: Scene, message: BlocksRequest, reply: Blocks) -> Blocks:
-        return replace(reply, blocks=(change(scene, reply.blocks[0]), *reply.blocks[1:]))
-
-    return apply
-
-
-def change_block(change: Callable[[Block], Block]) -> Change:
-    """A lie about the content of the block with the transaction."""
-
-    def apply(scene: Scene, final: FinalBlock) -> FinalBlock:
-        return replace(final, block=encode(change(decode(Block, final.block))))
-
-    return change_third(apply)
-
-
-def change_third(change: Callable[[Scene, FinalBlock], FinalBlock]) -> Change:
-    """A lie about height 3, whenever it is asked for."""
-
-    def apply(scene: Scene, message: BlocksRequest, reply: Blocks) -> Blocks:
-        blocks = list(reply.blocks)
-        for place, final in enumerate(reply.blocks):
-            if final.certificate.height == 3:
-                blocks[place] = change(scene, final)
-        return replace(reply, blocks=tuple(blocks))
-
-    return apply
-
-
-def sign_by(numbers: slice) -> Change:
-    """A certificate of some validators only."""
-
-    def apply(scene: Scene, final: FinalBlock) -> FinalBlock:
-        signatures = final.certificate.signatures[numbers]
-        return replace(final, certificate=replace(final.certificate, signatures=signatures))
-
-    return change_first(apply)
-
-
-def spoil_signature(scene: Scene, final: FinalBlock) -> FinalBlock:
-    last = replace(final.certificate.signatures[-1], signature=bytes(64))
-    signatures = (*final.certificate.signatures[:-1], last)
-    return replace(final, certificate=replace(final.certificate, signatures=signatures))
-
-
-def certify_other(scene: Scene, final: FinalBlock) -> FinalBlock:
-    """A good certificate, which is of another block."""
-    return replace(final, certificate=scene.blocks[final.certificate.height % HEIGHT].certificate)
-
-
-LIES: dict[str, Change] = {
-    "nothing": lambda scene, message, reply: Blocks(message.start, ()),
-    "another start": lambda scene, message, reply: Blocks(message.start + 1, reply.blocks),
-    "a gap": lambda scene, message, reply: Blocks(message.start, reply.blocks[1:]),
-    "the wrong way round": lambda scene, message, reply: Blocks(message.start, reply.blocks[::-1]),
-    "the first one only, again and again": lambda scene, message, reply: replace(
-        reply, blocks=(scene.blocks[0],)
-    ),
-    "no block": change_first(lambda scene, final: replace(final, block=b"\x90")),
-    "a signature too bad": change_first(spoil_signature),
-    "exactly two thirds": sign_by(slice(2)),
-    "nobody's certificate": sign_by(slice(0)),
-    "the certificate of another block": change_first(certify_other),
-    "a block without its transactions": change_block(lambda block: replace(block, transactions=())),
-    "a block with another reveal": change_block(
-        lambda block: replace(block, inherents=replace(block.inherents, beacon_reveal=bytes(32)))
-    ),
-    "a header of its own making": change_block(
-        lambda block: replace(block, header=replace(block.header, time_ms=block.header.time_ms + 1))
-    ),
-}
-
-
+@pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("lie", LIES.values(), ids=LIES.keys())
-async def test_who_sends_what_is_not_final_is_banned_and_the_others_finish(scene: Scene, lie: Change) -> None:
-    """Whoever is asked first; a body forged by the liar does not spoil the honest one's block."""
+def test_who_sends_what_is_not_final_is_banned_and_nobody_else(history: History, lie: Lie, seed: int) -> None:
+    """Whoever is asked first; alone the liar gets the node no further than the truth."""
+    world = SyncWorld(history.forge, seed=seed)
+    world.join(1, build_liar(history, lie))
+    world.catch_up()
+    assert world.banned == [1]
+    assert world.ledger.height < HEIGHT
+    world.join(2, build_honest(history))
+    world.join(3, build_liar(history, lie))
+    world.join(4, build_honest(history))
+    world.catch_up()
+    assert world.ledger.head_hash == history.forge.ledger.head_hash
+    assert set(world.banned) <= {1, 3}
+    assert set(world.sync.peers) >= {build_peer_id(2), build_peer_id(4)}
 
-    def answer(message: SyncRequest) -> SyncReply:
-        reply = scene.answer(message)
-        return lie(scene, message, reply) if isinstance(reply, Blocks) else reply
 
-    async with scene.join(1, answer) as liar:
-        await scene.sync.catch_up()
-        assert scene.ledger.height < HEIGHT
-        assert [ban.peer for ban in scene.network.bans()] == [liar]
-        async with scene.join(2):
-            await scene.sync.catch_up()
-    assert scene.ledger.head_hash == scene.forge.ledger.head_hash
-    assert len(scene.network.bans()) == 1
+def test_exactly_two_thirds_are_too_few() -> None:
+    """Of three equal validators two are no quorum, however good their signatures."""
+    history = build_history(validators=3)
+    world = SyncWorld(history.forge)
+    world.join(1, build_liar(history, keep_signatures(slice(2))))
+    world.catch_up()
+    assert (world.ledger.height, world.banned) == (2, [1])
+    world.join(2, build_honest(history))
+    world.catch_up()
+    assert world.ledger.height == HEIGHT
 
 
-async def test_three_validators_of_four_are_a_quorum(scene: Scene) -> None:
+def test_three_validators_of_four_are_a_quorum(history: History) -> None:
     """More than two thirds is enough, and who sends it is no liar."""
-
-    def answer(message: SyncRequest) -> SyncReply:
-        reply = scene.answer(message)
-        return sign_by(slice(3))(scene, message, reply) if isinstance(reply, Blocks) else reply  # type: ignore[arg-type]
-
-    async with scene.join(1, answer):
-        await scene.sync.catch_up()
-    assert scene.ledger.head_hash == scene.forge.ledger.head_hash
-    assert scene.network.bans() == ()
+    world = SyncWorld(history.forge)
+    world.join(1, build_liar(history, keep_signatures(slice(3))))
+    world.catch_up()
+    assert world.ledger.head_hash == history.forge.ledger.head_hash
+    assert world.blamed == []
 
 
-async def test_a_height_that_nobody_has_costs_its_claimant(scene: Scene) -> None:
+@pytest.mark.parametrize("seed", SEEDS)
+def test_one_liars_block_costs_nothing_that_came_from_others(long_history: History, seed: int) -> None:
+    """What honest peers sent is not asked for again, and applying goes on where it was."""
+    spoilt = LIES["one bad signature beyond a quorum"]
+    world = SyncWorld(long_history.forge, seed=seed)
+    world.join(1, build_liar(long_history, spoilt), delay_ms=10)
+    honest = [world.join(name, build_honest(long_history), delay_ms=10) for name in (2, 3, 4)]
+    world.catch_up()
+    assert world.ledger.height == LONG
+    assert world.committed == list(range(1, LONG + 1))
+    asked = Counter(
+        height for peer in honest for start, count in peer.ranges for height in range(start, start + count)
+    )
+    assert max(asked.values()) == 1
+    assert set(world.banned) <= {1}
+
+
+# Claims.
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_height_that_nobody_has_costs_its_claimant(history: History, seed: int) -> None:
     """It may even deliver all there is: what is claimed beyond has to come too."""
-    async with scene.join(1, lambda message: scene.answer(message, height=10**9)) as liar, scene.join(2):
-        await scene.sync.catch_up()
-        assert scene.ledger.height == HEIGHT
-        assert [ban.peer for ban in scene.network.bans()] == [liar]
+
+    def boast(message: SyncRequest) -> SyncReply:
+        reply = build_honest(history)(message)
+        assert reply is not None
+        return replace(reply, height=10**9) if isinstance(reply, Status) else reply
+
+    world = SyncWorld(history.forge, seed=seed)
+    world.join(1, boast)
+    world.join(2, build_honest(history))
+    world.catch_up()
+    assert (world.ledger.height, world.banned) == (HEIGHT, [1])
+    assert world.sync.target == HEIGHT
 
 
-async def test_a_claim_alone_interrupts_nothing(scene: Scene) -> None:
-    """A node that takes part looks into it: the claimant must show the next block, final."""
-    scene.sync.is_syncing = False
-    async with scene.join(1, lambda message: scene.answer(message, height=0)):
-        assert not await scene.sync.is_behind()
+def test_a_height_that_falls_costs_its_claimant(history: History) -> None:
+    """A final height never does: nobody forgets a block within one connection."""
+    world = SyncWorld(history.forge)
+    heights = iter((HEIGHT, HEIGHT - 1))
+    honest = build_honest(history)
 
-    def claim(message: SyncRequest) -> SyncReply:
-        return scene.answer(message) if isinstance(message, StatusRequest) else Blocks(1, ())
+    def fall(message: SyncRequest) -> SyncReply:
+        reply = honest(message)
+        assert reply is not None
+        return replace(reply, height=next(heights)) if isinstance(reply, Status) else reply
 
-    async with scene.join(2, claim) as liar:
-        assert not await scene.sync.is_behind()
-        assert [ban.peer for ban in scene.network.bans()] == [liar]
-    async with scene.join(3):
-        assert await scene.sync.is_behind()
-    assert scene.ledger.height == 0
-
-
-async def test_one_block_ahead_is_no_reason_to_sync(scene: Scene) -> None:
-    """Consensus gets a single block by itself."""
-    scene.sync.is_syncing = False
-    async with scene.join(1, lambda message: scene.answer(message, height=1)):
-        assert not await scene.sync.is_behind()
-    async with scene.join(2, lambda message: scene.answer(message, height=2)):
-        assert await scene.sync.is_behind()
+    world.join(1, fall)
+    world.catch_up()
+    assert (world.ledger.height, world.banned) == (HEIGHT, [1])
 
 
-@pytest.mark.parametrize(("seconds", "asked_again"), [(sync.LIE_SECONDS, 0), (-1.0, 2)])
-async def test_who_was_caught_is_not_believed_for_a_while(
-    scene: Scene, monkeypatch: pytest.MonkeyPatch, seconds: float, asked_again: int
-) -> None:
-    """Also if it can not be banned because it is a validator: until the time is over it is not even asked."""
-    monkeypatch.setattr(sync, "LIE_SECONDS", seconds)
-    monkeypatch.setattr(scene.network, "blame", lambda peer, fault: None)
-    asked: list[SyncRequest] = []
+def test_who_returns_may_be_lower(history: History) -> None:
+    """A node may have been given an empty disk; what it said before the connection ended does not count."""
+    world = SyncWorld(history.forge)
+    world.join(1, build_honest(history))
+    world.catch_up()
+    world.leave(build_peer_id(1))
+    world.join(1, build_shorter(history, 3))
+    world.catch_up()
+    assert world.blamed == []
+
+
+def test_everybody_is_asked_until_nobody_is_ahead() -> None:
+    """The chain grows while the node syncs; it is there when it has seen that there is no more."""
+    growing = build_history(HEIGHT)
+    honest = build_honest(growing)
+
+    def grow(message: SyncRequest) -> SyncReply | None:
+        if isinstance(message, BlocksRequest) and growing.forge.ledger.height < 20:
+            growing.forge.grow(3)
+        return honest(message)
+
+    world = SyncWorld(growing.forge)
+    world.join(1, grow)
+    world.catch_up()
+    assert world.ledger.height == growing.forge.ledger.height >= 20
+
+
+def test_blocks_are_asked_of_those_who_claim_them(long_history: History) -> None:
+    """Who is behind is asked for what it has and charged with nothing beyond."""
+    world = SyncWorld(long_history.forge)
+    short = world.join(1, build_shorter(long_history, 100))
+    world.join(2, build_honest(long_history))
+    world.catch_up()
+    assert world.ledger.height == LONG
+    assert all(start + count <= 101 for start, count in short.ranges)
+    assert world.blamed == []
+
+
+def test_a_peer_that_pruned_what_is_needed_is_no_liar(history: History) -> None:
+    """It says how far back it goes, and is not asked; if it prunes meanwhile it may refuse."""
+    world = SyncWorld(history.forge)
+    pruned = world.join(1, lambda message: Status(HEIGHT, bytes(32), 4))
+    world.catch_up()
+    assert (pruned.ranges, world.ledger.height, world.blamed) == ([], 0, [])
+
+    def refuse(message: SyncRequest) -> SyncReply:
+        if isinstance(message, BlocksRequest):
+            raise Refused(RefusalCode.NOT_FOUND)
+        return Status(HEIGHT, bytes(32), 0)
+
+    world.join(2, refuse)
+    world.catch_up()
+    assert world.blamed == []
+
+
+@pytest.mark.parametrize(("wait_ms", "asked_again"), [(LIE_MS - 1, 0), (LIE_MS, 1)])
+def test_who_lied_is_not_believed_for_a_while(history: History, wait_ms: int, asked_again: int) -> None:
+    """Also if it can not be banned because it is a validator: until then it is not even asked."""
+    world = SyncWorld(history.forge)
+    liar = world.join(1, build_liar(history, LIES["nothing"]), is_trusted=True)
+    world.catch_up()
+    assert (liar.surveys, world.banned) == (1, [1])
+    caught_ms = liar.asked_at[-1] + liar.delay_ms
+    world.call_later(caught_ms + wait_ms - world.elapsed_ms(), lambda: None)
+    world.settle()
+    world.catch_up()
+    assert len(liar.ranges) == 1 + asked_again
+
+
+# Time.
+
+
+def test_a_slow_peer_is_replaced_and_not_banned(long_history: History) -> None:
+    """After a moment somebody else is asked for its part; it costs no more than that moment."""
+    world = SyncWorld(long_history.forge)
+    honest = build_honest(long_history)
+    slow = world.join(1, lambda message: None if isinstance(message, BlocksRequest) else honest(message))
+    world.join(2, honest)
+    world.catch_up()
+    assert slow.ranges
+    assert world.ledger.height == LONG
+    assert world.blamed == []
+    assert world.elapsed_ms() < 1_000 + catch_up.BLOCKS_MS_MAX
+
+
+def test_many_who_stall_do_not_hold_up_one_who_delivers(long_history: History) -> None:
+    """However many take the window's places: what is needed next is asked of another, again and again."""
+    honest = build_honest(long_history)
+    world = SyncWorld(long_history.forge)
+    for name in range(2, 32):
+        world.join(name, lambda message: None if isinstance(message, BlocksRequest) else honest(message))
+    world.join(1, honest)
+    world.sync.catch_up(lambda: None)
+    world.run_until(lambda: world.ledger.height == LONG, seconds_max=60)
+    assert world.blamed == []
+
+
+def test_what_comes_late_is_used(history: History) -> None:
+    """Who is slow but delivers is no worse than who is quick, if there is nobody else."""
+    world = SyncWorld(history.forge)
+    slow = world.join(1, build_honest(history), delay_ms=catch_up.LATE_BLOCKS_MS + 1)
+    world.catch_up()
+    assert world.ledger.height == HEIGHT
+    assert len(slow.ranges) == 1
+
+
+def test_who_could_not_deliver_much_is_asked_for_less(long_history: History) -> None:
+    """A batch that a thin line can not carry in time is halved until it can."""
+    honest = build_honest(long_history)
+
+    def answer(message: SyncRequest) -> SyncReply | None:
+        return None if isinstance(message, BlocksRequest) and message.count > 20 else honest(message)
+
+    world = SyncWorld(long_history.forge)
+    thin = world.join(1, answer)
+    for _ in range(3):
+        world.catch_up()
+        world.call_later(claims.SLOW_MS, lambda: None)
+        world.settle()
+    assert [count for _, count in thin.ranges[:3]] == [64, 32, 16]
+    assert world.ledger.height >= 16
+
+
+def test_a_silent_stranger_holds_up_a_survey_for_a_moment_only(history: History) -> None:
+    """Others have answered: it is waited for as long as another honest one may take, and only once."""
+    world = SyncWorld(history.forge)
+    world.join(1, build_honest(history))
+    stranger = world.join(2, silent)
+    took_ms = world.catch_up()
+    assert world.ledger.height == HEIGHT
+    assert claims.LATE_STATUS_MS <= took_ms < 2 * claims.LATE_STATUS_MS
+    assert stranger.surveys == 1
+
+
+def test_claimants_who_stall_keep_no_validator_out(history: History) -> None:
+    """New ones come all the time, and each must be given time to answer: patience ends it."""
+    world = SyncWorld(history.forge)
+
+    def stall(message: SyncRequest) -> SyncReply | None:
+        return Status(10**6, bytes(32), 0) if not isinstance(message, BlocksRequest) else None
+
+    names = iter(range(2, 200))
+
+    def come() -> None:
+        world.join(next(names), stall)
+        if world.sync.is_syncing:
+            world.call_later(2_000, come)
+
+    world.join(1, build_honest(history))
+    come()
+    took_ms = world.catch_up()
+    assert took_ms == catch_up.PATIENCE_MS
+    assert world.ledger.height == HEIGHT
+
+
+def test_patience_lasts_while_blocks_come(long_history: History, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A long chain over a thin line takes as long as it takes."""
+    monkeypatch.setattr(claims.Claim, "batch_blocks", 16)
+    monkeypatch.setattr(claims, "BATCH_BLOCKS", 16)
+    world = SyncWorld(long_history.forge)
+    world.join(1, build_honest(long_history), delay_ms=4_500)
+    assert world.catch_up() > catch_up.PATIENCE_MS
+    assert world.ledger.height == LONG
+
+
+# Coming and going.
+
+
+def test_a_node_without_peers_waits_for_one(history: History) -> None:
+    """A quorum needs others: for however long nobody is there."""
+    world = SyncWorld(history.forge)
+    ended: list[bool] = []
+    world.sync.catch_up(lambda: ended.append(True))
+    world.call_later(10 * catch_up.PATIENCE_MS, lambda: world.join(1, build_honest(history)) and None)
+    world.run_until(lambda: bool(ended))
+    assert world.ledger.height == HEIGHT
+
+
+def test_a_validator_with_the_whole_power_waits_for_nobody() -> None:
+    """There is nobody to wait for."""
+    world = SyncWorld(Forge(1))
+    assert world.catch_up() == 0
+
+
+def test_who_comes_during_sync_is_asked_too(long_history: History) -> None:
+    """At once, not when those who were there have given all they have."""
+    world = SyncWorld(long_history.forge)
+    world.join(1, build_honest(long_history), delay_ms=1_000)
+    later = []
+    world.call_later(1_500, lambda: later.append(world.join(2, build_honest(long_history))))
+    world.catch_up()
+    assert later[0].ranges
+    assert world.ledger.height == LONG
+
+
+def test_who_connects_again_is_asked_anew(history: History) -> None:
+    """What was under way on the older connection counts for nothing; the new answer is waited for."""
+    world = SyncWorld(history.forge)
+    world.join(1, build_honest(history), delay_ms=400)
+    world.call_later(200, lambda: world.join(1, build_honest(history), delay_ms=400) and None)
+    assert world.catch_up() < claims.STATUS_MS_MAX
+    assert world.ledger.height == HEIGHT
+
+
+def test_who_goes_is_not_waited_for(long_history: History) -> None:
+    """Its part is asked of another as soon as the request is known to be lost."""
+    world = SyncWorld(long_history.forge)
+
+    def go(message: SyncRequest) -> SyncReply:
+        if isinstance(message, BlocksRequest):
+            world.leave(build_peer_id(1))
+            raise PeerGone("closed")
+        return Status(LONG, bytes(32), 0)
+
+    world.join(1, go)
+    world.join(2, build_honest(long_history), delay_ms=20)
+    assert world.catch_up() < catch_up.LATE_BLOCKS_MS
+    assert world.ledger.height == LONG
+    assert world.blamed == []
+
+
+def test_a_node_that_is_stopped_goes_on_where_it_was(long_history: History) -> None:
+    """What was committed is not asked for again."""
+    world = SyncWorld(long_history.forge)
+    world.join(1, build_honest(long_history))
+    world.sync.catch_up(lambda: None)
+    world.run_until(lambda: world.ledger.height == 100)
+    again = SyncWorld(long_history.forge, ledger=world.ledger)
+    peer = again.join(1, build_honest(long_history))
+    again.catch_up()
+    assert again.ledger.height == LONG
+    assert peer.ranges[0][0] == 101
+
+
+def test_the_same_chances_make_the_same_run(long_history: History) -> None:
+    """One seed, one order of requests: a failure can be repeated."""
+
+    def run(seed: int) -> list[list[tuple[int, int]]]:
+        world = SyncWorld(long_history.forge, seed=seed)
+        peers = [world.join(name, build_honest(long_history)) for name in range(1, 6)]
+        world.sync.is_syncing = False
+        assert world.look_ahead()
+        world.catch_up()
+        return [peer.ranges for peer in peers]
+
+    assert run(1) == run(1)
+    assert len({str(run(seed)) for seed in range(8)}) > 1
+
+
+# Bounds.
+
+
+def test_no_more_is_asked_for_than_the_window_holds(long_history: History) -> None:
+    """One peer keeps back the next blocks: the others run ahead so far and not further."""
+    honest = build_honest(long_history)
+    world = SyncWorld(long_history.forge)
+
+    def keep_back(message: SyncRequest) -> SyncReply | None:
+        if isinstance(message, BlocksRequest) and message.start == 1:
+            return None
+        return honest(message)
+
+    peers = [world.join(name, keep_back) for name in range(1, 40)]
+    world.sync.catch_up(lambda: None)
+    world.call_later(1_000, lambda: asked.extend(one for peer in peers for one in peer.ranges))
+    asked: list[tuple[int, int]] = []
+    world.run_until(lambda: bool(asked))
+    assert sum(count for _, count in asked) == min(WINDOW_BLOCKS, LONG)
+    assert world.ledger.height == 0
+
+
+# What is nobody's fault.
+
+
+def test_a_final_block_that_is_invalid_here_halts_the_node_and_blames_nobody(history: History) -> None:
+    """A quorum signed it: either it or this program is wrong, and to go on is wrong in any case."""
+    forge = Forge()
+    result = forge.build([forge.sign(ALICE, balances.Send(BOB.address, 7))])
+    wrong = replace(result.block, header=replace(result.block.header, state_root=bytes(32)))
+    certificate = forge.certify(compute_header_hash(wrong.header))
+    final = FinalBlock(encode(wrong), certificate)
+    world = SyncWorld(forge)
 
     def answer(message: SyncRequest) -> SyncReply:
-        asked.append(message)
-        return Status(HEIGHT, bytes(32), 0) if isinstance(message, StatusRequest) else Blocks(9, ())
+        return Status(1, bytes(32), 0) if not isinstance(message, BlocksRequest) else Blocks(1, (final,))
 
-    async with scene.join(1, answer):
-        scene.sync.is_syncing = False
-        assert not await scene.sync.is_behind()
-        assert len(asked) == 2
-        assert not await scene.sync.is_behind()
-        assert len(asked) == 2 + asked_again
+    world.join(1, answer)
+    with pytest.raises(ConsensusHalted, match="height 1"):
+        world.catch_up()
+    assert world.blamed == []
 
 
-async def test_who_is_slow_is_passed_over_and_not_banned(
-    scene: Scene, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """One deadline is all that a peer which never answers can cost."""
+def test_a_block_that_consensus_made_final_meanwhile_is_passed_over(history: History) -> None:
+    """A decision that was on its way to the disk when sync began: nobody is to blame for its being there."""
+    world = SyncWorld(history.forge)
+    world.join(1, build_honest(history))
 
-    async def stall(peer: PeerId, message: SyncRequest) -> SyncReply:
-        if isinstance(message, StatusRequest):
-            return scene.answer(message)
-        await trio.sleep_forever()
-        raise AssertionError
+    def decide() -> None:
+        block = decode(Block, history.blocks[0].block)
+        world.ledger.commit(world.ledger.execute(block), history.blocks[0].certificate)
 
-    async with scene.join(1, scene.answer) as slow:
-        scene.hub._nodes[slow][0].serve(SYNC, build_answerer(SyncRequest, stall, 8))
-        with monkeypatch.context() as changed:
-            changed.setattr(sync, "BLOCKS_SECONDS_MAX", 0.05)
-            await scene.sync.catch_up()
-        assert scene.ledger.height == 0
-        async with scene.join(2):
-            await scene.sync.catch_up()
-    assert scene.ledger.height == HEIGHT
-    assert scene.network.bans() == ()
-
-
-async def test_a_peer_that_pruned_what_is_needed_is_no_liar(scene: Scene) -> None:
-    """It says how far back it goes, and is not asked."""
-    async with scene.join(1, lambda message: Status(HEIGHT, bytes(32), 4)):
-        await scene.sync.catch_up()
-    assert scene.ledger.height == 0
-    assert scene.network.bans() == ()
-
-
-async def test_answers_are_bounded_and_end_at_the_head(scene: Scene) -> None:
-    """From any start, at most what was asked for and what there is."""
-    async with scene.join(1) as peer:
-
-        async def ask(start: int, count: int) -> list[int]:
-            message = BlocksRequest(start, count)
-            reply = await request(scene.network, peer, SYNC, message, Blocks, 5)
-            return [final.certificate.height for final in reply.blocks]
-
-        assert await ask(1, BATCH_BLOCKS) == [1, 2, 3, 4, 5, 6]
-        assert await ask(3, 2) == [3, 4]
-        assert await ask(0, 3) == [1, 2]
-        assert await ask(HEIGHT + 1, 5) == []
-        assert await ask(2**62, 5) == []
-        headers = await request(scene.network, peer, SYNC, HeadersRequest(5, 9), Headers, 5)
-        assert [final.certificate.height for final in headers.headers] == [5, 6]
-        status = await request(scene.network, peer, SYNC, StatusRequest(), Status, 5)
-        assert status == Status(HEIGHT, scene.forge.ledger.head_hash, 0)
-
-
-async def test_an_answer_is_no_request(scene: Scene) -> None:
-    """Who sends one where a request belongs broke the protocol; the node goes on serving others."""
-    async with scene.join(1) as peer, open_stream(scene.network, peer, SYNC) as stream:
-        await send_message(stream, Status(1, bytes(32), 0))
-        with pytest.raises(PeerGone):
-            await stream.receive()
-        status = await request(scene.network, peer, SYNC, StatusRequest(), Status, 5)
-        assert status.height == HEIGHT
-        assert scene.hub._nodes[peer][0].scores.get_score(scene.network.peer_id) < 100
+    world.sync.catch_up(lambda: None)
+    world.run_until(lambda: world.sync._run._is_executing)  # type: ignore[union-attr]
+    decide()
+    world.run_until(lambda: not world.sync.is_syncing)
+    assert world.ledger.height == HEIGHT
+    assert world.blamed == []
+    assert world.committed == list(range(2, HEIGHT + 1))

@@ -1,0 +1,77 @@
+"""What peers that sync are told."""
+
+from itertools import accumulate
+
+import pytest
+
+from chain.primitives.codec import encode
+from node.replica import answers
+from node.replica.answers import Answers
+from p2p.errors import RefusalCode, Refused
+from p2p.messages import Blocks, BlocksRequest, Headers, HeadersRequest, Status, StatusRequest
+from tests.node.sync_lies import HEIGHT, History, build_history
+
+
+@pytest.fixture(scope="module")
+def history() -> History:
+    """An honest chain."""
+    return build_history()
+
+
+@pytest.mark.parametrize(
+    ("start", "count", "heights"),
+    [
+        (1, 64, [1, 2, 3, 4, 5, 6]),
+        (3, 2, [3, 4]),
+        (HEIGHT, 1, [HEIGHT]),
+        (HEIGHT + 1, 5, []),
+        (2**62, 5, []),
+        (0, 3, []),
+    ],
+)
+def test_answers_begin_at_the_start_and_end_at_the_head(
+    history: History, start: int, count: int, heights: list[int]
+) -> None:
+    """At most what was asked for and what there is; genesis was never decided."""
+    told = Answers(history.forge.ledger)
+    blocks = told.answer(BlocksRequest(start, count))
+    assert isinstance(blocks, Blocks)
+    assert list(blocks.blocks) == [history.blocks[height - 1] for height in heights]
+    headers = told.answer(HeadersRequest(start, count))
+    assert isinstance(headers, Headers)
+    assert [final.certificate.height for final in headers.headers] == heights
+
+
+def test_a_reply_fits_into_a_frame_and_is_never_empty_for_its_size(
+    history: History, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One block always goes, more only while they fit."""
+    told = Answers(history.forge.ledger)
+    sizes = [len(final.block) + len(encode(final.certificate)) for final in history.blocks]
+    for limit in (0, sizes[0], sum(sizes[:3]) - 1, sum(sizes[:3]), sum(sizes)):
+        monkeypatch.setattr(answers, "REPLY_BYTES_MAX", limit)
+        reply = told.answer(BlocksRequest(1, 64))
+        assert isinstance(reply, Blocks)
+        fitting = sum(total <= limit for total in accumulate(sizes))
+        assert len(reply.blocks) == max(1, fitting)
+
+
+def test_the_height_is_told_with_the_hash_and_the_oldest_block() -> None:
+    """And what was pruned is refused, so that who asked knows that it is no lie."""
+    history = build_history()
+    ledger = history.forge.ledger
+    told = Answers(ledger)
+    assert told.answer(StatusRequest()) == Status(HEIGHT, ledger.head_hash, 0)
+    ledger._store.write_batch(ledger.chain.stage_prune(4))
+    assert told.answer(StatusRequest()) == Status(HEIGHT, ledger.head_hash, 4)
+    with pytest.raises(Refused) as caught:
+        told.answer(BlocksRequest(3, 5))
+    assert caught.value.code is RefusalCode.NOT_FOUND
+    reply = told.answer(BlocksRequest(4, 1))
+    assert isinstance(reply, Blocks) and len(reply.blocks) == 1
+
+
+def test_an_answer_is_no_request(history: History) -> None:
+    """Nor anything else that the protocol has."""
+    with pytest.raises(Refused):
+        Answers(history.forge.ledger).answer(Status(1, bytes(32), 0))  # type: ignore[arg-type]
