@@ -18,8 +18,8 @@ from node.replica.replica import ConsensusHalted
 from storage import crash_points
 from storage.crash_points import CrashPoint
 from storage.errors import StorageError
-from tests.sim import checkers, faults
-from tests.sim.checkers import Violation
+from tests.sim import checkers, conduct, faults
+from tests.sim.checkers import Replay, Violation
 from tests.sim.clocks import SimClock
 from tests.sim.disk import SimStore
 from tests.sim.history import History
@@ -29,6 +29,7 @@ from tests.sim.people import GENESIS_MS, build_sim_spec, get_guests, get_person
 from tests.sim.plan import Plan, draw_plan
 from tests.sim.schedule import Audit, Schedule
 from tests.sim.signatures import Signatures
+from tests.sim.villains import draw_coven
 from tests.sim.workload import Workload
 
 HEIGHTS_AFTER_HEALING = 4
@@ -36,7 +37,7 @@ LIVELY_MS = 60_000
 """Beyond the rounds that chaos has made long: until the first block after healing."""
 CAUGHT_UP_MS = 150_000
 """Beyond that: until the last node has all of it."""
-STEPS_MAX = 2_000_000
+STEPS_MAX = 200_000
 
 BuildLife = Callable[[Machine], Life]
 
@@ -166,11 +167,10 @@ class Sim:
     def _submit(self) -> None:
         life = self.random.choice(self.machines).life
         if life is not None:
-            stakes = self.plan.has_stake_moves
-            data = self._workload.draw(life.ledger, has_stake_moves=stakes)
-            life.turn("submit", lambda: self._submit_to(life, data))
+            life.turn("submit", lambda: self._submit_to(life))
 
-    def _submit_to(self, life: Life, data: bytes) -> None:
+    def _submit_to(self, life: Life) -> None:
+        data = self._workload.draw(life.ledger, has_stake_moves=self.plan.has_stake_moves)
         refusal = life.pool.submit(data)
         self.audit.note(life.machine.name, "submit", data, str(refusal or "taken"))
 
@@ -195,7 +195,9 @@ class Sim:
         while self.schedule.step():
             if self.schedule.steps % 16 == 0 and self.is_healed and self._is_over(lively_ms()):
                 return
-            if self.schedule.steps > STEPS_MAX or self.violations:
+            if self.schedule.steps > STEPS_MAX:
+                self.violations.append(Violation("runaway", f"{STEPS_MAX} events without an end"))
+            if self.violations:
                 return
 
     def _compute_lively_ms(self) -> int:
@@ -213,7 +215,9 @@ class Sim:
             detail = f"no block after {self.healed_height}, round {self.healed_round} at healing"
             self.violations.append(Violation("liveness", detail))
         elif self.schedule.now_ms > lively_ms + CAUGHT_UP_MS:
-            self.violations.append(Violation("liveness", f"heights {heights}, {self.healed_height} at healing"))
+            self.violations.append(
+                Violation("liveness", f"heights {heights}, {self.healed_height} at healing")
+            )
         return bool(self.violations)
 
     # The end.
@@ -236,6 +240,7 @@ class Sim:
             longest = max(chains.values(), key=lambda chain: chain.height)
             replayed = checkers.replay(self.spec, longest, verify)
             found += replayed.violations
+            found += self._check_conduct(longest, chains, replayed)
             found += checkers.check_certificates(self.genesis_hash, chains, replayed.sets, verify)
             crashed = [machine.number for machine in self.machines if machine.crashes]
             found += checkers.check_evidence_on_chain(
@@ -246,6 +251,18 @@ class Sim:
         found += checkers.check_acknowledged(chains, self.history)
         found += checkers.check_blames(self.history, [machine.number for machine in self.honest])
         self.violations += found
+
+    def _check_conduct(self, chain: Ledger, chains: checkers.Chains, replayed: Replay) -> list[Violation]:
+        sets = {**replayed.sets, chain.height + 1: replayed.final.get_validators()}
+        honest = [machine.person.address for machine in self.honest]
+        villains = [get_person(number).address for number in self.villains]
+        return [
+            *conduct.check_votes(self.history, sets, honest),
+            *conduct.check_seals(chains, sets, self.signatures.verify),
+            *conduct.check_headers(chain, sets, self.history, GENESIS_MS),
+            *conduct.check_turns(chain, sets),
+            *conduct.check_punishments(chain, villains),
+        ]
 
     def _build_outcome(self) -> Outcome:
         finalities = {fact.height: fact.round for fact in self.history.finalities}
@@ -280,11 +297,20 @@ def silence() -> None:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
 
 
+def build_sim(seed: int, tell: Callable[[str], None] | None = None) -> Sim:
+    """The world of a seed; half of them may have villains."""
+    random = Random(f"villains of {seed}")
+    if random.random() < 0.5:
+        return Sim(seed, tell=tell)
+    plan = draw_plan(random, is_villainous=True)
+    return Sim(seed, plan=plan, villains=draw_coven(random, plan.powers).lives, tell=tell)
+
+
 def run_seed(seed: int, tell: Callable[[str], None] | None = None) -> Outcome:
     """A seed of the simulator; what a bug raises is a violation."""
-    sim = Sim(seed, tell=tell)
+    sim = build_sim(seed, tell)
     try:
         return sim.run()
     except Exception:
-        sim.violations.append(Violation("bug", traceback.format_exc()))
+        sim.violations.append(Violation("bug", traceback.format_exc(limit=-3)))
         return sim._build_outcome()

@@ -5,7 +5,7 @@ the network. Villains of a run are a coven: they have each other's keys and tell
 third of the power may be theirs (`draw_coven`), except in the control that must end in a fork.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection
 from random import Random
 
 from chain.block import Block, compute_header_hash
@@ -25,6 +25,7 @@ from p2p.messages import (
 from tests.sim.forgery import Hand
 from tests.sim.mischief import Mischief
 from tests.sim.node import Life, Machine, decode_message
+from tests.sim.people import get_person
 from tests.sim.villainy import CONTROL, MISCHIEF
 
 TICK_MS = (200, 600)
@@ -38,18 +39,15 @@ class Coven:
     def __init__(self, random: Random, members: dict[int, tuple[str, ...]]) -> None:
         self.random = random
         self.members = members
-        self.hands: tuple[Hand, ...] = ()
-        self._peers: list[PeerId] = []
+        people = [get_person(number) for number in members]
+        self.hands = tuple(Hand(person.account, person.consensus) for person in people)
+        self._peers = [person.peer for person in people]
         self._stories: dict[PeerId, int] = {}
 
-    def recruit(self, machines: Iterable[Machine]) -> None:
-        """These machines, as far as they are members, live as villains from now on."""
-        for machine in machines:
-            if machine.number in self.members:
-                person = machine.person
-                self.hands = (*self.hands, Hand(person.account, person.consensus))
-                self._peers.append(person.peer)
-                machine.build_life = self._build_life
+    @property
+    def lives(self) -> dict[int, Callable[[Machine], Life]]:
+        """Who lives as a villain."""
+        return dict.fromkeys(self.members, self._build_life)
 
     def _build_life(self, machine: Machine) -> "VillainLife":
         return VillainLife(machine, self)
