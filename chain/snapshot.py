@@ -142,13 +142,15 @@ def build_part(pairs: Sequence[Pair]) -> bytes:
     return encode(Part(tuple(sorted(pairs, key=lambda pair: compute_key_hash(pair[0])))))
 
 
-def decode_manifest(data: bytes, state_root: Hash) -> Manifest:
-    """The manifest, which leads to the state root; raises InvalidManifest."""
+def decode_manifest(data: bytes, height: Height, state_root: Hash) -> Manifest:
+    """The manifest of the state at a height, which leads to its root; raises InvalidManifest."""
     try:
         manifest = decode(Manifest, data, MANIFEST_BYTES_MAX)
     except DecodeError as error:
         raise InvalidManifest(str(error)) from error
     _check_form(manifest)
+    if manifest.height != height:
+        raise InvalidManifest(f"of height {manifest.height}")
     if build_manifest_top(manifest).root != state_root:
         raise InvalidManifest("it leads to another state root")
     return manifest

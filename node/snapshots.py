@@ -129,7 +129,7 @@ class SnapshotService:
         if header is None or manifest is None:
             return None
         try:
-            decode_manifest(manifest, header.state_root)
+            decode_manifest(manifest, height, header.state_root)
         except InvalidManifest:
             return None
         return SnapshotOffer(height, compute_header_hash(header), compute_manifest_hash(manifest))

@@ -137,9 +137,13 @@ class Staging:
         """The store is to hold this; what came for an earlier plan goes."""
         assert not self.is_whole
         # Without a plan, parts count for nothing: so a crash between the two leaves no mark without its part.
-        self._store.write_batch(self._stage_end())
+        self.give_up()
         self._clear()
         self._store.write_batch([self._column.entry(_PLAN_KEY, plan)])
+
+    def give_up(self) -> None:
+        """There is no plan any more."""
+        self._store.write_batch(self._stage_end())
 
     def _clear(self) -> None:
         while keys := [key for key, _ in islice(self._store.iterate(), CLEARED_MAX)]:

@@ -70,7 +70,7 @@ def test_the_parts_of_any_state_give_back_its_values_and_its_very_tree(
 ) -> None:
     """From no key to crowded places: what goes into a store is what the chain itself would have written."""
     sample = Sample(state, depth, width)
-    manifest = decode_manifest(encode(sample.manifest), sample.tree.root)
+    manifest = decode_manifest(encode(sample.manifest), HEIGHT, sample.tree.root)
     parts = [check_part(manifest, part, sample.build(part)) for part in range(len(manifest.starts))]
     assert {key: value for part in parts for key, value in part.pairs} == state
     top = build_top(HEIGHT, depth, manifest.slots)
@@ -137,6 +137,7 @@ def move_leaf() -> Manifest:
 
 LONE_ROOT = Sample({b"a": b"1", b"b": b"2"}, depth=2).tree.root
 BAD_MANIFESTS: dict[str, tuple[Manifest, bytes]] = {
+    "another height": (replace(SAMPLE.manifest, height=HEIGHT + 1), SAMPLE.tree.root),
     "another root": (SAMPLE.manifest, bytes(32)),
     "another state's slot": (
         replace(SAMPLE.manifest, slots=(bytes(32), *SAMPLE.manifest.slots[1:])),
@@ -160,7 +161,7 @@ BAD_MANIFESTS: dict[str, tuple[Manifest, bytes]] = {
 def test_a_wrong_manifest_is_refused(manifest: Manifest, root: bytes) -> None:
     """Before a single part is asked for."""
     with pytest.raises(InvalidManifest):
-        decode_manifest(encode(manifest), root)
+        decode_manifest(encode(manifest), HEIGHT, root)
 
 
 def test_a_leaf_that_moved_leads_to_the_same_root() -> None:
@@ -177,7 +178,7 @@ def test_no_changed_byte_of_a_manifest_gives_other_parts(data: st.DataObject) ->
     place = data.draw(st.integers(0, len(good) - 1))
     bad = good[:place] + data.draw(st.binary(max_size=2)) + good[place + data.draw(st.integers(0, 2)) :]
     try:
-        manifest = decode_manifest(bad, SAMPLE.tree.root)
+        manifest = decode_manifest(bad, HEIGHT, SAMPLE.tree.root)
     except InvalidManifest:
         return
     assert manifest.slots == SAMPLE.manifest.slots

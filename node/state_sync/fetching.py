@@ -1,0 +1,109 @@
+"""The parts of one snapshot, from every peer that offers it, into the store that is being filled.
+
+Each peer is asked for one part at a time; when there are fewer parts than peers, one part is asked of two, so
+that nobody who stalls holds up the end. A part is verified and written in a thread of its own. A peer that
+comes later, or has rested, is taken in at the next survey.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+
+import structlog
+import trio
+
+from chain.primitives.types import Hash, PeerId
+from chain.snapshot import InvalidPart, Manifest, check_part
+from node.state_sync.sources import Sources, build_lie
+from p2p.errors import NetworkError
+from p2p.messages import SnapshotPart, SnapshotPartRequest
+from storage.snapshots import Staging
+
+_log = structlog.get_logger("state_sync")
+
+PART_SECONDS_MAX = 30.0
+SURVEY_SECONDS = 0.5
+PATIENCE_SECONDS = 60.0
+"""After so long without a part, while peers answer, the snapshot is given up."""
+PEERS_MAX = 8
+ASKED_MAX = 2
+
+
+class Fetching:
+    """One run for one manifest."""
+
+    def __init__(
+        self,
+        sources: Sources,
+        staging: Staging,
+        manifest: Manifest,
+        manifest_hash: Hash,
+        writer: trio.CapacityLimiter,
+    ) -> None:
+        self._sources = sources
+        self._staging = staging
+        self._manifest = manifest
+        self._hash = manifest_hash
+        self._writer = writer
+        self._asked = dict.fromkeys(staging.list_missing(len(manifest.starts)), 0)
+        """Part that is missing -> of how many peers it is asked now."""
+        self._busy: set[PeerId] = set()
+        self._moved_at = trio.current_time()
+        """When the last part came, or nobody could be asked."""
+
+    async def run(self) -> bool:
+        """Whether all parts are in; if not, nobody has had the rest for a while."""
+        async with trio.open_nursery() as nursery:
+            while self._asked and trio.current_time() - self._moved_at <= PATIENCE_SECONDS:
+                self._recruit(nursery, await self._list_holders())
+                await trio.sleep(SURVEY_SECONDS)
+            nursery.cancel_scope.cancel()
+        return not self._asked
+
+    async def _list_holders(self) -> Sequence[PeerId]:
+        survey = await self._sources.survey()
+        if not survey.answered and not self._busy:
+            self._moved_at = trio.current_time()
+        offers = survey.offers.items()
+        return [peer for offer, peers in offers if offer.manifest_hash == self._hash for peer in peers]
+
+    def _recruit(self, nursery: trio.Nursery, holders: Sequence[PeerId]) -> None:
+        for peer in holders:
+            if peer not in self._busy and len(self._busy) < PEERS_MAX:
+                self._busy.add(peer)
+                nursery.start_soon(self._take_from, peer, nursery.cancel_scope)
+
+    async def _take_from(self, peer: PeerId, scope: trio.CancelScope) -> None:
+        """Part after part, until there is none to ask for or the peer fails."""
+        try:
+            while (part := self._choose()) is not None:
+                self._asked[part] += 1
+                try:
+                    await self._take(peer, part)
+                finally:
+                    if part in self._asked:
+                        self._asked[part] -= 1
+        except NetworkError as error:
+            self._sources.charge(peer, error)
+        finally:
+            self._busy.discard(peer)
+        if not self._asked:
+            scope.cancel()
+
+    def _choose(self) -> int | None:
+        part = min(self._asked, key=lambda part: (self._asked[part], part), default=None)
+        return part if part is not None and self._asked[part] < ASKED_MAX else None
+
+    async def _take(self, peer: PeerId, part: int) -> None:
+        message = SnapshotPartRequest(self._hash, part)
+        reply = await self._sources.ask(peer, message, SnapshotPart, PART_SECONDS_MAX)
+        try:
+            await trio.to_thread.run_sync(partial(self._add, part, reply.part), limiter=self._writer)
+        except InvalidPart as error:
+            raise build_lie(f"part {part}: {error}") from error
+        self._asked.pop(part, None)
+        self._moved_at = trio.current_time()
+        _log.info("part_in", part=part, missing=len(self._asked))
+
+    def _add(self, part: int, data: bytes) -> None:
+        checked = check_part(self._manifest, part, data)
+        self._staging.add_part(part, checked.pairs, checked.nodes)

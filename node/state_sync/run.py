@@ -1,0 +1,222 @@
+"""One state sync, from an empty store to a whole one.
+
+survey     what the peers offer; nobody has a snapshot: the node begins at genesis
+choose     what several offer before what one does, then the newest
+verify     its header, through one peer that offers it; its manifest, against the header's state root
+fetch      the parts
+finish     head and chain, in the batch that makes the store one that a ledger opens
+"""
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from functools import partial
+from typing import NamedTuple
+
+import structlog
+import trio
+
+from chain.block import compute_header_hash
+from chain.genesis import ChainSpec
+from chain.light import LightBlock, build_genesis_light_block, build_rules
+from chain.modules import validators
+from chain.primitives.codec import Record, decode, encode
+from chain.primitives.types import Hash, Height, PeerId, TimeMs
+from chain.snapshot import (
+    InvalidManifest,
+    Manifest,
+    build_manifest_top,
+    compute_manifest_hash,
+    decode_manifest,
+)
+from chain.validator_set import build_roster
+from chain.votes import Verify
+from node.state_sync.errors import ForkSeen, UnknownAnchor
+from node.state_sync.fetching import Fetching
+from node.state_sync.sources import Sources, build_lie
+from node.state_sync.trust import Anchor, Trust
+from p2p.errors import NetworkError
+from p2p.messages import SnapshotManifest, SnapshotManifestRequest, SnapshotOffer
+from p2p.network import Network
+from storage.snapshots import Staging
+
+_log = structlog.get_logger("state_sync")
+
+MANIFEST_SECONDS_MAX = 30.0
+ROUND_SECONDS = 0.25
+SETTLE_SECONDS = 3.0
+"""For so long after the first answer, somebody with a snapshot may still connect."""
+PLAN_SECONDS_MAX = 120.0
+"""After so long with offers that nobody can show, the node begins at genesis."""
+
+
+class Plan(Record):
+    """What the store is being filled with: a verified block, and a manifest that leads to its state."""
+
+    block: LightBlock
+    manifest: bytes
+
+
+def decode_for(block: LightBlock, manifest: bytes) -> Manifest:
+    """The manifest of the state after a block; raises InvalidManifest."""
+    return decode_manifest(manifest, block.header.height, block.header.state_root)
+
+
+class _Offered(NamedTuple):
+    offer: SnapshotOffer
+    peers: list[PeerId]
+
+
+class StateSync:
+    """Fills `staging`; `sources.attend` tells it of peers."""
+
+    def __init__(
+        self,
+        network: Network,
+        spec: ChainSpec,
+        staging: Staging,
+        now_ms: Callable[[], TimeMs],
+        verify: Verify,
+        anchor: Anchor | None = None,
+    ) -> None:
+        self._genesis = build_genesis_light_block(spec)
+        self._staging = staging
+        self._writer = trio.CapacityLimiter(1)
+        self.sources = Sources(network)
+        self._doubted_anchor: UnknownAnchor | None = None
+        self._given_up: set[Hash] = set()
+        """Snapshots that nobody brought to an end: others come first."""
+        self._trust = Trust(self.sources, build_rules(spec, verify), self._genesis, anchor, now_ms)
+
+    async def run(self) -> Height | None:
+        """The height whose state is in; None if nobody has a snapshot. Raises StateSyncFailed."""
+        if self._staging.is_whole:
+            return self._get_height()
+        while (plan := self._load_plan() or await self._make_plan()) is not None:
+            manifest = decode_for(plan.block, plan.manifest)
+            manifest_hash = compute_manifest_hash(plan.manifest)
+            _log.info("state_sync", height=manifest.height, parts=len(manifest.starts))
+            if await Fetching(self.sources, self._staging, manifest, manifest_hash, self._writer).run():
+                await self._in_thread(partial(self._finish, plan.block, manifest))
+                return manifest.height
+            _log.info("snapshot_given_up", height=manifest.height)
+            self._given_up.add(manifest_hash)
+            await self._in_thread(self._staging.give_up)
+        return None
+
+    def _get_height(self) -> Height:
+        assert self._staging.state.head is not None
+        return self._staging.state.head.version
+
+    def _load_plan(self) -> Plan | None:
+        data = self._staging.get_plan()
+        return None if data is None else decode(Plan, data)
+
+    async def _in_thread(self, work: Callable[[], None]) -> None:
+        await trio.to_thread.run_sync(work, limiter=self._writer)
+
+    # What to fetch.
+
+    async def _make_plan(self) -> Plan | None:
+        """A snapshot whose header and manifest hold; None if nobody offers any."""
+        settled_at: float | None = None
+        while True:
+            survey = await self.sources.survey()
+            lowest = self._trust.lowest_height
+            offers = [_Offered(*item) for item in survey.offers.items() if item[0].height >= lowest]
+            if (plan := await self._find_plan(offers)) is not None:
+                await self._in_thread(partial(self._staging.begin, encode(plan)))
+                return plan
+            if survey.answered and settled_at is None:
+                settled_at = trio.current_time() + SETTLE_SECONDS
+            if settled_at is not None and trio.current_time() >= settled_at:
+                if self._doubted_anchor is not None:
+                    raise self._doubted_anchor
+                if survey.answered and not offers:
+                    return None
+            if settled_at is not None and trio.current_time() >= settled_at + PLAN_SECONDS_MAX:
+                _log.warning("state_sync_impossible", reason="no peer shows what leads to its snapshot")
+                return None
+            await trio.sleep(ROUND_SECONDS)
+
+    async def _find_plan(self, offers: Sequence[_Offered]) -> Plan | None:
+        for offered in rank(offers, self._given_up):
+            if (plan := await self._try_offer(offered, offers)) is not None:
+                return plan
+        return None
+
+    async def _try_offer(self, offered: _Offered, offers: Iterable[_Offered]) -> Plan | None:
+        """The plan for an offer that holds; None if it does not, or nobody shows it now."""
+        block = await self._verify(offered)
+        if block is None:
+            return None
+        await self._check_rivals(block, offers)
+        for peer in self._list_believed(offered):
+            try:
+                manifest = await self._fetch_manifest(peer, offered.offer)
+                decode_for(block, manifest)
+            except NetworkError as error:
+                self.sources.charge(peer, error)
+            except InvalidManifest as error:
+                # The hash that all of them offered is that of these very bytes.
+                for liar in offered.peers:
+                    self.sources.charge(liar, build_lie(f"manifest: {error}"))
+                return None
+            else:
+                return Plan(block, manifest)
+        return None
+
+    def _list_believed(self, offered: _Offered) -> list[PeerId]:
+        believed = self.sources.list_believed()
+        return [peer for peer in offered.peers if peer in believed]
+
+    async def _verify(self, offered: _Offered) -> LightBlock | None:
+        """The block, as the first of those who offer it can show it."""
+        for peer in self._list_believed(offered):
+            try:
+                return await self._trust.follow(peer, offered.offer)
+            except NetworkError as error:
+                self.sources.charge(peer, error)
+            except UnknownAnchor as error:
+                self._doubted_anchor = error
+        return None
+
+    async def _check_rivals(self, block: LightBlock, offers: Iterable[_Offered]) -> None:
+        """Who offers another block of this height lies, or there is a fork: raises ForkSeen."""
+        height, block_hash = block.header.height, compute_header_hash(block.header)
+        for rival in offers:
+            is_rival = rival.offer.height == height and rival.offer.block_hash != block_hash
+            if is_rival and await self._verify(rival) is not None:
+                raise ForkSeen(
+                    f"height {height} has two final blocks, {block_hash.hex()} and"
+                    f" {rival.offer.block_hash.hex()}; do not go on before people have decided"
+                )
+
+    async def _fetch_manifest(self, peer: PeerId, offer: SnapshotOffer) -> bytes:
+        message = SnapshotManifestRequest(offer.manifest_hash)
+        reply = await self.sources.ask(peer, message, SnapshotManifest, MANIFEST_SECONDS_MAX)
+        if compute_manifest_hash(reply.manifest) != offer.manifest_hash:
+            raise build_lie("another manifest than it offers")
+        return reply.manifest
+
+    # The end.
+
+    def _finish(self, block: LightBlock, manifest: Manifest) -> None:
+        header, state = block.header, self._staging.state
+        members = validators.get_previous(state), validators.get_current(state)
+        self._staging.finish(
+            build_manifest_top(manifest),
+            encode(self._genesis.header),
+            encode(header),
+            encode(block.certificate),
+            [encode(build_roster(one)) for one in members],
+        )
+        _log.info("state_sync_done", height=header.height)
+
+
+def rank(offers: Iterable[_Offered], given_up: Collection[Hash]) -> list[_Offered]:
+    """In the order in which they are tried: a single peer's word comes after what several say."""
+
+    def rate(one: _Offered) -> tuple[bool, bool, Height, int]:
+        is_given_up = one.offer.manifest_hash in given_up
+        return not is_given_up, len(one.peers) > 1, one.offer.height, len(one.peers)
+
+    return sorted(offers, key=rate, reverse=True)
