@@ -1,4 +1,4 @@
-"""`vidya node`: make a node's folder, run a node."""
+"""`vidya node`: make a node's folder, run a node, set a damaged store aside."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -25,7 +25,7 @@ Disk = Annotated[str | None, typer.Option("--disk", metavar="SIZE", help="For ho
 
 @app.callback()
 def node() -> None:
-    """Nodes: make one's folder, run it."""
+    """Nodes: make one's folder, run it, mend it."""
 
 
 @command(app)
@@ -51,6 +51,16 @@ def init(
         changes["disk_bytes"] = parse_size(disk)
     home = create_home(settings.home, chain.read_bytes(), build_config(spec, p2p_listen, api_port, changes))
     settings.emit(describe_home(home))
+
+
+@command(app)
+def resync(settings: Settings) -> None:
+    """Set the store of the node in --home aside, if it is damaged: the next start syncs it from peers."""
+    from node.home import Home
+
+    home = Home(settings.home)
+    home.load_spec()
+    settings.emit({"home": str(home.path), "set_aside": str(home.set_store_aside())})
 
 
 @command(app)

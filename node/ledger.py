@@ -34,7 +34,7 @@ from chain.transaction import SignedTransaction, check_signature
 from chain.validator_set import Roster, ValidatorSet, build_roster
 from chain.votes import CommitCertificate, Verify
 from storage.chain_store import ChainStore, StoredBlock
-from storage.errors import CorruptStore
+from storage.errors import RESYNC, CorruptStore
 from storage.kv import KeyValueStore
 from storage.state_store import StateStore
 
@@ -145,11 +145,11 @@ class Ledger(View):
     def _load_head(self) -> Header:
         extent, state = self.chain.get_extent(), self.state.head
         if extent is None or state is None or extent.head != state.version:
-            raise CorruptStore("chain and state are not of one height; sync again from peers")
+            raise CorruptStore(f"chain and state are not of one height; {RESYNC}")
         header = self.get_header(extent.head)
         assert header is not None
         if header.state_root != state.root:
-            raise CorruptStore(f"the state is not that of block {extent.head}; sync again from peers")
+            raise CorruptStore(f"the state is not that of block {extent.head}; {RESYNC}")
         return header
 
     def _check_network(self) -> None:

@@ -19,7 +19,7 @@ from chain.primitives.codec import Record, decode, encode
 from chain.primitives.errors import DecodeError
 from chain.primitives.hashing import Domain, hash_bytes
 from chain.primitives.types import Hash, Height, Uint32
-from storage.errors import CorruptStore
+from storage.errors import RESYNC, CorruptStore
 from storage.kv import Column, Entry, KeyValueReader, Prefix
 
 PRUNE_COUNT_MAX = 1000
@@ -27,7 +27,6 @@ _HEIGHT_BYTES = 8
 _CHECKSUM_BYTES = 16
 _EXTENT_KEY = b"extent"
 _BODY_FIRST_KEY = b"body_first"
-_ADVICE = "move the data directory's store away and sync again from peers"
 
 T = TypeVar("T")
 
@@ -81,7 +80,7 @@ class _SealedColumn:
     def _open(self, key: bytes, sealed: bytes) -> bytes:
         data = sealed[_CHECKSUM_BYTES:]
         if sealed[:_CHECKSUM_BYTES] != _compute_checksum(self._prefix, key, data):
-            raise CorruptStore(f"{self._prefix.name} {_describe(key)} does not verify; {_ADVICE}")
+            raise CorruptStore(f"{self._prefix.name} {_describe(key)} does not verify; {RESYNC}")
         return data
 
     def has_from(self, key: bytes) -> bool:
@@ -218,7 +217,7 @@ class ChainStore:
         """Verifies the newest `last_n` heights, each against the one above; raises CorruptStore."""
         extent = self.get_extent()
         if self._headers.has_from(_encode_height(0 if extent is None else extent.head + 1)):
-            raise CorruptStore(f"a header lies above the head ({extent}); {_ADVICE}")
+            raise CorruptStore(f"a header lies above the head ({extent}); {RESYNC}")
         if extent is None:
             return
         expected_hash = extent.head_hash
@@ -230,19 +229,19 @@ class ChainStore:
         """The parent's hash, which the next header down must have."""
         data = self.get_header(height)
         if data is None or hash_bytes(Domain.HEADER, data) != expected_hash:
-            raise CorruptStore(f"the header at height {height} is not {expected_hash.hex()}; {_ADVICE}")
+            raise CorruptStore(f"the header at height {height} is not {expected_hash.hex()}; {RESYNC}")
         header = _decode(Header, data, f"the header at height {height}")
         if header.height != height or self.get_height(expected_hash) != height:
-            raise CorruptStore(f"height {height}: the header or the hash index says another; {_ADVICE}")
+            raise CorruptStore(f"height {height}: the header or the hash index says another; {RESYNC}")
         if None in (self.get_roster(header.validators_hash), self.get_roster(header.next_validators_hash)):
-            raise CorruptStore(f"height {height}: a roster that the header names is missing; {_ADVICE}")
+            raise CorruptStore(f"height {height}: a roster that the header names is missing; {RESYNC}")
         return header.parent_hash
 
     def _check_body(self, height: Height) -> None:
         if height > 0 and self.get_certificate(height) is None:
-            raise CorruptStore(f"height {height} has no certificate; {_ADVICE}")
+            raise CorruptStore(f"height {height} has no certificate; {RESYNC}")
         if height >= self.get_body_first() and None in (self.get_block(height), self.get_receipts(height)):
-            raise CorruptStore(f"height {height} has no block or no receipts; {_ADVICE}")
+            raise CorruptStore(f"height {height} has no block or no receipts; {RESYNC}")
 
 
 def _decode(kind: type[T], data: bytes, what: str) -> T:
@@ -250,7 +249,7 @@ def _decode(kind: type[T], data: bytes, what: str) -> T:
     try:
         return decode(kind, data)
     except DecodeError as error:
-        raise CorruptStore(f"{what} is no record of this program ({error}); {_ADVICE}") from error
+        raise CorruptStore(f"{what} is no record of this program ({error}); {RESYNC}") from error
 
 
 def _iterate_down(extent: Extent, last_n: int) -> Iterator[Height]:

@@ -11,6 +11,8 @@ StorageError
 ├── CorruptSignState       the last-sign state does not verify
 ├── SignStateMissing       no last-sign state where there must be one
 ├── ForeignSignState       the last-sign state belongs to another key
+├── NewerSignState         the last-sign state knows of later signatures than what shall replace it
+├── ValidatorMoved         the key was exported, to be used elsewhere
 └── DoubleSignRefused      a signature was asked for at or below what is already signed
 
 Every message names the file and what an operator can do. Anything else that is raised is a bug.
@@ -21,6 +23,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+RESYNC = "`vidya node resync` sets the store aside, to sync again from peers"
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -66,6 +69,14 @@ class SignStateMissing(StorageError):
 
 class ForeignSignState(StorageError):
     """The last-sign state belongs to another key."""
+
+
+class NewerSignState(StorageError):
+    """What shall replace the last-sign state is older."""
+
+
+class ValidatorMoved(StorageError):
+    """The validator was exported from here: only where it was imported may its key be used."""
 
 
 class DoubleSignRefused(StorageError):

@@ -15,7 +15,15 @@ from typing import Any, Protocol
 
 import plyvel
 
-from storage.errors import CorruptStore, DiskFailed, DiskFull, StorageError, StoreInUse, disk_errors
+from storage.errors import (
+    RESYNC,
+    CorruptStore,
+    DiskFailed,
+    DiskFull,
+    StorageError,
+    StoreInUse,
+    disk_errors,
+)
 from storage.leveldb_log import cut_torn_end, has_unfinished_end
 from storage.lock import FileLock, lock_directory
 
@@ -153,7 +161,6 @@ _CACHE_BYTES = 32 * 2**20
 _BUFFER_BYTES = 8 * 2**20
 _FILES_OPEN_MAX = 256
 _BLOOM_BITS = 10
-_RESYNC = "move the directory away and sync again from peers"
 
 
 class _LevelDbReader:
@@ -198,8 +205,10 @@ class LevelDbStore(_LevelDbReader):
     a torn write, and any other for damage: which it is, is found out here (`storage.leveldb_log`).
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, advice: str = RESYNC) -> None:
+        """`advice` is what an operator is told when the directory is damaged."""
         self.directory = directory
+        self._advice = advice
         self.torn_bytes = 0
         """What was cut off the log: a batch that no write had confirmed."""
         self._failure: StorageError | None = None
@@ -220,16 +229,16 @@ class LevelDbStore(_LevelDbReader):
             current = self.directory / "CURRENT"
             named = current.read_bytes().rstrip(b"\n") if current.exists() else None
         if named is None and manifests:
-            raise CorruptStore(f"{current} is missing; {_RESYNC}")
+            raise CorruptStore(f"{current} is missing; {self._advice}")
         if named in manifests and has_unfinished_end(manifests[named]):
-            raise CorruptStore(f"{manifests[named]} is damaged at its end; {_RESYNC}")
+            raise CorruptStore(f"{manifests[named]} is damaged at its end; {self._advice}")
 
     def _cut_torn_ends(self, is_suspect: Callable[[Path], bool]) -> int:
         """How many bytes were cut off the logs now."""
         try:
             cut = sum(cut_torn_end(path) for path in sorted(self.directory.glob("*.log")) if is_suspect(path))
         except CorruptStore as error:
-            raise CorruptStore(f"{error}; {_RESYNC}") from error
+            raise CorruptStore(f"{error}; {self._advice}") from error
         self.torn_bytes += cut
         return cut
 
@@ -266,7 +275,7 @@ class LevelDbStore(_LevelDbReader):
         is_damage = "No such file" in text or "Invalid argument" in text
         if isinstance(error, plyvel.IOError) and not is_damage:
             return DiskFailed(f"{self.directory}: {text}; make the disk writable, then start again")
-        return CorruptStore(f"{self.directory}: {text}; {_RESYNC}")
+        return CorruptStore(f"{self.directory}: {text}; {self._advice}")
 
     def write_batch(self, entries: Iterable[Entry], *, sync: bool = True) -> None:
         """As KeyValueStore.write_batch."""

@@ -30,7 +30,7 @@ from chain.commitment import (
 from chain.primitives.codec import Record, decode, encode
 from chain.primitives.errors import DecodeError
 from chain.primitives.types import Hash, Height
-from storage.errors import CorruptStore
+from storage.errors import RESYNC, CorruptStore
 from storage.kv import Column, Entry, KeyValueReader, Prefix
 
 VERSIONS_KEPT = 256
@@ -41,7 +41,6 @@ PRUNED_VERSIONS_MAX = 16
 
 _HEAD_KEY = b"head"
 _VERSION_BYTES = 8
-_ADVICE = "move the data directory's store away and sync again from peers"
 
 Changes = Mapping[bytes, bytes | None]
 Pairs = Iterable[tuple[bytes, bytes]]
@@ -170,9 +169,9 @@ class StateStore:
         try:
             summary = check_tree(self._reader, self.head.version, self.head.root)
         except (DamagedTree, UnknownVersion) as error:
-            raise CorruptStore(f"state tree: {error}; {_ADVICE}") from error
+            raise CorruptStore(f"state tree: {error}; {RESYNC}") from error
         if summary != compute_summary(self.scan(b"")):
-            raise CorruptStore(f"the state's values are not those of version {self.head.version}; {_ADVICE}")
+            raise CorruptStore(f"the state's values are not those of version {self.head.version}; {RESYNC}")
 
     def _load_head(self) -> StateHead | None:
         data = self._meta.get(_HEAD_KEY)
@@ -182,9 +181,9 @@ class StateStore:
             head = decode(StateHead, data)
             is_consistent = get_root(self._reader, head.version) == head.root
         except (DecodeError, DamagedTree, UnknownVersion) as error:
-            raise CorruptStore(f"state head: {error}; {_ADVICE}") from error
+            raise CorruptStore(f"state head: {error}; {RESYNC}") from error
         if not is_consistent:
-            raise CorruptStore(f"the root of version {head.version} is not that of the state head; {_ADVICE}")
+            raise CorruptStore(f"the root of version {head.version} is not that of the state head; {RESYNC}")
         return head
 
     def _compute_oldest(self, version: int) -> int:
@@ -205,7 +204,7 @@ def _decode_stale(data: bytes) -> tuple[bytes, ...]:
     try:
         return decode(tuple[bytes, ...], data)
     except DecodeError as error:
-        raise CorruptStore(f"record of replaced nodes: {error}; {_ADVICE}") from error
+        raise CorruptStore(f"record of replaced nodes: {error}; {RESYNC}") from error
 
 
 def _encode_version(version: int) -> bytes:

@@ -20,6 +20,7 @@ from storage.errors import CorruptStore
 from storage.kv import Column, Entry, LevelDbStore, Prefix
 
 _INDEX_BYTES = 4
+_ADVICE = "move it away, with the chunks that it is of; what was in it is published or fetched again"
 
 T = TypeVar("T")
 
@@ -47,7 +48,7 @@ class ContentIndex:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self._store = LevelDbStore(directory)
+        self._store = LevelDbStore(directory, _ADVICE)
         self._manifests = Column(self._store, Prefix.CONTENT_DATUM)
         self._places = Column(self._store, Prefix.CONTENT_PLACE)
         self._chunks = Column(self._store, Prefix.CONTENT_CHUNK)
@@ -117,7 +118,7 @@ class ContentIndex:
         try:
             return decode(kind, data, bytes_max)
         except DecodeError as error:
-            raise CorruptStore(f"{self._directory}: {kind.__name__}: {error}; move it away") from error
+            raise CorruptStore(f"{self._directory}: {kind.__name__}: {error}; {_ADVICE}") from error
 
 
 def _chunk_key(datum: Hash, index: int) -> bytes:

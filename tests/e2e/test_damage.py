@@ -104,8 +104,8 @@ def test_a_damaged_store_is_refused(network: Network, node: Node, ending: str) -
     assert damaged, f"no {ending} in the store"
     refused = try_start(network, node)
     assert (refused.exit, refused.code) == (FAILURE, "corrupt_store"), refused
-    assert "sync again from peers" in refused.stderr
-    node.home.store.rename(node.home.path / f"store-damaged{ending}")
+    assert "vidya node resync" in refused.stderr
+    network.run("node", "resync", "--home", str(node.home.path))
     check_back(network, node)
     network.check_supply(node)
 

@@ -8,6 +8,8 @@ from chain.errors import InvalidChainSpec
 from chain.genesis import format_chain_spec
 from node.derivation import Role
 from node.home import NODE_ROLES, Home, HomeError, write_private
+from storage.errors import StoreInUse
+from storage.lock import lock_directory
 from tests.node.cluster import build_cluster_spec
 
 SPEC = build_cluster_spec(1)
@@ -66,3 +68,21 @@ def test_what_is_no_home_or_no_spec_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidChainSpec):
         home.create(b"{}")
     assert not home.path.exists()
+
+
+def test_a_store_is_set_aside_and_nothing_else(home: Home) -> None:
+    """Twice gives two names; log and sign-state stay; a running node, and a missing store, refuse it."""
+    for path in (home.wal, home.sign_state):
+        path.write_bytes(b"kept")
+    places = []
+    for content in ("first", "second"):
+        home.store.mkdir()
+        (home.store / "CURRENT").write_text(content)
+        with lock_directory(home.data), pytest.raises(StoreInUse):
+            home.set_store_aside()
+        places.append(home.set_store_aside())
+        assert not home.store.exists()
+    assert [(place / "CURRENT").read_text() for place in places] == ["first", "second"]
+    assert home.wal.read_bytes() == home.sign_state.read_bytes() == b"kept"
+    with pytest.raises(HomeError, match="not there"):
+        home.set_store_aside()
