@@ -282,7 +282,7 @@ class FinalBlock(Record):
 
 
 class Blocks(Record, tag=6):
-    """Consecutive blocks from `start`, as many as there are and fit; none if the first is not kept."""
+    """Consecutive blocks from `start`, as many as there are and fit; what was pruned is refused."""
 
     start: Height
     blocks: Annotated[tuple[FinalBlock, ...], Meta(max_length=BLOCKS_MAX)]

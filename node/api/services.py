@@ -126,7 +126,7 @@ class Pool(Protocol):
 
 
 class SyncState(Protocol):
-    """How far behind the node is: `node.sync.Sync`."""
+    """How far behind the node is: `node.replica.sync.Sync`."""
 
     @property
     def is_syncing(self) -> bool:

@@ -1,0 +1,208 @@
+"""Block sync over the in-memory network and the trio world: streams, threads and bans are the real ones."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from random import Random
+
+import pytest
+import trio
+
+from chain.primitives.keys import is_signed_by
+from chain.primitives.types import PeerId
+from chain.runtime import BlockResult
+from chain.votes import CommitCertificate
+from node.clock import WallClock
+from node.lane import Lane
+from node.ledger import Ledger
+from node.replica import catch_up
+from node.replica.sync import Sync
+from node.replica_world import ReplicaWorld, serve_answers
+from p2p.errors import PeerGone
+from p2p.memory import MemoryHub
+from p2p.messages import (
+    Blocks,
+    BlocksRequest,
+    ConsensusMessage,
+    Headers,
+    HeadersRequest,
+    Status,
+    StatusRequest,
+    SyncReply,
+    SyncRequest,
+)
+from p2p.network import Stream
+from p2p.protocols import CONSENSUS, SYNC
+from p2p.requests import build_answerer, open_stream, request, send_message
+from p2p.switch import Switch
+from storage.kv import MemoryStore
+from tests.node.forge import wait_until
+from tests.node.sync_lies import HEIGHT, LIES, History, build_history, build_honest, build_liar
+from tests.node.sync_world import Answer
+
+
+class NoGossip:
+    """Nothing is said here but requests."""
+
+    def connected(self, peer: PeerId) -> None:
+        """Nothing to do."""
+
+    def disconnected(self, peer: PeerId) -> None:
+        """Nothing to do."""
+
+    def on_message(self, peer: PeerId, message: ConsensusMessage) -> None:
+        """Nobody says anything."""
+        raise AssertionError
+
+
+class Scene:
+    """A node that is behind, and its peers."""
+
+    def __init__(self, history: History) -> None:
+        self.history = history
+        self.hub = MemoryHub()
+        self.ledger = Ledger(MemoryStore(), history.forge.spec)
+        self.network: Switch
+        self.world: ReplicaWorld
+        self.sync: Sync
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator["Scene"]:
+        """The node under test, with its network."""
+        async with self.hub.open_network(b"n" * 32, self.ledger.genesis_hash) as self.network:
+            self.world = ReplicaWorld(self.network, Lane(), WallClock())
+            self.sync = Sync(self.world, self.ledger, is_signed_by, self.commit, Random(0))
+            async with trio.open_nursery() as nursery:
+                await nursery.start(self.world.open, NoGossip(), self.sync)
+                yield self
+                nursery.cancel_scope.cancel()
+
+    def commit(self, result: BlockResult, certificate: CommitCertificate, then: Callable[[], None]) -> None:
+        """As `Replica.commit`."""
+        self.world.run(lambda: self.ledger.commit(result, certificate), lambda _: then())
+
+    @asynccontextmanager
+    async def join(self, number: int, answer: Answer | None = None) -> AsyncIterator[PeerId]:
+        """A peer that answers so; an honest node by default."""
+        seed = bytes((number,)) * 32
+        async with self.hub.open_network(seed, self.ledger.genesis_hash) as network:
+            if answer is None:
+                serve_answers(network, self.history.forge.ledger)
+            else:
+                network.serve(SYNC, build_answerer(SyncRequest, hold(answer), 8))
+            network.serve(CONSENSUS, listen)
+            peer = await self.network.connect(network.addresses[0])
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self.attend, peer)
+                await wait_until(lambda: peer in self.sync.peers)
+                yield peer
+                nursery.cancel_scope.cancel()
+
+    async def attend(self, peer: PeerId) -> None:
+        """While it is connected, as the peer manager does."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.world.attend, peer)
+            gone = trio.Event()
+            stop = self.network.watch(lambda event: gone.set())
+            while self.network.is_connected(peer):
+                await gone.wait()
+                gone = trio.Event()
+            stop()
+            nursery.cancel_scope.cancel()
+
+    async def catch_up(self) -> None:
+        """Until sync says so."""
+        ended = trio.Event()
+        self.sync.catch_up(ended.set)
+        with trio.fail_after(20):
+            await ended.wait()
+
+
+async def listen(stream: Stream) -> None:
+    """Hears whatever is said, and says nothing."""
+    await trio.sleep_forever()
+
+
+def hold(answer: Answer) -> Callable[[PeerId, SyncRequest], Awaitable[SyncReply]]:
+    """As build_answerer wants it; None is never answered."""
+
+    async def reply(peer: PeerId, message: SyncRequest) -> SyncReply:
+        told = answer(message)
+        if told is None:
+            await trio.sleep_forever()
+        assert told is not None
+        return told
+
+    return reply
+
+
+@pytest.fixture(scope="module")
+def history() -> History:
+    """An honest chain."""
+    return build_history()
+
+
+@pytest.fixture
+async def scene(history: History) -> AsyncIterator[Scene]:
+    """A node at genesis without peers."""
+    async with Scene(history).open() as opened:
+        yield opened
+
+
+async def test_a_node_catches_up_with_honest_peers(scene: Scene) -> None:
+    """State and certificates are as on the others."""
+    async with scene.join(1), scene.join(2):
+        await scene.catch_up()
+    assert scene.ledger.head_hash == scene.history.forge.ledger.head_hash
+    assert scene.ledger.get_certificate(HEIGHT) == scene.history.forge.ledger.get_certificate(HEIGHT)
+    assert scene.network.bans() == ()
+
+
+@pytest.mark.parametrize(
+    "name", ["nothing", "filled up with precommits for nil", "a body without its transactions"]
+)
+async def test_a_liar_is_banned_and_the_honest_one_is_enough(scene: Scene, name: str) -> None:
+    """The connection to it ends, and with it its part in sync."""
+    async with scene.join(1, build_liar(scene.history, LIES[name])) as liar:
+        await scene.catch_up()
+        assert scene.ledger.height < HEIGHT
+        async with scene.join(2):
+            await scene.catch_up()
+        assert [ban.peer for ban in scene.network.bans()] == [liar]
+        assert liar not in scene.sync.peers
+    assert scene.ledger.head_hash == scene.history.forge.ledger.head_hash
+
+
+async def test_who_never_answers_is_passed_over(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its stream is given up at the deadline, and it is not banned."""
+    honest = build_honest(scene.history)
+    async with scene.join(1, lambda message: None if isinstance(message, BlocksRequest) else honest(message)):
+        with monkeypatch.context() as changed:
+            changed.setattr(catch_up, "BLOCKS_MS_MAX", 50)
+            await scene.catch_up()
+        assert scene.ledger.height == 0
+        async with scene.join(2):
+            await scene.catch_up()
+    assert scene.ledger.height == HEIGHT
+    assert scene.network.bans() == ()
+
+
+async def test_a_node_answers_each_kind_of_request(scene: Scene) -> None:
+    """Out of threads, so that nothing waits for its disk."""
+    async with scene.join(1) as peer:
+        reply = await request(scene.network, peer, SYNC, BlocksRequest(3, 2), Blocks, 5)
+        assert [final.certificate.height for final in reply.blocks] == [3, 4]
+        headers = await request(scene.network, peer, SYNC, HeadersRequest(5, 9), Headers, 5)
+        assert [final.certificate.height for final in headers.headers] == [5, 6]
+        status = await request(scene.network, peer, SYNC, StatusRequest(), Status, 5)
+        assert status == Status(HEIGHT, scene.history.forge.ledger.head_hash, 0)
+
+
+async def test_an_answer_is_no_request(scene: Scene) -> None:
+    """Who sends one where a request belongs broke the protocol; the node goes on serving others."""
+    async with scene.join(1) as peer, open_stream(scene.network, peer, SYNC) as stream:
+        await send_message(stream, Status(1, bytes(32), 0))
+        with pytest.raises(PeerGone):
+            await stream.receive()
+        status = await request(scene.network, peer, SYNC, StatusRequest(), Status, 5)
+        assert status.height == HEIGHT
+        assert scene.hub._nodes[peer][0].scores.get_score(scene.network.peer_id) < 100
