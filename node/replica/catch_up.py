@@ -116,6 +116,8 @@ class CatchUp:
         self.advance()
 
     def _end(self) -> None:
+        if self._is_over:
+            return  # A survey of nobody is over before it has begun, and ended the run.
         self._is_over = True
         self._stop_patience()
         self._then()
