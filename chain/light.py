@@ -12,7 +12,7 @@ said. The machines `Bisection` and `CrossCheck` do no input or output: `wanted` 
 
 ChainError
 └── LightError            trust ends here
-    ├── Expired           the trusted header is older than the trusting period
+    ├── TrustExpired      the trusted header is older than the trusting period
     ├── NotEnoughTrust    at most a third of the trusted power signed; a header in between may do
     ├── ForgedHeader      no honest node gives this answer: who gave it lies
     └── Divergence        two headers of one height, both signed as final: a fork; carries the evidence
@@ -64,7 +64,7 @@ class LightError(ChainError):
     """Trust does not reach this header."""
 
 
-class Expired(LightError):
+class TrustExpired(LightError):
     """Those who signed the trusted header may have taken their stake and sign anything now."""
 
 
@@ -149,10 +149,10 @@ def check_anchor(rules: TrustRules, block: LightBlock, height: Height, header_ha
 
 
 def check_trust(rules: TrustRules, trusted: LightBlock, now_ms: TimeMs) -> None:
-    """Raises Expired if the header can not be built upon any more."""
+    """Raises TrustExpired if the header can not be built upon any more."""
     age_ms = now_ms - trusted.header.time_ms
     if age_ms >= rules.trusting_period_ms:
-        raise Expired(
+        raise TrustExpired(
             f"the trusted header of height {trusted.header.height} is {age_ms // 1000} s old;"
             f" trust lasts {rules.trusting_period_ms // 1000} s"
         )
@@ -232,7 +232,7 @@ class Bisection:
         return self.trace[-1]
 
     def supply(self, block: LightBlock, now_ms: TimeMs) -> None:
-        """Takes the block of height `wanted`; raises Expired, ForgedHeader. Trust gained before stays."""
+        """Takes the block of height `wanted`; raises TrustExpired, ForgedHeader. Trust gained before stays."""
         if block.header.height != self.wanted:
             raise ForgedHeader(f"height {block.header.height} was given for {self.wanted}")
         check_trust(self._rules, self.trusted, now_ms)

@@ -14,6 +14,7 @@ from cli.exits import Exit
 
 CONNECT_SECONDS_MAX = 3.0
 READ_SECONDS_MAX = 30.0
+ANSWER_BYTES_MAX = 64 * 2**20
 _EXITS = {401: Exit.NOT_ALLOWED, 403: Exit.NOT_ALLOWED, 404: Exit.NOT_FOUND, 410: Exit.NOT_FOUND}
 
 
@@ -51,14 +52,23 @@ class Client:
             yield from answer.iter_lines()
 
     def _ask(self, method: str, path: str, *, timeout: float = READ_SECONDS_MAX, **details: Any) -> Any:
-        with self._open(timeout) as http:
-            answer = http.request(method, path, **details)
+        with self._open(timeout) as http, http.stream(method, path, **details) as stream:
+            answer = self._read(stream)
         if answer.is_error:
             raise build_refusal(answer)
         try:
             return answer.json()
         except ValueError as error:
             raise self._build_unreachable("what answers there is no vidya node") from error
+
+    def _read(self, stream: httpx.Response) -> httpx.Response:
+        """The answer with all of its body; a node may be anybody's, so the body has a bound."""
+        body = bytearray()
+        for part in stream.iter_bytes():
+            body += part
+            if len(body) > ANSWER_BYTES_MAX:
+                raise self._build_unreachable(f"it answers more than {ANSWER_BYTES_MAX} bytes")
+        return httpx.Response(stream.status_code, content=bytes(body), request=stream.request)
 
     @contextmanager
     def _open(self, timeout: float | None) -> Iterator[httpx.Client]:

@@ -26,6 +26,7 @@ HINTS = {
     "validators.bond_too_small": "`vidya tx bond AMOUNT`, then again",
     "catalogue.not_listed": "`vidya search` lists what there is",
     "offences.still_jailed": "`vidya query hosts ADDRESS` says until when",
+    "trust_expired": "`vidya light verify --trust HEIGHT:HASH` begins at a block that somebody you trust names",
     "expired": "send it again; nothing happened",
 }
 
@@ -80,6 +81,12 @@ _EXITS = {
     "InvalidAddress": Exit.USAGE,
     "InvalidMnemonic": Exit.USAGE,
     "InvalidSecret": Exit.USAGE,
+    "TrustExpired": Exit.NOT_PROVEN,
+    "NotEnoughTrust": Exit.NOT_PROVEN,
+    "ForgedHeader": Exit.NOT_PROVEN,
+    "ProofFailed": Exit.NOT_PROVEN,
+    "InvalidProof": Exit.NOT_PROVEN,
+    "Divergence": Exit.DIVERGENCE,
 }
 
 

@@ -19,6 +19,8 @@ class Exit(IntEnum):
     OUTCOME_UNKNOWN = 7
     NOT_FOUND = 8
     NOT_ALLOWED = 9
+    NOT_PROVEN = 10
+    DIVERGENCE = 11
 
 
 _BY_CODE = {

@@ -1,21 +1,22 @@
-"""Checking a node's answer here: header, certificate, validator set, proof of a value.
+"""Checking a node's answer about the state: values with proofs under the state root of a final header.
 
-What is checked: the proof leads from key and value to the state root of a header; more than two thirds of the
-power of a validator set signed that header's hash; the header names that set. What is trusted: that this set
-is the network's. With the chain spec at hand that is checked too, as long as validators of genesis still
-hold enough of the power: then more than two thirds of the power of genesis must have signed.
+What is checked: each proof leads from key and value to the state root of the header that came with them, and
+more than two thirds of the roster that this header names signed it. Whether that header is the network's is
+asked of `trust`: the light client follows it from the chain spec; without a chain spec nothing can be asked.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from chain.block import Header, compute_header_hash
 from chain.commitment import PROOF_BYTES_MAX, Proof, check_proof
-from chain.errors import ChainError
-from chain.genesis import ChainSpec, compute_genesis_hash
+from chain.errors import ChainError, DecodeError
+from chain.light import LightBlock, TrustRules, check_light_block
 from chain.primitives.codec import decode
-from chain.primitives.types import Address, Amount, Hash, PublicKey
-from chain.validator_set import Roster, ValidatorSet, build_validator_set, compute_roster_hash, is_quorum
-from chain.votes import CommitCertificate, check_certificate
+from chain.primitives.types import Hash
+from cli.light_client import LightClient, describe_header, parse_light_block
+
+Trust = Callable[[LightBlock], str]
+"""Raises LightError unless the block may be believed; says on whose word."""
 
 
 class ProofFailed(ChainError):
@@ -25,104 +26,67 @@ class ProofFailed(ChainError):
 class Proven(NamedTuple):
     """Values of a state, and what vouches for them. A value of None: there is none under that key."""
 
-    height: int
-    header_hash: Hash
-    state_root: Hash
-    signers: int
-    validators: int
-    genesis_share: tuple[int, int] | None
+    block: LightBlock
+    trusted: str
     values: dict[str, bytes | None]
 
     def describe(self) -> dict[str, Any]:
         """What was verified, and what is taken on trust."""
-        trusted = "that the validator set is the network's; --chain FILE checks it"
-        if self.genesis_share is not None:
-            signed, total = self.genesis_share
-            trusted = f"the chain spec; {signed} of {total} power units of its validators signed"
+        assert self.block.certificate is not None
+        signers, members = len(self.block.certificate.signatures), len(self.block.roster.validators)
         return {
             "verified": True,
-            "height": self.height,
-            "header": self.header_hash.hex(),
-            "state_root": self.state_root.hex(),
-            "signed_by": f"{self.signers} of {self.validators} validators, more than 2/3 of the power",
-            "trusted": trusted,
+            **describe_header(self.block.header),
+            "signed_by": f"{signers} of {members} validators, more than 2/3 of the power",
+            "trusted": self.trusted,
         }
 
 
-def check_answer(
-    genesis_hash: Hash, answer: dict[str, Any], keys: dict[str, bytes], spec: ChainSpec | None
-) -> Proven:
-    """The values under `keys`, proven; raises ProofFailed, InvalidProof, InvalidCertificate, DecodeError."""
-    if answer["certificate"] is None or answer["roster"] is None:
+def trust_signatures(genesis_hash: Hash) -> Trust:
+    """Without a chain spec: the header is signed by those whom it names itself."""
+
+    def check(block: LightBlock) -> str:
+        check_light_block(TrustRules(genesis_hash, 0), block)
+        return "that these validators are the network's; --chain FILE checks it"
+
+    return check
+
+
+def trust_client(client: LightClient) -> Trust:
+    """The light client's way from the chain spec, or from what it trusted before."""
+
+    def check(block: LightBlock) -> str:
+        root = client.check(block)
+        if root.header.height == 0:
+            return f"the chain spec; {client.downloads} headers in between"
+        return f"height {root.header.height}, verified before; {client.downloads} headers in between"
+
+    return check
+
+
+def check_answer(answer: Any, keys: dict[str, bytes], trust: Trust) -> Proven:
+    """The values under `keys`, proven; raises ChainError, CliError."""
+    block = parse_light_block(answer)
+    if block.certificate is None:
         raise ProofFailed("there is no certificate for this height; ask again after the next block")
-    header = decode(Header, bytes.fromhex(answer["header"]))
-    certificate = decode(CommitCertificate, bytes.fromhex(answer["certificate"]))
-    roster = decode(Roster, bytes.fromhex(answer["roster"]))
-    members = check_final(genesis_hash, header, certificate, roster)
-    share = None if spec is None else check_descent(spec, certificate, members)
-    values = {
-        entry["name"]: check_entry(header.state_root, keys[entry["name"]], entry)
-        for entry in answer["entries"]
-    }
-    if missing := sorted(keys.keys() - values.keys()):
-        raise ProofFailed(f"the answer says nothing of {', '.join(missing)}")
-    return Proven(
-        height=header.height,
-        header_hash=compute_header_hash(header),
-        state_root=header.state_root,
-        signers=len(certificate.signatures),
-        validators=len(members.validators),
-        genesis_share=share,
-        values=values,
-    )
+    trusted = trust(block)
+    return Proven(block, trusted, check_values(block.header.state_root, answer, keys))
 
 
-def check_final(
-    genesis_hash: Hash, header: Header, certificate: CommitCertificate, roster: Roster
-) -> ValidatorSet:
-    """Who decided it; raises unless more than 2/3 of the roster that the header names signed the header."""
-    if compute_roster_hash(roster) != header.validators_hash:
-        raise ProofFailed("the validator set is not the one that the header names")
-    if (certificate.height, certificate.block_hash) != (header.height, compute_header_hash(header)):
-        raise ProofFailed("the certificate is for another block")
-    members = build_validator_set(roster.validators)
-    check_certificate(genesis_hash, members, certificate)
-    return members
+def check_values(state_root: Hash, answer: Any, keys: dict[str, bytes]) -> dict[str, bytes | None]:
+    """The values by name; raises ProofFailed, InvalidProof."""
+    try:
+        entries = {entry["name"]: entry for entry in answer["entries"]}
+        if missing := sorted(keys.keys() - entries.keys()):
+            raise ProofFailed(f"the answer says nothing of {', '.join(missing)}")
+        return {name: _check_entry(state_root, key, entries[name]) for name, key in keys.items()}
+    except (DecodeError, KeyError, TypeError, ValueError) as error:
+        raise ProofFailed(f"the answer is malformed ({error})") from error
 
 
-def check_descent(spec: ChainSpec, certificate: CommitCertificate, members: ValidatorSet) -> tuple[int, int]:
-    """(power of genesis that signed, all of it); raises ProofFailed unless that is more than two thirds.
-
-    A validator counts if it is in genesis, still signs with the key it had there, and signed this.
-    """
-    powers = list_genesis_powers(spec)
-    keys = {member.address: member.consensus_key for member in members.validators}
-    signed = sum(powers.get((part.validator, keys[part.validator]), 0) for part in certificate.signatures)
-    total = sum(powers.values())
-    if not is_quorum(signed, total):
-        raise ProofFailed(
-            f"validators of genesis with {signed} of {total} power signed: too few to vouch for it"
-        )
-    return signed, total
-
-
-def list_genesis_powers(spec: ChainSpec) -> dict[tuple[Address, PublicKey], Amount]:
-    """Who decided the first block: (account, key) -> power."""
-    bonds = dict(spec.staking.bonds)
-    unit = spec.validators.parameters.power_unit
-    return {(who, key): bonds.get(who, 0) // unit for who, key, _ in spec.validators.validators}
-
-
-def check_entry(state_root: Hash, key: bytes, entry: dict[str, Any]) -> bytes | None:
-    """The value of one key; raises ProofFailed, InvalidProof."""
+def _check_entry(state_root: Hash, key: bytes, entry: Any) -> bytes | None:
     if bytes.fromhex(entry["key"]) != key:
         raise ProofFailed(f"the answer is about another key than {entry['name']}")
     value = None if entry["value"] is None else bytes.fromhex(entry["value"])
     check_proof(state_root, key, value, decode(Proof, bytes.fromhex(entry["proof"]), PROOF_BYTES_MAX))
     return value
-
-
-def check_chain(spec: ChainSpec | None, genesis_hash: Hash) -> None:
-    """Raises ProofFailed if the node is of another network than the chain spec."""
-    if spec is not None and compute_genesis_hash(spec) != genesis_hash:
-        raise ProofFailed("the node is of another network than the chain spec")

@@ -20,6 +20,7 @@ VERBS = {
     "wallet": "cli.wallet",
     "tx": "cli.tx",
     "query": "cli.query",
+    "light": "cli.light_commands",
     "publish": "cli.content",
     "get": "cli.get",
     "host": "cli.host",

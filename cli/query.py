@@ -14,7 +14,7 @@ Who = Annotated[str | None, typer.Argument(help="Address, or name of a key.")]
 Id = Annotated[str, typer.Argument(help="64 hexadecimal digits.")]
 Prove = Annotated[bool, typer.Option("--prove", help="Verify it here, by a state proof and its certificate.")]
 Chain = Annotated[
-    Path | None, typer.Option("--chain", metavar="FILE", help="With --prove: trust this chain spec alone.")
+    Path | None, typer.Option("--chain", metavar="FILE", help="Believe no node: trust this chain spec alone.")
 ]
 Limit = Annotated[int, typer.Option(min=1, max=1000, help="Entries at most.")]
 HOST_COLUMNS = ("address", "bytes", "datums", "pay_factor", "is_jailed", "is_validator", "peer_id")
@@ -53,11 +53,10 @@ def show_list(
 @command(app)
 def account(settings: Settings, who: Who = None, prove: Prove = False, chain: Chain = None) -> None:
     """An account: balance, bond, delegations, membership. --from NAME if none is given."""
-    from cli.facts import connect
     from cli.keys import find_account
     from cli.readable import make_readable
 
-    facts = connect(settings)
+    facts = connect_for(settings, chain)
     address = facts.find_address(who) if who else find_account(settings).address
     if prove or chain:
         found = prove_account(facts, address, chain)
@@ -73,20 +72,16 @@ def prove_account(facts: Any, address: bytes, chain: Path | None) -> dict[str, A
     from chain.modules import balances, membership, staking
     from chain.primitives.codec import decode
     from cli import light
-    from cli.facts import load_spec
 
     text = facts.address(address)
-    spec = None if chain is None else load_spec(chain)
-    light.check_chain(spec, facts.genesis_hash)
     stored: dict[str, Any] = {
         "balances.accounts": balances.ACCOUNTS,
         "staking.ledgers": staking.LEDGERS,
         "membership.memberships": membership.MEMBERSHIPS,
     }
     answer = facts.client.get(f"/v1/accounts/{text}", prove=True)["proof"]
-    wanted = [entry for entry in answer["entries"] if entry["name"] in stored]
     keys = {name: storage.key(address) for name, storage in stored.items()}
-    proven = light.check_answer(facts.genesis_hash, {**answer, "entries": wanted}, keys, spec)
+    proven = light.check_answer(answer, keys, choose_trust(facts, chain))
     shown = {
         name.partition(".")[2]: None
         if value is None
@@ -94,6 +89,26 @@ def prove_account(facts: Any, address: bytes, chain: Path | None) -> dict[str, A
         for name, value in proven.values.items()
     }
     return {"address": text, **shown, "proof": proven.describe()}
+
+
+def choose_trust(facts: Any, chain: Path | None) -> Any:
+    """The light client over the node asked, if there is a chain spec; else the signatures alone."""
+    from cli import light
+    from cli.light_client import open_light_client
+
+    if chain is None:
+        return light.trust_signatures(facts.genesis_hash)
+    return light.trust_client(open_light_client(facts.settings, facts.spec, facts.client))
+
+
+def connect_for(settings: Settings, chain: Path | None) -> Any:
+    """The node; with a chain spec of one's own nothing about the network is taken from the node."""
+    from cli.facts import connect, load_spec
+
+    facts = connect(settings)
+    if chain is not None:
+        facts.spec = load_spec(chain)
+    return facts
 
 
 @command(app)
@@ -203,18 +218,16 @@ def proof(
     """The raw value of a state key, verified here."""
     from cli import light
     from cli.errors import UsageFault
-    from cli.facts import connect, load_spec
 
-    facts = connect(settings)
-    spec = None if chain is None else load_spec(chain)
-    light.check_chain(spec, facts.genesis_hash)
+    facts = connect_for(settings, chain)
     try:
         wanted = bytes.fromhex(key)
     except ValueError as error:
         raise UsageFault(f"{key[:80]!r} is not hex") from error
-    answer = facts.client.get("/v1/proof", key=wanted.hex())
-    proven = light.check_answer(facts.genesis_hash, answer, {answer["entries"][0]["name"]: wanted}, spec)
-    (value,) = proven.values.values()
+    name = wanted.hex()
+    answer = facts.client.get("/v1/proof", key=name)
+    proven = light.check_answer(answer, {name: wanted}, choose_trust(facts, chain))
+    value = proven.values[name]
     settings.emit({"key": key, "value": None if value is None else value.hex(), "proof": proven.describe()})
 
 

@@ -100,7 +100,6 @@ ContentOf = Annotated[Content, Depends(get_content)]
 HEX_HASH = r"^[0-9a-fA-F]{64}$"
 HashPath = Annotated[str, Path(pattern=HEX_HASH, description="32 bytes, hex")]
 AddressPath = Annotated[str, Path(max_length=90, description="bech32m")]
-HeightPath = Annotated[int, Path(ge=0, le=2**63 - 1)]
 Limit = Annotated[int, Query(ge=1, le=PAGE_ENTRIES_MAX, description="entries of a page")]
 Offset = Annotated[int, Query(ge=0, le=2**31 - 1)]
 Cursor = Annotated[

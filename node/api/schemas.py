@@ -75,6 +75,12 @@ class Block(TypedDict):
     transactions: list[Json]
 
 
+class EncodedHeaders(TypedDict):
+    """Canonical encodings, newest first."""
+
+    headers: list[str]
+
+
 class LightBlock(TypedDict):
     """Canonical encodings, for verification; the roster is that which decided the height."""
 

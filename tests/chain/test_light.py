@@ -14,7 +14,7 @@ from chain.jsonable import get_fields
 from chain.light import (
     CLOCK_DRIFT_MS,
     Bisection,
-    Expired,
+    TrustExpired,
     ForgedHeader,
     LightBlock,
     LightError,
@@ -206,10 +206,10 @@ def test_old_trust_is_refused(chain: SignedChain) -> None:
     end_ms = trusted.header.time_ms + chain.rules.trusting_period_ms
     verify_skipping(chain.rules, trusted, block, end_ms - 1)
     for verify, later in ((verify_skipping, block), (verify_adjacent, chain.blocks[6])):
-        with pytest.raises(Expired):
+        with pytest.raises(TrustExpired):
             verify(chain.rules, trusted, later, end_ms)
     bisection = Bisection(chain.rules, trusted, 20)
-    with pytest.raises(Expired):
+    with pytest.raises(TrustExpired):
         bisection.supply(block, end_ms)
     assert bisection.trace == [trusted]
 

@@ -83,6 +83,8 @@ def test_exit_codes_are_fixed() -> None:
         ("OUTCOME_UNKNOWN", 7),
         ("NOT_FOUND", 8),
         ("NOT_ALLOWED", 9),
+        ("NOT_PROVEN", 10),
+        ("DIVERGENCE", 11),
     ]
 
 

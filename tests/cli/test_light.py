@@ -1,18 +1,23 @@
 """Local verification: an honest answer passes, every lie in it is seen."""
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from chain.block import Header
 from chain.errors import ChainError
+from chain.light import ForgedHeader
 from chain.modules.balances import ACCOUNTS, Account
 from chain.primitives.codec import decode, encode, replace
 from chain.validator_set import Roster
 from chain.votes import CommitCertificate
-from cli.light import check_answer, check_chain
+from cli.light import check_answer, trust_client, trust_signatures
+from cli.light_client import LightClient, TrustFile
 from node.api.routes.accounts import prove_keys
+from node.api.routes.blocks import build_light_block
+from tests.chain.signed_chain import get_person
 from tests.node.api.world import ALICE, World, open_client
 
 KEYS = {"alice": ACCOUNTS.key(ALICE.address), "nobody": ACCOUNTS.key(bytes(32))}
@@ -33,18 +38,43 @@ def ask(world: World) -> dict[str, Any]:
         return dict(prove_keys(view, KEYS))
 
 
-async def test_honest_answer_is_verified(world: World) -> None:
-    """Presence and absence are proven, and the validators of genesis vouch for the header."""
-    proven = check_answer(world.ledger.genesis_hash, ask(world), KEYS, world.services.spec)
+def open_client_of(world: World, folder: Path) -> LightClient:
+    """A light client that trusts the world's chain spec, in the time of its head."""
+    spec = world.services.spec
+    file = TrustFile(folder, world.ledger.genesis_hash)
+    return LightClient(spec, Headers(world), file, now_ms=lambda: world.ledger.head.time_ms + 1)
+
+
+class Headers:
+    """The node, asked for headers."""
+
+    url = "http://world"
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def get(self, path: str, **parameters: Any) -> Any:
+        """A light block."""
+        with self._world.ledger.open_view() as view:
+            return build_light_block(view, int(path.removeprefix("/v1/headers/")))
+
+
+async def test_honest_answer_is_verified(world: World, tmp_path: Path) -> None:
+    """Presence and absence are proven; the chain spec vouches for the header, and later that header does."""
+    client = open_client_of(world, tmp_path)
+    proven = check_answer(ask(world), KEYS, trust_client(client))
     value = proven.values["alice"]
     assert value is not None and decode(Account, value).free == world.ledger.get_free(ALICE.address)
-    assert proven.values["nobody"] is None and proven.height == world.ledger.height
-    assert proven.genesis_share is not None and proven.genesis_share[0] == proven.genesis_share[1]
+    assert proven.values["nobody"] is None and proven.block.header == world.ledger.head
+    assert proven.describe()["trusted"].startswith("the chain spec")
+    world.make_block()
+    again = check_answer(ask(world), KEYS, trust_client(open_client_of(world, tmp_path)))
+    assert again.describe()["trusted"].startswith("height 2, verified before")
 
 
 async def test_without_a_chain_spec_the_set_is_taken_on_trust(world: World) -> None:
     """The result says what was not checked."""
-    proven = check_answer(world.ledger.genesis_hash, ask(world), KEYS, None)
+    proven = check_answer(ask(world), KEYS, trust_signatures(world.ledger.genesis_hash))
     assert "--chain" in proven.describe()["trusted"]
 
 
@@ -113,27 +143,33 @@ LIES = [
 ]
 
 
-@pytest.mark.parametrize("lie", LIES)
-async def test_every_lie_is_seen(world: World, lie: Any) -> None:
-    """Whatever part of the answer is false, the whole is refused."""
+def nonsense(answer: dict[str, Any]) -> None:
+    answer["entries"] = [{"name": "alice"}, {"name": "nobody"}]
+
+
+def no_hex(answer: dict[str, Any]) -> None:
+    answer["roster"] = 7
+
+
+@pytest.mark.parametrize("lie", [*LIES, nonsense, no_hex])
+async def test_every_lie_is_seen(world: World, tmp_path: Path, lie: Any) -> None:
+    """Whatever part of the answer is false, the whole is refused, with a chain spec and without."""
     answer = ask(world)
     lie(answer)
-    with pytest.raises(ChainError):
-        check_answer(world.ledger.genesis_hash, answer, KEYS, world.services.spec)
+    for trust in (
+        trust_client(open_client_of(world, tmp_path)),
+        trust_signatures(world.ledger.genesis_hash),
+    ):
+        with pytest.raises(ChainError):
+            check_answer(answer, KEYS, trust)
 
 
-async def test_validators_that_genesis_does_not_know_vouch_for_nothing(world: World) -> None:
+async def test_validators_that_genesis_does_not_know_vouch_for_nothing(world: World, tmp_path: Path) -> None:
     """A chain whose validators share no key with the chain spec is refused, however well it is signed."""
     spec = world.services.spec
     ((who, _, commission),) = spec.validators.validators
-    strangers = replace(spec.validators, validators=((who, bytes(32), commission),))
-    answer = ask(world)
-    with pytest.raises(ChainError, match="too few"):
-        check_answer(world.ledger.genesis_hash, answer, KEYS, replace(spec, validators=strangers))
-
-
-async def test_another_network_is_refused(world: World) -> None:
-    """The chain spec names the network that the node must be of."""
-    with pytest.raises(ChainError):
-        check_chain(replace(world.services.spec, name="other"), world.ledger.genesis_hash)
-    check_chain(world.services.spec, world.ledger.genesis_hash)
+    strangers = replace(spec.validators, validators=((who, get_person(9).consensus.public_key, commission),))
+    client = open_client_of(world, tmp_path)
+    client.spec = replace(spec, validators=strangers)
+    with pytest.raises(ForgedHeader):
+        check_answer(ask(world), KEYS, trust_client(client))

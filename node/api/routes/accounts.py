@@ -4,6 +4,7 @@ from itertools import islice
 from typing import Annotated
 
 from fastapi import APIRouter, Query
+from pydantic import StringConstraints
 
 from chain.modules import balances, escrow, membership, sessions, staking
 from chain.primitives.codec import encode
@@ -16,6 +17,7 @@ from node.ledger import View
 
 router = APIRouter(prefix="/v1", tags=["accounts"])
 
+PROOF_KEYS_MAX = 64
 DELEGATIONS_MAX = 256
 KEY_BYTES_MAX = 128
 
@@ -75,12 +77,12 @@ def _prove_account(view: View, who: Address) -> Proven:
 async def get_proof(
     view: ViewOf,
     key: Annotated[
-        str,
-        Query(pattern=r"^([0-9a-fA-F]{2})+$", max_length=2 * KEY_BYTES_MAX, description="a state key, hex"),
+        list[Annotated[str, StringConstraints(pattern=r"^([0-9a-fA-F]{2})+$", max_length=2 * KEY_BYTES_MAX)]],
+        Query(min_length=1, max_length=PROOF_KEYS_MAX, description="a state key, hex; may be repeated"),
     ],
 ) -> Proven:
-    """The value at a state key at the head, or that there is none, with its proof."""
-    return prove_keys(view, {"": bytes.fromhex(key)})
+    """The values at state keys at the head, or that there is none, with their proofs; named by their keys."""
+    return prove_keys(view, {one: bytes.fromhex(one) for one in key})
 
 
 def prove_keys(view: View, keys: dict[str, bytes]) -> Proven:

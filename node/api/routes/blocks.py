@@ -2,12 +2,12 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Path, Query, Response
 
 from chain.block import Header, compute_header_hash
 from chain.primitives.codec import encode
 from chain.primitives.types import Height
-from node.api.context import ApiOf, HeightPath, Limit, Offset, ViewOf
+from node.api.context import ApiOf, Limit, Offset, ViewOf
 from node.api.errors import Gone, NotFound
 from node.api.forms import (
     format_events,
@@ -15,12 +15,15 @@ from node.api.forms import (
     format_page_of_transactions,
     format_record,
 )
-from node.api.schemas import Block, Blocks, LightBlock
+from node.api.schemas import Block, Blocks, EncodedHeaders, LightBlock
 from node.ledger import View
 
 router = APIRouter(prefix="/v1", tags=["blocks"])
 
 HEADERS_MAX = 100
+ENCODED_HEADERS_MAX = 200
+CACHE_SECONDS = 600
+HeightOrLatest = Annotated[str, Path(pattern=r"^(latest|[0-9]{1,19})$", description="a height, or `latest`")]
 BlockName = Annotated[
     str,
     Path(pattern=r"^(latest|[0-9]{1,19}|[0-9a-fA-F]{64})$", description="a height, `latest`, or a hash"),
@@ -70,9 +73,31 @@ async def get_block(
     )
 
 
+@router.get("/headers")
+async def list_headers(
+    view: ViewOf,
+    start: Annotated[int, Query(alias="from", ge=0, le=2**63 - 1, description="the highest")],
+    count: Annotated[int, Query(ge=1, le=ENCODED_HEADERS_MAX)] = ENCODED_HEADERS_MAX,
+) -> EncodedHeaders:
+    """Headers downwards as they are encoded, each the parent of the one before."""
+    require_header(view, start)
+    found = (view.chain.get_header(height) for height in range(start, max(start - count, -1), -1))
+    return EncodedHeaders(headers=[data.hex() for data in found if data is not None])
+
+
 @router.get("/headers/{height}")
-async def get_light_block(view: ViewOf, height: HeightPath) -> LightBlock:
+async def get_light_block(view: ViewOf, height: HeightOrLatest, response: Response) -> LightBlock:
     """Header, certificate and roster as they are encoded."""
+    if height == "latest":
+        return build_light_block(view, view.height)
+    found = build_light_block(view, int(height))
+    # What is final stays; but the name of a node may be given to another network.
+    response.headers["cache-control"] = f"public, max-age={CACHE_SECONDS}"
+    return found
+
+
+def build_light_block(view: View, height: Height) -> LightBlock:
+    """What a light client needs of a height; raises NotFound."""
     header = require_header(view, height)
     certificate, roster = view.get_certificate(height), view.get_roster(header.validators_hash)
     return LightBlock(

@@ -1,0 +1,119 @@
+"""`vidya light`: the chain without a node of one's own. Any node is asked, none is believed.
+
+`verify` follows the headers from the chain spec, or from a block that the user names, and holds the result
+against witnesses. What was verified is kept in the home, so that the next time begins there.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cli.options import Settings, command
+
+if TYPE_CHECKING:
+    from chain.genesis import ChainSpec
+    from chain.light import Divergence
+    from cli.client import Client
+    from cli.light_client import LightClient
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, add_completion=False)
+
+Chain = Annotated[Path, typer.Option("--chain", metavar="FILE", help="Chain spec: what trust begins with.")]
+NodeUrl = Annotated[str | None, typer.Option("--node", metavar="URL", help="Node to ask; else as --api.")]
+Witnesses = Annotated[
+    list[str] | None, typer.Option("--witness", metavar="URL", help="Another node, to compare; repeatable.")
+]
+Anchor = Annotated[
+    str | None,
+    typer.Option("--trust", metavar="HEIGHT:HASH", help="A block that somebody you trust names."),
+]
+
+
+@app.callback()
+def light() -> None:
+    """The chain without a node of one's own: any node is asked, none is believed."""
+
+
+@command(app)
+def verify(
+    settings: Settings,
+    chain: Chain,
+    node: NodeUrl = None,
+    witness: Witnesses = None,
+    trust: Anchor = None,
+    height: Annotated[int | None, typer.Option(min=0, help="The newest if none is given.")] = None,
+) -> None:
+    """Verify the header of a height by the signatures of the validators; compare it with witnesses."""
+    from chain.light import Divergence
+    from cli.facts import load_spec
+    from cli.light_client import describe_header
+
+    spec = load_spec(chain)
+    client, others = open_client(settings, spec, node, witness or [])
+    anchor(client, trust)
+    try:
+        header, root = client.reach(height)
+    except Divergence as found:
+        raise report(settings, spec, found, others) from found
+    settings.emit(
+        {
+            "verified": True,
+            **describe_header(header),
+            "trusted_from": root.header.height,
+            "headers_downloaded": client.downloads,
+            "witnesses": client.agreed,
+        }
+    )
+
+
+def open_client(
+    settings: Settings, spec: "ChainSpec", node: str | None, witnesses: list[str]
+) -> tuple["LightClient", list["Client"]]:
+    """A light client over the node named, and all nodes that were named."""
+    from cli.client import Client
+    from cli.facts import find_url
+    from cli.light_client import open_light_client
+
+    apis = [Client(url) for url in (node or find_url(settings), *witnesses)]
+    return open_light_client(settings, spec, apis[0], apis[1:]), apis
+
+
+def anchor(client: "LightClient", text: str | None) -> None:
+    """Trusts what the user typed; raises UsageFault, LightError."""
+    from cli.errors import UsageFault
+
+    if text is None:
+        return
+    height, _, name = text.partition(":")
+    try:
+        header_hash = bytes.fromhex(name)
+        number = int(height)
+    except ValueError as error:
+        raise UsageFault(f"{text[:90]!r} is no HEIGHT:HASH") from error
+    if len(header_hash) != 32 or number < 0:
+        raise UsageFault(
+            f"{text[:90]!r} is no HEIGHT:HASH", "`vidya query block HEIGHT` shows a block's hash"
+        )
+    client.anchor(number, header_hash)
+
+
+def report(settings: Settings, spec: "ChainSpec", found: "Divergence", apis: list["Client"]) -> Exception:
+    """Keeps both blocks, sends the evidence to all nodes, and says what is proven against whom."""
+    from chain.light import list_double_signers, list_equivocations
+    from chain.primitives.addresses import encode_address
+    from cli import output
+    from cli.errors import CliError
+    from cli.exits import Exit
+    from cli.light_evidence import keep, submit
+
+    file = keep(settings.home / "light", found)
+    evidence = list_equivocations(found.ours, found.theirs)
+    for who in list_double_signers(found.ours, found.theirs):
+        output.say(f"signed both: {encode_address(spec.prefix, who)}")
+    told = "they signed in different rounds, which two messages can not prove to be an offence"
+    if evidence:
+        accepted = submit(spec, evidence, apis)
+        told = f"evidence against {len(evidence)} validators was sent; nodes took {accepted} reports"
+    hint = f"trust nothing until people know which is right; both blocks are in {file}"
+    return CliError("divergence", f"{found}; {told}", hint, Exit.DIVERGENCE)

@@ -1,0 +1,86 @@
+"""What is done with a fork that was seen: it is kept for people, and reported to nodes.
+
+A report is a duty: it costs nothing, and any key may bring it. The key here is made for the purpose and
+forgotten, so nobody gets the reporter's share. Amnesia (signing two blocks in two rounds) can not be
+reported: two messages do not show it.
+"""
+
+import json
+import secrets
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from chain.genesis import ChainSpec, compute_genesis_hash
+from chain.light import Divergence
+from chain.modules.offences import Report
+from chain.primitives.codec import encode
+from chain.primitives.keys import KeyPair
+from chain.runtime import build_call
+from chain.transaction import TRANSACTION_VERSION, Transaction, sign_transaction
+from chain.votes import DuplicateVote
+from cli import output
+from cli.errors import CliError
+from storage.files import atomic_write
+
+REPORT_LIFETIME_BLOCKS = 100
+
+
+class Api(Protocol):
+    """What is asked of a node (`cli.client.Client`)."""
+
+    url: str
+
+    def get(self, path: str, **parameters: Any) -> Any:
+        """The JSON at a path; raises CliError."""
+
+    def post(self, path: str, body: Any) -> Any:
+        """The answer to a JSON body; raises CliError."""
+
+
+def keep(folder: Path, found: Divergence) -> Path:
+    """Writes what shows the fork, hex of the canonical encodings; the file's path."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    file = folder / f"divergence-{found.ours.header.height}.json"
+    blocks = {"common": found.common, "ours": found.ours, "theirs": found.theirs}
+    text = json.dumps({name: encode(block).hex() for name, block in blocks.items()}, indent=2)
+    atomic_write(file, text.encode())
+    return file
+
+
+def submit(spec: ChainSpec, evidence: Sequence[DuplicateVote], apis: Sequence[Api]) -> int:
+    """Hands reports to all nodes; how many a node took. What a node thinks of them is said, not raised."""
+    key, taken = KeyPair(secrets.token_bytes(32)), set[int]()
+    for api in apis:
+        try:
+            signed = build_reports(spec, key, evidence, int(api.get("/v1/status")["height"]))
+            results = api.post("/v1/transactions", [one.hex() for one in signed])["results"]
+            errors = [one["error"] for one in results]
+        except (CliError, KeyError, TypeError, ValueError) as error:
+            output.say(f"{api.url} takes no reports: {error}")
+            continue
+        taken |= {number for number, error in enumerate(errors) if error is None}
+        for refusal in filter(None, errors):
+            output.say(f"{api.url} refuses a report: {refusal}")
+    return len(taken)
+
+
+def build_reports(
+    spec: ChainSpec, key: KeyPair, evidence: Sequence[DuplicateVote], height: int
+) -> list[bytes]:
+    """A signed duty per offence, to be included soon after `height`."""
+    lifetime = min(REPORT_LIFETIME_BLOCKS, spec.system.parameters.transaction_lifetime_blocks_max)
+    transactions = [
+        Transaction(
+            version=TRANSACTION_VERSION,
+            genesis_hash=compute_genesis_hash(spec),
+            sender=key.public_key,
+            nonce=0,
+            valid_until=height + lifetime,
+            fee_max=0,
+            tip=0,
+            calls=(build_call(Report(one)),),
+        )
+        for one in evidence
+    ]
+    return [encode(sign_transaction(key, one)) for one in transactions]
