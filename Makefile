@@ -1,9 +1,11 @@
 # The only door: everything a developer or a user runs here starts with make.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup devnet test e2e lint type bench mutants lock clean
+.PHONY: help setup devnet test e2e lint type bench mutants sim lock clean
 
 PYTHON ?= python3
+SEEDS ?= 300
+START ?= 1
 BIN := .venv/bin
 STAMP := .venv/.installed
 PIP_INSTALL := $(BIN)/pip --disable-pip-version-check install --quiet --no-deps
@@ -50,6 +52,9 @@ type: setup  ## mypy, strict
 
 bench: setup  ## the short benchmarks; prints tables, appends to bench/results.jsonl
 	@$(BIN)/python -m bench.run
+
+sim: setup  ## the deterministic simulator: SEEDS=300 START=1, minutes; ends with one audit hash
+	@$(BIN)/python -m tests.sim --seeds $(SEEDS) --start $(START)
 
 mutants: setup  ## breaks each rule of consensus on purpose and shows that a test sees it
 	@$(BIN)/python -m tests.consensus.mutants

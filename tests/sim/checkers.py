@@ -12,6 +12,7 @@ from chain import runtime
 from chain.block import Block, compute_header_hash
 from chain.errors import ChainError
 from chain.genesis import ChainSpec
+from chain.modules import staking
 from chain.primitives.types import Address, Hash, Height
 from chain.validator_set import ValidatorSet, compute_total_power, get_validator, has_honest_member
 from chain.votes import (
@@ -29,6 +30,7 @@ from chain.votes import (
     get_offender,
 )
 from node.ledger import Ledger
+from storage.errors import CorruptStore
 from storage.kv import MemoryStore
 from tests.sim.history import History
 
@@ -126,7 +128,7 @@ def check_roots(chains: Chains) -> list[Violation]:
     for number, chain in chains.items():
         try:
             chain.state.check_integrity()
-        except Exception as error:  # noqa: BLE001  # whatever a damaged state makes of the check
+        except (CorruptStore, ChainError) as error:
             violations.append(Violation("state", f"node {number}: {error}"))
         assert chain.state.head is not None
         roots.setdefault(chain.height, {}).setdefault(chain.state.head.root, number)
@@ -158,8 +160,8 @@ def check_acknowledged(chains: Chains, history: History) -> list[Violation]:
             place = chain.chain.get_tx_place(tx_id)
             if chain.height >= told.height and (place is None or place.height != told.height):
                 where = "nowhere" if place is None else f"at {place.height}"
-                detail = f"{tx_id.hex()[:8]}: final at {told.height} says node {told.node}, {where} at node {number}"
-                violations.append(Violation("lost", detail))
+                told_by = f"{tx_id.hex()[:8]}: final at {told.height} says node {told.node}"
+                violations.append(Violation("lost", f"{told_by}, {where} at node {number}"))
     return violations
 
 
@@ -242,8 +244,6 @@ def check_evidence_on_chain(
     history: History, final: Ledger, deadline_ms: int, crashed: Iterable[int]
 ) -> list[Violation]:
     """What a node that never crashed saw of an equivocation, long enough before the end, is punished."""
-    from chain.modules import staking
-
     crashed = frozenset(crashed)
     violations = []
     for fact in history.reported:

@@ -29,11 +29,18 @@ class SimClock:
         return self._elapsed_start_ms + self._get_passed_ms()
 
     def _get_passed_ms(self) -> int:
-        return self._schedule.now_ms + self._schedule.now_ms * self.drift_ppm // MILLION
+        return self._compute_passed_ms(self._schedule.now_ms)
+
+    def _compute_passed_ms(self, virtual_ms: int) -> int:
+        return virtual_ms + virtual_ms * self.drift_ppm // MILLION
 
     def compute_virtual_ms(self, delay_ms: int) -> int:
-        """How much virtual time passes in so much time of this machine, at least 0."""
-        return max(0, delay_ms * MILLION // (MILLION + self.drift_ppm))
+        """How much virtual time passes until `elapsed_ms` has grown by so much: no timer is early."""
+        due_ms = self._get_passed_ms() + delay_ms
+        virtual_ms = due_ms * MILLION // (MILLION + self.drift_ppm) - self._schedule.now_ms
+        while self._compute_passed_ms(self._schedule.now_ms + virtual_ms) < due_ms:
+            virtual_ms += 1
+        return max(0, virtual_ms)
 
     def set_right(self) -> None:
         """The wall clock shows the true time again; its speed stays what it is until then."""

@@ -226,10 +226,10 @@ class Life:
         is_new = not machine.has_store
         site = self._site
         if not machine.is_observer:
-            wal = Wal.create(WAL, 1, disk) if is_new else Wal.load(WAL, disk)
+            wal = Wal.create(WAL, 0, disk) if is_new and not disk.has(WAL) else Wal.load(WAL, disk)
             state = LastSignState.load(SIGN_STATE, key.public_key, create=is_new, files=disk)
         else:
-            wal = Wal.create(Path("observer-wal"), 1, disk)
+            wal = Wal.create(Path("observer-wal"), 0, disk)
         machine.has_store = True
         store = SimStore(disk)
         check, verify = site.signatures.check, site.signatures.verify
@@ -403,9 +403,7 @@ class Life:
         timer = self.call_later(limit_ms, lambda: end(slow))
         self._asked[number] = end
         data = number.to_bytes(NUMBER_BYTES, "big") + encode(message)
-        self._site.network.send(
-            self.machine.number, self._peers[peer], "request", data, is_lossy=False
-        )
+        self._site.network.send(self.machine.number, self._peers[peer], "request", data, is_lossy=False)
 
     def blame(self, peer: PeerId, fault: PeerFault) -> None:
         """As World. Validators are trusted peers: their score never bans them."""

@@ -50,8 +50,8 @@ def draw_plan(random: Random, *, is_villainous: bool = False) -> Plan:
     kinds = tuple(kind for kind in FAULTS if random.random() < 0.3)
     if is_villainous:
         kinds = tuple(kind for kind in kinds if kind not in DAMAGE)
-    chaos_ms = random.randrange(6_000, 16_000)
-    count = random.randrange(2, 12) if kinds else 0
+    chaos_ms = random.randrange(8_000, 28_000)
+    count = random.randrange(2, 16) if kinds else 0
     faults = sorted((random.randrange(500, chaos_ms), random.choice(kinds)) for _ in range(count))
     return Plan(
         powers=powers,
@@ -64,7 +64,7 @@ def draw_plan(random: Random, *, is_villainous: bool = False) -> Plan:
         kinds=kinds,
         faults=faults,
         skewed=_draw_skewed(random, powers),
-        transactions=random.randrange(10, 40),
+        transactions=random.randrange(10, 60),
         has_stake_moves=not is_villainous and not DAMAGE.intersection(kinds),
     )
 

@@ -1,4 +1,4 @@
-"""One seed, one run: builds the world, lets it happen, heals it, and has the checkers look at what is left."""
+"""One seed, one run: builds the world, lets it happen, heals it, and has the checkers look at the rest."""
 
 import logging
 import os
@@ -201,7 +201,7 @@ class Sim:
                 return
 
     def _compute_lively_ms(self) -> int:
-        """By when the first block after healing must be final: a few rounds, as long as rounds have become."""
+        """By when the first block after healing must be final: a few rounds, as long as they have become."""
         times = self.plan.times
         rounds = range(self.healed_round, self.healed_round + 4)
         rounds_ms = sum(times.propose_ms + 2 * times.vote_ms + 3 * times.delta_ms * round for round in rounds)

@@ -1,0 +1,114 @@
+"""Runs seeds of the simulator: `python -m tests.sim --seeds 300 --start 1`, which is `make sim`.
+
+Prints a line per fifty seeds and a summary with the audit hash of all runs; a seed that fails is printed with
+what was violated and with the command that runs it again, event by event.
+"""
+
+import argparse
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from time import monotonic
+
+from blake3 import blake3
+
+from tests.sim.run import Outcome, run_seed, silence
+
+LINE_SEEDS = 50
+FAILURES_MAX = 10
+
+
+def run_all(seeds: Iterable[int], workers: int) -> Iterator[Outcome]:
+    """The outcomes in the order of the seeds."""
+    if workers == 1:
+        yield from map(run_seed, seeds)
+        return
+    with ProcessPoolExecutor(workers, initializer=silence) as pool:
+        yield from pool.map(run_seed, seeds, chunksize=5)
+
+
+class Summary:
+    """What the runs had in them, and the hash over all."""
+
+    def __init__(self) -> None:
+        self.seeds = 0
+        self.totals: Counter[str] = Counter()
+        self.faults: Counter[str] = Counter()
+        self.points: Counter[str] = Counter()
+        self.failures: list[Outcome] = []
+        self._hash = blake3()
+
+    def add(self, outcome: Outcome) -> None:
+        """One more seed."""
+        self.seeds += 1
+        names = ("heights", "rounds", "events", "crashes", "transactions", "virtual_ms")
+        self.totals.update({name: getattr(outcome, name) for name in names})
+        self.faults.update(outcome.faults)
+        self.points.update(outcome.points)
+        self._hash.update(outcome.audit)
+        if outcome.violations:
+            self.failures.append(outcome)
+
+    @property
+    def audit(self) -> str:
+        """The hash over all audit hashes, in the order of the seeds."""
+        return self._hash.hexdigest()
+
+    def describe_progress(self, seconds: float) -> str:
+        """A line, for who waits."""
+        heights = self.totals["heights"]
+        return f"{self.seeds:>6} seeds  {heights:>6} heights  {seconds:>5.0f} s  {self.audit[:16]}"
+
+    def describe(self) -> str:
+        """The whole, for people."""
+        totals = self.totals
+        return "\n".join(
+            (
+                f"{self.seeds} seeds, {len(self.failures)} failed: {totals['heights']} heights, "
+                f"{totals['rounds']} rounds beyond the first, {totals['transactions']} final transactions, "
+                f"{totals['crashes']} crashes, {totals['events']} events in "
+                f"{totals['virtual_ms'] // 60_000} virtual minutes",
+                "faults: " + _list(self.faults),
+                "crash points passed: " + _list(self.points),
+                f"audit hash {self.audit}",
+            )
+        )
+
+
+def _list(counts: Counter[str]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in sorted(counts.items())) or "none"
+
+
+def describe_failure(outcome: Outcome) -> str:
+    """What failed, and how to see it happen."""
+    lines = [f"seed {outcome.seed} FAILED: {outcome.plan.describe()}"]
+    lines += [f"  {violation.rule}: {violation.detail}" for violation in outcome.violations]
+    lines.append(f"  again: python -m tests.sim --seeds 1 --start {outcome.seed} --trace")
+    return "\n".join(lines)
+
+
+def main(arguments: list[str], say: Callable[[str], object]) -> int:
+    """The program; 1 if a seed fails."""
+    parser = argparse.ArgumentParser(prog="python -m tests.sim", description=__doc__.split("\n")[0])
+    parser.add_argument("--seeds", type=int, default=300, help="how many")
+    parser.add_argument("--start", type=int, default=1, help="the first")
+    parser.add_argument("--workers", type=int, default=2, help="processes at a time")
+    parser.add_argument("--trace", action="store_true", help="print every event")
+    chosen = parser.parse_args(arguments)
+    silence()
+    summary, begun = Summary(), monotonic()
+    seeds = range(chosen.start, chosen.start + chosen.seeds)
+    outcomes = (run_seed(seed, say) for seed in seeds) if chosen.trace else run_all(seeds, chosen.workers)
+    for outcome in outcomes:
+        summary.add(outcome)
+        if outcome.violations and len(summary.failures) <= FAILURES_MAX:
+            say(describe_failure(outcome))
+        if summary.seeds % LINE_SEEDS == 0:
+            say(summary.describe_progress(monotonic() - begun))
+    say(summary.describe())
+    return 1 if summary.failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:], lambda line: print(line, flush=True)))
