@@ -17,6 +17,7 @@ VERBS = {
     "devnet": "cli.devnet.commands",
     "node": "cli.node",
     "join": "cli.join",
+    "validator": "cli.validator",
     "wallet": "cli.wallet",
     "tx": "cli.tx",
     "query": "cli.query",

@@ -27,7 +27,9 @@ from storage.errors import (
     CorruptSignState,
     DoubleSignRefused,
     ForeignSignState,
+    NewerSignState,
     SignStateMissing,
+    ValidatorMoved,
     disk_errors,
 )
 from storage.files import DISK, FailureLatch, FileSystem, atomic_write
@@ -162,6 +164,29 @@ class LastSignState:
         """The key is in use nowhere else."""
         self._latch.check()
         self._save(replace(self._state, hold=Hold.NONE))
+
+    def check_here(self) -> None:
+        """Raises ValidatorMoved if the key was exported from here."""
+        if self._state.hold is Hold.MOVED:
+            raise ValidatorMoved(
+                f"{self.path}: this validator was exported, to be used elsewhere; `vidya validator import`"
+                " brings it back, account = \"\" in config.toml makes this an observer"
+            )
+
+    def mark_moved(self) -> None:
+        """Nothing is signed here until `adopt` brings the key back."""
+        self._latch.check()
+        self._save(replace(self._state, hold=Hold.MOVED))
+
+    def adopt(self, moved: SignState) -> None:
+        """Goes on where another file of this key ended, after a watch; raises NewerSignState."""
+        self._latch.check()
+        assert moved.public_key == self._state.public_key
+        if moved.slot < self._state.slot:
+            raise NewerSignState(
+                f"{self.path} knows of signatures up to {self._state.slot}, not {moved.slot}"
+            )
+        self._save(replace(moved, hold=Hold.WATCHING))
 
     def _save(self, state: SignState) -> None:
         with self._latch.writing():

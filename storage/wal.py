@@ -42,7 +42,7 @@ _HEADER_BYTES = _HEADER.size + _CHECKSUM_BYTES
 _FRAME = struct.Struct(f">I{_CHECKSUM_BYTES}sQ")
 _FRAME_HEIGHT_OFFSET = 4 + _CHECKSUM_BYTES
 _LENGTH = struct.Struct(">I")
-_ADVICE = "start as an observer, let the chain pass the height, then remove the file and allow a new one"
+_ADVICE = "`vidya validator forget-signatures` makes a new one; the last signed height is passed over"
 
 
 def _compute_checksum(salt: bytes, offset: int, height: int, payload: bytes) -> bytes:
@@ -204,7 +204,7 @@ def _load_image(path: Path, files: FileSystem) -> _Image:
     with disk_errors(path):
         data = files.read(path, WAL_BYTES_MAX + 1)
     if data is None:
-        raise WalMissing(f"{path} is missing; if this key has never validated, allow the log to be created")
+        raise WalMissing(f"{path} is missing; {_ADVICE}")
     if len(data) > WAL_BYTES_MAX:
         raise CorruptWal(f"{path}: longer than a log can be; {_ADVICE}")
     return _Image(path, data)

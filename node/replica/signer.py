@@ -21,7 +21,9 @@ from storage.sign_state import LastSignState, SignSlot, SignState, SignStep
 
 
 class Signer:
-    """Signs for the validator `address`; raises DoubleSignRefused for a second message of a slot."""
+    """Signs for the validator `address`; raises ValidatorMoved if it was exported from here, DoubleSignRefused for a
+    second message of a slot.
+    """
 
     def __init__(
         self,
@@ -31,6 +33,7 @@ class Signer:
         genesis_hash: Hash,
         log: SignLog | None = None,
     ) -> None:
+        state.check_here()
         self.address = address
         self._key = key
         self._state = state

@@ -1,0 +1,102 @@
+"""`vidya validator`: the files on which a validator's honesty rests: moved, or made anew. Asks no node."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cli import output
+from cli.errors import CliError, UsageFault
+from cli.exits import Exit
+from cli.options import Settings, command
+
+if TYPE_CHECKING:
+    from storage.sign_state import SignState
+
+app = typer.Typer(
+    no_args_is_help=True, help="A validator's keys and sign-state: move them, make them anew.",
+    rich_markup_mode=None, add_completion=False,
+)  # fmt: skip
+
+File = Annotated[Path, typer.Argument(metavar="FILE", help="The validator, under a password.")]
+
+
+@app.callback()
+def validator() -> None:
+    """A validator's keys and sign-state: move them, make them anew."""
+
+
+@command(app)
+def export(
+    settings: Settings,
+    file: File,
+    weak: Annotated[bool, typer.Option("--weak", help="Quick to open and to guess: for devnets.")] = False,
+) -> None:
+    """Take the validator out of a stopped node (--home), which signs nothing from now on."""
+    from cli.keys import read_password
+    from cli.wallet import choose_profile
+    from node.home import Home
+    from node.validator_files import export_validator
+
+    password = read_password(settings, file.name, is_new=True)
+    state = export_validator(Home(settings.home), file, password, profile=choose_profile(weak))
+    output.say(f"the node in {settings.home} validates no more; `vidya validator import` goes on elsewhere")
+    emit(settings, state)
+
+
+@command(app, "import")
+def import_validator(settings: Settings, file: File) -> None:
+    """Make a stopped node (--home) of the same network and account go on as the validator in FILE."""
+    from cli.keys import read_password
+    from node import validator_files
+    from node.home import Home
+
+    state = validator_files.import_validator(Home(settings.home), file, read_password(settings, file.name))
+    output.say("the node watches the chain before it signs; its log says until which height")
+    emit(settings, state)
+
+
+@command(app, "forget-signatures")
+def forget_signatures(
+    settings: Settings,
+    signed_up_to: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            max=2**53,
+            metavar="HEIGHT",
+            help="Your word that the key signed nothing above, and runs nowhere: sign without a watch.",
+        ),
+    ] = None,
+) -> None:
+    """Make a new sign-state and log where they are missing or damaged; the node watches before it signs."""
+    from node.home import Home
+    from node.validator_files import forget_signatures
+
+    if signed_up_to is not None:
+        confirm(settings, f"nothing above height {signed_up_to} was signed, and no other node has this key")
+    aside = forget_signatures(Home(settings.home), signed_up_to)
+    settings.emit({"home": str(settings.home), "set_aside": [str(path) for path in aside]})
+
+
+def confirm(settings: Settings, claim: str) -> None:
+    """The operator stands by this, or the command ends."""
+    if settings.is_confirmed:
+        return
+    if not output.can_ask():
+        raise UsageFault("nobody is here to confirm this", "-y confirms it beforehand")
+    if not output.ask(f"Are you sure that {claim}? If not, the stake is at risk."):
+        raise CliError("not_confirmed", "nothing was changed", status=Exit.NOT_ALLOWED)
+
+
+def emit(settings: Settings, state: "SignState") -> None:
+    """What was moved."""
+    height, round, _ = state.slot
+    settings.emit(
+        {
+            "home": str(settings.home),
+            "consensus_key": state.public_key.hex(),
+            "signed_height": height,
+            "signed_round": round,
+        }
+    )

@@ -1,0 +1,69 @@
+"""`vidya validator`, through the command itself."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from chain.genesis import format_chain_spec
+from cli.main import app
+from node.config import NodeConfig, format_config
+from node.derivation import Role
+from node.home import Home
+from storage.sign_state import LastSignState, SignStep
+from tests.node.test_home import SPEC
+
+Run = Callable[..., Any]
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Runs `vidya -o json validator ...` in the folder of that name, with a password file."""
+    for name in ("VIDYA_API", "VIDYA_HOME", "VIDYA_FROM", "VIDYA_OUTPUT"):
+        monkeypatch.delenv(name, raising=False)
+    (tmp_path / "password").write_text("correct horse\n")
+    (tmp_path / "wrong").write_text("wrong horse\n")
+
+    def invoke(home: str, *arguments: str, password: str = "password", exit_code: int = 0) -> Any:
+        fixed = ["-o", "json", "--home", str(tmp_path / home), "--password-file", str(tmp_path / password)]
+        result = CliRunner().invoke(app, [*fixed, "validator", *arguments])
+        assert result.exit_code == exit_code, result.output
+        return json.loads(result.stdout) if exit_code == 0 else json.loads(result.stderr.splitlines()[-1])
+
+    for name in ("source", "target"):
+        home = Home(tmp_path / name)
+        home.create(format_chain_spec(SPEC))
+        home.config_file.write_text(format_config(NodeConfig()))
+    key = Home(tmp_path / "source").load_key(Role.CONSENSUS)
+    state = LastSignState.load(Home(tmp_path / "source").sign_state, key.public_key, create=True)
+    state.check_and_record(7, 1, SignStep.PREVOTE, b"block", key.sign)
+    state.close()
+    return invoke
+
+
+def test_validator_moves_by_two_commands(run: Run, tmp_path: Path) -> None:
+    """Export and import say what was moved; a wrong password and an older file are told with their codes."""
+    file = str(tmp_path / "moved")
+    out = run("source", "export", file, "--weak")
+    assert (out["signed_height"], out["signed_round"]) == (7, 1)
+    assert run("target", "import", file, password="wrong", exit_code=9)["error"]["code"] == "wrong_password"
+    moved = run("target", "import", file)
+    assert moved["consensus_key"] == out["consensus_key"]
+    assert Home(tmp_path / "target").load_key(Role.CONSENSUS).public_key.hex() == out["consensus_key"]
+    assert run("source", "forget-signatures", exit_code=9)["error"]["code"] == "validator_moved"
+
+
+def test_files_are_made_anew_where_they_lack(run: Run, tmp_path: Path) -> None:
+    """The missing log is made anew; what is whole is left alone; a claim about the past is confirmed first."""
+    assert run("source", "forget-signatures")["set_aside"] == []
+    assert run("source", "forget-signatures", exit_code=1)["error"]["code"] == "nothing_to_forget"
+    claim = ("forget-signatures", "--signed-up-to", "9")
+    assert run("source", *claim, exit_code=2)["error"]["code"] == "usage"
+    run("source", *claim, "--yes")
+    key = Home(tmp_path / "source").load_key(Role.CONSENSUS)
+    state = LastSignState.load(Home(tmp_path / "source").sign_state, key.public_key)
+    state.close()
+    assert state.state.slot == (9, 2**31 - 1, 3)
