@@ -82,8 +82,10 @@ class SnapshotService:
         self._writer = trio.CapacityLimiter(1)
         self._ended_in, self._ended = trio.open_memory_channel[_Frozen](0)
         self._offers: dict[Hash, SnapshotOffer] = {}
+        self.failed = 0
+        """How many could not be made."""
         self._find_offers()
-        network.serve(SNAPSHOT, build_answerer(SnapshotRequest, self._answer, REQUESTS_MAX))
+        network.serve(SNAPSHOT, build_answerer(SnapshotRequest, self.answer, REQUESTS_MAX))
 
     # Making.
 
@@ -114,11 +116,17 @@ class SnapshotService:
             part_count = write_snapshot(view, self._files, trio.from_thread.check_cancelled)
         except (StorageError, SnapshotTooLarge) as error:
             self._files.drop_unfinished(view.height)
+            self.failed += 1
             _log.warning("snapshot_failed", height=view.height, reason=str(error))
         else:
             _log.info("snapshot_made", height=view.height, parts=part_count)
 
     # Serving.
+
+    @property
+    def offers(self) -> tuple[SnapshotOffer, ...]:
+        """What peers are told of."""
+        return tuple(self._offers.values())
 
     def _find_offers(self) -> None:
         found = (self._build_offer(height) for height in self._files.list_heights())
@@ -134,10 +142,11 @@ class SnapshotService:
             return None
         return SnapshotOffer(height, compute_header_hash(header), compute_manifest_hash(manifest))
 
-    async def _answer(self, peer: PeerId, message: SnapshotRequest) -> SnapshotReply:
+    async def answer(self, peer: PeerId, message: SnapshotRequest) -> SnapshotReply:
+        """What a peer is told; raises Refused."""
         match message:
             case SnapshotsRequest():
-                return Snapshots(tuple(self._offers.values()))
+                return Snapshots(self.offers)
             case LightBlockRequest(height):
                 return LightBlockReply(await self._read(partial(self._get_light_block, height)))
             case SnapshotManifestRequest(manifest_hash):
