@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from random import Random
 
 import structlog
@@ -62,7 +63,7 @@ from p2p.network import Network
 from p2p.peers import ConnectedPeer, PeerDuties, PeerManager, run_peers
 from p2p.switch import Switch
 from storage.content.store import ContentStore
-from storage.files import atomic_write
+from storage.files import DISK, FileSystem, atomic_write
 from storage.kv import LevelDbStore
 from storage.lock import lock_directory
 from storage.sign_log import SignLog
@@ -88,19 +89,26 @@ class Stores:
 
 @contextmanager
 def open_stores(
-    home: Home, consensus_key: bytes, *, is_new: bool, disk_bytes: int = 2**40
+    home: Home,
+    consensus_key: bytes,
+    *,
+    is_new: bool,
+    disk_bytes: int = 2**40,
+    files: FileSystem = DISK,
+    open_database: Callable[[Path], LevelDbStore] = LevelDbStore,
 ) -> Iterator[Stores]:
     """Lock the data directory and open what is in it; raises StorageError with what to do."""
     with ExitStack() as stack:
         stack.enter_context(lock_directory(home.data))
         # The database comes last: that it is there tells the next start that log and sign-state must be, too.
         # A log without a database is kept: what it holds is locked, though the store was moved away.
-        wal = Wal.create(home.wal, 0) if is_new and not home.wal.exists() else Wal.load(home.wal)
+        is_first = is_new and not home.wal.exists()
+        wal = Wal.create(home.wal, 0, files) if is_first else Wal.load(home.wal, files)
         stack.callback(wal.close)
-        sign_state = LastSignState.load(home.sign_state, consensus_key, create=is_new)
+        sign_state = LastSignState.load(home.sign_state, consensus_key, create=is_new, files=files)
         stack.callback(sign_state.close)
-        sign_log = stack.enter_context(SignLog(home.sign_log, consensus_key))
-        database = LevelDbStore(home.store)
+        sign_log = stack.enter_context(SignLog(home.sign_log, consensus_key, files))
+        database = open_database(home.store)
         stack.callback(database.close)
         if database.torn_bytes:
             _log.warning("unfinished_write_cut", store=str(home.store), size_bytes=database.torn_bytes)

@@ -3,9 +3,10 @@ stores.
 """
 
 from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 import trio
 
@@ -16,7 +17,7 @@ from chain.primitives.keys import KeyPair
 from chain.primitives.types import Hash
 from chain.runtime import build_call
 from chain.transaction import Transaction, sign_transaction
-from node.app import Keys, Node, open_stores, start_services
+from node.app import Keys, Node, Stores, open_stores, start_services
 from node.config import NodeConfig
 from node.home import Home
 from node.reveals import compute_chain_secret
@@ -72,9 +73,23 @@ def build_cluster_spec(count: int, *, guests: Iterable[Person] = (), bond: int =
     )
 
 
+class OpenStores(Protocol):
+    """How a node's stores are opened: `node.app.open_stores`, or on a disk that fails."""
+
+    def __call__(
+        self, home: Home, consensus_key: bytes, *, is_new: bool
+    ) -> AbstractContextManager[Stores]: ...
+
+
 @asynccontextmanager
 async def open_node(
-    hub: MemoryHub, spec: ChainSpec, person: Person, path: Path, *, is_validator: bool = True
+    hub: MemoryHub,
+    spec: ChainSpec,
+    person: Person,
+    path: Path,
+    *,
+    is_validator: bool = True,
+    open_stores: OpenStores = open_stores,
 ) -> AsyncIterator[Node]:
     """A running node of the person, until the block ends (which is as abrupt as a cancellation)."""
     home = Home(path / f"node{person.number}")
