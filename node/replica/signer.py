@@ -21,8 +21,9 @@ from storage.sign_state import LastSignState, SignSlot, SignState, SignStep
 
 
 class Signer:
-    """Signs for the validator `address`; raises ValidatorMoved if it was exported from here, DoubleSignRefused for a
-    second message of a slot.
+    """Signs for the validator `address`; raises DoubleSignRefused for a second message of a slot.
+
+    Raises ValidatorMoved where there is nothing to sign any more.
     """
 
     def __init__(

@@ -57,7 +57,7 @@ def test_validator_moves_by_two_commands(run: Run, tmp_path: Path) -> None:
 
 
 def test_files_are_made_anew_where_they_lack(run: Run, tmp_path: Path) -> None:
-    """The missing log is made anew; what is whole is left alone; a claim about the past is confirmed first."""
+    """A missing log is made anew, what is whole stays; a claim about the past is confirmed first."""
     assert run("source", "forget-signatures")["set_aside"] == []
     assert run("source", "forget-signatures", exit_code=1)["error"]["code"] == "nothing_to_forget"
     claim = ("forget-signatures", "--signed-up-to", "9")
