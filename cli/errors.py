@@ -90,6 +90,8 @@ _EXITS = {
     "ProofFailed": Exit.NOT_PROVEN,
     "InvalidProof": Exit.NOT_PROVEN,
     "Divergence": Exit.DIVERGENCE,
+    "DiskFailed": Exit.DISK_FAILED,
+    "DiskFull": Exit.DISK_FAILED,
 }
 
 

@@ -21,6 +21,7 @@ class Exit(IntEnum):
     NOT_ALLOWED = 9
     NOT_PROVEN = 10
     DIVERGENCE = 11
+    DISK_FAILED = 12
 
 
 _BY_CODE = {

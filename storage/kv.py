@@ -270,11 +270,11 @@ class LevelDbStore(_LevelDbReader):
         if isinstance(error, plyvel.IOError) and "/LOCK" in text:
             return StoreInUse(f"{self.directory} is open in another program: {text}")
         if isinstance(error, plyvel.IOError) and ("No space left" in text or "quota" in text):
-            return DiskFull(f"{self.directory}: {text}; make room, then start again")
+            return DiskFull(f"{self.directory}: {text}; nothing is signed until there is room")
         # A file that is gone, or a damaged table that points out of a file: the disk itself is well.
         is_damage = "No such file" in text or "Invalid argument" in text
         if isinstance(error, plyvel.IOError) and not is_damage:
-            return DiskFailed(f"{self.directory}: {text}; make the disk writable, then start again")
+            return DiskFailed(f"{self.directory}: {text}; nothing is signed until the disk can be written")
         return CorruptStore(f"{self.directory}: {text}; {self._advice}")
 
     def write_batch(self, entries: Iterable[Entry], *, sync: bool = True) -> None:

@@ -85,6 +85,7 @@ def test_exit_codes_are_fixed() -> None:
         ("NOT_ALLOWED", 9),
         ("NOT_PROVEN", 10),
         ("DIVERGENCE", 11),
+        ("DISK_FAILED", 12),
     ]
 
 
