@@ -90,4 +90,4 @@ def disk_errors(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         kind = DiskFull if error.errno in _NO_SPACE else DiskFailed
-        raise kind(f"{path}: {error.strerror or error}; nothing is signed until the disk can be written") from error
+        raise kind(f"{path}: {error.strerror or error}; the disk must be writable") from error
