@@ -443,19 +443,17 @@ class Life:
                 case "pool":
                     self.pool.on_message(peer, decode_message(PoolMessage, data))
                 case "request":
-                    self._on_request(peer, data)
+                    self._on_request(peer, number, data)
                 case "reply":
                     self._on_reply(data)
         except PeerFault as fault:
             self.blame(peer, fault)
 
-    def _on_request(self, peer: PeerId, data: bytes) -> None:
+    def _on_request(self, peer: PeerId, number: int, data: bytes) -> None:
+        """The reply goes back where the request came from, whether or not that peer has said hello."""
         head, body = data[:NUMBER_BYTES], data[NUMBER_BYTES:]
-        reply = self.answer(peer, decode_message(SyncRequest, body))
-        number = self._peers.get(peer)
-        if number is not None:
-            network = self._site.network
-            network.send(self.machine.number, number, "reply", head + encode(reply), is_lossy=False)
+        reply = head + encode(self.answer(peer, decode_message(SyncRequest, body)))
+        self._site.network.send(self.machine.number, number, "reply", reply, is_lossy=False)
 
     def answer(self, peer: PeerId, request: Record) -> Record:
         """What a peer that syncs is told."""
