@@ -68,6 +68,7 @@ _EXPECTED = {
     "node.config": "ConfigError",
     "node.validator_files": "ValidatorFileError",
     "node.ledger": "OtherNetwork",
+    "node.state_sync.errors": "StateSyncFailed",
     "node.downloads": "DownloadError",
     "chain.errors": "ChainError",
     "storage.errors": "StorageError",

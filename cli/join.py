@@ -1,7 +1,8 @@
 """`vidya join`: from nothing to a validator-host, step by step; run again, it goes on where it was.
 
 folder      made for the account --from, if there is none
-node        started in the background, if it does not run
+node        started in the background, if it does not run; it begins at a snapshot of peers, or with --full
+            at genesis
 synced      waited for
 standing    one transaction: bond, host record, candidacy, beacon chain, membership; what is lacking of it
 content     datums of the catalogue that fit the disk, least hosted first, fetched by paid sessions
@@ -47,6 +48,12 @@ def join(
         str | None, typer.Option(metavar="ADDRESS", help="As others reach it, if that differs.")
     ] = None,
     api_port: Annotated[int | None, typer.Option(min=0, max=65535)] = None,
+    full: Annotated[
+        bool, typer.Option("--full", help="Execute every block from genesis instead of taking a snapshot.")
+    ] = False,
+    trust: Annotated[
+        str, typer.Option(metavar="HEIGHT:HASH", help="A final block you trust, if genesis is too old.")
+    ] = "",
 ) -> None:
     """Become a validator-host: folder, node, sync, bond, content; each step only if it is not done."""
     from cli.amounts import parse_share, parse_size
@@ -56,7 +63,8 @@ def join(
     spec, account = load_spec(chain), find_account(settings)
     quota = parse_size(disk)
     check_reach(spec, p2p_listen, p2p_address)
-    home = prepare_home(settings, chain, account, quota, p2p_listen, api_port)
+    sync = {"state_sync": not full, "trust": check_trust(trust, full)}
+    home = prepare_home(settings, chain, account, p2p_listen, api_port, {"disk_bytes": quota, **sync})
     facts = start(home, settings)
     wait_synced(facts)
     wish = {
@@ -82,8 +90,24 @@ def check_reach(spec: Any, listen: str | None, address: str | None) -> None:
     )
 
 
+def check_trust(trust: str, full: bool) -> str:
+    """The block to trust, as the node's settings name it; raises UsageFault."""
+    from node.config import ANCHOR
+
+    if trust and full:
+        raise UsageFault("--full executes every block and trusts none", "one of --full and --trust")
+    if trust and ANCHOR.fullmatch(trust.lower()) is None:
+        raise UsageFault(f"no block is named {trust}", "--trust HEIGHT:HASH, the hash as 64 hex digits")
+    return trust.lower()
+
+
 def prepare_home(
-    settings: Settings, chain: Path, account: "Account", quota: int, listen: str | None, api_port: int | None
+    settings: Settings,
+    chain: Path,
+    account: "Account",
+    listen: str | None,
+    api_port: int | None,
+    changes: dict[str, Any],
 ) -> "Home":
     """The node's folder, made or found; raises CliError if it is for another network or account."""
     from chain.genesis import compute_genesis_hash
@@ -96,7 +120,7 @@ def prepare_home(
     home, spec = Home(settings.home), load_spec(chain)
     address = encode_address(spec.prefix, account.address)
     if not home.chain_file.exists():
-        config = build_config(spec, listen, api_port, {"account": address, "disk_bytes": quota})
+        config = build_config(spec, listen, api_port, {"account": address, **changes})
         output.say(f"folder: making {home.path} for {address}")
         return create_home(home.path, chain.read_bytes(), config)
     if compute_genesis_hash(home.load_spec()) != compute_genesis_hash(spec):
@@ -113,11 +137,13 @@ def start(home: "Home", settings: Settings) -> "Facts":
     """The node, running."""
     from cli.devnet.processes import connect_home, find_process, start_node, try_status, wait_until
     from cli.facts import Facts
+    from node.config import load_config
 
     found = find_process(home)
     pid = found or start_node(home)
     output.say(f"node: process {pid} {'runs already' if found else 'started'}, log {home.log_file}")
-    wait_until("the node to answer", [home], lambda: try_status(home) is not None, START_SECONDS_MAX)
+    limit = SYNC_SECONDS_MAX if load_config(home.config_file).state_sync else START_SECONDS_MAX
+    wait_until("the node to answer", [home], lambda: try_status(home) is not None, limit)
     return Facts(settings, connect_home(home))
 
 

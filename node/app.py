@@ -52,6 +52,8 @@ from node.replica.sync import Sync
 from node.replica_world import ReplicaWorld, serve_answers
 from node.reveals import Reveals
 from node.signatures import SignatureMemory
+from node.snapshots import SnapshotService
+from node.state_sync.joining import adopt, begin_at_snapshot
 from node.version import SOFTWARE, VERSION
 from node.vouchers import VoucherBook
 from p2p.errors import RefusalCode, Refused
@@ -68,11 +70,10 @@ from storage.kv import LevelDbStore
 from storage.lock import lock_directory
 from storage.sign_log import SignLog
 from storage.sign_state import LastSignState
+from storage.snapshots import SnapshotFiles
 from storage.wal import Wal
 
 _log = structlog.get_logger("node")
-
-PEER_BOOK_BYTES_MAX = 2**20
 
 
 @dataclass(frozen=True)
@@ -108,6 +109,7 @@ def open_stores(
         sign_state = LastSignState.load(home.sign_state, consensus_key, create=is_new, files=files)
         stack.callback(sign_state.close)
         sign_log = stack.enter_context(SignLog(home.sign_log, consensus_key, files))
+        adopt(home)
         database = open_database(home.store)
         stack.callback(database.close)
         if database.torn_bytes:
@@ -180,6 +182,10 @@ class Node:
         self.replica.listeners += [self.duties.on_committed, self.metrics.on_committed]
         self.sync = Sync(self.world, self.ledger, self.signatures.verify, self.replica.commit, Random())
         serve_answers(network, self.ledger)
+        self.snapshots = SnapshotService(
+            network, self.ledger, SnapshotFiles(home.snapshots), lambda: self.sync.is_syncing
+        )
+        self.replica.listeners.append(self.snapshots.on_committed)
         self.peers = PeerManager(network, self._build_peer_duties())
 
     def _build_signer(self, stores: Stores) -> Signer | None:
@@ -236,7 +242,7 @@ class Node:
             check_hello=self._check_hello,
             attend=self._attend,
             get_wanted=self.get_wanted_addresses,
-            load_book=self._load_book,
+            load_book=self.home.load_peer_book,
             save_book=lambda data: atomic_write(self.home.peer_book, data),
         )
 
@@ -288,12 +294,6 @@ class Node:
         refresh()
         self.replica.listeners.append(refresh)
 
-    def _load_book(self) -> bytes:
-        if not self.home.peer_book.exists():
-            return b""
-        with self.home.peer_book.open("rb") as file:
-            return file.read(PEER_BOOK_BYTES_MAX)
-
 
 def build_timeouts(parameters: system.Parameters) -> TimeoutParameters:
     """The consensus timeouts of the chain spec."""
@@ -319,6 +319,8 @@ async def run_node(
 ) -> None:
     """Run until SIGTERM or SIGINT; raises what a store or consensus could not go on with."""
     is_new = not home.store.exists()
+    if is_new and config.state_sync and not await prepare_store(home, config, spec, keys):
+        return
     genesis_hash = compute_genesis_hash(spec)
     trusted: set[PeerId] = set()
     disk_bytes = config.disk_bytes
@@ -340,6 +342,24 @@ async def run_node(
                 nursery.cancel_scope.cancel()
 
 
+async def prepare_store(home: Home, config: NodeConfig, spec: ChainSpec, keys: Keys) -> bool:
+    """State sync, if peers have a snapshot; False if somebody asked the process to end meanwhile."""
+    is_done = False
+    genesis_hash = compute_genesis_hash(spec)
+
+    async def watch_stop(scope: trio.CancelScope) -> None:
+        await wait_for_stop()
+        scope.cancel()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(watch_stop, nursery.cancel_scope)
+        open_own = partial(open_network, keys.network_seed, genesis_hash, config.p2p_listen)
+        await begin_at_snapshot(home, config, spec, open_own, WallClock())
+        is_done = True
+        nursery.cancel_scope.cancel()
+    return is_done
+
+
 async def start_services(node: Node, nursery: trio.Nursery) -> None:
     """Every service of the node, in the order in which they rely on each other."""
     await nursery.start(node.world.open, node.gossip, node.sync)
@@ -347,6 +367,7 @@ async def start_services(node: Node, nursery: trio.Nursery) -> None:
     node.replica.start(node.gossip, node.sync)
     await nursery.start(partial(run_peers, node.peers))
     await nursery.start(node.duties.run)
+    await nursery.start(node.snapshots.run)
     await nursery.start(node.desk.run)
 
 

@@ -4,6 +4,7 @@ Nothing here is protocol: two nodes of a network may differ in all of it. Sizes 
 no limit.
 """
 
+import re
 import tomllib
 from pathlib import Path
 from typing import Annotated
@@ -11,6 +12,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+ANCHOR = re.compile(r"[0-9]{1,18}:[0-9a-f]{64}")
 CONFIG_BYTES_MAX = 64 * 2**10
 Port = Annotated[int, Meta(ge=0, le=65535)]
 Bytes = Annotated[int, Meta(ge=0, le=2**50)]
@@ -35,6 +37,10 @@ class NodeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     p2p_listen: str = "/ip4/127.0.0.1/tcp/0"
     seeds: list[str] = []
     """Addresses to dial first, beside those of the chain spec."""
+    state_sync: bool = False
+    """Without a store, begin at a snapshot of peers instead of executing every block."""
+    trust: str = ""
+    """HEIGHT:HASH of a final block that you trust, to begin at a snapshot above it."""
     disk_bytes: Bytes = 5 * 2**30
     """Quota of the content store."""
     upload_bytes_per_second: Bytes = 0
@@ -55,6 +61,8 @@ def load_config(path: Path) -> NodeConfig:
         config = msgspec.convert(tomllib.loads(path.read_text()), NodeConfig)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError) as error:
         raise ConfigError(f"{path}: {error}") from error
+    if config.trust and ANCHOR.fullmatch(config.trust) is None:
+        raise ConfigError(f"{path}: trust is not of the form HEIGHT:HASH")
     if config.api_host not in ("127.0.0.1", "::1", "localhost") and not config.unsafe_public_api:
         raise ConfigError(f"{path}: api_host {config.api_host} is public; see unsafe_public_api")
     return config

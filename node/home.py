@@ -25,6 +25,7 @@ from storage.lock import lock_directory
 
 NODE_ROLES = (Role.CONSENSUS, Role.NETWORK, Role.BEACON)
 CHAIN_FILE_BYTES_MAX = 4 * 2**20
+PEER_BOOK_BYTES_MAX = 2**20
 
 
 class HomeError(Exception):
@@ -42,6 +43,9 @@ class Home:
         self.keys = path / "keys"
         self.data = path / "data"
         self.store = self.data / "store"
+        self.state_sync = self.data / "state-sync"
+        self.synced_store = self.data / "state-synced"
+        self.snapshots = self.data / "snapshots"
         self.wal = self.data / "consensus.wal"
         self.sign_state = self.data / "sign-state"
         self.sign_log = self.data / "signatures.log"
@@ -98,6 +102,13 @@ class Home:
     def load_token(self) -> str:
         """What local programs show to the API."""
         return self.token_file.read_text().strip()
+
+    def load_peer_book(self) -> bytes:
+        """The addresses that were known when the node stopped; nothing if there are none."""
+        if not self.peer_book.exists():
+            return b""
+        with self.peer_book.open("rb") as file:
+            return file.read(PEER_BOOK_BYTES_MAX)
 
     def set_store_aside(self) -> Path:
         """Moves a damaged store out of the way, and says where to; raises HomeError or StoreInUse.

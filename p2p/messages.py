@@ -10,14 +10,13 @@ from typing import Annotated
 
 from msgspec import Meta
 
+from chain import snapshot
 from chain.content import CHUNK_BYTES, DATUM_BYTES_MAX, MANIFEST_BYTES_MAX, ChunkProof
 from chain.modules.sessions import SignedVoucher
 from chain.primitives.codec import Record
 from chain.primitives.hashing import Domain, signing_bytes
 from chain.primitives.keys import KeyPair, is_signed_by
 from chain.primitives.types import Address, Hash, Height, PeerId, PublicKey, Signature, Uint8, Uint32
-from chain.snapshot import MANIFEST_BYTES_MAX as SNAPSHOT_MANIFEST_BYTES_MAX
-from chain.snapshot import PART_BYTES_MAX as SNAPSHOT_PART_BYTES_MAX
 from chain.transaction import TRANSACTION_BYTES_MAX
 from chain.votes import CommitCertificate, PolkaCertificate, SignedProposal, SignedVote
 from p2p.errors import PeerFault
@@ -334,7 +333,7 @@ class SnapshotManifestRequest(Record, tag=5):
 class SnapshotManifest(Record, tag=6):
     """The bytes with that hash (`chain.snapshot.Manifest`)."""
 
-    manifest: Annotated[bytes, Meta(max_length=SNAPSHOT_MANIFEST_BYTES_MAX)]
+    manifest: Annotated[bytes, Meta(max_length=snapshot.MANIFEST_BYTES_MAX)]
 
 
 class SnapshotPartRequest(Record, tag=7):
@@ -347,7 +346,7 @@ class SnapshotPartRequest(Record, tag=7):
 class SnapshotPart(Record, tag=8):
     """The pairs of the part (`chain.snapshot.Part`)."""
 
-    part: Annotated[bytes, Meta(max_length=SNAPSHOT_PART_BYTES_MAX)]
+    part: Annotated[bytes, Meta(max_length=snapshot.PART_BYTES_MAX)]
 
 
 SnapshotRequest = SnapshotsRequest | LightBlockRequest | SnapshotManifestRequest | SnapshotPartRequest

@@ -3,6 +3,7 @@
 A rate is a ceiling against floods, several times what an honest peer needs, not a schedule.
 """
 
+from chain import snapshot
 from chain.content import MANIFEST_BYTES_MAX
 from p2p import messages
 from p2p.network import ProtocolSpec
@@ -77,7 +78,7 @@ SYNC = ProtocolSpec(
 SNAPSHOT = ProtocolSpec(
     name="snapshot",
     version=1,
-    frame_bytes_max=messages.SNAPSHOT_MANIFEST_BYTES_MAX + KIB,
+    frame_bytes_max=snapshot.MANIFEST_BYTES_MAX + KIB,
     streams_per_peer_max=4,
     frames_per_second_max=50,
     bytes_per_second_max=64 * MIB,
@@ -88,9 +89,9 @@ SNAPSHOT = ProtocolSpec(
         3: 16,
         4: messages.LIGHT_BLOCK_BYTES_MAX + KIB,
         5: 64,
-        6: messages.SNAPSHOT_MANIFEST_BYTES_MAX + KIB,
+        6: snapshot.MANIFEST_BYTES_MAX + KIB,
         7: 64,
-        8: messages.SNAPSHOT_PART_BYTES_MAX + KIB,
+        8: snapshot.PART_BYTES_MAX + KIB,
         127: KIB,
     },
 )

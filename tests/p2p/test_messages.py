@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chain import snapshot
 from chain.block import Header
 from chain.content import ChunkProof
 from chain.light import LightBlock
@@ -87,9 +88,9 @@ LARGEST: tuple[tuple[ProtocolSpec, Record], ...] = (
     (protocols.SNAPSHOT, messages.LightBlockReply(LIGHT_BLOCK)),
     (protocols.SNAPSHOT, messages.LightBlockReply(bytes(messages.LIGHT_BLOCK_BYTES_MAX))),
     (protocols.SNAPSHOT, messages.SnapshotManifestRequest(HASH)),
-    (protocols.SNAPSHOT, messages.SnapshotManifest(bytes(messages.SNAPSHOT_MANIFEST_BYTES_MAX))),
+    (protocols.SNAPSHOT, messages.SnapshotManifest(bytes(snapshot.MANIFEST_BYTES_MAX))),
     (protocols.SNAPSHOT, messages.SnapshotPartRequest(HASH, 2**32 - 1)),
-    (protocols.SNAPSHOT, messages.SnapshotPart(bytes(messages.SNAPSHOT_PART_BYTES_MAX))),
+    (protocols.SNAPSHOT, messages.SnapshotPart(bytes(snapshot.PART_BYTES_MAX))),
     (protocols.PEERS, messages.AddressesRequest(64)),
     (protocols.PEERS, messages.Addresses((ADDRESS,) * 64)),
     (protocols.CONTENT, messages.Access(HASH, MAX, HASH * 2)),

@@ -1,0 +1,131 @@
+"""State sync of a whole node: with peers of its own, before there is anything else of the node.
+
+    data/state-sync       the store while it is being filled
+    data/state-synced     the same store, whole; `adopt` makes it the node's as the last step of opening
+
+Two names, because a node's store says that its log and its sign-state must be there: those are made first.
+Meanwhile the node greets as a guest: nobody sends it votes or transactions.
+"""
+
+import os
+import shutil
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+import structlog
+import trio
+
+from chain.genesis import ChainSpec, compute_genesis_hash
+from chain.modules import system
+from chain.primitives.keys import is_signed_by
+from chain.primitives.types import Height, PeerId
+from node.clock import Clock
+from node.config import NodeConfig
+from node.home import Home
+from node.state_sync.errors import TrustTooOld
+from node.state_sync.run import StateSync
+from node.state_sync.trust import parse_anchor
+from node.version import SOFTWARE
+from p2p.errors import RefusalCode, Refused
+from p2p.messages import Hello, Role
+from p2p.network import Network
+from p2p.peers import ConnectedPeer, PeerDuties, PeerManager, run_peers
+from storage.files import DISK, atomic_write
+from storage.kv import LevelDbStore
+from storage.lock import lock_directory
+from storage.snapshots import Staging
+
+_log = structlog.get_logger("state_sync")
+
+OpenNetwork = Callable[[], AbstractAsyncContextManager[Network]]
+
+
+async def begin_at_snapshot(
+    home: Home, config: NodeConfig, spec: ChainSpec, open_network: OpenNetwork, clock: Clock
+) -> None:
+    """Brings the state of a late height for `adopt`, if peers have one; raises StateSyncFailed, StorageError.
+
+    Without an anchor, trust that is too old leaves what there was before: to execute every block.
+    """
+    if home.synced_store.exists():
+        return
+    with lock_directory(home.data):
+        height = None
+        async with open_network() as network:
+            try:
+                height = await _fill(home, config, spec, network, clock)
+            except TrustTooOld as error:
+                if config.trust:
+                    raise
+                _log.warning("state_sync_refused", reason=str(error), then="every block is executed")
+        if height is None:
+            shutil.rmtree(home.state_sync, ignore_errors=True)
+        else:
+            os.replace(home.state_sync, home.synced_store)
+            DISK.sync_directory(home.data)
+
+
+def adopt(home: Home) -> None:
+    """A store that state sync has filled is the node's from now on."""
+    if not home.store.exists() and home.synced_store.exists():
+        os.replace(home.synced_store, home.store)
+        DISK.sync_directory(home.data)
+
+
+async def _fill(
+    home: Home, config: NodeConfig, spec: ChainSpec, network: Network, clock: Clock
+) -> Height | None:
+    anchor = parse_anchor(config.trust) if config.trust else None
+    store = LevelDbStore(home.state_sync)
+    try:
+        sync = StateSync(network, spec, Staging(store), clock.now_ms, is_signed_by, anchor)
+        async with _run_peers(home, config, spec, network, sync):
+            return await sync.run()
+    finally:
+        store.close()
+
+
+@asynccontextmanager
+async def _run_peers(
+    home: Home, config: NodeConfig, spec: ChainSpec, network: Network, sync: StateSync
+) -> AsyncIterator[None]:
+    async def attend(connected: ConnectedPeer) -> None:
+        await sync.sources.attend(connected.peer)
+
+    duties = PeerDuties(
+        build_hello=lambda: _build_hello(spec, network),
+        check_hello=_check_hello,
+        attend=attend,
+        get_wanted=lambda: list_wanted(config, spec),
+        load_book=home.load_peer_book,
+        save_book=lambda data: atomic_write(home.peer_book, data),
+    )
+    async with trio.open_nursery() as nursery:
+        await nursery.start(run_peers, PeerManager(network, duties))
+        yield
+        nursery.cancel_scope.cancel()
+
+
+def list_wanted(config: NodeConfig, spec: ChainSpec) -> tuple[str, ...]:
+    """Seeds, and the hosts that genesis knows."""
+    hosts = [address for _, host in spec.hosting.hosts for address in host.addresses[:1]]
+    return tuple(dict.fromkeys([*config.seeds, *spec.seeds, *hosts]))
+
+
+def _build_hello(spec: ChainSpec, network: Network) -> Hello:
+    genesis_hash = compute_genesis_hash(spec)
+    return Hello(
+        genesis_hash=genesis_hash,
+        software=SOFTWARE,
+        spec_version=system.SPEC_VERSION,
+        height=0,
+        head_hash=genesis_hash,
+        roles=int(Role.GUEST),
+        listen_addresses=network.addresses,
+        binding=None,
+    )
+
+
+def _check_hello(peer: PeerId, hello: Hello) -> None:
+    if hello.spec_version != system.SPEC_VERSION:
+        raise Refused(RefusalCode.NOT_SERVED, f"rules of version {hello.spec_version}")
