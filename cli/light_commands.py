@@ -1,11 +1,17 @@
 """`vidya light`: the chain without a node of one's own. Any node is asked, none is believed.
 
 `verify` follows the headers from the chain spec, or from a block that the user names, and holds the result
-against witnesses. What was verified is kept in the home, so that the next time begins there.
+against witnesses. What was verified is kept in the home, so that the next time begins there. `sample` draws
+some of the possession proofs of an epoch and checks them from the headers.
 """
 
+import secrets
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -18,6 +24,8 @@ if TYPE_CHECKING:
     from cli.light_client import LightClient
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, add_completion=False)
+
+POLL_SECONDS = 0.5
 
 Chain = Annotated[Path, typer.Option("--chain", metavar="FILE", help="Chain spec: what trust begins with.")]
 NodeUrl = Annotated[str | None, typer.Option("--node", metavar="URL", help="Node to ask; else as --api.")]
@@ -65,6 +73,55 @@ def verify(
             "witnesses": client.agreed,
         }
     )
+
+
+@command(app)
+def sample(
+    settings: Settings,
+    chain: Chain,
+    node: NodeUrl = None,
+    epochs: Annotated[int, typer.Option(min=1, max=10_000, help="So many, as each is judged.")] = 1,
+) -> None:
+    """Check 16 possession proofs of an epoch, drawn by chance: that hosts have shown what was asked."""
+    from cli.errors import CliError
+    from cli.exits import Exit
+    from cli.facts import load_spec
+    from cli.light_sample import describe_chances
+
+    client, (api,) = open_client(settings, load_spec(chain), node, [])
+    found = list(islice(iterate_samples(api, client), epochs))
+    draws = [one for each in found for one in each["draws"]]
+    lacking = [one for one in draws if one["outcome"] == "not_shown"]
+    settings.emit(
+        {
+            "epochs": found,
+            "shown": sum(one["outcome"] == "shown" for one in draws),
+            "missed": sum(one["outcome"] == "missed" for one in draws),
+            "not_shown": len(lacking),
+            "unnoticed_if_missing": describe_chances(len(draws)),
+        }
+    )
+    if lacking:
+        hint = "another node may show it; if none does, validators have let it pass"
+        message = f"{len(lacking)} of {len(draws)} proofs are not shown; {lacking[0]['reason']}"
+        raise CliError("not_shown", message, hint, Exit.NOT_PROVEN)
+
+
+def iterate_samples(api: "Client", client: "LightClient") -> Iterator[dict[str, Any]]:
+    """A sample of each epoch from this one on, as soon as it is judged."""
+    from cli import output
+    from cli.light_sample import EpochOver, Sampler, find_epoch
+
+    last = -1
+    while True:
+        epoch = find_epoch(api, client)
+        if epoch is None or epoch == last:
+            output.show_line("waiting until the epoch is judged")
+            time.sleep(POLL_SECONDS)
+            continue
+        with suppress(EpochOver):
+            yield Sampler(api, client, epoch).run(secrets.token_bytes(32))
+            last = epoch
 
 
 def open_client(

@@ -21,14 +21,16 @@ from node.api.routes import (
     content,
     hosting,
     operations,
+    possession,
     status,
     transactions,
 )
 from node.api.schemas import ErrorAnswer
 from node.api.services import ApiServices
+from node.api.shown import ShownIndex
 from node.config import NodeConfig
 
-ROUTERS = (status, blocks, transactions, accounts, hosting, catalogue, operations, content)
+ROUTERS = (status, blocks, transactions, accounts, hosting, possession, catalogue, operations, content)
 _CODE_OF_STATUS = {404: "no_such_route", 405: "method_not_allowed"}
 
 
@@ -43,7 +45,7 @@ def build_app(services: ApiServices, config: NodeConfig, loop: NodeLoop, feed: F
         redoc_url=None,
         responses={"default": {"model": ErrorAnswer, "description": "What went wrong"}},
     )
-    app.state.api = Api(services, config, loop, feed, trio.CapacityLimiter(VERIFY_THREADS))
+    app.state.api = Api(services, config, loop, feed, ShownIndex(), trio.CapacityLimiter(VERIFY_THREADS))
     for routes in ROUTERS:
         app.include_router(routes.router)
     expected: tuple[type[Exception], ...] = (ApiError, *EXPECTED)

@@ -22,6 +22,7 @@ from node.api.crossing import NodeLoop
 from node.api.errors import NotAuthorised, NotReady
 from node.api.feed import Feed
 from node.api.services import ApiServices, Content
+from node.api.shown import ShownIndex
 from node.config import NodeConfig
 from node.ledger import View
 
@@ -41,6 +42,7 @@ class Api:
     config: NodeConfig
     loop: NodeLoop
     feed: Feed
+    shown: ShownIndex
     threads: trio.CapacityLimiter
     """For work that would keep the API's loop too long."""
 

@@ -213,6 +213,22 @@ class Host(TypedDict):
     next: str | None
 
 
+class Owing(TypedDict):
+    """Hosts that owe a proof in the epoch, ascending, in pages."""
+
+    epoch: int
+    hosts: list[str]
+    next: str | None
+
+
+class Shown(TypedDict):
+    """The transaction by which a host has shown its leaves, and its proof under the extrinsics root."""
+
+    height: int
+    transaction: str
+    proof: str
+
+
 class Datums(TypedDict):
     """A page of the catalogue; may be empty before its end when a filter is used."""
 

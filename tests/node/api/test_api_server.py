@@ -9,6 +9,7 @@ import httpx
 import pytest
 import trio
 
+from chain.genesis import ChainSpec
 from chain.modules import balances
 from node.api import server
 from node.api.guards import BODY_BYTES_DISCARDED_MAX
@@ -21,10 +22,10 @@ pytestmark = pytest.mark.network
 
 
 @asynccontextmanager
-async def open_server() -> AsyncIterator[tuple[World, int]]:
+async def open_server(spec: ChainSpec | None = None) -> AsyncIterator[tuple[World, int]]:
     """A world whose API listens; the test fails if it does not end when it is cancelled."""
     async with MemoryHub().open_network(VALIDATOR.keys.network_seed, b"g" * 32) as network:
-        world = World(network)
+        world = World(network, spec=spec)
         with trio.fail_after(60):
             async with trio.open_nursery() as nursery:
                 port = await nursery.start(run_api, world.services, NodeConfig())

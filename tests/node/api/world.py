@@ -9,6 +9,7 @@ import httpx
 import trio
 
 from chain.block import Inherents
+from chain.genesis import ChainSpec
 from chain.modules import beacon, system
 from chain.primitives.codec import Record, encode
 from chain.primitives.keys import is_signed_by
@@ -73,8 +74,10 @@ class Sync:
 class World:
     """One validator's node, without consensus: `make_block` builds, signs and commits."""
 
-    def __init__(self, network: Network, store: ContentStore | None = None) -> None:
-        spec = build_cluster_spec(1, guests=(ALICE, BOB))
+    def __init__(
+        self, network: Network, store: ContentStore | None = None, spec: ChainSpec | None = None
+    ) -> None:
+        spec = spec or build_cluster_spec(1, guests=(ALICE, BOB))
         self.signatures = SignatureMemory()
         self.ledger = Ledger(MemoryStore(), spec, check=self.signatures.check, verify=self.signatures.verify)
         self.mempool = Mempool()

@@ -1,0 +1,125 @@
+"""Looking oneself, by sample, at what hosts have shown: possession proofs checked from headers.
+
+In every epoch each host owes a few leaves, drawn by the beacon, and validators check them. Who follows
+headers alone takes their word for it. Here he draws some of the leaves owed, by chance of his own, asks any
+node for the transaction that shows each, and checks all of it again: that the transaction is in a final block
+of the epoch, that the leaf is the one that the epoch's seed asks for, that it leads to the root of its datum.
+The state that says so (seed, rows, roots) is read through a `StateReader` of proven values.
+
+Invariants: the draw does not depend on anything that a node could know before it answered `hosts`; a list of
+hosts of the right length without doubles, from which a host was left out, has another in its place, which is
+found out if it is drawn. Not here: fetching, proofs of state values (cli.light_sample).
+
+ChainError
+└── NotShown      what a node gives does not show the leaf that is asked for
+"""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+from chain.block import Header
+from chain.content import check_leaf
+from chain.errors import InvalidProof, InvalidTransaction
+from chain.list_tree import ListProof, check_entry
+from chain.modules import hosting, possession, system
+from chain.primitives.errors import ChainError
+from chain.primitives.types import NO_HASH, Address, Epoch, Hash
+from chain.runtime import decode_calls
+from chain.state import StateReader
+from chain.transaction import SignedTransaction, get_transaction_id
+
+DRAWS = 16
+
+
+class NotShown(ChainError):
+    """The leaf that the epoch asks for is not shown by this."""
+
+
+class Draw(NamedTuple):
+    """One of the leaves that a host owes in the epoch."""
+
+    host: Address
+    leaf: int
+    """Which of the leaves owed, in their order."""
+
+
+def check_hosts(state: StateReader, epoch: Epoch, hosts: Sequence[Address]) -> None:
+    """Raises NotShown unless these are as many different hosts as were judged in the epoch."""
+    judgement = possession.get_judgement(state)
+    if judgement is None or judgement.epoch != epoch:
+        raise NotShown(f"epoch {epoch} is not judged yet")
+    if any(left >= right for left, right in pairwise(hosts)):
+        raise NotShown("hosts are not strictly ascending")
+    if len(hosts) != judgement.hosts:
+        raise NotShown(f"{len(hosts)} hosts are named, {judgement.hosts} were judged")
+
+
+def draw(
+    entropy: Hash, epoch: Epoch, hosts: Sequence[Address], leaves: int, count: int = DRAWS
+) -> list[Draw]:
+    """So many of all leaves owed, each equally likely; the same may come twice."""
+    total = len(hosts) * leaves
+    if total == 0:
+        return []
+    positions = possession.compute_positions(entropy, epoch, NO_HASH, None, count, total)
+    return [Draw(hosts[position // leaves], position % leaves) for position in positions]
+
+
+def has_missed(state: StateReader, host: Address) -> bool:
+    """Whether the chain itself says that the host has shown nothing in the judged epoch."""
+    judgement = possession.get_judgement(state)
+    assert judgement is not None
+    return host in judgement.missed
+
+
+def check_shown(
+    state: StateReader,
+    epoch: Epoch,
+    drawn: Draw,
+    header: Header,
+    signed: SignedTransaction,
+    inclusion: ListProof,
+) -> None:
+    """Raises NotShown unless the transaction is in the block of this final header and shows the leaf."""
+    try:
+        check_entry(header.extrinsics_root, get_transaction_id(signed), inclusion)
+    except InvalidProof as error:
+        raise NotShown(f"the transaction is not in the block: {error}") from error
+    _check_time(state, epoch, header)
+    call = _get_call(signed)
+    if (call.host, call.epoch, call.demanded) != (drawn.host, epoch, None):
+        raise NotShown("the proof of another host or epoch")
+    challenges = possession.get_challenges(state, drawn.host, epoch)
+    if not drawn.leaf < len(challenges) == len(call.leaves):
+        raise NotShown("another number of leaves is asked for")
+    _check_leaf(state, drawn, challenges[drawn.leaf], call.leaves[drawn.leaf])
+
+
+def _check_time(state: StateReader, epoch: Epoch, header: Header) -> None:
+    round_ = possession.get_round(state)
+    if round_ is None or round_.epoch != epoch:
+        raise NotShown(f"epoch {epoch} is over")
+    first = system.compute_first_height(system.get_parameters(state), epoch)
+    if not first <= header.height < round_.deadline:
+        raise NotShown(f"height {header.height} is not within the time for proofs")
+
+
+def _get_call(signed: SignedTransaction) -> possession.Prove:
+    try:
+        (call,) = decode_calls(signed.transaction)
+    except (InvalidTransaction, ValueError) as error:
+        raise NotShown("not a transaction of one call") from error
+    if not isinstance(call.arguments, possession.Prove):
+        raise NotShown("not a proof of possession")
+    return call.arguments
+
+
+def _check_leaf(state: StateReader, drawn: Draw, place: hosting.Place, shown: possession.ProvenLeaf) -> None:
+    holding = hosting.get_holding(state, drawn.host, place.datum)
+    if holding is None:
+        raise NotShown("the host does not hold the datum")
+    try:
+        check_leaf(holding.root, holding.size_bytes, place.leaf_index, shown.leaf, shown.proof)
+    except InvalidProof as error:
+        raise NotShown(f"the leaf is wrong: {error}") from error
