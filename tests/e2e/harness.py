@@ -1,7 +1,8 @@
 """A devnet of real processes and what tests do with it: commands, the API, kills, waits with deadlines.
 
-Every process that is started here is ended here, by its process id. A test waits for what it needs to see
-and fails at a deadline, which is generous: how fast something is, `bench/` measures.
+Every process that is started here is ended here, by its process id, and by `reaper` if the test was killed.
+A test waits for what it needs to see and fails at a deadline, which is generous: how fast something is,
+`bench/` measures.
 """
 
 import json
@@ -31,6 +32,7 @@ from node.config import load_config
 from node.derivation import Role
 from node.home import Home
 from p2p.identity import PeerAddress, compute_peer_id_of_seed, parse_listen_address
+from tests.e2e.reaper import kill_processes, reaped
 
 ROOT = Path(__file__).parent.parent.parent
 POLL_SECONDS = 0.05
@@ -183,18 +185,22 @@ class Node:
 
     def start(self) -> None:
         """Starts its process, and waits until it answers."""
+        self.launch()
+        wait_for(f"{self.name} to answer", self._is_answering, 60)
+
+    def launch(self, **environment: str) -> None:
+        """Starts its process, with these variables beside the usual."""
         with self.home.log_file.open("ab") as log:
             self._process = subprocess.Popen(
                 build_start_command(self.home.path),
                 cwd=self.home.path,
-                env={**os.environ, "PYTHONPATH": str(ROOT)},
+                env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
             )
         self.home.note_process(self._process.pid)
-        wait_for(f"{self.name} to answer", self._is_answering, 60)
 
     def _reap(self) -> None:
         """Takes note of the end of a process that was started here."""
@@ -234,12 +240,13 @@ class Node:
         return "\n".join(self.home.log_file.read_text(errors="replace").splitlines()[-20:])
 
     def close(self) -> None:
-        """Ends the process whatever it does, and the connections to it."""
+        """Ends the process whatever it does, and the connections to it.
+
+        Also one that nobody has a note of: it may be on its way out, and stay there.
+        """
         self.client.close()
-        pid = self.pid
-        if pid is not None:
-            os.kill(pid, signal.SIGKILL)
-            self.wait_gone(pid)
+        wait_for(f"{self.name} to end", lambda: not kill_processes(self.home.path), STOP_SECONDS_MAX)
+        self._reap()
 
 
 class Network:
@@ -350,13 +357,14 @@ class Network:
 def open_network(folder: Path, *options: str) -> Iterator[Network]:
     """A devnet of four validator-hosts whose sample content is hosted and proven; ends with the block."""
     network = Network(folder)
-    try:
-        network.up(*options)
-        yield network
-    finally:
-        if not network.nodes and network.devnet.exists:
-            network.nodes = [Node(home) for home in network.devnet.list_homes()]
-        network.close()
+    with reaped(folder):
+        try:
+            network.up(*options)
+            yield network
+        finally:
+            if not network.nodes and network.devnet.exists:
+                network.nodes = [Node(home) for home in network.devnet.list_homes()]
+            network.close()
 
 
 def sign_calls(network: Network, key: KeyPair, nonce: int, valid_until: int, *calls: Record) -> bytes:
