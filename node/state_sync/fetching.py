@@ -24,6 +24,8 @@ PART_SECONDS_MAX = 30.0
 SURVEY_SECONDS = 0.5
 PATIENCE_SECONDS = 60.0
 """After so long without a part, while peers answer, the snapshot is given up."""
+GONE_SECONDS = 5.0
+"""The same, where none of them offers it any more."""
 PEERS_MAX = 8
 ASKED_MAX = 2
 
@@ -49,22 +51,31 @@ class Fetching:
         self._busy: set[PeerId] = set()
         self._moved_at = trio.current_time()
         """When the last part came, or nobody could be asked."""
+        self._offered_at = self._moved_at
+        """When somebody offered the snapshot, or nobody could be asked."""
 
     async def run(self) -> bool:
         """Whether all parts are in; if not, nobody has had the rest for a while."""
         async with trio.open_nursery() as nursery:
-            while self._asked and trio.current_time() - self._moved_at <= PATIENCE_SECONDS:
+            while self._asked and not self._is_hopeless():
                 self._recruit(nursery, await self._list_holders())
                 await trio.sleep(SURVEY_SECONDS)
             nursery.cancel_scope.cancel()
         return not self._asked
 
+    def _is_hopeless(self) -> bool:
+        now = trio.current_time()
+        return now - self._moved_at > PATIENCE_SECONDS or now - self._offered_at > GONE_SECONDS
+
     async def _list_holders(self) -> Sequence[PeerId]:
         survey = await self._sources.survey()
-        if not survey.answered and not self._busy:
-            self._moved_at = trio.current_time()
         offers = survey.offers.items()
-        return [peer for offer, peers in offers if offer.manifest_hash == self._hash for peer in peers]
+        holders = [peer for offer, peers in offers if offer.manifest_hash == self._hash for peer in peers]
+        if self._busy or holders or not survey.answered:
+            self._offered_at = trio.current_time()
+        if not self._busy and not survey.answered:
+            self._moved_at = trio.current_time()
+        return holders
 
     def _recruit(self, nursery: trio.Nursery, holders: Sequence[PeerId]) -> None:
         for peer in holders:

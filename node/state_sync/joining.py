@@ -22,7 +22,7 @@ from chain.primitives.types import Height, PeerId
 from node.clock import Clock
 from node.config import NodeConfig
 from node.home import Home
-from node.state_sync.errors import TrustTooOld
+from node.state_sync.errors import StateSyncFailed, TrustTooOld
 from node.state_sync.run import StateSync
 from node.state_sync.trust import parse_anchor
 from node.version import SOFTWARE
@@ -50,15 +50,15 @@ async def begin_at_snapshot(
     if home.synced_store.exists():
         return
     with lock_directory(home.data):
-        height = None
         async with open_network() as network:
-            try:
-                height = await _fill(home, config, spec, network, clock)
-            except TrustTooOld as error:
-                if config.trust:
-                    raise
-                _log.warning("state_sync_refused", reason=str(error), then="every block is executed")
-        if height is None:
+            outcome = await _fill(home, config, spec, network, clock)
+        if isinstance(outcome, TrustTooOld) and not config.trust:
+            _log.warning("state_sync_refused", reason=str(outcome), then="every block is executed")
+            outcome = None
+        # Raised here, since a nursery would wrap it.
+        if isinstance(outcome, StateSyncFailed):
+            raise outcome
+        if outcome is None:
             shutil.rmtree(home.state_sync, ignore_errors=True)
         else:
             os.replace(home.state_sync, home.synced_store)
@@ -74,13 +74,16 @@ def adopt(home: Home) -> None:
 
 async def _fill(
     home: Home, config: NodeConfig, spec: ChainSpec, network: Network, clock: Clock
-) -> Height | None:
+) -> Height | StateSyncFailed | None:
     anchor = parse_anchor(config.trust) if config.trust else None
     store = LevelDbStore(home.state_sync)
     try:
         sync = StateSync(network, spec, Staging(store), clock.now_ms, is_signed_by, anchor)
         async with _run_peers(home, config, spec, network, sync):
-            return await sync.run()
+            try:
+                return await sync.run()
+            except StateSyncFailed as failure:
+                return failure
     finally:
         store.close()
 

@@ -528,7 +528,7 @@ async def test_a_snapshot_that_nobody_has_any_more_is_given_up_for_another(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What came of it goes, and the node begins with one that is there."""
-    monkeypatch.setattr(fetching, "PATIENCE_SECONDS", 0.1)
+    monkeypatch.setattr(fetching, "GONE_SECONDS", 0.1)
 
     def keep_older(scene: Scene, message: SnapshotRequest, reply: Any) -> Answer:
         return Snapshots(tuple(one for one in reply.offers if one.height < HEIGHT))

@@ -1,0 +1,143 @@
+"""A whole node that begins at a snapshot of a running network, and one that has to begin at genesis."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+
+import pytest
+import trio
+
+from chain.block import compute_header_hash
+from chain.genesis import ChainSpec, compute_genesis_hash
+from chain.primitives.codec import replace
+from node.app import Node, open_stores
+from node.clock import WallClock
+from node.config import NodeConfig
+from node.home import Home
+from node.state_sync import TrustTooOld, UnknownAnchor, fetching, joining, run
+from node.state_sync.joining import begin_at_snapshot
+from p2p.memory import MemoryHub
+from tests.node.cluster import Person, build_cluster_spec, open_node, wait_for_height
+from tests.node.forge import wait_until
+
+NEWCOMER = Person(9)
+EPOCH = 10
+
+
+def build_spec(unbonding_eras: int) -> ChainSpec:
+    """Genesis of a test is months old: trust in it lasts, or not."""
+    spec = build_cluster_spec(1)
+    return replace(
+        spec,
+        staking=replace(
+            spec.staking, parameters=replace(spec.staking.parameters, unbonding_eras=unbonding_eras)
+        ),
+    )
+
+
+@pytest.fixture(autouse=True)
+def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Blocks of 10 ms make a snapshot old in no time."""
+    monkeypatch.setattr(run, "SETTLE_SECONDS", 0.1)
+    monkeypatch.setattr(fetching, "GONE_SECONDS", 0.1)
+
+
+LASTING = build_spec(2**31)
+EXPIRED = build_spec(2)
+
+
+@asynccontextmanager
+async def open_network(path: Path, spec: ChainSpec) -> AsyncIterator[tuple[MemoryHub, Node, Home]]:
+    """One validator with a snapshot, and the folder of somebody who joins."""
+    hub = MemoryHub()
+    async with open_node(hub, spec, Person(0), path) as node:
+        await wait_for_height(node, EPOCH + 2)
+        await wait_until(lambda: node.snapshots.offers != ())
+        home = Home(path / f"node{NEWCOMER.number}")
+        home.data.mkdir(parents=True)
+        yield hub, node, home
+
+
+async def begin(hub: MemoryHub, node: Node, home: Home, **settings: object) -> None:
+    config = NodeConfig(state_sync=True, seeds=list(node.network.addresses), **settings)  # type: ignore[arg-type]
+    seed, genesis_hash = NEWCOMER.keys.network_seed, compute_genesis_hash(node.spec)
+    own_network = partial(hub.open_network, seed, genesis_hash)
+    with trio.fail_after(30):
+        await begin_at_snapshot(home, config, node.spec, own_network, WallClock())
+
+
+async def test_a_node_begins_at_a_snapshot_and_follows(tmp_path: Path) -> None:
+    """It has the state and no block below; then it syncs, and follows the chain like any other."""
+    async with open_network(tmp_path, LASTING) as (hub, node, home):
+        await begin(hub, node, home)
+        assert home.synced_store.exists()
+        assert not home.store.exists()
+        async with open_node(hub, LASTING, NEWCOMER, tmp_path, is_validator=False) as joined:
+            first = joined.ledger.height
+            assert first >= EPOCH
+            assert first % EPOCH == 0
+            await joined.network.connect(node.network.addresses[0])
+            await wait_for_height(joined, first + EPOCH + 2)
+            assert joined.ledger.get_block(first) is None
+            assert joined.ledger.get_header(first + 3) == node.ledger.get_header(first + 3)
+            await wait_until(lambda: joined.snapshots.offers != ())
+    assert home.store.exists()
+    assert not home.synced_store.exists()
+
+
+async def test_a_store_that_is_whole_is_taken_as_it_is(tmp_path: Path) -> None:
+    """A node that stopped before it was adopted asks nobody again; log and sign-state are there first."""
+    async with open_network(tmp_path, LASTING) as (hub, node, home):
+        await begin(hub, node, home)
+    with trio.fail_after(1):
+        await begin_at_snapshot(home, NodeConfig(), LASTING, refuse_network, WallClock())
+    with open_stores(home, NEWCOMER.keys.consensus.public_key, is_new=True):
+        assert home.wal.exists()
+        assert home.sign_state.exists()
+        assert home.store.exists()
+
+
+@asynccontextmanager
+async def refuse_network() -> AsyncIterator[None]:
+    raise AssertionError("nobody is to be asked")
+    yield
+
+
+async def test_trust_that_is_too_old_leaves_the_long_way(tmp_path: Path) -> None:
+    """The node begins at genesis, without anybody's word; who named a block is told that it is too old."""
+    async with open_network(tmp_path, EXPIRED) as (hub, node, home):
+        await begin(hub, node, home)
+        assert not home.synced_store.exists()
+        assert not home.state_sync.exists()
+        first = node.ledger.get_header(1)
+        assert first is not None
+        with pytest.raises(TrustTooOld, match="height 1 "):
+            await begin(hub, node, home, trust=f"1:{compute_header_hash(first).hex()}")
+        with pytest.raises(UnknownAnchor):
+            await begin(hub, node, home, trust=f"1:{bytes(32).hex()}")
+        assert home.state_sync.exists()
+
+
+async def test_what_was_begun_is_gone_on_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A node that is stopped in the middle keeps what it has."""
+    async with open_network(tmp_path, LASTING) as (hub, node, home):
+        with trio.move_on_after(0.3):
+            with monkeypatch.context() as patch:
+                patch.setattr(run.Fetching, "run", forever)
+                await begin(hub, node, home)
+        assert home.state_sync.exists()
+        await begin(hub, node, home)
+        assert home.synced_store.exists()
+        assert not home.state_sync.exists()
+
+
+async def forever(self: object) -> bool:
+    await trio.sleep_forever()
+    return False
+
+
+def test_hosts_of_genesis_are_asked_first() -> None:
+    """Beside the seeds, a newcomer knows nobody else."""
+    wanted = joining.list_wanted(NodeConfig(seeds=["/dns/seed/tcp/1/p2p/x"]), LASTING)
+    assert wanted == ("/dns/seed/tcp/1/p2p/x", LASTING.hosting.hosts[0][1].addresses[0])
