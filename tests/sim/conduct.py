@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from chain.block import Header, compute_header_hash
 from chain.modules import offences
+from chain.primitives.hashing import Domain, signing_bytes
 from chain.primitives.types import Address, Hash, Height, Round
 from chain.runtime import decode_event
 from chain.validator_set import ValidatorSet, compute_hash
@@ -168,6 +169,19 @@ def check_headers(
             Violation("header", f"height {height} {what}") for what, is_so in faults.items() if is_so
         ]
         parent = header
+    return violations
+
+
+def check_transactions(chain: Ledger, verify: Verify) -> list[Violation]:
+    """Everything in a block was signed by its sender."""
+    violations = []
+    for height in range(1, chain.height + 1):
+        block = chain.get_block(height)
+        for signed in block.transactions if block else ():
+            transaction = signed.transaction
+            message = signing_bytes(Domain.SIGN_TRANSACTION, chain.genesis_hash, transaction)
+            if not verify(transaction.sender, message, signed.signature):
+                violations.append(Violation("transaction", f"height {height}: not signed by its sender"))
     return violations
 
 

@@ -94,6 +94,8 @@ class SimDisk:
         self.values = MemoryStore()
         self.is_damaged = False
         """A value of the store was damaged: whoever reads it next is told."""
+        self.is_flipped = False
+        """A bit of a file was changed, which a program may take for damage from then on."""
         self.is_full = False
         self.slow_ms = 0
         """What an operation takes at worst."""
@@ -129,11 +131,17 @@ class SimDisk:
         inode = self._seen.get(path)
         if inode is None or not inode.durable:
             return False
+        self.is_flipped = True
         place, bit = self.random.randrange(len(inode.durable)), 1 << self.random.randrange(8)
         inode.durable[place] ^= bit
         if place < len(inode.seen):
             inode.seen[place] ^= bit
         return True
+
+    def read_durable(self, path: Path) -> bytes | None:
+        """What a power loss in this instant leaves of a file, if it takes all that was not synced."""
+        inode = self._durable.get(path)
+        return None if inode is None else bytes(inode.durable)
 
     def remove_store(self) -> None:
         """The operator moves the damaged store away."""

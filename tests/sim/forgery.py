@@ -113,6 +113,12 @@ def spoil_state_root(block: Block) -> Block:
     return replace(block, header=replace(block.header, state_root=root[::-1]))
 
 
+def appropriate(block: Block, hand: Hand) -> Block:
+    """The block as if this validator had made it; its beacon link is the other's and stays out."""
+    inherents = Inherents(None, block.inherents.last_commit)
+    return seal(replace(block.header, proposer=hand.address), inherents, block.transactions)
+
+
 def build_certificate(votes: Iterable[SignedVote], block_hash: Hash, height: int, round: Round):
     """A commit certificate out of these signatures, whatever they were for, each signer once."""
     parts = {one.vote.validator: CertificateSignature(one.vote.validator, one.signature) for one in votes}

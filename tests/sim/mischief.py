@@ -55,6 +55,9 @@ class Rogue(Protocol):
     def keep_block(self, block: Block) -> None:
         """Serve this block to whoever asks for it."""
 
+    def count(self, what: str) -> None:
+        """Something wrong was done, once more."""
+
 
 class Mischief:
     """None: an honest validator."""

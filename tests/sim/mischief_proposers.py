@@ -4,7 +4,7 @@ from chain.block import Block
 from chain.errors import InvalidBlock, InvalidTransaction
 from chain.modules import balances, offences
 from chain.primitives.codec import encode, replace
-from chain.primitives.types import Address, PeerId
+from chain.primitives.types import Address, Hash, Height, PeerId, Round
 from chain.runtime import build_call
 from chain.transaction import SignedTransaction, Transaction, sign_transaction
 from chain.votes import (
@@ -15,6 +15,7 @@ from chain.votes import (
     SignedVote,
     Vote,
     VoteKind,
+    build_duplicate_vote,
 )
 from p2p.messages import (
     CompactProposal,
@@ -35,6 +36,7 @@ class Proposer(Mischief):
     def __init__(self, rogue: Rogue) -> None:
         super().__init__(rogue)
         self._forged: dict[bytes, CompactProposal | None] = {}
+        self._replaced: dict[tuple[Height, Round, Hash | None], Hash] = {}
 
     def get_forged(self, message: ConsensusMessage) -> CompactProposal | None:
         """What is told in place of the message; None where it is to be told as it is."""
@@ -44,7 +46,11 @@ class Proposer(Mischief):
         if signed.proposal.proposer != self.rogue.hand.address or signed.proposal.pol_round is not None:
             return None
         if signed.signature not in self._forged:
-            self._forged[signed.signature] = self._try_to_forge(signed.proposal)
+            self._forged[signed.signature] = forged = self._try_to_forge(signed.proposal)
+            if forged is not None:
+                self.rogue.count(type(self).__name__)
+                told, old = forged.proposal.proposal, signed.proposal
+                self._replaced[old.height, old.round, old.block_hash] = told.block_hash
         return self._forged[signed.signature]
 
     def _try_to_forge(self, proposal: Proposal) -> CompactProposal | None:
@@ -67,18 +73,22 @@ class Proposer(Mischief):
         return block
 
     def on_sending(self, peer: PeerId, message: ConsensusMessage) -> list[ConsensusMessage]:
-        """The forged proposal, and votes for it."""
+        """The forged proposal in place of the other, and the villain's votes for it."""
+        if isinstance(message, Votes):
+            return [Votes(tuple(self._bend(signed) for signed in message.votes))]
         forged = self.get_forged(message)
         return [message] if forged is None else [forged, *self.second(forged.proposal.proposal)]
 
+    def _bend(self, signed: SignedVote) -> SignedVote:
+        """An own vote for what it has replaced: to sign both would be another mischief."""
+        vote, mine = signed.vote, self.rogue.hand.address
+        other = self._replaced.get((vote.height, vote.round, vote.block_hash))
+        is_own = vote.validator == mine
+        return self.sign_vote(replace(vote, block_hash=other)) if is_own and other else signed
+
     def second(self, proposal: Proposal) -> list[ConsensusMessage]:
-        """The coven's votes for a forged block: only the honest stand against it."""
-        slots = [(kind, hand) for kind in VoteKind for hand in self.rogue.coven]
-        votes = [
-            Vote(kind, proposal.height, proposal.round, proposal.block_hash, hand.address)
-            for kind, hand in slots
-        ]
-        return [Votes(tuple(self.sign_vote(vote) for vote in votes))]
+        """What goes with a forged proposal."""
+        return []
 
 
 class EquivocatingProposer(Proposer):
@@ -98,7 +108,13 @@ class EquivocatingProposer(Proposer):
         forged = self.get_forged(message)
         if forged is None:
             return [message]
-        other = [forged, *self.second(forged.proposal.proposal)]
+        proposal = forged.proposal.proposal
+        votes = [
+            self.sign_vote(Vote(kind, proposal.height, proposal.round, proposal.block_hash, hand.address))
+            for kind in VoteKind
+            for hand in self.rogue.coven
+        ]
+        other = [forged, Votes(tuple(votes))]
         stories: list[list[ConsensusMessage]] = [[message], other, [message, *other]]
         return stories[self.rogue.get_story(peer)]
 
@@ -208,17 +224,12 @@ class ForgedPolRound(Proposer):
         return forgery.propose(self.rogue.hand, self.genesis_hash, block, proposal.round, pol_round)
 
     def second(self, proposal: Proposal) -> list[ConsensusMessage]:
-        """Prevotes of the coven in the round referred to, as votes and as a certificate."""
+        """The certificate of a polka that never was, signed by the coven alone."""
         assert proposal.pol_round is not None
-        votes = tuple(
-            self.sign_vote(
-                Vote(VoteKind.PREVOTE, proposal.height, proposal.pol_round, proposal.block_hash, hand.address)
-            )
-            for hand in self.rogue.coven
-        )
+        slot = (VoteKind.PREVOTE, proposal.height, proposal.pol_round, proposal.block_hash)
+        votes = [self.sign_vote(Vote(*slot, hand.address)) for hand in self.rogue.coven]
         commit = forgery.build_certificate(votes, proposal.block_hash, proposal.height, proposal.pol_round)
-        polka = PolkaCertificate(commit.height, commit.round, commit.block_hash, commit.signatures)
-        return [Votes(votes), Polka(polka)]
+        return [Polka(PolkaCertificate(commit.height, commit.round, commit.block_hash, commit.signatures))]
 
 
 class EvidenceForger(Proposer):
@@ -248,7 +259,16 @@ class EvidenceForger(Proposer):
         except InvalidTransaction:
             return forgery.seal(block.header, block.inherents, (report, *block.transactions))
 
+    def _build_expired(self, height: Height) -> DuplicateVote:
+        """A true accusation of itself, too late."""
+        vote = Vote(VoteKind.PREVOTE, height, 0, None, self.rogue.hand.address)
+        pair = self.sign_vote(vote), self.sign_vote(replace(vote, block_hash=bytes(32)))
+        return build_duplicate_vote(*pair)
+
     def _build_evidence(self, block: Block) -> DuplicateVote | DuplicateProposal | None:
+        height = block.header.height - self.rogue.ledger.get_parameters().evidence_age_blocks - 2
+        if height > 0 and self.rogue.random.random() < 0.5:
+            return self._build_expired(height)
         mine = [hand.address for hand in self.rogue.coven]
         votes = [one for one in self._heard if one.vote.validator not in mine]
         if not votes:
@@ -257,4 +277,26 @@ class EvidenceForger(Proposer):
         other = replace(first.vote, block_hash=self.rogue.random.randbytes(32))
         forged = SignedVote(other, self.rogue.hand.key.sign(encode(other)))
         second = self.rogue.random.choice([forged, first, self.rogue.random.choice(votes)])
-        return DuplicateVote(*sorted((first, second), key=lambda one: encode(one.vote)))
+        return build_duplicate_vote(first, second)
+
+
+class OutOfTurn(Mischief):
+    """Proposes beside whose turn it is, in its own name."""
+
+    def on_heard(self, peer: PeerId, message: ConsensusMessage) -> None:
+        """The other's block, made its own."""
+        if not isinstance(message, CompactProposal):
+            return
+        proposal, hand = message.proposal.proposal, self.rogue.hand
+        block = self.rogue.get_block(proposal.block_hash)
+        if block is None or proposal.proposer == hand.address or self.rogue.random.random() < 0.5:
+            return
+        if proposal.height != self.rogue.ledger.height + 1:
+            return
+        try:
+            mine = forgery.rebuild(self.rogue.ledger, forgery.appropriate(block, hand))
+        except (InvalidBlock, InvalidTransaction):
+            return
+        self.rogue.count(type(self).__name__)
+        self.rogue.keep_block(mine)
+        self.send_all(forgery.propose(hand, self.genesis_hash, mine, proposal.round))

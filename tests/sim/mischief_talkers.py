@@ -53,6 +53,7 @@ class SplitVoter(Voter):
 
     def tell(self, peer: PeerId, signed: SignedVote) -> list[SignedVote]:
         """One story, the other, or both."""
+        self.rogue.count(type(self).__name__)
         other = self.sign_vote(replace(signed.vote, block_hash=self._get_other(signed.vote)))
         return [[signed], [other], [signed, other]][self.rogue.get_story(peer)]
 
@@ -86,6 +87,8 @@ class Silent(Mischief):
             "votes": bool(votes),
             "precommits": any(one.vote.kind is PRECOMMIT for one in votes),
         }[self._mutes]
+        if is_mute:
+            self.rogue.count(type(self).__name__)
         return [] if is_mute else [message]
 
 
@@ -95,6 +98,8 @@ class Amnesiac(Mischief):
     def on_heard(self, peer: PeerId, message: ConsensusMessage) -> None:
         """Whatever it is: it was forgotten before."""
         core = self.rogue.core
+        if core.locked_hash is not None:
+            self.rogue.count(type(self).__name__)
         core.locked_hash = core.locked_round = None
         if self.rogue.random.random() < 0.5:
             core.valid_hash = core.valid_round = None
@@ -121,6 +126,7 @@ class Stale(Mischief):
         peer = self.pick_peer()
         if peer is None or not self._heard:
             return
+        self.rogue.count(type(self).__name__)
         for message in self.rogue.random.sample(self._heard, min(3, len(self._heard))):
             self.rogue.send(peer, message)
         core = self.rogue.core
@@ -135,6 +141,7 @@ class Flooder(Mischief):
 
     def on_tick(self) -> None:
         """A handful to everybody."""
+        self.rogue.count(type(self).__name__)
         random, core = self.rogue.random, self.rogue.core
         ahead = [random.choice((0, 1, 4, 5, 64, 2**20)) for _ in range(6)]
         votes = [
@@ -172,6 +179,7 @@ class CertificateForger(Mischief):
         forged = self._build()
         if peer is None or forged is None:
             return
+        self.rogue.count(type(self).__name__)
         if self.rogue.random.random() < 0.5:
             self.rogue.send(peer, Commit(forged))
         else:
@@ -199,6 +207,7 @@ class Impersonator(Mischief):
 
     def on_tick(self) -> None:
         """Everybody votes for what this villain has proposed, or for nothing."""
+        self.rogue.count(type(self).__name__)
         core, random = self.rogue.core, self.rogue.random
         values = [*core.tally.get_values(PREVOTE, core.round), None, bytes(32)]
         block_hash, kind = random.choice(values), random.choice(list(VoteKind))
@@ -218,6 +227,7 @@ class SyncLiar(Mischief):
 
     def on_request(self, peer: PeerId, request: Record) -> Record | None:
         """A lie in most cases."""
+        self.rogue.count(type(self).__name__)
         ledger = self.rogue.ledger
         match request:
             case StatusRequest():

@@ -6,7 +6,7 @@ is a machine whose lives are made by another `build_life`.
 """
 
 import random as standard_random
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -15,7 +15,8 @@ from chain.modules import beacon, system
 from chain.primitives.codec import Record, decode, encode
 from chain.primitives.errors import DecodeError
 from chain.primitives.types import Hash, PeerId, TimeMs
-from chain.votes import Evidence
+from chain.validator_set import get_validator
+from chain.votes import Certificate, Evidence, build_certificate_votes, get_vote_signing_bytes
 from consensus.proposal_time import SynchronyParameters
 from consensus.timeouts import Timeout, TimeoutParameters
 from node.ledger import Committed, Ledger
@@ -29,7 +30,7 @@ from node.replica.signer import Signer
 from node.replica.sync import Sync
 from node.reveals import Reveals
 from p2p.errors import NetworkError, PeerFault, PeerGone, PeerSlow, RefusalCode, Refused
-from p2p.messages import ConsensusMessage, PoolMessage, Refusal, SyncReply, SyncRequest
+from p2p.messages import Commit, ConsensusMessage, Polka, PoolMessage, Refusal, SyncReply, SyncRequest
 from storage.crash_points import CrashPoint
 from storage.errors import CorruptSignState, CorruptStore, CorruptWal, DiskFailed, StorageError
 from storage.sign_state import LastSignState
@@ -42,6 +43,7 @@ from tests.sim.people import Person
 from tests.sim.pool import Duties, Pool
 from tests.sim.schedule import Audit, Schedule
 from tests.sim.signatures import Signatures
+from tests.sim.watch import Watch
 
 T = TypeVar("T")
 R = TypeVar("R", bound=Record)
@@ -71,6 +73,8 @@ class Site(Protocol):
     signatures: Signatures
     spec: Any
     current: "Machine | None"
+    counts: Counter[str]
+    watch: Watch
 
     def find(self, peer: PeerId) -> "Machine | None":
         """The machine with this name."""
@@ -143,10 +147,10 @@ class Machine:
         else:
             self.disk.restart()
         self.crashes += 1
-        if isinstance(cause, CorruptStore):
+        if isinstance(cause, CorruptStore) and self.disk.is_damaged:
             self.disk.remove_store()
             self.has_store = False
-        elif isinstance(cause, CorruptWal | CorruptSignState):
+        elif isinstance(cause, CorruptWal | CorruptSignState) and self.disk.is_flipped:
             self.is_observer = True
         elif not isinstance(cause, Crashed | DiskFailed):
             raise cause
@@ -369,6 +373,7 @@ class Life:
     def _note_sent(self, message: ConsensusMessage) -> None:
         if self.is_honest:
             self._site.history.note_message(message)
+            self._site.watch.on_sent(self, message)
 
     def _send(self, peer: PeerId, channel: str, data: bytes) -> None:
         self._site.network.send(self.machine.number, self._peers[peer], channel, data)
@@ -439,7 +444,7 @@ class Life:
         try:
             match channel:
                 case "consensus":
-                    self.gossip.on_message(peer, decode_message(ConsensusMessage, data))
+                    self._on_consensus(peer, decode_message(ConsensusMessage, data))
                 case "pool":
                     self.pool.on_message(peer, decode_message(PoolMessage, data))
                 case "request":
@@ -448,6 +453,23 @@ class Life:
                     self._on_reply(data)
         except PeerFault as fault:
             self.blame(peer, fault)
+
+    def _on_consensus(self, peer: PeerId, message: ConsensusMessage) -> None:
+        if self.is_honest:
+            self._site.watch.on_heard(self, message)
+            if isinstance(message, Commit | Polka):
+                self._note_heard(message.certificate)
+        self.gossip.on_message(peer, message)
+
+    def _note_heard(self, certificate: Certificate) -> None:
+        """A certificate is not passed on as such, and may hold votes of villains that nobody else got."""
+        members, genesis_hash = self.replica.core.validator_set, self.ledger.genesis_hash
+        for signed in build_certificate_votes(certificate):
+            member = get_validator(members, signed.vote.validator)
+            message = get_vote_signing_bytes(genesis_hash, signed.vote)
+            verify = self._site.signatures.verify
+            if member is not None and verify(member.consensus_key, message, signed.signature):
+                self._site.history.note_votes((signed,))
 
     def _on_request(self, peer: PeerId, number: int, data: bytes) -> None:
         """The reply goes back where the request came from, whether or not that peer has said hello."""

@@ -209,14 +209,14 @@ REPLICA_BUGS = (
     _bug(
         "takes part while it catches up",
         REPLICA,
-        "        self._is_open = False\n        self._sync.catch_up(self._on_caught_up)\n",
-        "        self._sync.catch_up(self._on_caught_up)\n",
+        "        self._is_open = self._is_claimed = False\n",
+        "        self._is_claimed = False\n",
     ),
     _bug(
         "time of a proposal unchecked",
         REPLICA,
-        "            timely = proposal.pol_round",
-        "            timely = True or proposal.pol_round",
+        "        timely = proposal.pol_round",
+        "        timely = True or proposal.pol_round",
     ),
     _bug(
         "invalid candidate taken for valid",
@@ -251,12 +251,6 @@ REPLICA_BUGS = (
         ),
     ),
     _bug("sign-state not consulted", SIGN_STATE, "        if slot <= last.slot:\n", "        if False:\n"),
-    _bug(
-        "sign-state not told of the log",
-        REPLICA,
-        "                self._signer.note_signed(message)\n",
-        "                pass\n",
-    ),
 )
 
 BUGS = (*CONSENSUS_BUGS, *CHAIN_BUGS, *STORAGE_BUGS, *REPLICA_BUGS)

@@ -30,6 +30,7 @@ from tests.sim.plan import Plan, draw_plan
 from tests.sim.schedule import Audit, Schedule
 from tests.sim.signatures import Signatures
 from tests.sim.villains import draw_coven
+from tests.sim.watch import Watch
 from tests.sim.workload import Workload
 
 HEIGHTS_AFTER_HEALING = 4
@@ -82,6 +83,7 @@ class Sim:
         self.network = Network(self.schedule, self.audit, Random(self.random.random()), rtts)
         self.history = History()
         self.signatures = Signatures()
+        self.watch = Watch(self.signatures.verify)
         self.spec = build_sim_spec(self.plan.powers, self.plan.times)
         self.genesis_hash = compute_genesis_hash(self.spec)
         self.current: Machine | None = None
@@ -242,7 +244,7 @@ class Sim:
             found += replayed.violations
             found += self._check_conduct(longest, chains, replayed)
             found += checkers.check_certificates(self.genesis_hash, chains, replayed.sets, verify)
-            crashed = [machine.number for machine in self.machines if machine.crashes]
+            crashed = self._list_crashed()
             found += checkers.check_evidence_on_chain(
                 self.history, replayed.final, self.plan.chaos_ms, crashed
             )
@@ -250,7 +252,10 @@ class Sim:
         found += checkers.check_signatures(self.history, [machine.person.address for machine in self.honest])
         found += checkers.check_acknowledged(chains, self.history)
         found += checkers.check_blames(self.history, [machine.number for machine in self.honest])
-        self.violations += found
+        self.violations += [*self.watch.violations, *found]
+
+    def _list_crashed(self) -> list[int]:
+        return [machine.number for machine in self.machines if machine.crashes]
 
     def _check_conduct(self, chain: Ledger, chains: checkers.Chains, replayed: Replay) -> list[Violation]:
         sets = {**replayed.sets, chain.height + 1: replayed.final.get_validators()}
@@ -261,6 +266,8 @@ class Sim:
             *conduct.check_seals(chains, sets, self.signatures.verify),
             *conduct.check_headers(chain, sets, self.history, GENESIS_MS),
             *conduct.check_turns(chain, sets),
+            *conduct.check_transactions(chain, self.signatures.verify),
+            *self.watch.find_unpunished(replayed.final, self.plan.chaos_ms, self._list_crashed()),
             *conduct.check_punishments(chain, villains),
         ]
 

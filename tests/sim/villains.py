@@ -105,6 +105,10 @@ class VillainLife(Life):
         if len(self._kept) > BLOCKS_KEPT_MAX:
             del self._kept[next(iter(self._kept))]
 
+    def count(self, what: str) -> None:
+        """As Rogue."""
+        self._site.counts[what] += 1
+
     def send(self, peer: PeerId, message: ConsensusMessage) -> None:
         """As Rogue."""
         if peer in self._peers:
@@ -176,11 +180,11 @@ class VillainLife(Life):
 
 
 def draw_coven(random: Random, powers: list[int]) -> Coven:
-    """Nobody, one or several with less than a third of the power; each has one mischief or several."""
+    """One or several with less than a third of the power; each has one mischief or several."""
     members: dict[int, tuple[str, ...]] = {}
     names = [name for name in MISCHIEF if name != CONTROL]
-    for number in random.sample(range(len(powers)), random.choice((0, 1, 1, 1, 2))):
+    for number in random.sample(range(len(powers)), random.choice((1, 1, 2, 3))):
         power = sum(powers[member] for member in (*members, number))
         if 3 * power < sum(powers):
-            members[number] = tuple(random.sample(names, random.choice((1, 1, 2, 3))))
+            members[number] = tuple(random.sample(names, random.choice((1, 2, 2, 3))))
     return Coven(Random(random.random()), members)

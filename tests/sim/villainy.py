@@ -8,6 +8,7 @@ from tests.sim.mischief_proposers import (
     EquivocatingProposer,
     EvidenceForger,
     ForgedPolRound,
+    OutOfTurn,
     Oversized,
     WrongParent,
     WrongStateRoot,
@@ -42,6 +43,7 @@ MISCHIEF: dict[str, Callable[[Rogue], Mischief]] = {
     "impersonator": Impersonator,
     "sync liar": SyncLiar,
     "evidence forger": EvidenceForger,
+    "out of turn": OutOfTurn,
     "echo": Echo,
 }
 

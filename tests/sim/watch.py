@@ -1,0 +1,161 @@
+"""What is looked at while it happens, because nobody can see it afterwards.
+
+- A signed message leaves an honest machine: at this instant its disk must hold, synced, the sign-state that
+  forbids another one, and a log out of which a fresh core casts the very same vote. That is what a power loss
+  in the next instant would leave.
+- An honest machine hears two messages of one validator for one slot while the height is open to it: if it
+  stays up, the offender must be punished in the end.
+"""
+
+from collections import Counter
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from chain.block import Block
+from chain.modules import staking
+from chain.primitives.codec import decode, encode
+from chain.primitives.types import Address, Height
+from chain.validator_set import get_validator
+from chain.votes import (
+    Proposal,
+    SignedProposal,
+    SignedVote,
+    Verify,
+    Vote,
+    VoteKind,
+    get_vote_signing_bytes,
+)
+from consensus.core import ROUNDS_AHEAD_MAX, Core
+from consensus.timeouts import TimeoutParameters
+from consensus.types import CastVote, SendProposal, Step
+from node.ledger import Ledger
+from node.replica.journal import _decode_notes
+from p2p.messages import CompactProposal, ConsensusMessage, Votes
+from storage.sign_state import SignSlot, SignState
+from storage.wal import _Image
+from tests.sim.checkers import Violation
+from tests.sim.disk import SimDisk
+
+if TYPE_CHECKING:
+    from tests.sim.node import Life
+
+Message = Vote | Proposal
+Signed = SignedVote | SignedProposal
+STEPS = {VoteKind.PREVOTE: 2, VoteKind.PRECOMMIT: 3}
+PROPOSAL_STEP = 1
+WAL, SIGN_STATE = Path("wal"), Path("sign-state")
+CHECKSUM_BYTES = 16
+TALK_MAX = 60
+"""Whoever says more at one height need not be listened to (`node.replica.sightings`)."""
+
+
+def get_step(message: Message) -> tuple[int, int, int]:
+    """Height, round and step, as the sign-state orders them."""
+    step = STEPS[message.kind] if isinstance(message, Vote) else PROPOSAL_STEP
+    return message.height, message.round, step
+
+
+def iterate_messages(message: ConsensusMessage) -> Iterator[tuple[Address, Message, Signed]]:
+    """What is signed in a message, and by whom; certificates are left out."""
+    match message:
+        case Votes(votes):
+            for signed in votes:
+                yield signed.vote.validator, signed.vote, signed
+        case CompactProposal(signed):
+            yield signed.proposal.proposer, signed.proposal, signed
+
+
+def read_durable_slot(disk: SimDisk) -> SignSlot | None:
+    """The slot of the sign-state that a power loss would leave."""
+    data = disk.read_durable(SIGN_STATE)
+    return None if data is None else decode(SignState, data[CHECKSUM_BYTES:]).slot
+
+
+def is_logged(life: "Life", said: Message) -> bool:
+    """Whether the log that a power loss would leave makes a fresh core say this."""
+    data = life.machine.disk.read_durable(WAL)
+    if data is None:
+        return False
+    image = _Image(WAL, data)
+    if image.height != said.height:
+        return image.height > said.height
+    members, me = life.ledger.get_validators(), life.machine.person.address
+    core = Core(said.height, members, me, TimeoutParameters())
+    notes = (note for note in _decode_notes(image.entries()) if not isinstance(note, Block))
+    wanted = CastVote(said) if isinstance(said, Vote) else SendProposal(said)
+    return any(wanted in core.handle(note) for note in notes)
+
+
+class Watch:
+    """Of one run."""
+
+    def __init__(self, verify: Verify) -> None:
+        self.violations: list[Violation] = []
+        self._verify = verify
+        self._sent: dict[tuple[int, bytes], None] = {}
+        self._heard: dict[tuple[int, Address, tuple[int, int, int]], bytes] = {}
+        self._talk: Counter[tuple[int, Address, Height]] = Counter()
+        self._seen: dict[Address, tuple[int, Height, int]] = {}
+        """Who equivocated before whom: node, height, virtual time."""
+
+    # Before it leaves.
+
+    def on_sent(self, life: "Life", message: ConsensusMessage) -> None:
+        """An honest machine is sending this."""
+        me, number = life.machine.person.address, life.machine.number
+        for who, said, _ in iterate_messages(message):
+            name = number, encode(said)
+            if who == me and name not in self._sent:
+                self._sent[name] = None
+                self._check_durable(life, said)
+
+    def _check_durable(self, life: "Life", said: Message) -> None:
+        if life.machine.disk.is_flipped:
+            return
+        what = f"node {life.machine.number} sends {type(said).__name__} of {get_step(said)}"
+        slot = read_durable_slot(life.machine.disk)
+        if slot is None or slot < get_step(said):
+            self.violations.append(Violation("durable", f"{what}, its sign-state on disk is of {slot}"))
+        if life.ledger.height + 1 == said.height and not is_logged(life, said):
+            self.violations.append(Violation("durable", f"{what}, which its log on disk does not lead to"))
+
+    # As it arrives.
+
+    def on_heard(self, life: "Life", message: ConsensusMessage) -> None:
+        """An honest machine is about to judge this."""
+        core, number = life.replica.core, life.machine.number
+        is_open = core.step < Step.DECIDED and not life.sync.is_syncing
+        for who, said, signed in iterate_messages(message):
+            self._talk[number, who, said.height] += 1
+            is_heard = self._talk[number, who, said.height] < TALK_MAX
+            is_near = said.height == core.height and said.round <= core.round + ROUNDS_AHEAD_MAX
+            if is_open and is_heard and is_near and self._is_signed(life.ledger, core, who, signed):
+                self._note(life, who, said)
+
+    def _is_signed(self, ledger: Ledger, core: Core, who: Address, signed: Signed) -> bool:
+        member, genesis_hash = get_validator(core.validator_set, who), ledger.genesis_hash
+        if member is None or isinstance(signed, SignedProposal):
+            # A proposal counts when its block is whole, which is not for this place to see.
+            return False
+        message = get_vote_signing_bytes(genesis_hash, signed.vote)
+        return self._verify(member.consensus_key, message, signed.signature)
+
+    def _note(self, life: "Life", who: Address, said: Message) -> None:
+        machine = life.machine
+        slot = machine.number, who, get_step(said)
+        if self._heard.setdefault(slot, encode(said)) != encode(said):
+            now_ms = machine.site.schedule.now_ms
+            self._seen.setdefault(who, (machine.number, said.height, now_ms))
+
+    def find_unpunished(self, final: Ledger, deadline_ms: int, crashed: Collection[int]) -> list[Violation]:
+        """Equivocators that an honest machine, which never stopped, caught before the deadline."""
+        violations = []
+        for who, (number, height, seen_ms) in self._seen.items():
+            has_left = get_validator(final.get_validators(), who) is None
+            is_punished = has_left or staking.is_tombstoned(final.state, who)
+            if number in crashed or seen_ms > deadline_ms or is_punished:
+                continue
+            detail = f"{who.hex()[:8]} equivocated at height {height} before node {number}, and goes free"
+            violations.append(Violation("unpunished", detail))
+        return violations
