@@ -2,11 +2,12 @@
 
 Blocks are asked of several peers at once, as many as the window holds, and executed and committed in order,
 one lane job each. Each error is charged to the peer that caused it and costs nothing that came from others:
-what is missing is asked of somebody else. Whom to ask is left to chance, so that no claim is worth more than
-another.
+what is missing is asked of somebody else. Whom to ask is left to chance, those first who delivered the last
+time, so that no claim is worth more than another.
 
-It also ends when little was gained for a while: claimants who stall must not keep a validator from taking
-part, and who really is ahead will show it (`look_ahead`).
+While there is nobody to believe, it waits: for peers, or until those that were busy or slow have rested. It
+also ends when little was gained for a while: claimants who stall must not keep a validator from taking part,
+and who really is ahead will show it (`look_ahead`).
 """
 
 from collections.abc import Callable
@@ -70,6 +71,8 @@ class CatchUp:
         self._surveyed: Height | None = None
         """The head when peers were last asked for theirs."""
         self._is_surveying = False
+        self._surveys = 0
+        """How many there were: only the answers to the last one tell how things are."""
         self._patience: Timer | None = None
         self._patient_since: Height = ledger.height
         self._is_to_end = False
@@ -78,8 +81,8 @@ class CatchUp:
         """The highest claim of those believed."""
 
     def start(self) -> None:
-        """Begin; `then` may be called at once."""
-        self.advance()
+        """Begin; `then` follows in a later turn."""
+        self._world.call_later(0, self.advance)
 
     def advance(self) -> None:
         """Do whatever can be done now; called after everything that happens."""
@@ -90,11 +93,10 @@ class CatchUp:
             self._execute_next()
         if self._is_executing:
             return
-        if self._is_waiting_for_peers():
-            self._is_to_end = False
-            self._stop_patience()
-        elif self._is_to_end or self._is_done():
+        if self._is_to_end or self._is_done():
             self._end()
+        elif not self._claims.peers:
+            self._stop_patience()
         elif self._patience is None:
             self._start_patience()
 
@@ -102,22 +104,25 @@ class CatchUp:
         """Whether everybody was asked at this head, and nobody claims a higher one; asks them if not."""
         if self._claims.get_ahead(self._ledger.height):
             return False
-        if self._surveyed != self._ledger.height:
+        if not self._claims.has_believed():
+            return self._is_enough_alone()
+        has_answer = self._is_surveying or self._claims.has_answer()
+        if self._surveyed != self._ledger.height or not has_answer:
             self._surveyed, self._is_surveying = self._ledger.height, True
-            self._claims.survey(self._on_surveyed)
+            self._surveys += 1
+            self._claims.survey(partial(self._on_surveyed, self._surveys))
         return not self._is_surveying
 
-    def _is_waiting_for_peers(self) -> bool:
-        """Whether there is nobody to ask; not if one validator has the whole power and needs nobody."""
-        return not self._claims.peers and len(self._ledger.get_validators().validators) > 1
+    def _is_enough_alone(self) -> bool:
+        """Whether one validator has the whole power: then there is nobody to wait for."""
+        return len(self._ledger.get_validators().validators) == 1
 
-    def _on_surveyed(self) -> None:
-        self._is_surveying = False
-        self.advance()
+    def _on_surveyed(self, number: int) -> None:
+        if number == self._surveys:
+            self._is_surveying = False
+            self.advance()
 
     def _end(self) -> None:
-        if self._is_over:
-            return  # A survey of nobody is over before it has begun, and ended the run.
         self._is_over = True
         self._stop_patience()
         self._then()
@@ -145,8 +150,9 @@ class CatchUp:
         ahead = self._claims.get_ahead(self._ledger.height)
         self.target = max((claim.height or 0 for claim in ahead.values()), default=self._ledger.height)
         idle = [peer for peer in sorted(ahead) if not self._window.is_asked(peer)]
+        drawn = self._chance.sample(idle, len(idle))
         vain: Height = 0
-        for peer in self._chance.sample(idle, len(idle)):
+        for peer in sorted(drawn, key=lambda peer: not ahead[peer].has_delivered):
             claim = ahead[peer]
             claimed = claim.height or 0
             heights = self._window.select(claimed, claim.batch_blocks) if claimed > vain else None
@@ -173,7 +179,7 @@ class CatchUp:
         if error is not None:
             self._charge(asked.peer, error)
         elif isinstance(reply, Blocks):
-            self._claims.credit(asked.peer)
+            self._claims.credit(asked.peer, is_late=asked.is_late)
             self._window.put(asked, reply.blocks)
         self.advance()
 

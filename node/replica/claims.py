@@ -24,11 +24,12 @@ STATUS_MS_MAX = 5_000
 LATE_STATUS_MS = 500
 """How long a survey waits for others after the first answer: a silent stranger must not hold it up."""
 LIE_MS = 600_000
-SLOW_MS = 30_000
+SLOW_MS = 10_000
 BUSY_MS = 1_000
 DOUBTS_MAX = 4096
 LIE_POINTS = 100
-BATCH_BLOCKS = 64
+BATCH_BLOCKS_FIRST = 16
+BATCH_BLOCKS_MAX = 64
 
 
 @dataclass(eq=False)
@@ -40,8 +41,10 @@ class Claim:
     oldest_height: Height = 0
     asked_ms: int | None = None
     """Since when a status request is under way."""
-    batch_blocks: int = BATCH_BLOCKS
+    batch_blocks: int = BATCH_BLOCKS_FIRST
     """As many blocks as it is asked for at once; who is slow is asked for less."""
+    has_delivered: bool = False
+    """Whether it did what it was asked for, the last time."""
 
 
 @dataclass(eq=False)
@@ -93,19 +96,32 @@ class Claims:
             and self.is_believed(peer)
         }
 
+    def has_believed(self) -> bool:
+        """Whether there is anybody to ask."""
+        return any(map(self.is_believed, self._claims))
+
+    def has_answer(self) -> bool:
+        """Whether anybody who is believed has said anything."""
+        return any(
+            claim.height is not None and self.is_believed(peer) for peer, claim in self._claims.items()
+        )
+
     # Asking.
 
     def survey(self, then: Callable[[], None]) -> None:
-        """Asks everybody believed; `then` when they have answered, or the last of them are late."""
-        youngest = self._world.elapsed_ms() - LATE_STATUS_MS
-        survey = _Survey(set(), then)
-        for peer in filter(self.is_believed, self.peers):
-            asked_ms = self._claims[peer].asked_ms
-            if asked_ms is None or asked_ms > youngest:
-                survey.waiting.add(peer)
-                self.ask(peer)
+        """Asks everybody believed; `then`, in a later turn, when they have answered or are late."""
+        believed = [peer for peer in self._claims if self.is_believed(peer)]
+        survey = _Survey({peer for peer in believed if not self._is_late(peer)} or set(believed), then)
         self._surveys.append(survey)
-        self._end_if_over(survey)
+        for peer in believed:
+            self.ask(peer)
+        if not survey.waiting:
+            self._world.call_later(0, partial(self._end, survey))
+
+    def _is_late(self, peer: PeerId) -> bool:
+        """Whether it was asked before and is not waited for any more."""
+        asked_ms = self._claims[peer].asked_ms
+        return asked_ms is not None and asked_ms + LATE_STATUS_MS <= self._world.elapsed_ms()
 
     def ask(self, peer: PeerId) -> None:
         """Asks for the peer's height, unless that is under way."""
@@ -121,7 +137,9 @@ class Claims:
         claim.asked_ms = None
         if isinstance(reply, Status) and claim.height is not None and reply.height < claim.height:
             reply = PeerFault(f"claims height {reply.height} after {claim.height}", LIE_POINTS)
-        if isinstance(reply, NetworkError):
+        if isinstance(reply, PeerSlow):
+            self._rest(peer, BUSY_MS)
+        elif isinstance(reply, NetworkError):
             self.charge(peer, reply)
         else:
             claim.height, claim.oldest_height = reply.height, reply.oldest_height
@@ -135,13 +153,10 @@ class Claims:
                 survey.late = self._world.call_later(LATE_STATUS_MS, partial(self._end, survey))
 
     def _stop_waiting(self, peer: PeerId) -> None:
-        for survey in tuple(self._surveys):
-            survey.waiting.discard(peer)
-            self._end_if_over(survey)
-
-    def _end_if_over(self, survey: _Survey) -> None:
-        if not survey.waiting:
-            self._end(survey)
+        for survey in [one for one in self._surveys if peer in one.waiting]:
+            survey.waiting.remove(peer)
+            if not survey.waiting:
+                self._end(survey)
 
     def _end(self, survey: _Survey) -> None:
         if survey not in self._surveys:
@@ -161,22 +176,30 @@ class Claims:
             self._doubt(peer, LIE_MS)
         elif isinstance(error, PeerSlow):
             _log.info("sync_peer_slow", reason=str(error))
-            self._doubt(peer, SLOW_MS)
-            self._resize(peer, 1, 2)
+            self._note_slow(peer)
+            self._rest(peer, SLOW_MS)
         else:
             is_busy = isinstance(error, PeerGone) or (
                 isinstance(error, Refused) and error.code is RefusalCode.BUSY
             )
             _log.debug("sync_peer_gone_or_busy", reason=str(error))
-            self._doubt(peer, BUSY_MS if is_busy else SLOW_MS)
+            self._rest(peer, BUSY_MS if is_busy else SLOW_MS)
 
-    def credit(self, peer: PeerId) -> None:
-        """The peer delivered in time: ask it for more at once."""
-        self._resize(peer, 2, 1)
-
-    def _resize(self, peer: PeerId, times: int, parts: int) -> None:
+    def credit(self, peer: PeerId, *, is_late: bool) -> None:
+        """The peer delivered: ask it before others, and for more at once if it took no time."""
         if (claim := self._claims.get(peer)) is not None:
-            claim.batch_blocks = min(max(claim.batch_blocks * times // parts, 1), BATCH_BLOCKS)
+            claim.has_delivered = True
+            if not is_late:
+                claim.batch_blocks = min(claim.batch_blocks * 2, BATCH_BLOCKS_MAX)
+
+    def _note_slow(self, peer: PeerId) -> None:
+        if (claim := self._claims.get(peer)) is not None:
+            claim.has_delivered = False
+            claim.batch_blocks = max(claim.batch_blocks // 2, 1)
+
+    def _rest(self, peer: PeerId, duration_ms: int) -> None:
+        self._doubt(peer, duration_ms)
+        self._world.call_later(duration_ms, self._on_claim)
 
     def _doubt(self, peer: PeerId, duration_ms: int) -> None:
         until_ms = max(self._doubts.pop(peer, 0), self._world.elapsed_ms() + duration_ms)
@@ -185,4 +208,4 @@ class Claims:
             del self._doubts[next(iter(self._doubts))]
 
 
-assert BATCH_BLOCKS <= BLOCKS_MAX
+assert BATCH_BLOCKS_MAX <= BLOCKS_MAX

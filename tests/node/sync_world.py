@@ -45,6 +45,8 @@ class Peer:
 
     answer: Answer
     delay_ms: int = 10
+    block_ms: int = 0
+    """How much later an answer comes for each block that is asked for."""
     is_trusted: bool = False
     asked: list[SyncRequest] = field(default_factory=list)
     asked_at: list[int] = field(default_factory=list)
@@ -71,6 +73,8 @@ class SyncWorld:
         self._time_ms = 1_000
         self._events: list[tuple[int, int, Event]] = []
         self._number = count()
+        self._began_ms = 0
+        self._ended_ms: list[int] = []
         self._peers: dict[PeerId, Peer] = {}
 
     # As the node sees it.
@@ -108,11 +112,12 @@ class SyncWorld:
             return
         there.asked.append(message)
         there.asked_at.append(self._time_ms)
-        answer = self._fetch(there, message, reply) if there.delay_ms < limit_ms else None
+        delay_ms = there.delay_ms + there.block_ms * getattr(message, "count", 0)
+        answer = self._fetch(there, message, reply) if delay_ms < limit_ms else None
         if answer is None:
             self.call_later(limit_ms, lambda: then(PeerSlow("no answer")))
         else:
-            self.call_later(there.delay_ms, lambda: then(answer))
+            self.call_later(delay_ms, lambda: then(answer))
 
     def _fetch(self, peer: Peer, message: Any, reply: type[Any]) -> Any:
         try:
@@ -138,9 +143,11 @@ class SyncWorld:
 
     # As the test sees it.
 
-    def join(self, name: int, answer: Answer, *, delay_ms: int = 10, is_trusted: bool = False) -> Peer:
+    def join(
+        self, name: int, answer: Answer, *, delay_ms: int = 10, block_ms: int = 0, is_trusted: bool = False
+    ) -> Peer:
         """A peer connects."""
-        peer = Peer(answer, delay_ms, is_trusted)
+        peer = Peer(answer, delay_ms, block_ms, is_trusted)
         self._peers[build_peer_id(name)] = peer
         self.sync.connected(build_peer_id(name))
         return peer
@@ -155,13 +162,21 @@ class SyncWorld:
         """Numbers of those who paid the full price, in order."""
         return [peer[0] for peer, fault in self.blamed if fault.points >= LIE_POINTS]
 
-    def catch_up(self, seconds_max: int = 1_000) -> int:
-        """Sync to the end; how many milliseconds it took."""
-        began_ms, ended = self._time_ms, []
-        self.sync.catch_up(lambda: ended.append(self._time_ms))
-        self.run_until(lambda: bool(ended), seconds_max)
-        assert not self.sync.is_syncing
-        return ended[0] - began_ms
+    def begin(self) -> None:
+        """Sync, in what happens next."""
+        self._began_ms, self._ended_ms = self._time_ms, []
+        self.sync.catch_up(lambda: self._ended_ms.append(self._time_ms))
+
+    def finish(self, seconds_max: int = 1_000) -> int:
+        """Until sync has ended; how many milliseconds it took."""
+        self.run_until(lambda: bool(self._ended_ms), seconds_max)
+        assert not self.sync.is_syncing and len(self._ended_ms) == 1
+        return self._ended_ms[0] - self._began_ms
+
+    def catch_up(self) -> int:
+        """From beginning to end."""
+        self.begin()
+        return self.finish()
 
     def look_ahead(self) -> bool:
         """One look; nothing may be under way before."""

@@ -8,7 +8,7 @@ from chain.block import Block, compute_header_hash
 from chain.modules import balances
 from chain.primitives.codec import decode, encode, replace
 from node.replica import catch_up, claims
-from node.replica.claims import BATCH_BLOCKS, LIE_MS
+from node.replica.claims import BATCH_BLOCKS_MAX, LIE_MS
 from node.replica.errors import ConsensusHalted
 from node.replica.sync_window import WINDOW_BLOCKS
 from p2p.errors import PeerGone, RefusalCode, Refused
@@ -72,7 +72,7 @@ def test_several_are_asked_at_once_and_no_block_twice(long_history: History) -> 
     ]
     assert sorted(asked) == list(range(1, LONG + 1))
     assert all(peer.ranges for peer in peers)
-    assert max(count for peer in peers for _, count in peer.ranges) == BATCH_BLOCKS
+    assert max(count for peer in peers for _, count in peer.ranges) == BATCH_BLOCKS_MAX
     answered_ms = min(peer.asked_at[1] for peer in peers) + 100
     assert all(peer.asked_at[1] < answered_ms for peer in peers)
 
@@ -80,16 +80,17 @@ def test_several_are_asked_at_once_and_no_block_twice(long_history: History) -> 
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("lie", LIES.values(), ids=LIES.keys())
 def test_who_sends_what_is_not_final_is_banned_and_nobody_else(history: History, lie: Lie, seed: int) -> None:
-    """Whoever is asked first; alone the liar gets the node no further than the truth."""
+    """Whoever is asked first; alone the liar gets the node no further than the truth, and sync goes on."""
     world = SyncWorld(history.forge, seed=seed)
     world.join(1, build_liar(history, lie))
-    world.catch_up()
+    world.begin()
+    world.run_until(lambda: not world.sync.peers)
     assert world.banned == [1]
     assert world.ledger.height < HEIGHT
     world.join(2, build_honest(history))
     world.join(3, build_liar(history, lie))
     world.join(4, build_honest(history))
-    world.catch_up()
+    world.finish()
     assert world.ledger.head_hash == history.forge.ledger.head_hash
     assert set(world.banned) <= {1, 3}
     assert set(world.sync.peers) >= {build_peer_id(2), build_peer_id(4)}
@@ -100,10 +101,11 @@ def test_exactly_two_thirds_are_too_few() -> None:
     history = build_history(validators=3)
     world = SyncWorld(history.forge)
     world.join(1, build_liar(history, keep_signatures(slice(2))))
-    world.catch_up()
+    world.begin()
+    world.run_until(lambda: not world.sync.peers)
     assert (world.ledger.height, world.banned) == (2, [1])
     world.join(2, build_honest(history))
-    world.catch_up()
+    world.finish()
     assert world.ledger.height == HEIGHT
 
 
@@ -165,7 +167,8 @@ def test_a_height_that_falls_costs_its_claimant(history: History) -> None:
         return replace(reply, height=next(heights)) if isinstance(reply, Status) else reply
 
     world.join(1, fall)
-    world.catch_up()
+    world.begin()
+    world.run_until(lambda: not world.sync.peers)
     assert (world.ledger.height, world.banned) == (HEIGHT, [1])
 
 
@@ -276,20 +279,23 @@ def test_what_comes_late_is_used(history: History) -> None:
 
 
 def test_who_could_not_deliver_much_is_asked_for_less(long_history: History) -> None:
-    """A batch that a thin line can not carry in time is halved until it can."""
-    honest = build_honest(long_history)
-
-    def answer(message: SyncRequest) -> SyncReply | None:
-        return None if isinstance(message, BlocksRequest) and message.count > 20 else honest(message)
-
+    """A batch that a thin line can not carry in time is halved until it can, and then stays so."""
     world = SyncWorld(long_history.forge)
-    thin = world.join(1, answer)
-    for _ in range(3):
-        world.catch_up()
-        world.call_later(claims.SLOW_MS, lambda: None)
-        world.settle()
-    assert [count for _, count in thin.ranges[:3]] == [64, 32, 16]
-    assert world.ledger.height >= 16
+    thin = world.join(1, build_honest(long_history), block_ms=1_000)
+    world.begin()
+    world.run_until(lambda: world.ledger.height >= 24)
+    assert [count for _, count in thin.ranges][:4] == [16, 8, 8, 8]
+
+
+def test_a_line_that_became_thick_is_used_again(long_history: History) -> None:
+    """A batch that took no time is followed by one of twice the size."""
+    world = SyncWorld(long_history.forge)
+    line = world.join(1, build_honest(long_history), block_ms=300)
+    world.begin()
+    world.run_until(lambda: world.ledger.height >= 16)
+    line.block_ms = 1
+    world.finish()
+    assert [count for _, count in line.ranges][:6] == [16, 16, 16, 32, 64, 64]
 
 
 def test_a_silent_stranger_holds_up_a_survey_for_a_moment_only(history: History) -> None:
@@ -324,12 +330,10 @@ def test_claimants_who_stall_keep_no_validator_out(history: History) -> None:
     assert world.ledger.height == HEIGHT
 
 
-def test_patience_lasts_while_blocks_come(long_history: History, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_patience_lasts_while_blocks_come(long_history: History) -> None:
     """A long chain over a thin line takes as long as it takes."""
-    monkeypatch.setattr(claims.Claim, "batch_blocks", 16)
-    monkeypatch.setattr(claims, "BATCH_BLOCKS", 16)
     world = SyncWorld(long_history.forge)
-    world.join(1, build_honest(long_history), delay_ms=4_500)
+    world.join(1, build_honest(long_history), block_ms=300)
     assert world.catch_up() > catch_up.PATIENCE_MS
     assert world.ledger.height == LONG
 

@@ -111,10 +111,8 @@ class Scene:
 
     async def catch_up(self) -> None:
         """Until sync says so."""
-        ended = trio.Event()
-        self.sync.catch_up(ended.set)
-        with trio.fail_after(20):
-            await ended.wait()
+        self.sync.catch_up(lambda: None)
+        await wait_until(lambda: not self.sync.is_syncing)
 
 
 async def listen(stream: Stream) -> None:
@@ -163,25 +161,30 @@ async def test_a_node_catches_up_with_honest_peers(scene: Scene) -> None:
 async def test_a_liar_is_banned_and_the_honest_one_is_enough(scene: Scene, name: str) -> None:
     """The connection to it ends, and with it its part in sync."""
     async with scene.join(1, build_liar(scene.history, LIES[name])) as liar:
-        await scene.catch_up()
+        scene.sync.catch_up(lambda: None)
+        await wait_until(lambda: not scene.sync.peers)
+        assert [ban.peer for ban in scene.network.bans()] == [liar]
         assert scene.ledger.height < HEIGHT
         async with scene.join(2):
-            await scene.catch_up()
-        assert [ban.peer for ban in scene.network.bans()] == [liar]
-        assert liar not in scene.sync.peers
+            await wait_until(lambda: not scene.sync.is_syncing)
+        assert len(scene.network.bans()) == 1
     assert scene.ledger.head_hash == scene.history.forge.ledger.head_hash
 
 
 async def test_who_never_answers_is_passed_over(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its stream is given up at the deadline, and it is not banned."""
-    honest = build_honest(scene.history)
-    async with scene.join(1, lambda message: None if isinstance(message, BlocksRequest) else honest(message)):
-        with monkeypatch.context() as changed:
-            changed.setattr(catch_up, "BLOCKS_MS_MAX", 50)
-            await scene.catch_up()
-        assert scene.ledger.height == 0
+    honest, asked = build_honest(scene.history), list[SyncRequest]()
+
+    def stall(message: SyncRequest) -> SyncReply | None:
+        asked.append(message)
+        return None if isinstance(message, BlocksRequest) else honest(message)
+
+    async with scene.join(1, stall):
+        monkeypatch.setattr(catch_up, "BLOCKS_MS_MAX", 50)
+        scene.sync.catch_up(lambda: None)
+        await wait_until(lambda: len(asked) == 2)
         async with scene.join(2):
-            await scene.catch_up()
+            await wait_until(lambda: not scene.sync.is_syncing)
     assert scene.ledger.height == HEIGHT
     assert scene.network.bans() == ()
 
