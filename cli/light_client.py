@@ -6,6 +6,7 @@ network and home; a file that does not verify counts as none, since trust can be
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -25,7 +26,6 @@ from chain.light import (
     build_genesis_light_block,
     build_rules,
     check_anchor,
-    check_light_block,
     check_trust,
     verify_parent,
 )
@@ -157,10 +157,12 @@ class LightClient:
             raise CliError("other_network", message, status=Exit.NOT_PROVEN)
 
     def anchor(self, height: Height, header_hash: Hash) -> None:
-        """Trusts the block that the user named; raises LightError, CliError."""
+        """Trusts the block that the user named if no older trust contradicts; raises LightError, CliError."""
         block = self._fetch(height)
         check_anchor(self.rules, block, height, header_hash)
         check_trust(self.rules, block, self._now_ms())
+        with suppress(TrustExpired):
+            self.check(block)
         self._file.save([block])
 
     def reach(self, height: Height | None = None) -> tuple[Header, LightBlock]:
@@ -175,14 +177,16 @@ class LightClient:
 
         Nothing is kept before all witnesses were heard. Raises LightError, CliError.
         """
-        root = self._find_root(block.header.height)
+        # With witnesses trust has to be gained once more, so that there is something to compare.
+        root = self._find_root(block.header.height - bool(self._witnesses))
         if root.header.height > block.header.height:
             self._walk_back(root, block.header)
+            self._hear_witnesses(lambda witness: _compare_headers(witness, block.header))
         elif root.header.height == block.header.height:
             self._compare(root, block)
         else:
             trace = self._climb(root, block)
-            self._hear_witnesses(trace)
+            self._hear_witnesses(lambda witness: self._cross_check(witness, trace))
             self._file.save(trace[1:])
         return root
 
@@ -213,18 +217,40 @@ class LightClient:
     def _climb(self, root: LightBlock, block: LightBlock) -> list[LightBlock]:
         bisection = Bisection(self.rules, root, block.header.height)
         bisection.supply(block, self._now_ms())
-        while bisection.wanted is not None:
-            output.show_line(f"verified up to {bisection.trusted.header.height}; asks for {bisection.wanted}")
-            bisection.supply(self._fetch(bisection.wanted), self._now_ms())
+        try:
+            while bisection.wanted is not None:
+                output.show_line(
+                    f"verified up to {bisection.trusted.header.height}; asks for {bisection.wanted}"
+                )
+                bisection.supply(self._fetch(bisection.wanted), self._now_ms())
+        except ForgedHeader:
+            self._look_for_fork(bisection.trusted)
+            raise
         output.end_line()
         return bisection.trace
 
     def _compare(self, root: LightBlock, block: LightBlock) -> None:
-        """At the height of a trusted block there is one header."""
-        if block.header == root.header:
-            return
-        check_light_block(self.rules, block)
-        raise Divergence(root, root, block)
+        """At a trusted height there is one header; raises ForgedHeader, Divergence."""
+        if block.header != root.header:
+            self._look_for_fork(root)
+            raise ForgedHeader("another header than the trusted one of this height")
+
+    def _look_for_fork(self, newest: LightBlock) -> None:
+        """What contradicts older trust may be no lie: raises Divergence if the node can show its history."""
+        with suppress(CliError, ForgedHeader, TrustExpired):
+            self._cross_check(self._api, [newest])
+
+    def _cross_check(self, api: Api, trace: Sequence[LightBlock]) -> None:
+        """Holds all that is trusted, down to genesis, against another node; raises Divergence, LightError."""
+        known = {block.header.height: block for block in (*self._file.load(), *trace)}
+        known[0] = build_genesis_light_block(self.spec)
+        history = [known[height] for height in sorted(known) if height <= trace[-1].header.height]
+        history = [block for block in history if self._is_fresh(block)]
+        if len(history) < 2:
+            raise TrustExpired("nothing older is trusted any more that could be compared")
+        check = CrossCheck(self.rules, history)
+        while check.wanted is not None:
+            check.supply(_wait_for_block(api, check.wanted), self._now_ms())
 
     def _walk_back(self, root: LightBlock, header: Header) -> None:
         """From a trusted header down to one below it, parent by parent."""
@@ -240,11 +266,11 @@ class LightClient:
         if newer != header:
             raise ForgedHeader("another header than the trusted chain has at this height")
 
-    def _hear_witnesses(self, trace: list[LightBlock]) -> None:
+    def _hear_witnesses(self, ask: Callable[[Api], None]) -> None:
         """Raises Divergence, or CliError if there are witnesses and none agrees."""
         for witness in self._witnesses:
             try:
-                self._hear(witness, CrossCheck(self.rules, trace))
+                ask(witness)
                 self.agreed.append(witness.url)
             except Divergence:
                 raise
@@ -252,10 +278,6 @@ class LightClient:
                 output.say(f"witness {witness.url} does not count: {error}")
         if self._witnesses and not self.agreed:
             raise CliError("no_witness", "no witness confirms what the node says", status=Exit.NOT_PROVEN)
-
-    def _hear(self, witness: Api, check: CrossCheck) -> None:
-        while check.wanted is not None:
-            check.supply(_wait_for_block(witness, check.wanted), self._now_ms())
 
 
 def open_light_client(
@@ -265,6 +287,12 @@ def open_light_client(
     client = LightClient(spec, api, TrustFile(settings.home / "light", compute_genesis_hash(spec)), witnesses)
     client.check_network()
     return client
+
+
+def _compare_headers(witness: Api, header: Header) -> None:
+    """Below what is trusted: whoever has another header is on another chain, or lies."""
+    if fetch_light_block(witness, header.height).header != header:
+        raise ForgedHeader("another header than the trusted chain has at this height")
 
 
 def _wait_for_block(witness: Api, height: Height) -> LightBlock:

@@ -68,8 +68,8 @@ class ProvenState:
         return proven.block.header
 
     def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """That there is nothing more under a prefix can not be proven."""
-        raise NotImplementedError
+        """Never: that there is nothing more under a prefix can not be proven."""
+        raise AssertionError(f"a scan of {prefix.hex()} in a state of single values")
 
 
 class Sampler:

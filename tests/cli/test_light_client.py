@@ -189,7 +189,31 @@ def test_nonsense_is_refused(
         open_client(node).reach()
 
 
+def test_an_anchor_that_contradicts_older_trust_is_a_fork(chain: SignedChain, open_client: Open) -> None:
+    """As long as there is trust of its own, the client follows it to the block that is named."""
+    other = fork(chain, 20)
+    named = compute_header_hash(other.blocks[50].header)
+    open_client(Node(chain)).reach()
+    with pytest.raises(Divergence):
+        open_client(Node(other)).anchor(50, named)
+
+
 # Witnesses.
+
+
+def test_witnesses_are_heard_wherever_trust_comes_from(chain: SignedChain, open_client: Open) -> None:
+    """At a height that was trusted before, and below all that is trusted, too."""
+    other = Node(fork(chain, 20), "http://fork")
+    open_client(Node(chain)).reach()
+    client = open_client(Node(chain), Node(chain, "http://other"))
+    client.reach(HEAD)
+    assert client.agreed == ["http://other"]
+    with pytest.raises(Divergence):
+        open_client(Node(chain), other).reach(HEAD)
+    late_ms = chain.blocks[40].header.time_ms + chain.rules.trusting_period_ms - 1
+    client = open_client(Node(chain), other, Node(chain, "http://other"), now_ms=late_ms)
+    client.reach(33)
+    assert client.agreed == ["http://other"]
 
 
 def test_witnesses_agree(chain: SignedChain, open_client: Open) -> None:
