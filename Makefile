@@ -1,11 +1,14 @@
 # The only door: everything a developer or a user runs here starts with make.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup devnet test e2e lint type bench mutants sim lock clean
+.PHONY: help setup devnet test e2e lint type bench mutants sim chaos lock clean
 
 PYTHON ?= python3
 SEEDS ?= 300
 START ?= 1
+SECONDS ?= 600
+KILLS ?= 200
+SEED ?= 1
 BIN := .venv/bin
 STAMP := .venv/.installed
 PIP_INSTALL := $(BIN)/pip --disable-pip-version-check install --quiet --no-deps
@@ -54,7 +57,10 @@ bench: setup  ## the short benchmarks; prints tables, appends to bench/results.j
 	@$(BIN)/python -m bench.run
 
 sim: setup  ## the deterministic simulator: SEEDS=300 START=1, minutes; ends with one audit hash
-	@$(BIN)/python -m tests.sim --seeds $(SEEDS) --start $(START)
+	@$(BIN)/python -m tests.sim --seeds $(SEEDS) --start $(START) $(if $(TRACE),--trace)
+
+chaos: setup  ## real nodes under load, killed again and again: SECONDS=600 KILLS=200 SEED=1; ends with a verdict
+	@$(BIN)/python -m tests.e2e.chaos --seconds $(SECONDS) --kills $(KILLS) --seed $(SEED)
 
 mutants: setup  ## breaks each rule of consensus on purpose and shows that a test sees it
 	@$(BIN)/python -m tests.consensus.mutants

@@ -188,7 +188,7 @@ class Node:
         self.launch()
         wait_for(f"{self.name} to answer", self._is_answering, 60)
 
-    def launch(self, **environment: str) -> None:
+    def launch(self, **environment: str) -> subprocess.Popen[bytes]:
         """Starts its process, with these variables beside the usual."""
         with self.home.log_file.open("ab") as log:
             self._process = subprocess.Popen(
@@ -201,6 +201,7 @@ class Node:
                 start_new_session=True,
             )
         self.home.note_process(self._process.pid)
+        return self._process
 
     def _reap(self) -> None:
         """Takes note of the end of a process that was started here."""
@@ -211,12 +212,16 @@ class Node:
         assert self.pid is not None, f"{self.name} stopped:\n{self.read_log()}"
         return self.try_get("status") is not None
 
+    def send_signal(self, by: signal.Signals) -> int:
+        """Sends a signal to its process, which must be there; the process."""
+        pid = self.pid
+        assert pid is not None, f"{self.name} does not run\n{self.read_log()}"
+        os.kill(pid, by)
+        return pid
+
     def end(self, by: signal.Signals) -> None:
         """Sends a signal, and waits until the process is gone."""
-        pid = self.pid
-        assert pid is not None, f"{self.name} does not run"
-        os.kill(pid, by)
-        self.wait_gone(pid)
+        self.wait_gone(self.send_signal(by))
 
     def wait_gone(self, pid: int) -> None:
         """Until the process has ended."""
