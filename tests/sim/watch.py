@@ -130,7 +130,9 @@ class Watch:
             self._talk[number, who, said.height] += 1
             is_heard = self._talk[number, who, said.height] < TALK_MAX
             is_near = said.height == core.height and said.round <= core.round + ROUNDS_AHEAD_MAX
-            if is_open and is_heard and is_near and self._is_signed(life.ledger, core, who, signed):
+            if is_open and is_heard and is_near:
+                if not self._is_signed(life.ledger, core, who, signed):
+                    return  # Who sends one forged vote is not listened to any further.
                 self._note(life, who, said)
 
     def _is_signed(self, ledger: Ledger, core: Core, who: Address, signed: Signed) -> bool:
