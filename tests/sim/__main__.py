@@ -84,7 +84,7 @@ def describe_failure(outcome: Outcome) -> str:
     """What failed, and how to see it happen."""
     lines = [f"seed {outcome.seed} FAILED: {outcome.plan.describe()}"]
     lines += [f"  {violation.rule}: {violation.detail}" for violation in outcome.violations]
-    lines.append(f"  again: python -m tests.sim --seeds 1 --start {outcome.seed} --trace")
+    lines.append(f"  event by event: make sim SEEDS=1 START={outcome.seed} TRACE=1")
     return "\n".join(lines)
 
 

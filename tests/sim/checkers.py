@@ -13,7 +13,7 @@ from chain.block import Block, compute_header_hash
 from chain.errors import ChainError
 from chain.genesis import ChainSpec
 from chain.modules import staking
-from chain.primitives.types import Address, Hash, Height
+from chain.primitives.types import Address, Hash, Height, Round
 from chain.validator_set import ValidatorSet, compute_total_power, get_validator, has_honest_member
 from chain.votes import (
     CommitCertificate,
@@ -43,6 +43,14 @@ class Violation(NamedTuple):
 
     rule: str
     detail: str
+
+
+class Healing(NamedTuple):
+    """Where the furthest stood when all faults ended, and how many rounds a height may take from then on."""
+
+    height: Height
+    round: Round
+    rounds_max: int
 
 
 class Replay(NamedTuple):
@@ -162,6 +170,17 @@ def check_acknowledged(chains: Chains, history: History) -> list[Violation]:
                 where = "nowhere" if place is None else f"at {place.height}"
                 told_by = f"{tx_id.hex()[:8]}: final at {told.height} says node {told.node}"
                 violations.append(Violation("lost", f"{told_by}, {where} at node {number}"))
+    return violations
+
+
+def check_rounds(history: History, healing: Healing) -> list[Violation]:
+    """Liveness: on a good network every height ends within a few rounds."""
+    violations = []
+    for fact in history.finalities:
+        begun = healing.round if fact.height == healing.height + 1 else 0
+        if fact.height > healing.height and fact.round > begun + healing.rounds_max:
+            detail = f"height {fact.height} took round {fact.round}, {begun} at healing, at node {fact.node}"
+            violations.append(Violation("liveness", detail))
     return violations
 
 

@@ -34,9 +34,11 @@ from tests.sim.watch import Watch
 from tests.sim.workload import Workload
 
 HEIGHTS_AFTER_HEALING = 4
-LIVELY_MS = 60_000
-"""Beyond the rounds that chaos has made long: until the first block after healing."""
-CAUGHT_UP_MS = 150_000
+ROUNDS_MAX = 4
+"""Until the first block after healing, and for each after it; one more for each that fails for good."""
+LIVELY_MS = 10_000
+"""Beyond those rounds: until the first block after healing."""
+CAUGHT_UP_MS = 60_000
 """Beyond that: until the last node has all of it."""
 STEPS_MAX = 200_000
 
@@ -202,10 +204,14 @@ class Sim:
             if self.violations:
                 return
 
+    @property
+    def _rounds_max(self) -> int:
+        return ROUNDS_MAX + len(self._failing)
+
     def _compute_lively_ms(self) -> int:
         """By when the first block after healing must be final: a few rounds, as long as they have become."""
         times = self.plan.times
-        rounds = range(self.healed_round, self.healed_round + 4)
+        rounds = range(self.healed_round, self.healed_round + self._rounds_max)
         rounds_ms = sum(times.propose_ms + 2 * times.vote_ms + 3 * times.delta_ms * round for round in rounds)
         return self.plan.chaos_ms + rounds_ms + LIVELY_MS
 
@@ -213,13 +219,10 @@ class Sim:
         heights = [machine.life.ledger.height if machine.life else 0 for machine in self.honest]
         if min(heights) >= self.healed_height + HEIGHTS_AFTER_HEALING:
             return True
-        if self.schedule.now_ms > lively_ms and max(heights) <= self.healed_height:
-            detail = f"no block after {self.healed_height}, round {self.healed_round} at healing"
+        is_late = self.schedule.now_ms > lively_ms and max(heights) <= self.healed_height
+        if is_late or self.schedule.now_ms > lively_ms + CAUGHT_UP_MS:
+            detail = f"height {self.healed_height}, round {self.healed_round} at healing; now {heights}"
             self.violations.append(Violation("liveness", detail))
-        elif self.schedule.now_ms > lively_ms + CAUGHT_UP_MS:
-            self.violations.append(
-                Violation("liveness", f"heights {heights}, {self.healed_height} at healing")
-            )
         return bool(self.violations)
 
     # The end.
@@ -248,6 +251,8 @@ class Sim:
             found += checkers.check_evidence_on_chain(
                 self.history, replayed.final, self.plan.chaos_ms, crashed
             )
+        healed = checkers.Healing(self.healed_height, self.healed_round, self._rounds_max)
+        found += checkers.check_rounds(self.history, healed)
         found += checkers.check_roots(chains)
         found += checkers.check_signatures(self.history, [machine.person.address for machine in self.honest])
         found += checkers.check_acknowledged(chains, self.history)

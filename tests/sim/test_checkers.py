@@ -125,6 +125,16 @@ def test_blame_among_the_honest_is_seen(sim):
     assert checkers.check_blames(sim.history, [0, 1, 2]) == []
 
 
+def test_too_many_rounds_are_seen(sim):
+    """Of heights that end after healing; the first of them counts from the round that chaos left."""
+    healing = checkers.Healing(height=HEIGHT, round=5, rounds_max=2)
+    finalities = sim.history.finalities
+    finalities += [Finality(0, 0, HEIGHT, 9, OTHER), Finality(0, 0, HEIGHT + 1, 7, OTHER)]
+    assert checkers.check_rounds(sim.history, healing) == []
+    finalities += [Finality(0, 0, HEIGHT + 1, 8, OTHER), Finality(0, 0, HEIGHT + 2, 3, OTHER)]
+    assert get_rules(checkers.check_rounds(sim.history, healing)) == ["liveness"] * 2
+
+
 def fork(sim, chains, signers):
     """Chain 3 has another certificate at HEIGHT, signed by these, who also signed the first one."""
     votes = [sign(sim, number, VoteKind.PRECOMMIT, OTHER) for number in signers]
