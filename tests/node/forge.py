@@ -54,6 +54,11 @@ class Forge:
         """The network."""
         return self.ledger.genesis_hash
 
+    def list_validators(self) -> list[Person]:
+        """Who decides the next height."""
+        members = {one.address for one in self.ledger.get_validators().validators}
+        return [person for person in self.people if person.address in members]
+
     def get_proposer(self, round: Round = 0) -> Person:
         """Whose turn it is at the next height."""
         return self.by_address[compute_proposer(self.ledger.get_validators(), round).address]
@@ -111,8 +116,9 @@ class Forge:
     def certify(
         self, block_hash: Hash, signers: Sequence[Person] | None = None, round: Round = 0
     ) -> CommitCertificate:
-        """The precommits of these, of all by default, for a block at the next height."""
-        votes = [self.vote(one, VoteKind.PRECOMMIT, block_hash, round) for one in signers or self.people]
+        """The precommits of these, of all validators by default, for a block at the next height."""
+        chosen = signers or self.list_validators()
+        votes = [self.vote(one, VoteKind.PRECOMMIT, block_hash, round) for one in chosen]
         return build_commit_certificate(votes)
 
     def polka(self, block_hash: Hash, round: Round = 0) -> PolkaCertificate:

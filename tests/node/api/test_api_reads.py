@@ -93,6 +93,35 @@ async def test_light_block_of_the_head_verifies() -> None:
         assert (await client.get("/v1/headers/0"))["certificate"] is None
 
 
+async def test_headers_come_in_pages_downwards() -> None:
+    """Each is the parent of the one before; what is final may be kept by caches, the newest may not."""
+    async with open_client() as client:
+        for _ in range(5):
+            client.world.make_block()
+        answer = await client.get("/v1/headers", params={"from": 4, "count": 3})
+        headers = [decode(Header, bytes.fromhex(one)) for one in answer["headers"]]
+        assert [header.height for header in headers] == [4, 3, 2]
+        assert headers[0].parent_hash == compute_header_hash(headers[1])
+        everything = await client.get("/v1/headers", params={"from": 5})
+        assert len(everything["headers"]) == 6
+        await client.get("/v1/headers", 404, params={"from": 6})
+        await client.get("/v1/headers", 400)
+        latest, fixed = [await client.http.get(f"/v1/headers/{name}") for name in ("latest", "5")]
+        assert latest.json() == fixed.json() and "cache-control" not in latest.headers
+        assert fixed.headers["cache-control"].startswith("public, max-age=")
+
+
+async def test_several_values_are_proven_under_one_root() -> None:
+    """Of one head, named by their keys; too many at once are refused."""
+    async with open_client() as client:
+        client.world.make_block()
+        keys = [balances.ACCOUNTS.key(one).hex() for one in (ALICE.address, bytes(32))]
+        answer = await client.get("/v1/proof", params={"key": keys})
+        assert [entry["name"] for entry in answer["entries"]] == keys
+        assert [entry["value"] is None for entry in answer["entries"]] == [False, True]
+        await client.get("/v1/proof", 400, params={"key": keys * 33})
+
+
 async def test_account_proofs_verify_and_hold_what_is_shown() -> None:
     """The proofs of an account lead to the root in the header that comes with them, also for absent keys."""
     async with open_client() as client:
