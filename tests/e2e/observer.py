@@ -40,9 +40,9 @@ class Observer:
         """Until `stop`."""
         self._token = trio.lowlevel.current_trio_token()
         with self._scope:
-            async with open_network(
-                secrets.token_bytes(32), self._genesis_hash, "/ip4/127.0.0.1/tcp/0"
-            ) as network:
+            seed, listen = secrets.token_bytes(32), "/ip4/127.0.0.1/tcp/0"
+            async with open_network(seed, self._genesis_hash, listen) as self._network:
+                network = self._network
                 network.serve(CONSENSUS, self._listen)
                 network.serve(POOL, _ignore)
                 async with trio.open_nursery() as nursery:
@@ -68,9 +68,13 @@ class Observer:
         return PeerDuties(
             build_hello=lambda: hello,
             check_hello=_accept,
-            attend=_stay,
+            attend=self._attend,
             get_wanted=lambda: self._addresses,
         )
+
+    async def _attend(self, connected: ConnectedPeer) -> None:
+        """Stays connected, and says nothing."""
+        await trio.sleep_forever()
 
     async def _listen(self, stream: Stream) -> None:
         while True:
@@ -95,14 +99,16 @@ def _accept(peer: PeerId, hello: Hello) -> None:
     """Whoever it is."""
 
 
-async def _stay(connected: ConnectedPeer) -> None:
-    await trio.sleep_forever()
-
-
 @contextmanager
 def observe(addresses: Sequence[str], genesis_hash: Hash, audit: Audit) -> Iterator[Observer]:
     """Listens while the block runs; the audit is to be read afterwards."""
-    observer = Observer(addresses, genesis_hash, audit)
+    with run_beside(Observer(addresses, genesis_hash, audit)) as observer:
+        yield observer
+
+
+@contextmanager
+def run_beside(observer: Observer) -> Iterator[Observer]:
+    """Runs one while the block does."""
     thread = Thread(target=trio.run, args=(observer.run,), daemon=True)
     thread.start()
     try:

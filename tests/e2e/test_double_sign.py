@@ -1,4 +1,4 @@
-"""Two nodes with one consensus key, as an operator would wrongly set them up: a copy of the folder."""
+"""A consensus key in two places: copied by its operator, who is guarded, or stolen, which costs the bond."""
 
 import shutil
 
@@ -10,9 +10,11 @@ from node import keystore
 from node.config import format_config, load_config
 from node.derivation import Role
 from node.home import Home
+from storage.sign_log import load_signatures
 from tests.e2e.harness import Network, Node, wait_for
-from tests.e2e.observer import observe
+from tests.e2e.observer import observe, run_beside
 from tests.e2e.signatures import Audit
+from tests.e2e.thief import Thief
 
 pytestmark = [pytest.mark.slow, pytest.mark.network, pytest.mark.timeout(900)]
 
@@ -42,20 +44,42 @@ def build_twin(network: Network, original: Node) -> Node:
     return twin
 
 
-def test_a_key_on_two_nodes_costs_its_bond_once(network: Network) -> None:
-    """The double signature comes on chain by itself; slash and tombstone follow, once; blocks go on."""
+def test_a_key_copied_to_a_second_node_only_watches(network: Network) -> None:
+    """The copy follows the chain and signs nothing, the original goes on, and nobody is punished."""
+    *honest, original = network.nodes
+    addresses, audit = [node.address for node in network.nodes], Audit()
+    twin = build_twin(network, original)
+    with observe([*addresses, twin.address], network.genesis_hash, audit):
+        twin.start()
+        network.wait_height(honest[0].height + BLOCKS_AFTER, [*network.nodes, twin])
+    assert list(load_signatures(twin.home.sign_log)) == []
+    assert "watching_before_signing" in twin.home.log_file.read_text()
+    assert "signing_stopped" not in original.home.log_file.read_text()
+    offender = decode_address(str(honest[0].get("status")["prefix"]), original.account)
+    assert audit.find_conflicts() == {} and audit.count_slots(offender) > BLOCKS_AFTER
+    twin.close()
+
+
+def test_a_stolen_key_costs_the_bond_once(network: Network) -> None:
+    """A second vote comes on chain by itself; slash and tombstone follow, once; blocks go on. The validator
+    itself notices, and stops signing.
+    """
     *honest, original = network.nodes
     witness, account = honest[0], original.account
     prefix = witness.get("status")["prefix"]
     offender = decode_address(prefix, account)
     bond, started_at = witness.get(f"accounts/{account}")["bond"]["active"], witness.height
-    twin, audit = build_twin(network, original), Audit()
-    addresses = [node.address for node in (*network.nodes, twin)]
-    with observe(addresses, network.genesis_hash, audit):
-        twin.start()
+    audit, key = Audit(), original.home.load_key(Role.CONSENSUS)
+    addresses = [node.address for node in network.nodes]
+    with run_beside(Thief(addresses, network.genesis_hash, audit, offender, key)):
         wait_for(
             "the evidence on chain",
             lambda: witness.find_events("offences.EquivocationProven", started_at),
+            FOUND_SECONDS_MAX,
+        )
+        wait_for(
+            "the validator to stop signing",
+            lambda: "signing_stopped" in original.home.log_file.read_text(),
             FOUND_SECONDS_MAX,
         )
     (proven,) = witness.find_events("offences.EquivocationProven", started_at)
