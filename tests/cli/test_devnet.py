@@ -129,6 +129,17 @@ def test_first_run_guide_works_as_printed(shell: Shell) -> None:
     )
 
 
+def test_light_guide_works_as_printed(shell: Shell) -> None:
+    """Headers, an account and possession proofs, verified without believing a node."""
+    for block in list_blocks("light"):
+        shell.check(block)
+    found = json.loads(shell.check("vidya light verify --chain demo/chain.json --height 5 -o json"))
+    client = Client(load(shell)["nodes"][3]["api"])
+    assert found["verified"] and found["header"] == client.get("/v1/blocks/5")["header"]["hash"]
+    sample = json.loads(shell.check("vidya light sample --chain demo/chain.json --epochs 2 -o json"))
+    assert [len(one["draws"]) for one in sample["epochs"]] == [16, 16] and sample["not_shown"] == 0
+
+
 def test_paid_bytes_come_from_several_hosts_and_are_settled(shell: Shell) -> None:
     """A member who is no host gets all bytes; what each host was promised is settled, to the base unit."""
     (datum,) = [one for one in load(shell)["datums"] if one["title"] == "Pentatonic walks"]
