@@ -14,7 +14,7 @@ from typing import NamedTuple
 import structlog
 import trio
 
-from chain.block import compute_header_hash
+from chain.block import Header, compute_header_hash
 from chain.genesis import ChainSpec
 from chain.light import LightBlock, build_genesis_light_block, build_rules
 from chain.modules import validators
@@ -95,7 +95,9 @@ class StateSync:
             manifest_hash = compute_manifest_hash(plan.manifest)
             _log.info("state_sync", height=manifest.height, parts=len(manifest.starts))
             if await Fetching(self.sources, self._staging, manifest, manifest_hash, self._writer).run():
-                await self._in_thread(partial(self._finish, plan.block, manifest))
+                await self._in_thread(
+                    partial(finish, self._staging, self._genesis.header, plan.block, manifest)
+                )
                 return manifest.height
             _log.info("snapshot_given_up", height=manifest.height)
             self._given_up.add(manifest_hash)
@@ -197,19 +199,18 @@ class StateSync:
             raise build_lie("another manifest than it offers")
         return reply.manifest
 
-    # The end.
 
-    def _finish(self, block: LightBlock, manifest: Manifest) -> None:
-        header, state = block.header, self._staging.state
-        members = validators.get_previous(state), validators.get_current(state)
-        self._staging.finish(
-            build_manifest_top(manifest),
-            encode(self._genesis.header),
-            encode(header),
-            encode(block.certificate),
-            [encode(build_roster(one)) for one in members],
-        )
-        _log.info("state_sync_done", height=header.height)
+def finish(staging: Staging, genesis: Header, block: LightBlock, manifest: Manifest) -> None:
+    """With all parts in: the batch that makes the store one that a ledger opens."""
+    members = validators.get_previous(staging.state), validators.get_current(staging.state)
+    staging.finish(
+        build_manifest_top(manifest),
+        encode(genesis),
+        encode(block.header),
+        encode(block.certificate),
+        [encode(build_roster(one)) for one in members],
+    )
+    _log.info("state_sync_done", height=manifest.height)
 
 
 def rank(offers: Iterable[_Offered], given_up: Collection[Hash]) -> list[_Offered]:

@@ -1,5 +1,6 @@
 """Final blocks, for people and for verification."""
 
+from itertools import takewhile
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Response
@@ -39,9 +40,11 @@ async def list_blocks(
 ) -> Blocks:
     """Headers downwards, from the head if `from` is not given."""
     top = view.height if start is None else min(start, view.height)
-    headers = (view.get_header(height) for height in range(top, max(top - count, -1), -1))
+    headers = map(view.get_header, range(top, max(top - count, -1), -1))
+    # A node that began at a snapshot has none below, but for that of genesis.
+    shown = takewhile(lambda header: header is not None, headers)
     return Blocks(
-        height=view.height, blocks=[format_header(header, api.prefix) for header in headers if header]
+        height=view.height, blocks=[format_header(header, api.prefix) for header in shown if header]
     )
 
 
@@ -51,6 +54,7 @@ async def get_block(
 ) -> Block:
     """A block with certificate, events, and a page of its transactions with their receipts."""
     height = find_height(view, block)
+    check_kept(view, height)
     data = view.chain.get_block(height)
     found, receipts, certificate = (
         view.get_block(height),
@@ -81,8 +85,8 @@ async def list_headers(
 ) -> EncodedHeaders:
     """Headers downwards as they are encoded, each the parent of the one before."""
     require_header(view, start)
-    found = (view.chain.get_header(height) for height in range(start, max(start - count, -1), -1))
-    return EncodedHeaders(headers=[data.hex() for data in found if data is not None])
+    found = map(view.chain.get_header, range(start, max(start - count, -1), -1))
+    return EncodedHeaders(headers=[data.hex() for data in takewhile(bool, found) if data])
 
 
 @router.get("/headers/{height}")
@@ -97,7 +101,7 @@ async def get_light_block(view: ViewOf, height: HeightOrLatest, response: Respon
 
 
 def build_light_block(view: View, height: Height) -> LightBlock:
-    """What a light client needs of a height; raises NotFound."""
+    """What a light client needs of a height; raises NotFound, Gone."""
     header = require_header(view, height)
     certificate, roster = view.get_certificate(height), view.get_roster(header.validators_hash)
     return LightBlock(
@@ -120,8 +124,20 @@ def find_height(view: View, name: str) -> Height:
 
 
 def require_header(view: View, height: Height) -> Header:
-    """A final header; raises NotFound."""
+    """A final header; raises NotFound, or Gone below the height at which the node began."""
     header = view.get_header(height) if height <= view.height else None
     if header is None:
+        check_kept(view, height)
         raise NotFound("not_found", f"no block {height} is final", f"the head is at height {view.height}")
     return header
+
+
+def check_kept(view: View, height: Height) -> None:
+    """Raises Gone for a height below the first of a node that began at a snapshot."""
+    extent = view.chain.get_extent()
+    if extent is not None and height < extent.first:
+        raise Gone(
+            "pruned",
+            f"this node began at a snapshot of height {extent.first}: it never had block {height}",
+            "ask a node that keeps all blocks",
+        )

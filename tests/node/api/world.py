@@ -44,7 +44,7 @@ from p2p.messages import Hello
 from p2p.network import Network
 from p2p.peers import ConnectedPeer, PeerDuties, PeerManager
 from storage.content.store import ContentStore
-from storage.kv import MemoryStore
+from storage.kv import KeyValueStore, MemoryStore
 from tests.node.cluster import VIDYA, Person, build_cluster_spec
 
 VALIDATOR, ALICE, BOB = Person(0), Person(1), Person(2)
@@ -75,18 +75,23 @@ class World:
     """One validator's node, without consensus: `make_block` builds, signs and commits."""
 
     def __init__(
-        self, network: Network, store: ContentStore | None = None, spec: ChainSpec | None = None
+        self,
+        network: Network,
+        store: ContentStore | None = None,
+        spec: ChainSpec | None = None,
+        chain: KeyValueStore | None = None,
     ) -> None:
         spec = spec or build_cluster_spec(1, guests=(ALICE, BOB))
         self.signatures = SignatureMemory()
-        self.ledger = Ledger(MemoryStore(), spec, check=self.signatures.check, verify=self.signatures.verify)
+        check, verify = self.signatures.check, self.signatures.verify
+        self.ledger = Ledger(chain or MemoryStore(), spec, check=check, verify=verify)
         self.mempool = Mempool()
         self.pool = PoolGossip(network, self.ledger, self.mempool, self.signatures)
         self.sync = Sync()
         self.listeners: list[Callable[[Committed], None]] = []
         self.metrics = Metrics(VALIDATOR.address)
         self.listeners.append(self.metrics.on_committed)
-        self._certificate: CommitCertificate | None = None
+        self._certificate = self.ledger.get_certificate(self.ledger.height)
         self._reveals = Reveals(VALIDATOR.keys.beacon_secret)
         self.services = ApiServices(
             spec=spec,
@@ -192,14 +197,19 @@ class Client:
 
 
 @asynccontextmanager
-async def open_client(content: Path | None = None, config: NodeConfig | None = None) -> AsyncIterator[Client]:
+async def open_client(
+    content: Path | None = None,
+    config: NodeConfig | None = None,
+    spec: ChainSpec | None = None,
+    chain: KeyValueStore | None = None,
+) -> AsyncIterator[Client]:
     """A world and a client of its application."""
     async with AsyncExitStack() as stack:
         network = await stack.enter_async_context(
             MemoryHub().open_network(VALIDATOR.keys.network_seed, b"g" * 32)
         )
         store = stack.enter_context(ContentStore(content, QUOTA_BYTES)) if content else None
-        world = World(network, store)
+        world = World(network, store, spec, chain)
         feed = Feed()
         loop = NodeLoop(trio.lowlevel.current_trio_token())
         app = build_app(world.services, config or NodeConfig(), loop, feed)
