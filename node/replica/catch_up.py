@@ -66,7 +66,7 @@ class CatchUp:
         self._chance = chance
         self._claims = claims
         self._then = then
-        self._window = Window()
+        self._window = Window(ledger.height + 1)
         self._is_executing = False
         self._surveyed: Height | None = None
         """The head when peers were last asked for theirs."""

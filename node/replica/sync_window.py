@@ -8,9 +8,8 @@ height is asked for beyond that, so that slow ones who fill the window do not ho
 Pure: no peer is asked and nothing is judged here.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import count, takewhile
+from itertools import count
 from typing import NamedTuple
 
 from chain.primitives.types import Height, PeerId
@@ -47,8 +46,8 @@ class BlocksAsked:
 class Window:
     """Heights from `next` on."""
 
-    def __init__(self) -> None:
-        self.next: Height = 1
+    def __init__(self, start: Height = 1) -> None:
+        self.next = start
         self.asked: list[BlocksAsked] = []
         self._held: dict[Height, Held] = {}
         self._held_bytes = 0
@@ -57,18 +56,20 @@ class Window:
         """The block, if it is there."""
         return self._held.get(height)
 
-    def clear(self) -> None:
-        """Forget what came; what is under way stays so."""
-        self._drop(lambda height, held: True)
-
     def advance(self, height: Height) -> None:
         """Blocks below `height` are not needed any more."""
-        self.next = height
-        self._drop(lambda at, held: at < height)
+        for passed in range(self.next, height):
+            self._drop(passed)
+        self.next = max(height, self.next)
 
     def reject(self, sender: PeerId) -> None:
         """The sender lied: what it sent is not looked at. Everything from others stays."""
-        self._drop(lambda height, held: held.sender == sender)
+        for height in [height for height, held in self._held.items() if held.sender == sender]:
+            self._drop(height)
+
+    def _drop(self, height: Height) -> None:
+        if (held := self._held.pop(height, None)) is not None:
+            self._held_bytes -= held.size_bytes
 
     def put(self, asked: BlocksAsked, blocks: tuple[FinalBlock, ...]) -> None:
         """Keep what came, in the order asked for, where it is still missing."""
@@ -83,21 +84,15 @@ class Window:
 
     def select(self, claimed: Height, count_max: int) -> range | None:
         """The first run of missing heights for a peer that has blocks up to `claimed`."""
-        covered = {height for asked in self.asked if not asked.is_late for height in asked.heights}
-        heights = range(self.next, min(claimed, self.next + WINDOW_BLOCKS - 1) + 1)
-
-        def is_missing(height: Height) -> bool:
-            return height in heights and height not in self._held and height not in covered
-
-        start = next(filter(is_missing, heights), None)
+        missing = set(range(self.next, min(claimed + 1, self.next + WINDOW_BLOCKS))) - self._held.keys()
+        for asked in self.asked:
+            if not asked.is_late:
+                missing.difference_update(asked.heights)
+        start = min(missing, default=None)
         if start is None or (start != self.next and self._is_full()):
             return None
-        run = takewhile(is_missing, count(start))
-        return range(start, start + sum(1 for _ in zip(range(count_max), run, strict=False)))
+        stop = next(height for height in count(start) if height not in missing)
+        return range(start, min(stop, start + count_max))
 
     def _is_full(self) -> bool:
         return self._held_bytes + (len(self.asked) + 1) * SYNC.frame_bytes_max > WINDOW_BYTES_MAX
-
-    def _drop(self, is_needless: Callable[[Height, Held], bool]) -> None:
-        for height in [height for height, held in self._held.items() if is_needless(height, held)]:
-            self._held_bytes -= self._held.pop(height).size_bytes
