@@ -1,4 +1,4 @@
-"""What a node that began at a snapshot says of the heights below: that it never had them, not that none are."""
+"""What a node that began at a snapshot says of the heights below it: it never had them, not that none are."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
