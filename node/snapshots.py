@@ -81,10 +81,9 @@ class SnapshotService:
         self._readers = trio.CapacityLimiter(READERS_MAX)
         self._writer = trio.CapacityLimiter(1)
         self._ended_in, self._ended = trio.open_memory_channel[_Frozen](0)
-        self._offers: dict[Hash, SnapshotOffer] = {}
         self.failed = 0
         """How many could not be made."""
-        self._find_offers()
+        self._offers = self._find_offers()
         network.serve(SNAPSHOT, build_answerer(SnapshotRequest, self.answer, REQUESTS_MAX))
 
     # Making.
@@ -106,12 +105,11 @@ class SnapshotService:
         task_status.started()
         async for frozen in self._ended:
             try:
-                await trio.to_thread.run_sync(self._make, frozen.view, limiter=self._writer)
+                self._offers = await trio.to_thread.run_sync(self._make, frozen.view, limiter=self._writer)
             finally:
                 frozen.close()
-            self._find_offers()
 
-    def _make(self, view: View) -> None:
+    def _make(self, view: View) -> dict[Hash, SnapshotOffer]:
         try:
             part_count = write_snapshot(view, self._files, trio.from_thread.check_cancelled)
         except (StorageError, SnapshotTooLarge) as error:
@@ -120,6 +118,7 @@ class SnapshotService:
             _log.warning("snapshot_failed", height=view.height, reason=str(error))
         else:
             _log.info("snapshot_made", height=view.height, parts=part_count)
+        return self._find_offers()
 
     # Serving.
 
@@ -128,9 +127,10 @@ class SnapshotService:
         """What peers are told of."""
         return tuple(self._offers.values())
 
-    def _find_offers(self) -> None:
+    def _find_offers(self) -> dict[Hash, SnapshotOffer]:
+        """Those by the hash of their manifest whose files and header are there."""
         found = (self._build_offer(height) for height in self._files.list_heights())
-        self._offers = {offer.manifest_hash: offer for offer in found if offer is not None}
+        return {offer.manifest_hash: offer for offer in found if offer is not None}
 
     def _build_offer(self, height: Height) -> SnapshotOffer | None:
         header, manifest = self._ledger.get_header(height), self._files.get_manifest(height)

@@ -7,10 +7,10 @@ Two names, because a node's store says that its log and its sign-state must be t
 Meanwhile the node greets as a guest: nobody sends it votes or transactions.
 """
 
-import os
 import shutil
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
 
 import structlog
 import trio
@@ -30,6 +30,7 @@ from p2p.errors import RefusalCode, Refused
 from p2p.messages import Hello, Role
 from p2p.network import Network
 from p2p.peers import ConnectedPeer, PeerDuties, PeerManager, run_peers
+from storage.errors import disk_errors
 from storage.files import DISK, atomic_write
 from storage.kv import LevelDbStore
 from storage.lock import lock_directory
@@ -61,22 +62,26 @@ async def begin_at_snapshot(
         if outcome is None:
             shutil.rmtree(home.state_sync, ignore_errors=True)
         else:
-            os.replace(home.state_sync, home.synced_store)
-            DISK.sync_directory(home.data)
+            _rename(home.state_sync, home.synced_store)
 
 
 def adopt(home: Home) -> None:
     """A store that state sync has filled is the node's from now on."""
     if not home.store.exists() and home.synced_store.exists():
-        os.replace(home.synced_store, home.store)
-        DISK.sync_directory(home.data)
+        _rename(home.synced_store, home.store)
+
+
+def _rename(source: Path, target: Path) -> None:
+    with disk_errors(target):
+        DISK.rename(source, target)
+        DISK.sync_directory(target.parent)
 
 
 async def _fill(
     home: Home, config: NodeConfig, spec: ChainSpec, network: Network, clock: Clock
 ) -> Height | StateSyncFailed | None:
     anchor = parse_anchor(config.trust) if config.trust else None
-    store = LevelDbStore(home.state_sync)
+    store = LevelDbStore(home.state_sync, "delete it: it is filled anew")
     try:
         sync = StateSync(network, spec, Staging(store), clock.now_ms, is_signed_by, anchor)
         async with _run_peers(home, config, spec, network, sync):

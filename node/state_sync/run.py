@@ -119,7 +119,7 @@ class StateSync:
 
     async def _make_plan(self) -> Plan | None:
         """A snapshot whose header and manifest hold; None if nobody offers any."""
-        settled_at: float | None = None
+        answered_at: float | None = None
         while True:
             survey = await self.sources.survey()
             lowest = self._trust.lowest_height
@@ -127,15 +127,13 @@ class StateSync:
             if (plan := await self._find_plan(offers)) is not None:
                 await self._in_thread(partial(self._staging.begin, encode(plan)))
                 return plan
-            if survey.answered and settled_at is None:
-                settled_at = trio.current_time() + SETTLE_SECONDS
-            if settled_at is not None and trio.current_time() >= settled_at:
-                if self._doubted_anchor is not None:
-                    raise self._doubted_anchor
-                if survey.answered and not offers:
-                    return None
-            if settled_at is not None and trio.current_time() >= settled_at + PLAN_SECONDS_MAX:
-                _log.warning("state_sync_impossible", reason="no peer shows what leads to its snapshot")
+            if survey.answered and answered_at is None:
+                answered_at = trio.current_time()
+            waited = 0.0 if answered_at is None else trio.current_time() - answered_at
+            if waited >= SETTLE_SECONDS and self._doubted_anchor is not None:
+                raise self._doubted_anchor
+            if waited >= (PLAN_SECONDS_MAX if offers or not survey.answered else SETTLE_SECONDS):
+                _log.warning("state_sync_impossible", offers=len(offers))
                 return None
             await trio.sleep(ROUND_SECONDS)
 

@@ -342,7 +342,8 @@ class Network:
         chosen = list(self.nodes if nodes is None else nodes)
         last = min(node.height for node in chosen)
         for height in range(last, first - 1, -100):
-            pages = [node.get("blocks", **{"from": height, "count": 100})["blocks"] for node in chosen]
+            count = min(100, height - first + 1)
+            pages = [node.get("blocks", **{"from": height, "count": count})["blocks"] for node in chosen]
             assert all(page == pages[0] for page in pages), f"different blocks below {height}"
         return last
 
