@@ -36,6 +36,8 @@ class Plan(NamedTuple):
     """Nodes with a wrong clock: offset in ms, drift in ppm."""
     transactions: int
     has_stake_moves: bool
+    heights_after: int
+    """How many heights must be final everywhere after healing."""
 
     def describe(self) -> str:
         """For people."""
@@ -66,6 +68,7 @@ def draw_plan(random: Random, *, is_villainous: bool = False) -> Plan:
         skewed=_draw_skewed(random, powers),
         transactions=random.randrange(10, 60),
         has_stake_moves=not is_villainous and not DAMAGE.intersection(kinds),
+        heights_after=random.choice((4, 6, 8, 12) if is_villainous else (4, 4, 6)),
     )
 
 

@@ -95,11 +95,12 @@ CONSENSUS_BUGS = (
         "is_accepted = self._verdicts[block_hash] and",
         "is_accepted =",
     ),
-    _bug(
+    Bug(
         "proposal out of turn accepted",
-        CORE,
-        "        if proposal.proposer != self._proposers.get(proposal.round):\n            return\n",
-        "",
+        (
+            Passage(CORE, "if proposal.proposer != self._proposers.get(proposal.round):", "if False:"),
+            Passage(GOSSIP, "if proposal.proposer != self._proposers.get(proposal.round):", "if False:"),
+        ),
     ),
 )
 
@@ -250,7 +251,6 @@ REPLICA_BUGS = (
             Passage(SIGN_STATE, "        if slot <= last.slot:\n", "        if False:\n"),
         ),
     ),
-    _bug("sign-state not consulted", SIGN_STATE, "        if slot <= last.slot:\n", "        if False:\n"),
 )
 
 BUGS = (*CONSENSUS_BUGS, *CHAIN_BUGS, *STORAGE_BUGS, *REPLICA_BUGS)

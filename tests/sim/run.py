@@ -33,7 +33,6 @@ from tests.sim.villains import draw_coven
 from tests.sim.watch import Watch
 from tests.sim.workload import Workload
 
-HEIGHTS_AFTER_HEALING = 4
 ROUNDS_MAX = 4
 """Until the first block after healing, and for each after it; one more for each that fails for good."""
 LIVELY_MS = 10_000
@@ -217,7 +216,7 @@ class Sim:
 
     def _is_over(self, lively_ms: int) -> bool:
         heights = [machine.life.ledger.height if machine.life else 0 for machine in self.honest]
-        if min(heights) >= self.healed_height + HEIGHTS_AFTER_HEALING:
+        if min(heights) >= self.healed_height + self.plan.heights_after:
             return True
         is_late = self.schedule.now_ms > lively_ms and max(heights) <= self.healed_height
         if is_late or self.schedule.now_ms > lively_ms + CAUGHT_UP_MS:

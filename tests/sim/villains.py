@@ -26,7 +26,7 @@ from tests.sim.forgery import Hand
 from tests.sim.mischief import Mischief
 from tests.sim.node import Life, Machine, decode_message
 from tests.sim.people import get_person
-from tests.sim.villainy import CONTROL, MISCHIEF
+from tests.sim.villainy import CONTROL, MISCHIEF, SILENT
 
 TICK_MS = (200, 600)
 BLOCKS_KEPT_MAX = 64
@@ -186,5 +186,6 @@ def draw_coven(random: Random, powers: list[int]) -> Coven:
     for number in random.sample(range(len(powers)), random.choice((1, 1, 2, 3))):
         power = sum(powers[member] for member in (*members, number))
         if 3 * power < sum(powers):
-            members[number] = tuple(random.sample(names, random.choice((1, 2, 2, 3))))
+            drawn = random.sample(names, random.choice((1, 2, 3, 4)))
+            members[number] = tuple(drawn[:1] if SILENT in drawn[:1] else [n for n in drawn if n != SILENT])
     return Coven(Random(random.random()), members)

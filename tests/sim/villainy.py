@@ -26,11 +26,16 @@ from tests.sim.mischief_talkers import (
     SyncLiar,
 )
 
+SILENT = "silent"
+"""Alone: it would keep other mischief from being heard of."""
+CONTROL = "echo"
+"""Of no use to less than a third; with more it forks the chain (`Echo`)."""
+
 MISCHIEF: dict[str, Callable[[Rogue], Mischief]] = {
     "equivocating proposer": EquivocatingProposer,
     "split voter": SplitVoter,
     "amnesiac": Amnesiac,
-    "silent": Silent,
+    SILENT: Silent,
     "stale": Stale,
     "flooder": Flooder,
     "wrong time": WrongTime,
@@ -44,8 +49,5 @@ MISCHIEF: dict[str, Callable[[Rogue], Mischief]] = {
     "sync liar": SyncLiar,
     "evidence forger": EvidenceForger,
     "out of turn": OutOfTurn,
-    "echo": Echo,
+    CONTROL: Echo,
 }
-
-CONTROL = "echo"
-"""Of no use to less than a third; with more it forks the chain (`Echo`)."""
