@@ -81,8 +81,8 @@ class SnapshotService:
         self._readers = trio.CapacityLimiter(READERS_MAX)
         self._writer = trio.CapacityLimiter(1)
         self._ended_in, self._ended = trio.open_memory_channel[_Frozen](0)
-        self.failed = 0
-        """How many could not be made."""
+        self.ended = 0
+        """How many were begun, and made or not."""
         self._offers = self._find_offers()
         network.serve(SNAPSHOT, build_answerer(SnapshotRequest, self.answer, REQUESTS_MAX))
 
@@ -108,13 +108,13 @@ class SnapshotService:
                 self._offers = await trio.to_thread.run_sync(self._make, frozen.view, limiter=self._writer)
             finally:
                 frozen.close()
+            self.ended += 1
 
     def _make(self, view: View) -> dict[Hash, SnapshotOffer]:
         try:
             part_count = write_snapshot(view, self._files, trio.from_thread.check_cancelled)
         except (StorageError, SnapshotTooLarge) as error:
             self._files.drop_unfinished(view.height)
-            self.failed += 1
             _log.warning("snapshot_failed", height=view.height, reason=str(error))
         else:
             _log.info("snapshot_made", height=view.height, parts=part_count)

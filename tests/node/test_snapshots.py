@@ -96,6 +96,11 @@ class Scene:
         for _ in range(count):
             self.service.on_committed(self.forge.commit(self.forge.build()))
 
+    async def wait_offers(self, heights: list[int]) -> None:
+        """Until peers are told of these, and nothing is being made."""
+        await wait_until(lambda: [offer.height for offer in self.service.offers] == heights)
+        assert self.files.list_heights() == heights
+
     async def ask(self, message: SnapshotRequest, reply: type) -> object:
         return await request(self.peer, self.network.peer_id, SNAPSHOT, message, reply, 5)
 
@@ -109,10 +114,10 @@ async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
 async def test_the_end_of_an_epoch_makes_one_while_the_chain_goes_on(scene: Scene) -> None:
     """It is of the state at that block, however far the chain is when it is done."""
     scene.grow(EPOCH + 3)
-    await wait_until(lambda: scene.files.list_heights() == [EPOCH])
+    await scene.wait_offers([EPOCH])
     check_snapshot(scene.files, scene.forge.ledger, EPOCH)
     scene.grow(EPOCH)
-    await wait_until(lambda: scene.files.list_heights() == [2 * EPOCH, EPOCH])
+    await scene.wait_offers([2 * EPOCH, EPOCH])
 
 
 async def test_a_node_that_is_behind_makes_none(scene: Scene) -> None:
@@ -121,15 +126,15 @@ async def test_a_node_that_is_behind_makes_none(scene: Scene) -> None:
     scene.grow(EPOCH + 1)
     scene.is_behind = False
     scene.grow(EPOCH)
-    await wait_until(lambda: scene.files.list_heights() == [2 * EPOCH])
+    await scene.wait_offers([2 * EPOCH])
 
 
 async def test_an_epoch_that_ends_while_one_is_made_has_none(scene: Scene) -> None:
     """Work does not pile up."""
     scene.grow(2 * EPOCH)
-    await wait_until(lambda: scene.files.list_heights() == [EPOCH])
+    await scene.wait_offers([EPOCH])
     scene.grow(EPOCH)
-    await wait_until(lambda: scene.files.list_heights() == [3 * EPOCH, EPOCH])
+    await scene.wait_offers([3 * EPOCH, EPOCH])
 
 
 async def test_a_snapshot_that_can_not_be_made_ends_nothing(
@@ -139,10 +144,10 @@ async def test_a_snapshot_that_can_not_be_made_ends_nothing(
     with monkeypatch.context() as patch:
         patch.setattr(snapshot, "PART_BYTES_MAX", 10)
         scene.grow(EPOCH)
-        await wait_until(lambda: scene.service.failed == 1)
+        await wait_until(lambda: scene.service.ended == 1)
     assert list(scene.files.list_heights()) == []
     scene.grow(EPOCH)
-    await wait_until(lambda: scene.files.list_heights() == [2 * EPOCH])
+    await scene.wait_offers([2 * EPOCH])
 
 
 async def test_peers_are_told_what_is_there(scene: Scene) -> None:
