@@ -46,11 +46,11 @@ class Violation(NamedTuple):
 
 
 class Healing(NamedTuple):
-    """Where the furthest stood when all faults ended, and how many rounds a height may take from then on."""
+    """When all faults ended: the last final height; how many rounds the next and later ones may take."""
 
     height: Height
-    round: Round
-    rounds_max: int
+    next_round_max: Round
+    later_round_max: Round
 
 
 class Replay(NamedTuple):
@@ -177,9 +177,10 @@ def check_rounds(history: History, healing: Healing) -> list[Violation]:
     """Liveness: on a good network every height ends within a few rounds."""
     violations = []
     for fact in history.finalities:
-        begun = healing.round if fact.height == healing.height + 1 else 0
-        if fact.height > healing.height and fact.round > begun + healing.rounds_max:
-            detail = f"height {fact.height} took round {fact.round}, {begun} at healing, at node {fact.node}"
+        is_next = fact.height == healing.height + 1
+        round_max = healing.next_round_max if is_next else healing.later_round_max
+        if fact.height > healing.height and fact.round > round_max:
+            detail = f"height {fact.height} took round {fact.round}, at most {round_max}, at node {fact.node}"
             violations.append(Violation("liveness", detail))
     return violations
 

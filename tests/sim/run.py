@@ -12,7 +12,8 @@ from typing import NamedTuple
 import structlog
 
 from chain.genesis import compute_genesis_hash
-from chain.primitives.types import Hash, PeerId
+from chain.primitives.types import Address, Hash, PeerId, Round
+from consensus.proposers import Proposers
 from node.ledger import Ledger
 from node.replica.replica import ConsensusHalted
 from storage import crash_points
@@ -35,6 +36,8 @@ from tests.sim.workload import Workload
 
 ROUNDS_MAX = 4
 """Until the first block after healing, and for each after it; one more for each that fails for good."""
+ALL_DOWN_ROUNDS = 30
+"""Where nobody was there to ask which round it is."""
 LIVELY_MS = 10_000
 """Beyond those rounds: until the first block after healing."""
 CAUGHT_UP_MS = 60_000
@@ -91,6 +94,7 @@ class Sim:
         self.is_healed = False
         self.healed_round = 0
         self.healed_height = 0
+        self.healed_last_round = 0
         self.counts: Counter[str] = Counter()
         self.points: Counter[str] = Counter()
         self.violations: list[Violation] = []
@@ -106,6 +110,10 @@ class Sim:
         machine = Machine(self, number, get_person(number), clock)
         machine.build_life = self.villains.get(number, Life)
         return machine
+
+    @property
+    def _honest_addresses(self) -> list[Address]:
+        return [machine.person.address for machine in self.honest]
 
     @property
     def honest(self) -> list[Machine]:
@@ -192,6 +200,7 @@ class Sim:
         lives = [machine.life for machine in self.honest if machine.life is not None]
         self.healed_round = max((life.replica.core.round for life in lives), default=0)
         self.healed_height = max((life.ledger.height for life in lives), default=0)
+        self.healed_last_round = self._compute_last_round() if lives else ALL_DOWN_ROUNDS
 
     def _go_on(self) -> None:
         lively_ms = self._compute_lively_ms
@@ -207,10 +216,25 @@ class Sim:
     def _rounds_max(self) -> int:
         return ROUNDS_MAX + len(self._failing)
 
+    def _compute_last_round(self) -> Round:
+        """By which round the first height after healing must end: a few after all honest have proposed in it.
+
+        A block that one of them alone is locked on, since nobody else saw its polka in time, can only be
+        proposed by that one; others take no valid value out of a round that is over (L36).
+        """
+        chains = [machine.life.ledger for machine in self.honest if machine.life is not None]
+        members = max(chains, key=lambda chain: chain.height).get_validators()
+        proposers, last = Proposers(members), self.healed_round
+        waiting = [one.address for one in members.validators if one.address in self._honest_addresses]
+        while waiting:
+            last += 1
+            waiting = [address for address in waiting if address != proposers.get(last)]
+        return last + self._rounds_max
+
     def _compute_lively_ms(self) -> int:
-        """By when the first block after healing must be final: a few rounds, as long as they have become."""
+        """By when the first block after healing must be final: rounds are as long as they have become."""
         times = self.plan.times
-        rounds = range(self.healed_round, self.healed_round + self._rounds_max)
+        rounds = range(self.healed_round, self.healed_last_round)
         rounds_ms = sum(times.propose_ms + 2 * times.vote_ms + 3 * times.delta_ms * round for round in rounds)
         return self.plan.chaos_ms + rounds_ms + LIVELY_MS
 
@@ -250,10 +274,10 @@ class Sim:
             found += checkers.check_evidence_on_chain(
                 self.history, replayed.final, self.plan.chaos_ms, crashed
             )
-        healed = checkers.Healing(self.healed_height, self.healed_round, self._rounds_max)
+        healed = checkers.Healing(self.healed_height, self.healed_last_round, self._rounds_max)
         found += checkers.check_rounds(self.history, healed)
         found += checkers.check_roots(chains)
-        found += checkers.check_signatures(self.history, [machine.person.address for machine in self.honest])
+        found += checkers.check_signatures(self.history, self._honest_addresses)
         found += checkers.check_acknowledged(chains, self.history)
         found += checkers.check_blames(self.history, [machine.number for machine in self.honest])
         self.violations += [*self.watch.violations, *found]

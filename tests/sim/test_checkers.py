@@ -126,8 +126,8 @@ def test_blame_among_the_honest_is_seen(sim):
 
 
 def test_too_many_rounds_are_seen(sim):
-    """Of heights that end after healing; the first of them counts from the round that chaos left."""
-    healing = checkers.Healing(height=HEIGHT, round=5, rounds_max=2)
+    """Of heights that end after healing; the first of them may take more."""
+    healing = checkers.Healing(height=HEIGHT, next_round_max=7, later_round_max=2)
     finalities = sim.history.finalities
     finalities += [Finality(0, 0, HEIGHT, 9, OTHER), Finality(0, 0, HEIGHT + 1, 7, OTHER)]
     assert checkers.check_rounds(sim.history, healing) == []

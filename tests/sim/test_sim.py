@@ -14,7 +14,7 @@ from tests.sim.run import Sim, run_seed, silence
 
 SEEDS = range(1, 21)
 ROOT = Path(__file__).parents[2]
-QUIET = Plan([10, 10, 10, 10], "lan", Times(), 0, 0, 1, 8_000, (), [], {}, 10, False)
+QUIET = Plan([10, 10, 10, 10], "lan", Times(), 0, 0, 1, 8_000, (), [], {}, 10, False, 4)
 """No faults at all."""
 
 
