@@ -6,7 +6,7 @@ Tendermint (arXiv 1807.04938, lines in brackets), each as what must be true of a
 honest validator made this one.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from chain.block import Header, compute_header_hash
@@ -203,7 +203,7 @@ def check_punishments(chain: Ledger, villains: Iterable[Address]) -> list[Violat
     punished: list[Address] = []
     violations = []
     for height in range(1, chain.height + 1):
-        for event in _iterate_proven(chain, height):
+        for event in iterate_proven(chain, height):
             if event.validator not in villains:
                 violations.append(Violation("punished", f"{event.validator.hex()[:8]} is innocent"))
             if event.validator in punished:
@@ -215,7 +215,8 @@ def check_punishments(chain: Ledger, villains: Iterable[Address]) -> list[Violat
     return violations
 
 
-def _iterate_proven(chain: Ledger, height: Height) -> Iterable[offences.EquivocationProven]:
+def iterate_proven(chain: Ledger, height: Height) -> Iterator[offences.EquivocationProven]:
+    """Who was slashed for equivocation in a block."""
     receipts = chain.get_receipts(height)
     for receipt in receipts.transactions if receipts else ():
         for record in receipt.events:

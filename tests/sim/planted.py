@@ -57,7 +57,7 @@ def edit(bug: Bug, module: str, source: str) -> str:
 
 
 def check_passages(bug: Bug) -> None:
-    """Raises PassageMissing unless the fault can be planted in this checkout, SyntaxError if it is no code."""
+    """Raises PassageMissing unless the fault fits this checkout, SyntaxError if it makes no code."""
     for module in {passage.module for passage in bug.edits}:
         path = ROOT / (module.replace(".", "/") + ".py")
         compile(edit(bug, module, path.read_text()), str(path), "exec")

@@ -1,0 +1,100 @@
+"""The control: with more than a third of the power villains fork the chain, and the checkers must say so.
+
+The honest are cut in two halves; the coven, which both can hear, signs for each half what that half wants. A
+simulator that finds no fork here would find none anywhere. Who forked must be convicted by what was sent.
+"""
+
+from random import Random
+from typing import NamedTuple
+
+from chain.primitives.types import Address, Height
+from chain.validator_set import compute_total_power
+from tests.sim import checkers
+from tests.sim.checkers import Violation
+from tests.sim.people import Times, get_person
+from tests.sim.plan import Plan
+from tests.sim.run import Sim
+from tests.sim.villains import Coven
+from tests.sim.villainy import CONTROL
+
+CHAOS_MS = 12_000
+
+
+class Fork(NamedTuple):
+    """What the checkers found."""
+
+    violations: list[Violation]
+    height: Height
+    guilty: dict[Address, int]
+    """Power of those against whom there is evidence for the forked height."""
+    total: int
+    villains: frozenset[Address]
+
+
+def draw_sides(random: Random) -> tuple[list[int], list[int], tuple[list[int], list[int]]]:
+    """Powers, villains with more than a third of them, and two halves which with those are quorums."""
+    while True:
+        powers = [random.randint(10, 40) for _ in range(random.choice((4, 5, 7)))]
+        numbers = random.sample(range(len(powers)), len(powers))
+        coven_size = random.randint(1, len(powers) - 2)
+        coven, rest = numbers[:coven_size], numbers[coven_size:]
+        halves = rest[: len(rest) // 2], rest[len(rest) // 2 :]
+        shares = [sum(powers[number] for number in group) for group in (coven, *halves)]
+        has_quorums = all(3 * (shares[0] + half) > 2 * sum(powers) for half in shares[1:])
+        if 3 * shares[0] > sum(powers) and 3 * shares[0] <= 2 * sum(powers) and has_quorums:
+            return powers, coven, halves
+
+
+def run_control(seed: int) -> Fork:
+    """A run that must fork."""
+    random = Random(f"control {seed}")
+    powers, members, halves = draw_sides(random)
+    coven = Coven(random, dict.fromkeys(members, (CONTROL,)))
+    stories = {get_person(number).peer: half for half in (0, 1) for number in halves[half]}
+    coven.split(stories)
+    sim = Sim(seed, plan=_build_plan(powers), villains=coven.lives)
+    sim.network.cut((one, other) for one in halves[0] for other in halves[1])
+    sim.network.cut((other, one) for one in halves[0] for other in halves[1])
+    outcome = sim.run()
+    return _judge(sim, outcome.violations)
+
+
+def _build_plan(powers: list[int]) -> Plan:
+    return Plan(
+        powers=powers,
+        topology="lan",
+        times=Times(),
+        loss_ppm=0,
+        duplicate_ppm=0,
+        jitter_ms=5,
+        chaos_ms=CHAOS_MS,
+        kinds=(),
+        faults=[],
+        skewed={},
+        transactions=10,
+        has_stake_moves=False,
+        heights_after=1,
+    )
+
+
+def _judge(sim: Sim, violations: list[Violation]) -> Fork:
+    chains = sim.open_chains()
+    height = _find_fork(chains)
+    [first, *_] = chains.values()
+    # Up to the fork all have one chain, so that anybody's replay tells who decided that height.
+    members = checkers.replay(sim.spec, first, sim.signatures.verify).sets[height]
+    offenders = checkers.find_offenders(
+        sim.history, sim.genesis_hash, {height: members}, sim.signatures.verify
+    )
+    powers = {member.address: member.power for member in members.validators}
+    guilty = {who: powers[who] for who in offenders.get(height, {})}
+    villains = frozenset(get_person(number).address for number in sim.villains)
+    return Fork(violations, height, guilty, compute_total_power(members), villains)
+
+
+def _find_fork(chains: checkers.Chains) -> Height:
+    """The lowest height with two blocks."""
+    for height in range(1, min(chain.height for chain in chains.values()) + 1):
+        if len({chain.get_header(height) for chain in chains.values()}) > 1:
+            return height
+    raise AssertionError("more than a third of the power could not fork the chain")
