@@ -65,6 +65,7 @@ def join(
     check_reach(spec, p2p_listen, p2p_address)
     sync = {"state_sync": not full, "trust": check_trust(trust, full)}
     home = prepare_home(settings, chain, account, p2p_listen, api_port, {"disk_bytes": quota, **sync})
+    set_sync(home, sync)
     facts = start(home, settings)
     wait_synced(facts)
     wish = {
@@ -131,6 +132,18 @@ def prepare_home(
         )
     output.say(f"folder: {home.path} is there")
     return home
+
+
+def set_sync(home: "Home", sync: dict[str, Any]) -> None:
+    """How the node gets its store, as long as it has none: another try may name another block."""
+    from msgspec.structs import replace
+
+    from node.config import format_config, load_config
+
+    config = load_config(home.config_file)
+    wanted = replace(config, **sync)
+    if wanted != config and not home.store.exists():
+        home.config_file.write_text(format_config(wanted))
 
 
 def start(home: "Home", settings: Settings) -> "Facts":
