@@ -10,7 +10,8 @@ damage; without, it is a write that was never confirmed, and is cut.
     block  = (checksum u32 | length u16 | type u8 | bytes)*    little-endian; masked CRC-32C of type and bytes
     batch  = one record of type full, or of types first, middle*, last;  begins with sequence u64 | count u32
 
-A batch counts as one behind only if its sequence continues the file's: bytes that peers chose are no batch.
+A good batch counts as one only if its sequence continues the file's: bytes that peers chose are no batch. Bad
+records that follow each other as whole ones do are damage as well: a torn write is one batch, not several.
 """
 
 import os
@@ -74,9 +75,8 @@ def _read_record(data: bytes, offset: int) -> _Record | None:
     return _Record(offset, kind, start + length, data[start : start + length])
 
 
-def _iterate_records(data: bytes) -> Iterator[_Record | None]:
+def _iterate_records(data: bytes, offset: int = 0) -> Iterator[_Record | None]:
     """Record after record to the end of the file; None, and no more, where there should be one and is not."""
-    offset = 0
     while offset < len(data):
         left = -offset % _BLOCK_BYTES
         if 0 < left < _HEADER.size:
@@ -114,6 +114,12 @@ def _get_sequence(payload: bytes, default: int) -> int:
     return int(_BATCH_HEAD.unpack_from(payload)[0]) if len(payload) >= _BATCH_HEAD.size else default
 
 
+def _has_several_batches(data: bytes, offset: int) -> bool:
+    """Whether the records' headers, their bytes unseen, say so."""
+    starts = [one for one in _iterate_records(data, offset) if one is not None and one.type in _STARTS]
+    return len(starts) > 1
+
+
 def _has_batch_behind(data: bytes, sound: _Sound) -> bool:
     type_offset = _HEADER.size - 1
     for match in _MAY_BE_TYPE.finditer(data, sound.end + 1 + type_offset):
@@ -140,8 +146,8 @@ def cut_torn_end(path: Path) -> int:
     sound = _find_sound(data, with_checksums=True)
     if sound.is_all:
         return 0
-    if _has_batch_behind(data, sound):
-        raise CorruptStore(f"{path}: damaged at byte {sound.end}, with good records behind")
+    if _has_several_batches(data, sound.end) or _has_batch_behind(data, sound):
+        raise CorruptStore(f"{path}: damaged at byte {sound.end}, with more records behind")
     with disk_errors(path), path.open("r+b") as file:
         file.truncate(sound.end)
         os.fsync(file.fileno())

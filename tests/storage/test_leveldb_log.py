@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Iterator
 from contextlib import closing
+from itertools import pairwise
 from pathlib import Path
 from random import Random
 
@@ -101,6 +102,16 @@ def test_length_that_reaches_out_of_the_file_hides_no_batch(tmp_path: Path) -> N
     copy = _copy(tmp_path / "db", log, bytes(damaged))
     with pytest.raises(CorruptStore, match=f"damaged at byte {ends[1]}"):
         LevelDbStore(copy)
+
+
+def test_log_damaged_all_over_is_refused(tmp_path: Path) -> None:
+    """Also where no batch is left whole that could bear witness: what fails is more than one write."""
+    log, ends, _ = _write(tmp_path / "db", [500] * 6)
+    data = bytearray(log.read_bytes())
+    for start, end in pairwise(ends[1:]):
+        data[(start + end) // 2] ^= 1
+    with pytest.raises(CorruptStore, match=f"damaged at byte {ends[1]}"):
+        LevelDbStore(_copy(tmp_path / "db", log, bytes(data)))
 
 
 def test_record_inside_a_value_is_no_batch_behind(tmp_path: Path) -> None:
