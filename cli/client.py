@@ -58,7 +58,7 @@ class Client:
             raise build_refusal(answer)
         try:
             return answer.json()
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise self._build_unreachable("what answers there is no vidya node") from error
 
     def _read(self, stream: httpx.Response) -> httpx.Response:

@@ -149,7 +149,8 @@ class LightClient:
 
     def check_network(self) -> None:
         """Raises CliError if the node itself says that it is of another network."""
-        named = str(self._api.get("/v1/status").get("chain_id"))
+        status = self._api.get("/v1/status")
+        named = str(status.get("chain_id")) if isinstance(status, dict) else "?"
         if named != self.rules.genesis_hash.hex():
             message = (
                 f"the node is of network {named[:16]}, the chain spec of {self.rules.genesis_hash.hex()[:16]}"

@@ -14,11 +14,11 @@ from chain.jsonable import get_fields
 from chain.light import (
     CLOCK_DRIFT_MS,
     Bisection,
-    TrustExpired,
     ForgedHeader,
     LightBlock,
     LightError,
     NotEnoughTrust,
+    TrustExpired,
     TrustRules,
     build_genesis_light_block,
     build_rules,
@@ -332,3 +332,92 @@ def test_a_liar_does_not_undo_what_was_trusted(chain: SignedChain) -> None:
     again = Bisection(chain.rules, bisection.trusted, 40)
     run(again, chain.blocks.__getitem__, chain.now_ms)
     assert again.trusted == chain.head
+
+
+# Blocks that validators signed although they break a rule.
+
+
+def sign_anew(chain: SignedChain, block: LightBlock, **changes: object) -> LightBlock:
+    """The block with another header, which all of its validators sign."""
+    header = replace(block.header, **changes)
+    signers = [one.address for one in block.roster.validators]
+    return replace(block, header=header, certificate=certify(chain.rules.genesis_hash, header, 0, signers))
+
+
+def test_a_third_missing_is_no_certificate(chain: SignedChain) -> None:
+    """Two thirds of the block's own power are too few, also one by one."""
+    spec = build_chain_spec(range(3))
+    small = SignedChain(spec)
+    small.grow(3)
+    missing = small.fork(3)
+    missing.grow(1, is_signing=lambda height, who: who != get_person(2).address)
+    for verify, trusted in ((verify_adjacent, small.head), (verify_skipping, small.blocks[0])):
+        with pytest.raises(ForgedHeader, match="two thirds"):
+            verify(small.rules, trusted, missing.head, missing.now_ms)
+
+
+def test_who_is_in_the_roster_and_did_not_sign_counts_for_nothing() -> None:
+    """Three old validators are still there, beside two with ten times their power; one of the three signs."""
+    chain = SignedChain(build_chain_spec(range(3)))
+    chain.grow(3)
+    power = chain.head.roster.validators[0].power
+    chain.set_target({**dict.fromkeys(range(3), power), **dict.fromkeys((7, 8), 10 * power)})
+    silent = [get_person(number).address for number in (1, 2)]
+    chain.grow(4, is_signing=lambda height, who: who not in silent or height < 6)
+    with pytest.raises(NotEnoughTrust):
+        verify_skipping(chain.rules, chain.blocks[3], chain.head, chain.now_ms)
+
+
+def test_height_and_time_go_up_whoever_signs(chain: SignedChain) -> None:
+    """A header below, one that is no later, and one between two that is later than the upper."""
+    trusted = chain.blocks[20]
+    later = chain.now_ms
+    below = sign_anew(chain, chain.blocks[19], time_ms=later)
+    early = sign_anew(chain, chain.blocks[25], time_ms=trusted.header.time_ms)
+    for block in (below, early):
+        with pytest.raises(ForgedHeader):
+            verify_skipping(chain.rules, trusted, block, later)
+    other = SignedChain(build_chain_spec(range(3)))
+    other.grow(3)
+    other.set_target({10: 100})
+    other.grow(10)
+    bisection = Bisection(other.rules, other.blocks[0], 13)
+    bisection.supply(other.head, other.now_ms)
+    assert bisection.wanted == 6
+    while bisection.wanted is not None and bisection.wanted > 4:
+        bisection.supply(other.blocks[bisection.wanted], other.now_ms)
+    assert bisection.wanted is not None
+    with pytest.raises(ForgedHeader, match="in between is later"):
+        between = other.blocks[bisection.wanted]
+        bisection.supply(sign_anew(other, between, time_ms=other.now_ms), other.now_ms)
+
+
+def test_neighbours_need_parent_and_roster(chain: SignedChain) -> None:
+    """The next block of a fork, and one of a roster that was not announced, though old validators signed."""
+    fork = chain.fork(20)
+    fork.grow(5, salt=b"fork")
+    strange = chain.fork(22)
+    strange.usurp([*range(3, 7), 200])
+    strange.grow(1)
+    assert strange.head.header.parent_hash == compute_header_hash(chain.blocks[22].header)
+    for block in (fork.blocks[23], strange.head):
+        verify_skipping(chain.rules, chain.blocks[20], block, chain.now_ms)
+        with pytest.raises(ForgedHeader):
+            verify_adjacent(chain.rules, chain.blocks[22], block, chain.now_ms)
+        with pytest.raises(ForgedHeader):
+            Bisection(chain.rules, chain.blocks[22], 23).supply(block, chain.now_ms)
+    with pytest.raises(ForgedHeader):
+        verify_parent(chain.blocks[24].header, fork.blocks[23].header)
+
+
+def test_signatures_are_verified_wherever_a_block_comes_in(chain: SignedChain) -> None:
+    """In the bisection, and at an anchor whose hash is the right one."""
+    block = chain.blocks[20]
+    assert block.certificate is not None
+    first, *others = block.certificate.signatures
+    spoiled = replace(block.certificate, signatures=(replace(first, signature=bytes(64)), *others))
+    forged = replace(block, certificate=spoiled)
+    with pytest.raises(ForgedHeader, match="bad signature"):
+        Bisection(chain.rules, chain.blocks[12], 20).supply(forged, chain.now_ms)
+    with pytest.raises(ForgedHeader, match="bad signature"):
+        check_anchor(chain.rules, forged, 20, compute_header_hash(block.header))

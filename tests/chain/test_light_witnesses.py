@@ -64,6 +64,18 @@ def test_a_witness_that_agrees_is_asked_once(chain: SignedChain) -> None:
     assert ask(CrossCheck(chain.rules, follow(chain)), chain) == 1
 
 
+def test_the_place_of_a_fork_is_found_by_halving(chain: SignedChain) -> None:
+    """A witness is asked for few of the headers that are trusted, however many there are."""
+    fork = build_fork(chain, height=HEAD - 2)
+    asked: list[Height] = []
+    check = CrossCheck(chain.rules, chain.blocks)
+    with pytest.raises(Divergence):
+        while check.wanted is not None:
+            asked.append(check.wanted)
+            check.supply(fork.blocks[check.wanted], chain.now_ms)
+    assert len(asked) <= 8
+
+
 @pytest.mark.parametrize("height", [0, 11, FORK, HEAD - 1])
 def test_a_fork_yields_evidence_that_the_chain_accepts(chain: SignedChain, height: Height) -> None:
     """Everybody who signed both is proven to have equivocated: more than a third of the power."""
