@@ -232,7 +232,7 @@ class Bisection:
         return self.trace[-1]
 
     def supply(self, block: LightBlock, now_ms: TimeMs) -> None:
-        """Takes the block of height `wanted`; raises TrustExpired, ForgedHeader. Trust gained before stays."""
+        """Takes the block of height `wanted`; raises TrustExpired, ForgedHeader. Trust gained stays."""
         if block.header.height != self.wanted:
             raise ForgedHeader(f"height {block.header.height} was given for {self.wanted}")
         check_trust(self._rules, self.trusted, now_ms)
