@@ -140,12 +140,15 @@ def check_node(settings: Settings) -> list[dict[str, Any]]:
     except CliError as error:
         return [build_row("node answers", False, error.message)]
     lag = time.time_ns() // 1_000_000 - found["head_time_ms"]
+    is_signing = not found["is_validator"] or found["signing"] == "signing"
+    signing = " ".join(part for part in (found["signing"], found["signing_reason"]) if part)
     shown = f"head {found['height']} is {lag // 1000} s old"
     return [
         build_row("node answers", True, find_url(settings)),
         build_row("synced", not found["syncing"], f"height {found['height']} of {found['sync_target']}"),
         build_row("has peers", found["peers"] > 0, str(found["peers"])),
         build_row("clock and chain agree", abs(lag) < CLOCK_SECONDS_MAX * 1000, shown),
+        build_row("key signs, if it should", is_signing, signing),
         build_row("loop is quick", found["loop_lag_ms"] < 1000, f"{found['loop_lag_ms']} ms"),
     ]
 

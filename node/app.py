@@ -231,6 +231,7 @@ class Node:
             account=self.keys.account,
             token=self.home.load_token(),
             version=VERSION,
+            describe_signing=self.replica.custody.describe,
             content=self.desk,
         )
 

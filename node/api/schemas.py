@@ -51,6 +51,8 @@ class Status(TypedDict):
     pooled: int
     account: str | None
     is_validator: bool
+    signing: str
+    signing_reason: str
     version: str
     loop_lag_ms: int
 

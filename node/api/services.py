@@ -157,5 +157,7 @@ class ApiServices:
     token: str
     """What control routes ask for."""
     version: str
+    describe_signing: Callable[[], tuple[str, str]] = lambda: ("observing", "")
+    """Whether its consensus key is used now, and why not."""
     content: Content | None = None
     """None on a node without a content store."""

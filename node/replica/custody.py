@@ -55,6 +55,15 @@ class Custody:
         """Whether the key may be used at this height, as far as is known now."""
         return self.guard is not None and self.guard.may_sign(height)
 
+    def describe(self) -> tuple[str, str]:
+        """Whether the key is used now, and why not: for people. A node without a key observes."""
+        if self._signer is None:
+            return "observing", ""
+        if self.guard is None:
+            return str(Phase.STARTING), ""
+        until = f", until height {self.guard.watch_ends}" if self.guard.watch_ends is not None else ""
+        return str(self.guard.phase), self.guard.reason + until
+
     def load(self, then: Callable[[], None]) -> None:
         """Called once, before the first catch-up."""
 

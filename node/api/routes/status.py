@@ -51,7 +51,7 @@ async def get_status(api: ApiOf, view: ViewOf) -> Status:
     services, spec, header = api.services, api.services.spec, view.get_header(view.height)
     assert header is not None
     parameters = system.get_parameters(view.state)
-    account = services.account
+    account, (signing, reason) = services.account, services.describe_signing()
     return Status(
         chain_id=services.ledger.genesis_hash.hex(),
         name=spec.name,
@@ -70,6 +70,8 @@ async def get_status(api: ApiOf, view: ViewOf) -> Status:
         pooled=len(services.mempool),
         account=None if account is None else api.format_address(account),
         is_validator=account is not None and validators.is_validator(view.state, account),
+        signing=signing,
+        signing_reason=reason,
         version=services.version,
         loop_lag_ms=int(services.metrics.loop_lag_seconds * 1000),
     )
