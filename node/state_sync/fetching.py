@@ -1,12 +1,14 @@
 """The parts of one snapshot, from every peer that offers it, into the store that is being filled.
 
 Each peer is asked for one part at a time; when there are fewer parts than peers, one part is asked of two, so
-that nobody who stalls holds up the end. A part is verified and written in a thread of its own. A peer that
-comes later, or has rested, is taken in at the next survey.
+that nobody who stalls holds up the end. Who has delivered is asked first, others by chance: identities are
+free, and those that stall must not take all places. A part is verified and written in a thread of its own. A
+peer that comes later, or has rested, is taken in at the next survey.
 """
 
 from collections.abc import Sequence
 from functools import partial
+from random import Random
 
 import structlog
 import trio
@@ -21,12 +23,12 @@ from storage.snapshots import Staging
 _log = structlog.get_logger("state_sync")
 
 PART_SECONDS_MAX = 30.0
-SURVEY_SECONDS = 0.5
+SURVEY_SECONDS = 1.0
 PATIENCE_SECONDS = 60.0
 """After so long without a part, while peers answer, the snapshot is given up."""
 GONE_SECONDS = 5.0
 """The same, where none of them offers it any more."""
-PEERS_MAX = 8
+PEERS_MAX = 16
 ASKED_MAX = 2
 
 
@@ -49,6 +51,8 @@ class Fetching:
         self._asked = dict.fromkeys(staging.list_missing(len(manifest.starts)), 0)
         """Part that is missing -> of how many peers it is asked now."""
         self._busy: set[PeerId] = set()
+        self._delivered: set[PeerId] = set()
+        self._chance = Random()
         self._moved_at = trio.current_time()
         """When the last part came, or nobody could be asked."""
         self._offered_at = self._moved_at
@@ -78,7 +82,8 @@ class Fetching:
         return holders
 
     def _recruit(self, nursery: trio.Nursery, holders: Sequence[PeerId]) -> None:
-        for peer in holders:
+        shuffled = self._chance.sample(holders, len(holders))
+        for peer in sorted(shuffled, key=lambda one: one not in self._delivered):
             if peer not in self._busy and len(self._busy) < PEERS_MAX:
                 self._busy.add(peer)
                 nursery.start_soon(self._take_from, peer, nursery.cancel_scope)
@@ -112,6 +117,7 @@ class Fetching:
         except InvalidPart as error:
             raise build_lie(f"part {part}: {error}") from error
         self._asked.pop(part, None)
+        self._delivered.add(peer)
         self._moved_at = trio.current_time()
         _log.info("part_in", part=part, missing=len(self._asked))
 

@@ -44,6 +44,8 @@ MANIFEST_SECONDS_MAX = 30.0
 ROUND_SECONDS = 0.25
 SETTLE_SECONDS = 3.0
 """For so long after the first answer, somebody with a snapshot may still connect."""
+SHOWN_MAX = 3
+"""So many peers are asked to show one offer before another offer is looked at."""
 PLAN_SECONDS_MAX = 120.0
 """After so long with offers that nobody can show, the node begins at genesis."""
 
@@ -170,7 +172,7 @@ class StateSync:
 
     async def _verify(self, offered: _Offered) -> LightBlock | None:
         """The block, as the first of those who offer it can show it."""
-        for peer in self._list_believed(offered):
+        for peer in self._list_believed(offered)[:SHOWN_MAX]:
             try:
                 return await self._trust.follow(peer, offered.offer)
             except NetworkError as error:
