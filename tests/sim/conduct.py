@@ -136,9 +136,13 @@ def check_seals(chains: Chains, sets: Mapping[Height, ValidatorSet], verify: Ver
             header, certificate = chain.get_header(height), chain.get_certificate(height)
             if header is None or certificate is None or height not in sets:
                 continue
-            fault = find_seal_fault(Seal(chain.genesis_hash, sets[height], verify), header, certificate)
-            if fault is not None:
-                violations.append(Violation("seal", f"node {number}, height {height}: {fault}"))
+            seal = Seal(chain.genesis_hash, sets[height], verify)
+            following = chain.get_block(height + 1)
+            last_commit = following.inherents.last_commit if following else None
+            for what, one in (("certificate", certificate), ("last commit", last_commit)):
+                fault = None if one is None else find_seal_fault(seal, header, one)
+                if fault is not None:
+                    violations.append(Violation("seal", f"node {number}, {what} of {height}: {fault}"))
     return violations
 
 

@@ -5,6 +5,7 @@ network: it may change, drop or add what is sent to each peer, hears what arrive
 villain's place, and may act at any time. It has the keys of its coven and of nobody else.
 """
 
+from collections.abc import Callable
 from random import Random
 from typing import Protocol
 
@@ -54,6 +55,9 @@ class Rogue(Protocol):
 
     def keep_block(self, block: Block) -> None:
         """Serve this block to whoever asks for it."""
+
+    def later(self, delay_ms: int, action: Callable[[], None]) -> None:
+        """Calls `action` after a while, if the villain still runs."""
 
     def count(self, what: str) -> None:
         """Something wrong was done, once more."""

@@ -232,6 +232,48 @@ class ForgedPolRound(Proposer):
         return [Polka(PolkaCertificate(commit.height, commit.round, commit.block_hash, commit.signatures))]
 
 
+class ForgedLastCommit(Proposer):
+    """Says of the last block that fewer, or others, have signed it."""
+
+    def spoil(self, block: Block) -> Block:
+        """One signer as many, too few, or a signature of nobody: executed where the rules let it pass."""
+        commit, random = block.inherents.last_commit, self.rogue.random
+        if commit is None:
+            return block
+        part = random.choice(commit.signatures)
+        forged = replace(part, signature=self.rogue.hand.key.sign(commit.block_hash))
+        parts = [forged if one is part else one for one in commit.signatures]
+        ways = ((part,) * len(commit.signatures), (part,), tuple(parts))
+        commit = replace(commit, signatures=random.choice(ways))
+        spoiled = forgery.seal(
+            block.header, Inherents(block.inherents.beacon_reveal, commit), block.transactions
+        )
+        try:
+            return forgery.rebuild(self.rogue.ledger, spoiled)
+        except InvalidBlock:
+            return spoiled
+
+
+class OldPolka(Mischief):
+    """Proposes again what had a polka once, though something else had one since."""
+
+    def on_sending(self, peer: PeerId, message: ConsensusMessage) -> list[ConsensusMessage]:
+        """Some block of an earlier round in place of the one that is due."""
+        if not isinstance(message, CompactProposal):
+            return [message]
+        proposal, core = message.proposal.proposal, self.rogue.core
+        if (proposal.proposer, proposal.height) != (self.rogue.hand.address, core.height):
+            return [message]
+        for pol_round in range(proposal.round):
+            for block_hash in core.tally.get_values(VoteKind.PREVOTE, pol_round):
+                block = self.rogue.get_block(block_hash) if block_hash else None
+                if block is not None and core.tally.has_quorum(VoteKind.PREVOTE, pol_round, block_hash):
+                    self.rogue.count(type(self).__name__)
+                    hand, round = self.rogue.hand, proposal.round
+                    return [forgery.propose(hand, self.genesis_hash, block, round, pol_round)]
+        return [message]
+
+
 class EvidenceForger(Proposer):
     """Accuses the innocent, in its own blocks: forged signatures, votes of two slots, one vote twice."""
 

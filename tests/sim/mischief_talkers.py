@@ -26,6 +26,8 @@ from tests.sim.forgery import Hand
 from tests.sim.mischief import Mischief, Rogue
 
 HEARD_MAX = 400
+LATE_MS_MAX = 2_500
+"""Longer than the first timeouts of a round together."""
 PREVOTE, PRECOMMIT = VoteKind.PREVOTE, VoteKind.PRECOMMIT
 # Voters.
 
@@ -90,6 +92,27 @@ class Silent(Mischief):
         if is_mute:
             self.rogue.count(type(self).__name__)
         return [] if is_mute else [message]
+
+
+class Procrastinator(Mischief):
+    """Says what it has to say about when others stop waiting for it, to each at another time."""
+
+    def on_sending(self, peer: PeerId, message: ConsensusMessage) -> list[ConsensusMessage]:
+        """Own votes and proposals come late."""
+        me = self.rogue.hand.address
+        match message:
+            case Votes(votes):
+                is_own = any(signed.vote.validator == me for signed in votes)
+            case CompactProposal(signed):
+                is_own = signed.proposal.proposer == me
+            case _:
+                is_own = False
+        if not is_own:
+            return [message]
+        self.rogue.count(type(self).__name__)
+        delay_ms = self.rogue.random.randrange(LATE_MS_MAX)
+        self.rogue.later(delay_ms, lambda: self.rogue.send(peer, message))
+        return []
 
 
 class Amnesiac(Mischief):
@@ -259,12 +282,15 @@ class SyncLiar(Mischief):
         return replace(final, block=final.block[:place] + bytes([flipped]) + final.block[place + 1 :])
 
     def _spoil_certificate(self, final: FinalBlock) -> FinalBlock:
-        """Too few, or one signature of another."""
+        """Too few, one as many, or one signature of another."""
         certificate, random = final.certificate, self.rogue.random
         parts = list(certificate.signatures)
         place = random.randrange(len(parts))
-        if random.random() < 0.5:
+        way = random.choice(("few", "one", "forged"))
+        if way == "few":
             parts = parts[: place + 1]
+        elif way == "one":
+            parts = [parts[place]] * len(parts)
         else:
             forged = self.rogue.hand.key.sign(certificate.block_hash)
             parts[place] = replace(parts[place], signature=forged)

@@ -197,10 +197,11 @@ class Sim:
             machine.restart_ms = (200, 1_000)
             machine.clock.set_right()
             self.schedule.after(self.random.randint(0, 1_000), machine.start)
-        lives = [machine.life for machine in self.honest if machine.life is not None]
+        readable = [machine for machine in self.honest if not machine.disk.is_damaged]
+        lives = [machine.life for machine in readable if machine.life is not None]
         self.healed_round = max((life.replica.core.round for life in lives), default=0)
         self.healed_height = max((life.ledger.height for life in lives), default=0)
-        self.healed_last_round = self._compute_last_round() if lives else ALL_DOWN_ROUNDS
+        self.healed_last_round = self._compute_last_round(lives) if lives else ALL_DOWN_ROUNDS
 
     def _go_on(self) -> None:
         lively_ms = self._compute_lively_ms
@@ -216,14 +217,13 @@ class Sim:
     def _rounds_max(self) -> int:
         return ROUNDS_MAX + len(self._failing)
 
-    def _compute_last_round(self) -> Round:
+    def _compute_last_round(self, lives: list[Life]) -> Round:
         """By which round the first height after healing must end: a few after all honest have proposed in it.
 
         A block that one of them alone is locked on, since nobody else saw its polka in time, can only be
         proposed by that one; others take no valid value out of a round that is over (L36).
         """
-        chains = [machine.life.ledger for machine in self.honest if machine.life is not None]
-        members = max(chains, key=lambda chain: chain.height).get_validators()
+        members = max((life.ledger for life in lives), key=lambda chain: chain.height).get_validators()
         proposers, last = Proposers(members), self.healed_round
         waiting = [one.address for one in members.validators if one.address in self._honest_addresses]
         while waiting:

@@ -53,7 +53,7 @@ def run_villain(name: str, seed: int) -> Sim:
     return sim
 
 
-@pytest.mark.parametrize("name", [name for name in MISCHIEF if name != CONTROL])
+@pytest.mark.parametrize("name", [name for name in MISCHIEF if name not in (CONTROL, "old polka")])
 def test_the_honest_go_on_whatever_one_villain_does(name: str) -> None:
     """Every checker is content, and the villain really did something within a few seeds."""
     for seed in range(1, 9):

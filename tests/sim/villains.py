@@ -105,6 +105,10 @@ class VillainLife(Life):
         if len(self._kept) > BLOCKS_KEPT_MAX:
             del self._kept[next(iter(self._kept))]
 
+    def later(self, delay_ms: int, action: Callable[[], None]) -> None:
+        """As Rogue."""
+        self._site.schedule.after(delay_ms, lambda: self.turn("mischief", action))
+
     def count(self, what: str) -> None:
         """As Rogue."""
         self._site.counts[what] += 1
@@ -171,7 +175,7 @@ class VillainLife(Life):
         return super().answer(peer, request)
 
     def _tick_later(self) -> None:
-        self._site.schedule.after(self.random.randint(*TICK_MS), lambda: self.turn("mischief", self._tick))
+        self.later(self.random.randint(*TICK_MS), self._tick)
 
     def _tick(self) -> None:
         for mischief in self._mischief:
