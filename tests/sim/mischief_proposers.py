@@ -245,9 +245,8 @@ class ForgedLastCommit(Proposer):
         parts = [forged if one is part else one for one in commit.signatures]
         ways = ((part,) * len(commit.signatures), (part,), tuple(parts))
         commit = replace(commit, signatures=random.choice(ways))
-        spoiled = forgery.seal(
-            block.header, Inherents(block.inherents.beacon_reveal, commit), block.transactions
-        )
+        inherents = replace(block.inherents, last_commit=commit)
+        spoiled = forgery.seal(block.header, inherents, block.transactions)
         try:
             return forgery.rebuild(self.rogue.ledger, spoiled)
         except InvalidBlock:
