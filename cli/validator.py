@@ -1,4 +1,4 @@
-"""`vidya validator`: the files on which a validator's honesty rests: moved, or made anew. Asks no node."""
+"""`vidya validator`: the files that a validator's honesty rests on: moved, renewed, audited. Asks no node."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from storage.sign_state import SignState
 
 app = typer.Typer(
-    no_args_is_help=True, help="A validator's keys and sign-state: move them, make them anew.",
+    no_args_is_help=True, help="A validator's keys and sign-state: move, renew, audit.",
     rich_markup_mode=None, add_completion=False,
 )  # fmt: skip
 
@@ -23,7 +23,7 @@ File = Annotated[Path, typer.Argument(metavar="FILE", help="The validator, under
 
 @app.callback()
 def validator() -> None:
-    """A validator's keys and sign-state: move them, make them anew."""
+    """A validator's keys and sign-state: move, renew, audit."""
 
 
 @command(app)
@@ -77,6 +77,35 @@ def forget_signatures(
         confirm(settings, f"nothing above height {signed_up_to} was signed, and no other node has this key")
     aside = forget_signatures(Home(settings.home), signed_up_to)
     settings.emit({"home": str(settings.home), "set_aside": [str(path) for path in aside]})
+
+
+@command(app)
+def audit(
+    settings: Settings,
+    logs: Annotated[
+        list[Path] | None, typer.Argument(metavar="[LOG]...", help="More logs, of other machines.")
+    ] = None,
+) -> None:
+    """Read all that the keys of --home, and of more logs, have signed; fails if a slot was signed twice."""
+    from node.home import Home
+    from storage.sign_log import find_conflicts, load_signatures
+
+    paths = [Home(settings.home).sign_log, *(logs or ())]
+    records = [record for path in paths for record in load_signatures(path)]
+    for slot in (conflicts := find_conflicts(records)):
+        key = slot.public_key.hex()
+        output.say(f"signed twice: height {slot.height}, round {slot.round}, step {slot.step}, key {key}")
+    heights = [record.height for record in records]
+    settings.emit(
+        {
+            "signatures": len(records),
+            "first_height": min(heights, default=None),
+            "last_height": max(heights, default=None),
+            "signed_twice": len(conflicts),
+        }
+    )
+    if conflicts:
+        raise CliError("signed_twice", f"{len(conflicts)} slots have two messages of one key")
 
 
 def confirm(settings: Settings, claim: str) -> None:

@@ -13,6 +13,7 @@ from cli.main import app
 from node.config import NodeConfig, format_config
 from node.derivation import Role
 from node.home import Home
+from storage.sign_log import SignLog
 from storage.sign_state import LastSignState, SignStep
 from tests.node.test_home import SPEC
 
@@ -54,6 +55,20 @@ def test_validator_moves_by_two_commands(run: Run, tmp_path: Path) -> None:
     assert moved["consensus_key"] == out["consensus_key"]
     assert Home(tmp_path / "target").load_key(Role.CONSENSUS).public_key.hex() == out["consensus_key"]
     assert run("source", "forget-signatures", exit_code=9)["error"]["code"] == "validator_moved"
+
+
+def test_audit_finds_what_two_logs_contradict(run: Run, tmp_path: Path) -> None:
+    """Each log alone is clean; together they show that one slot has two messages."""
+    key = Home(tmp_path / "source").load_key(Role.CONSENSUS)
+    other = tmp_path / "other.log"
+    for path, block in ((Home(tmp_path / "source").sign_log, b"one"), (other, b"two")):
+        with SignLog(path, key.public_key) as log:
+            log.append(7, 1, SignStep.PREVOTE, block, key.sign(block))
+    assert run("source", "audit") == {
+        "signatures": 1, "first_height": 7, "last_height": 7, "signed_twice": 0
+    }  # fmt: skip
+    assert run("source", "audit", str(other), exit_code=1)["error"]["code"] == "signed_twice"
+    assert run("target", "audit")["signatures"] == 0
 
 
 def test_files_are_made_anew_where_they_lack(run: Run, tmp_path: Path) -> None:
