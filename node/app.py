@@ -44,6 +44,7 @@ from node.ledger import Ledger
 from node.mempool import Mempool
 from node.metrics import Metrics, run_loop_lag
 from node.pool_gossip import PoolGossip
+from node.recovery import run_disk_watch
 from node.replica.gossip import Gossip
 from node.replica.journal import Journal
 from node.replica.replica import Replica
@@ -65,6 +66,7 @@ from p2p.network import Network
 from p2p.peers import ConnectedPeer, PeerDuties, PeerManager, run_peers
 from p2p.switch import Switch
 from storage.content.store import ContentStore
+from storage.errors import StorageError
 from storage.files import DISK, FileSystem, atomic_write
 from storage.kv import LevelDbStore
 from storage.lock import lock_directory
@@ -86,6 +88,10 @@ class Stores:
     sign_log: SignLog
     vouchers: LevelDbStore
     content: ContentStore
+
+    def list_failures(self) -> list[StorageError | None]:
+        """Of the stores that are written for peers and clients; consensus does not survive its own."""
+        return [self.vouchers.failure, self.content.failure]
 
 
 @contextmanager
@@ -334,6 +340,7 @@ async def run_node(
             node.keep_trusted(trusted)
             async with trio.open_nursery() as nursery:
                 await nursery.start(run_loop_lag, node.metrics)
+                nursery.start_soon(run_disk_watch, stores.list_failures)
                 await start_services(node, nursery)
                 await start_heads(node, network, nursery)
                 api_port = await nursery.start(run_api, node.build_api_services(), config)

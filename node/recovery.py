@@ -9,13 +9,13 @@ space, is for the operator; so is a disk that fails too often in an hour.
 import errno
 import signal
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 
 import structlog
 import trio
 
-from storage.errors import DiskFailed, DiskFull, disk_errors
+from storage.errors import DiskFailed, DiskFull, StorageError, disk_errors
 from storage.files import DISK, FileSystem
 
 _log = structlog.get_logger("recovery")
@@ -26,6 +26,7 @@ PROBE_NAME = "probe"
 RETRY_SECONDS = (1, 2, 4, 8, 16, 30)
 RECOVERIES_PER_HOUR_MAX = 6
 HOUR_SECONDS = 3600.0
+WATCH_SECONDS = 60.0
 _OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 
 OnReady = Callable[[], None]
@@ -85,6 +86,18 @@ def _note(failures: deque[float], failure: DiskFailed) -> None:
     _log.error("disk_failed", reason=str(failure), failures_in_an_hour=len(failures))
     if len(failures) > RECOVERIES_PER_HOUR_MAX:
         raise failure
+
+
+async def run_disk_watch(list_failures: Callable[[], Sequence[StorageError | None]]) -> None:
+    """Raises the failure of a store that is written for peers and clients, whose tasks alone it has ended.
+
+    Such a store refuses from then on, and only opening it anew helps.
+    """
+    while True:
+        await trio.sleep(WATCH_SECONDS)
+        for failure in list_failures():
+            if failure is not None:
+                raise failure
 
 
 async def wait_until_writable(directory: Path, files: FileSystem) -> bool:

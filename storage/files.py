@@ -133,13 +133,14 @@ class FailureLatch:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._failure: DiskFailed | None = None
+        self.failure: DiskFailed | None = None
+        """Why every write is refused."""
 
     def check(self) -> None:
         """Raises DiskFailed if an earlier write failed."""
-        if self._failure is not None:
-            message = f"{self._path}: refused after an earlier failure ({self._failure})"
-            raise type(self._failure)(message) from self._failure
+        if self.failure is not None:
+            message = f"{self._path}: refused after an earlier failure ({self.failure})"
+            raise type(self.failure)(message) from self.failure
 
     @contextmanager
     def writing(self) -> Iterator[None]:
@@ -149,5 +150,5 @@ class FailureLatch:
             with disk_errors(self._path):
                 yield
         except DiskFailed as failure:
-            self._failure = failure
+            self.failure = failure
             raise

@@ -211,7 +211,8 @@ class LevelDbStore(_LevelDbReader):
         self._advice = advice
         self.torn_bytes = 0
         """What was cut off the log: a batch that no write had confirmed."""
-        self._failure: StorageError | None = None
+        self.failure: StorageError | None = None
+        """Why every write is refused."""
         self._lock: FileLock = lock_directory(directory)
         try:
             self._check_names()
@@ -279,8 +280,8 @@ class LevelDbStore(_LevelDbReader):
 
     def write_batch(self, entries: Iterable[Entry], *, sync: bool = True) -> None:
         """As KeyValueStore.write_batch."""
-        if self._failure is not None:
-            raise self._failure
+        if self.failure is not None:
+            raise self.failure
         try:
             with self._database.write_batch(transaction=True, sync=sync) as batch:
                 for key, value in entries:
@@ -289,8 +290,8 @@ class LevelDbStore(_LevelDbReader):
                     else:
                         batch.put(key, value)
         except plyvel.Error as error:
-            self._failure = self._translate(error)
-            raise self._failure from error
+            self.failure = self._translate(error)
+            raise self.failure from error
 
     @contextmanager
     def snapshot(self) -> Iterator[KeyValueReader]:

@@ -16,7 +16,7 @@ from chain.content.tree import ChunkProof
 from chain.errors import DecodeError
 from chain.primitives.codec import Record, decode, encode
 from chain.primitives.types import Hash, Uint
-from storage.errors import CorruptStore
+from storage.errors import CorruptStore, StorageError
 from storage.kv import Column, Entry, LevelDbStore, Prefix
 
 _INDEX_BYTES = 4
@@ -53,6 +53,11 @@ class ContentIndex:
         self._places = Column(self._store, Prefix.CONTENT_PLACE)
         self._chunks = Column(self._store, Prefix.CONTENT_CHUNK)
         self._unsynced = Column(self._store, Prefix.CONTENT_UNSYNCED)
+
+    @property
+    def failure(self) -> StorageError | None:
+        """Why every write is refused."""
+        return self._store.failure
 
     def close(self) -> None:
         """Releases the database."""

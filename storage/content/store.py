@@ -54,7 +54,7 @@ from storage.content.errors import (
 from storage.content.export import export_files
 from storage.content.index import ChunkRecord, ContentIndex, PlaceRecord
 from storage.content.tree import BuiltDatum, Progress, build_datum, compute_checksum
-from storage.errors import DiskFailed, disk_errors
+from storage.errors import DiskFailed, StorageError, disk_errors
 from storage.files import FailureLatch
 from storage.kv import Entry
 
@@ -100,6 +100,11 @@ class ContentStore:
             undo.callback(self._release)  # and no flush: marks of chunks that were not read again must stay
             self._recover()
             undo.pop_all()
+
+    @property
+    def failure(self) -> StorageError | None:
+        """Why every write is refused, if it is."""
+        return self._latch.failure or self._index.failure
 
     def __enter__(self) -> Self:
         return self

@@ -96,8 +96,8 @@ class CountedStore(LevelDbStore):
             if self._disk.fails_at % 2:
                 super().write_batch(kept, sync=sync)
             kind = DiskFull if error.errno == errno.ENOSPC else DiskFailed
-            self._failure = kind(f"{self.directory}: injected")
-            raise self._failure from error
+            self.failure = kind(f"{self.directory}: injected")
+            raise self.failure from error
         super().write_batch(kept, sync=sync)
 
 

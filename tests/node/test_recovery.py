@@ -4,6 +4,7 @@ import errno
 import os
 import signal
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -15,12 +16,14 @@ from node.recovery import (
     PROBE_BYTES,
     PROBE_NAME,
     RECOVERIES_PER_HOUR_MAX,
+    WATCH_SECONDS,
     OnReady,
     find_disk_failure,
+    run_disk_watch,
     run_with_recovery,
 )
 from storage.errors import CorruptStore, DiskFailed, DiskFull
-from storage.files import LocalFileSystem, OpenFile
+from storage.files import FailureLatch, LocalFileSystem, OpenFile
 
 FULL, BROKEN = DiskFull("data: no space"), DiskFailed("data: i/o error")
 
@@ -150,6 +153,19 @@ async def test_a_waiting_node_can_be_stopped(tmp_path: Path) -> None:
 
 def _handles(number: signal.Signals) -> bool:
     return isinstance(signal.getsignal(number), Callable)  # type: ignore[arg-type]
+
+
+async def test_a_store_that_refuses_is_found(autojump_clock: trio.testing.MockClock, tmp_path: Path) -> None:
+    """What refused a voucher or a chunk ended only a peer's task; the watch ends the node, to start anew."""
+    latch = FailureLatch(tmp_path)
+    with pytest.raises(BaseExceptionGroup) as raised:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(run_disk_watch, lambda: [None, latch.failure])
+            await trio.sleep(10 * WATCH_SECONDS)
+            with suppress(DiskFull), latch.writing():
+                raise OSError(errno.ENOSPC, "no space")
+            await trio.sleep_forever()
+    assert find_disk_failure(raised.value) is latch.failure is not None
 
 
 def test_operating_system_errors_of_the_disk_are_known() -> None:
