@@ -15,6 +15,7 @@ from chain.genesis import compute_genesis_hash
 from chain.primitives.types import Address, Hash, PeerId, Round
 from consensus.proposers import Proposers
 from node.ledger import Ledger
+from node.replica.guard import Phase
 from node.replica.replica import ConsensusHalted
 from storage import crash_points
 from storage.crash_points import CrashPoint
@@ -280,7 +281,17 @@ class Sim:
         found += checkers.check_signatures(self.history, self._honest_addresses)
         found += checkers.check_acknowledged(chains, self.history)
         found += checkers.check_blames(self.history, [machine.number for machine in self.honest])
-        self.violations += [*self.watch.violations, *found]
+        self.violations += [*self.watch.violations, *found, *self._check_custody()]
+
+    def _check_custody(self) -> list[Violation]:
+        """No alarm is false: who signed with one disk and one process, however often it crashed, may sign."""
+        phases = {
+            machine.number: machine.life.replica.custody.guard.phase
+            for machine in self.honest
+            if machine.life is not None and machine.life.replica.custody.guard is not None
+        }
+        wrong = {number: phase for number, phase in phases.items() if phase is not Phase.SIGNING}
+        return [Violation("custody", f"node {number} is {phase}") for number, phase in wrong.items()]
 
     def _list_crashed(self) -> list[int]:
         return [machine.number for machine in self.machines if machine.crashes]
