@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from random import Random
+from typing import NamedTuple
 
 from storage.errors import CorruptStore, DiskFailed, DiskFull, StorageError, StoreInUse
 from storage.files import OpenFile
@@ -23,9 +24,9 @@ REFUSALS = {errno.ENOSPC: "no space left", errno.EIO: "input/output error"}
 class _Inode:
     """A file's bytes as programs see them, and as they are on disk."""
 
-    def __init__(self) -> None:
-        self.seen = bytearray()
-        self.durable = bytearray()
+    def __init__(self, data: bytes = b"") -> None:
+        self.seen = bytearray(data)
+        self.durable = bytearray(data)
         self.dirty: list[tuple[int, int]] = []
 
     def write(self, data: bytes) -> None:
@@ -86,6 +87,13 @@ class _Held:
         self._names.pop(self._path, None)
 
 
+class Backup(NamedTuple):
+    """A copy of a disk, to be put back later."""
+
+    files: dict[Path, bytes]
+    values: list[tuple[bytes, bytes]]
+
+
 class SimDisk:
     """The disk of one machine; `on_step` sees each operation before it happens, and may stop the machine."""
 
@@ -142,6 +150,20 @@ class SimDisk:
         """What a power loss in this instant leaves of a file, if it takes all that was not synced."""
         inode = self._durable.get(path)
         return None if inode is None else bytes(inode.durable)
+
+    def back_up(self) -> Backup:
+        """A copy of everything, as programs see it."""
+        files = {path: bytes(inode.seen) for path, inode in self._seen.items()}
+        return Backup(files, list(self.values.iterate()))
+
+    def restore(self, backup: Backup) -> None:
+        """Everything is as it was then, and on disk."""
+        self._held.clear()
+        self._pending.clear()
+        self._seen = {path: _Inode(data) for path, data in backup.files.items()}
+        self._durable = dict(self._seen)
+        self.values, self.is_damaged = MemoryStore(), False
+        self.values.write_batch(backup.values)
 
     def remove_store(self) -> None:
         """The operator moves the damaged store away."""

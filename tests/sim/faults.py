@@ -14,6 +14,8 @@ from tests.sim.schedule import Schedule
 
 Links = list[tuple[int, int]]
 CUT_MS = (500, 9_000)
+BACKUP_HEIGHTS_MIN = 3
+"""A younger backup than this need not have left a trace on the chain of what is missing in it."""
 OFTEN_FAILING = 60
 """Disk operations of a few signatures."""
 
@@ -201,6 +203,22 @@ def flip_store(stage: Stage) -> None:
         machine.disk.is_damaged = True
 
 
+def old_backup(stage: Stage) -> None:
+    """The whole disk is put back as it was some heights ago: what was signed since is forgotten."""
+    machine = _draw_machine(stage)
+    if machine.life is None:
+        return
+    height, backup = machine.life.ledger.height, machine.disk.back_up()
+
+    def put_back() -> None:
+        is_old = machine.life is not None and machine.life.ledger.height >= height + BACKUP_HEIGHTS_MIN
+        if is_old and stage.may_fail_for_good(machine):
+            machine.crash(is_power_loss=False)
+            machine.disk.restore(backup)
+
+    _later(stage, (4_000, 12_000), put_back)
+
+
 # Clocks.
 
 
@@ -233,6 +251,7 @@ BY_NAME: dict[str, Callable[[Stage], None]] = {
         flip_log,
         flip_sign_state,
         flip_store,
+        old_backup,
         clock_jump,
     )
 }

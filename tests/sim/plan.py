@@ -11,11 +11,19 @@ from tests.sim.people import Times, draw_powers
 
 NETWORK_FAULTS = ("cut", "minority", "halves", "ring", "swizzle", "flap", "storm")
 CRASH_FAULTS = ("crash", "crash_at_point", "crash_in_disk", "crash_all")
-DISK_FAULTS = ("disk_full", "sync_fails", "slow_disk", "flip_log", "flip_sign_state", "flip_store")
+DISK_FAULTS = (
+    "disk_full",
+    "sync_fails",
+    "slow_disk",
+    "flip_log",
+    "flip_sign_state",
+    "flip_store",
+    "old_backup",
+)
 CLOCK_FAULTS = ("clock_jump",)
 FAULTS = NETWORK_FAULTS + CRASH_FAULTS + DISK_FAULTS + CLOCK_FAULTS
-DAMAGE = frozenset(("flip_log", "flip_sign_state"))
-"""Faults after which a validator does not sign again."""
+DAMAGE = frozenset(("flip_log", "flip_sign_state", "old_backup"))
+"""Faults after which a validator does not sign again, or not for long."""
 
 
 class Plan(NamedTuple):
@@ -38,6 +46,8 @@ class Plan(NamedTuple):
     has_stake_moves: bool
     heights_after: int
     """How many heights must be final everywhere after healing."""
+    late: tuple[tuple[int, int], ...] = ()
+    """Nodes that start for the first time later, and when."""
 
     def describe(self) -> str:
         """For people."""
@@ -55,6 +65,7 @@ def draw_plan(random: Random, *, is_villainous: bool = False) -> Plan:
     chaos_ms = random.randrange(8_000, 28_000)
     count = random.randrange(2, 16) if kinds else 0
     faults = sorted((random.randrange(500, chaos_ms), random.choice(kinds)) for _ in range(count))
+    is_late = not is_villainous and random.random() < 0.3
     return Plan(
         powers=powers,
         topology=random.choice(("lan", "regions", "regions")),
@@ -68,6 +79,7 @@ def draw_plan(random: Random, *, is_villainous: bool = False) -> Plan:
         skewed=_draw_skewed(random, powers),
         transactions=random.randrange(10, 60),
         has_stake_moves=not is_villainous and not DAMAGE.intersection(kinds),
+        late=((random.randrange(len(powers)), random.randrange(2_000, chaos_ms)),) if is_late else (),
         heights_after=random.choice((4, 6, 8, 12) if is_villainous else (4, 4, 6)),
     )
 

@@ -99,7 +99,7 @@ class Sim:
         self.counts: Counter[str] = Counter()
         self.points: Counter[str] = Counter()
         self.violations: list[Violation] = []
-        self._failing: dict[int, None] = dict.fromkeys(self.villains)
+        self._failing: dict[int, None] = dict.fromkeys([*self.villains, *dict(self.plan.late)])
         self.machines = [self._build_machine(number) for number in range(count)]
         self.network.ends = list(self.machines)
         people = [machine.person for machine in self.machines]
@@ -164,7 +164,8 @@ class Sim:
         conditions.loss_ppm, conditions.duplicate_ppm = plan.loss_ppm, plan.duplicate_ppm
         conditions.jitter_ms = plan.jitter_ms
         for machine in self.machines:
-            self.schedule.after(self.random.randint(0, 400), machine.start)
+            start_ms = dict(self.plan.late).get(machine.number, self.random.randint(0, 400))
+            self.schedule.at(start_ms, machine.start)
         for at_ms, kind in plan.faults:
             self.schedule.at(at_ms, lambda kind=kind: self._make(kind))
         for _ in range(plan.transactions):
@@ -288,9 +289,13 @@ class Sim:
         phases = {
             machine.number: machine.life.replica.custody.guard.phase
             for machine in self.honest
-            if machine.life is not None and machine.life.replica.custody.guard is not None
+            if machine.number not in self._failing
+            and machine.life is not None
+            and machine.life.replica.custody.guard is not None
         }
-        wrong = {number: phase for number, phase in phases.items() if phase is not Phase.SIGNING}
+        wrong = {
+            number: phase for number, phase in phases.items() if phase in (Phase.WATCHING, Phase.STOPPED)
+        }
         return [Violation("custody", f"node {number} is {phase}") for number, phase in wrong.items()]
 
     def _list_crashed(self) -> list[int]:
