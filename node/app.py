@@ -25,8 +25,6 @@ from chain.primitives.hashing import Domain, hash_bytes
 from chain.primitives.keys import KeyPair
 from chain.primitives.types import Address, Hash, PeerId
 from chain.votes import Evidence
-from consensus.proposal_time import SynchronyParameters
-from consensus.timeouts import Timeout, TimeoutParameters
 from node.api.server import run_api
 from node.api.services import ApiServices
 from node.clock import WallClock
@@ -55,6 +53,7 @@ from node.reveals import Reveals
 from node.signatures import SignatureMemory
 from node.snapshots import SnapshotService
 from node.state_sync.joining import adopt, begin_at_snapshot
+from node.timing import build_synchrony, build_timeouts
 from node.version import SOFTWARE, VERSION
 from node.vouchers import VoucherBook
 from p2p.errors import RefusalCode, Refused
@@ -300,25 +299,6 @@ class Node:
 
         refresh()
         self.replica.listeners.append(refresh)
-
-
-def build_timeouts(parameters: system.Parameters) -> TimeoutParameters:
-    """The consensus timeouts of the chain spec."""
-    vote = Timeout(parameters.vote_timeout_ms, parameters.vote_timeout_delta_ms)
-    return TimeoutParameters(
-        propose=Timeout(parameters.propose_timeout_ms, parameters.propose_timeout_delta_ms),
-        prevote=vote,
-        precommit=vote,
-    )
-
-
-def build_synchrony(parameters: system.Parameters) -> SynchronyParameters:
-    """The bounds of proposer-based time of the chain spec."""
-    return SynchronyParameters(
-        precision_ms=parameters.precision_ms,
-        message_delay_ms=parameters.message_delay_ms,
-        message_delay_delta_ms=parameters.message_delay_delta_ms,
-    )
 
 
 async def run_node(

@@ -15,11 +15,11 @@ from chain.primitives.types import PeerId
 from chain.transaction import SignedTransaction, get_transaction_id
 from chain.votes import VoteKind
 from consensus.types import Step
-from node.app import build_synchrony, build_timeouts
 from node.mempool import Mempool, Pooled
 from node.replica.gossip import Gossip
 from node.replica.journal import Journal
 from node.replica.replica import Replica
+from node.timing import build_synchrony, build_timeouts
 from p2p.errors import PeerFault
 from p2p.messages import ConsensusMessage
 from storage.wal import Wal

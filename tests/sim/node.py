@@ -12,13 +12,10 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from chain.modules import beacon, system
-from chain.primitives.codec import Record, decode, encode
-from chain.primitives.errors import DecodeError
+from chain.primitives.codec import Record, encode
 from chain.primitives.types import Hash, PeerId, TimeMs
 from chain.validator_set import get_validator
 from chain.votes import Certificate, Evidence, build_certificate_votes, get_vote_signing_bytes
-from consensus.proposal_time import SynchronyParameters
-from consensus.timeouts import Timeout, TimeoutParameters
 from node.ledger import Committed, Ledger
 from node.mempool import Mempool
 from node.replica.answers import Answers
@@ -29,8 +26,9 @@ from node.replica.replica import ConsensusHalted, Replica
 from node.replica.signer import Signer
 from node.replica.sync import Sync
 from node.reveals import Reveals
-from p2p.errors import NetworkError, PeerFault, PeerGone, PeerSlow, RefusalCode, Refused
-from p2p.messages import Commit, ConsensusMessage, Polka, PoolMessage, Refusal, SyncReply, SyncRequest
+from node.timing import build_synchrony, build_timeouts
+from p2p.errors import NetworkError, PeerFault, PeerGone, PeerSlow, Refused
+from p2p.messages import Commit, ConsensusMessage, Polka, PoolMessage, Refusal, SyncRequest
 from storage.crash_points import CrashPoint
 from storage.errors import CorruptSignState, CorruptStore, CorruptWal, DiskFailed, StorageError
 from storage.sign_state import LastSignState
@@ -44,14 +42,13 @@ from tests.sim.pool import Duties, Pool
 from tests.sim.schedule import Audit, Schedule
 from tests.sim.signatures import Signatures
 from tests.sim.watch import Watch
+from tests.sim.wire import NUMBER_BYTES, decode_message, decode_reply, describe
 
 T = TypeVar("T")
 R = TypeVar("R", bound=Record)
 
 WAL, SIGN_STATE = Path("wal"), Path("sign-state")
 RESTART_MS = (200, 6_000)
-NUMBER_BYTES = 8
-LIE_POINTS = 50
 
 
 class Crashed(BaseException):
@@ -488,49 +485,3 @@ class Life:
         end = self._asked.get(int.from_bytes(data[:NUMBER_BYTES], "big"))
         if end is not None:
             end(data[NUMBER_BYTES:])
-
-
-def decode_message(kind: Any, data: bytes) -> Any:
-    """As `p2p.requests.receive_message`."""
-    try:
-        return decode(kind, data)
-    except DecodeError as error:
-        raise PeerFault(f"undecodable: {error}", LIE_POINTS) from error
-
-
-def decode_reply(data: bytes, kind: type[R]) -> R | NetworkError:
-    """As `p2p.requests.ask`."""
-    try:
-        answer = decode(SyncReply, data)  # type: ignore[arg-type]
-    except DecodeError as error:
-        return PeerFault(f"undecodable: {error}", LIE_POINTS)
-    if isinstance(answer, Refusal):
-        return Refused(RefusalCode(answer.code), answer.reason)
-    return answer if isinstance(answer, kind) else PeerFault("another reply than was asked for", LIE_POINTS)
-
-
-def describe(channel: str, data: bytes) -> str:
-    """A message in a trace."""
-    kinds = {"consensus": ConsensusMessage, "pool": PoolMessage, "request": SyncRequest, "reply": SyncReply}
-    body = data[NUMBER_BYTES:] if channel in ("request", "reply") else data
-    try:
-        text = str(decode(kinds[channel], body))  # type: ignore[arg-type]
-    except DecodeError:
-        text = data.hex()
-    return text if len(text) <= 200 else f"{text[:200]} ... ({len(data)} bytes)"
-
-
-def build_timeouts(parameters: system.Parameters) -> TimeoutParameters:
-    """As `node.app.build_timeouts`, which would import the network."""
-    vote = Timeout(parameters.vote_timeout_ms, parameters.vote_timeout_delta_ms)
-    propose = Timeout(parameters.propose_timeout_ms, parameters.propose_timeout_delta_ms)
-    return TimeoutParameters(propose, vote, vote)
-
-
-def build_synchrony(parameters: system.Parameters) -> SynchronyParameters:
-    """As `node.app.build_synchrony`."""
-    return SynchronyParameters(
-        precision_ms=parameters.precision_ms,
-        message_delay_ms=parameters.message_delay_ms,
-        message_delay_delta_ms=parameters.message_delay_delta_ms,
-    )

@@ -24,9 +24,10 @@ from p2p.messages import (
 )
 from tests.sim.forgery import Hand
 from tests.sim.mischief import Mischief
-from tests.sim.node import Life, Machine, decode_message
+from tests.sim.node import Life, Machine
 from tests.sim.people import get_person
 from tests.sim.villainy import CONTROL, MISCHIEF, SILENT
+from tests.sim.wire import decode_message
 
 TICK_MS = (200, 600)
 BLOCKS_KEPT_MAX = 64
