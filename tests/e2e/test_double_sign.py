@@ -1,6 +1,7 @@
 """A consensus key in two places: copied by its operator, who is guarded, or stolen, which costs the bond."""
 
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -11,7 +12,7 @@ from node.config import format_config, load_config
 from node.derivation import Role
 from node.home import Home
 from storage.sign_log import load_signatures
-from tests.e2e.harness import Network, Node, wait_for
+from tests.e2e.harness import STOP_SECONDS_MAX, Network, Node, wait_for
 from tests.e2e.observer import observe, run_beside
 from tests.e2e.signatures import Audit
 from tests.e2e.thief import Thief
@@ -20,6 +21,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.network, pytest.mark.timeout(900)]
 
 PPM = 10**6
 FOUND_SECONDS_MAX = 240.0
+WATCH_SECONDS_MAX = 240.0
 BLOCKS_AFTER = 25
 NEW_SEED = b"t" * 32
 
@@ -58,6 +60,40 @@ def test_a_key_copied_to_a_second_node_only_watches(network: Network) -> None:
     offender = decode_address(str(honest[0].get("status")["prefix"]), original.account)
     assert audit.find_conflicts() == {} and audit.count_slots(offender) > BLOCKS_AFTER
     twin.close()
+
+
+def test_a_validator_moves_and_comes_back(network: Network) -> None:
+    """By export and import, while the network goes on: it signs where it is, nowhere else, no slot twice."""
+    *honest, original = network.nodes
+    there, back = network.folder / "there", network.folder / "back"
+    target = Node(Home(network.folder / "target"))
+    init = ("node", "init", "--chain", str(original.home.chain_file), "--account", original.account)
+    network.run(*init, "--home", str(target.home.path))
+    network.guests.append(target)
+    original.stop()
+    move(network, original, target, there)
+
+    refused = original.launch()
+    assert refused.wait(STOP_SECONDS_MAX) != 0 and "validator import" in original.read_log()
+    target.stop()
+    move(network, target, original, back)
+    audit = network.run(
+        "validator", "audit", str(target.home.sign_log), "--home", str(original.home.path)
+    ).data
+    assert audit["signed_twice"] == 0 and audit["signatures"] > 0
+    network.check_agreement([*honest, original])
+
+
+def move(network: Network, source: Node, target: Node, file: Path) -> None:
+    """Takes a stopped validator to another folder, and waits until it signs there."""
+    network.run("validator", "export", str(file), "--weak", "--home", str(source.home.path))
+    network.run("validator", "import", str(file), "--home", str(target.home.path))
+    target.start()
+    assert target.get("status")["signing"] in ("starting", "watching")
+    wait_for("the watch to be over", lambda: target.get("status")["signing"] == "signing", WATCH_SECONDS_MAX)
+    last = target.height
+    target.wait_height(last + 3)
+    assert max(record.height for record in load_signatures(target.home.sign_log)) > last
 
 
 def test_a_stolen_key_costs_the_bond_once(network: Network) -> None:
