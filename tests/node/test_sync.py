@@ -377,6 +377,19 @@ def test_who_connects_again_is_asked_anew(history: History) -> None:
     assert world.ledger.height == HEIGHT
 
 
+def test_what_was_lost_with_an_older_connection_is_no_reason_to_rest(history: History) -> None:
+    """The peer is there, and asked over the new one."""
+
+    def break_off(message: SyncRequest) -> SyncReply:
+        raise PeerGone("closed")
+
+    world = SyncWorld(history.forge)
+    world.join(1, break_off, delay_ms=50)
+    world.call_later(20, lambda: world.join(1, build_honest(history)) and None)
+    assert world.catch_up() < claims.BUSY_MS
+    assert world.ledger.height == HEIGHT
+
+
 def test_who_goes_is_not_waited_for(long_history: History) -> None:
     """Its part is asked of another as soon as the request is known to be lost."""
     world = SyncWorld(long_history.forge)

@@ -8,7 +8,7 @@ from node.replica.claims import LIE_MS
 from node.replica.look_ahead import SHOWING_MAX
 from p2p.messages import Blocks, BlocksRequest, Status, SyncReply, SyncRequest
 from tests.node.sync_lies import LIES, History, build_history, build_honest, build_liar, build_shorter
-from tests.node.sync_world import SyncWorld
+from tests.node.sync_world import SyncWorld, build_peer_id
 
 
 @pytest.fixture(scope="module")
@@ -119,6 +119,21 @@ def test_consensus_may_go_on_by_itself_meanwhile(world: SyncWorld, history: Hist
     world.run_until(lambda: bool(told))
     assert told == [False]
     assert world.blamed == []
+
+
+def test_who_connects_again_meanwhile_is_asked_anew(world: SyncWorld, history: History) -> None:
+    """What was under way on the older connection may never come."""
+    world.join(1, lambda message: None)
+    world.call_later(20, lambda: world.join(1, build_honest(history)) and None)
+    assert world.look_ahead()
+
+
+def test_who_goes_meanwhile_is_not_waited_for(world: SyncWorld) -> None:
+    """A look ends."""
+    world.join(1, lambda message: None)
+    world.call_later(20, lambda: world.leave(build_peer_id(1)))
+    assert not world.look_ahead()
+    assert world.elapsed_ms() < 2_000
 
 
 def test_who_was_caught_is_not_asked_again(world: SyncWorld) -> None:
