@@ -37,18 +37,19 @@ class Chaos:
 
     def __init__(self, network: Network, chance: random.Random) -> None:
         self.network = network
-        self.audit = Audit()
+        self.left, self.kept = Audit(), Audit()
+        """Signatures that left a node, and those that were found on a disk."""
         self.final: dict[str, int] = {}
         self._chance = chance
         self._heads: dict[str, int] = {}
-        self.victims = [Victim(node, self.audit, self._heads) for node in network.nodes]
+        self.victims = [Victim(node, self.left, self.kept, self._heads) for node in network.nodes]
 
     def run(self, plan: Sequence[Blow]) -> None:
         """Everything in the plan; raises what went wrong with a node. The nodes are stopped afterwards."""
         nodes = self.network.nodes
         addresses = [node.address for node in nodes]
         with ExitStack() as stack:
-            stack.enter_context(observe(addresses, self.network.genesis_hash, self.audit))
+            stack.enter_context(observe(addresses, self.network.genesis_hash, self.left))
             traffic = stack.enter_context(Traffic(self.network, self._chance))
             self._follow(plan)
             for victim in self.victims:
@@ -82,7 +83,8 @@ class Chaos:
 
     def judge(self, plan: Sequence[Blow], seconds: float) -> list[Finding]:
         """What the run has shown."""
-        found = judge(self.network.nodes, self.network.devnet.load_spec(), self.final, self.audit)
+        spec = self.network.devnet.load_spec()
+        found = judge(self.network.nodes, spec, self.final, self.left, self.kept)
         return [*found, self._judge_kills(plan, seconds), self._judge_returns()]
 
     def _judge_kills(self, plan: Sequence[Blow], seconds: float) -> Finding:

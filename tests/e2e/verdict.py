@@ -38,16 +38,20 @@ def open_ledgers(nodes: Sequence[Node], spec: ChainSpec) -> Iterator[dict[str, L
         }
 
 
-def judge(nodes: Sequence[Node], spec: ChainSpec, final: Mapping[str, int], audit: Audit) -> list[Finding]:
-    """All findings; nodes are stopped, `final` is what was promised, `audit` what was seen so far."""
+def judge(
+    nodes: Sequence[Node], spec: ChainSpec, final: Mapping[str, int], left: Audit, kept: Audit
+) -> list[Finding]:
+    """All findings; nodes are stopped, `final` is what was promised, `left` the signatures that were seen
+    outside the node that made them, `kept` those that were found on its disk.
+    """
     with open_ledgers(nodes, spec) as ledgers:
         for ledger in ledgers.values():
-            read_certificates(ledger, audit)
+            read_certificates(ledger, left)
         return [
             compare_blocks(ledgers),
             find_lost(ledgers, final),
             check_states(ledgers),
-            check_signatures(nodes, audit),
+            check_signatures(nodes, left, kept),
         ]
 
 
@@ -99,8 +103,8 @@ def read_certificates(ledger: Ledger, audit: Audit) -> None:
                 audit.note(signed.vote)
 
 
-def check_signatures(nodes: Sequence[Node], audit: Audit) -> Finding:
-    """No slot was signed twice, by what was heard and what is on disk; nothing was heard that no log has."""
+def check_signatures(nodes: Sequence[Node], left: Audit, kept: Audit) -> Finding:
+    """No slot was signed twice, by all that is known; and nothing left a node that its log does not have."""
     logged, conflicts, count = Audit(), 0, 0
     for node in nodes:
         records = list(load_signatures(node.home.sign_log))
@@ -108,10 +112,11 @@ def check_signatures(nodes: Sequence[Node], audit: Audit) -> Finding:
         count += len(records)
         for record in records:
             logged.note(decode_signed(SignStep(record.step), record.sign_bytes))
-    for slot, messages in logged.seen.items():
-        audit.seen[slot] |= messages
-    unlogged = [slot for slot in audit.seen if slot not in logged.seen]
-    twice = len(audit.find_conflicts())
-    figures = f"{len(audit.seen)} slots, {count} logged; twice {twice}, in one log {conflicts}"
+    unlogged = [slot for slot in left.seen if slot not in logged.seen]
+    for audit in (left, kept):
+        for slot, messages in audit.seen.items():
+            logged.seen[slot] |= messages
+    twice = len(logged.find_conflicts())
+    figures = f"{len(logged.seen)} slots, {count} logged; twice {twice}, in one log {conflicts}"
     holds = not (twice or conflicts or unlogged)
     return Finding("no second signature", holds, f"{figures}; in no log {unlogged[:5]}")

@@ -102,14 +102,14 @@ def count_kills(plan: Sequence[Blow]) -> int:
 class Victim:
     """A node and the thread that deals with it; `heads` is shared: the highest head that any was seen at."""
 
-    def __init__(self, node: Node, audit: Audit, heads: dict[str, int]) -> None:
+    def __init__(self, node: Node, left: Audit, kept: Audit, heads: dict[str, int]) -> None:
         self.node = node
         self.returns: list[Return] = []
         self.reached: list[str] = []
         """Crash points at which it died."""
         self.missed: list[str] = []
         self.kills = 0
-        self._audit, self._heads = audit, heads
+        self._left, self._kept, self._heads = left, kept, heads
         self._client = httpx.Client(timeout=ANSWER_SECONDS_MAX)
         self._orders: Queue[Blow | None] = Queue()
         self._failure: BaseException | None = None
@@ -194,9 +194,9 @@ class Victim:
         self._read_signatures()
 
     def _read_signatures(self) -> None:
-        """What the dead have signed."""
-        self._audit.read_sign_state(self.node)
-        self._audit.read_log(self.node)
+        """What the dead have signed: the last of it may never have left the node."""
+        self._kept.read_sign_state(self.node)
+        self._left.read_log(self.node)
 
     def _come_back(self, after: str) -> None:
         started, target = time.monotonic(), max(self._heads.values())
