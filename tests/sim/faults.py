@@ -10,12 +10,15 @@ from typing import Protocol
 from storage.crash_points import CrashPoint
 from tests.sim.network import Network
 from tests.sim.node import SIGN_STATE, WAL, Machine
+from tests.sim.plan import Plan
 from tests.sim.schedule import Schedule
+from tests.sim.schemer import Schemer
 
 Links = list[tuple[int, int]]
 CUT_MS = (500, 9_000)
 BACKUP_HEIGHTS_MIN = 3
 """A younger backup than this need not have left a trace on the chain of what is missing in it."""
+SCHEME_MS = (4_000, 20_000)
 OFTEN_FAILING = 60
 """Disk operations of a few signatures."""
 
@@ -27,6 +30,7 @@ class Stage(Protocol):
     network: Network
     random: Random
     machines: list[Machine]
+    plan: Plan
     is_healed: bool
 
     def may_fail_for_good(self, machine: Machine) -> bool:
@@ -118,6 +122,18 @@ def storm(stage: Stage) -> None:
         conditions.loss_ppm, conditions.duplicate_ppm, conditions.jitter_ms = before
 
     _later(stage, (500, 4_000), end)
+
+
+def schemer(stage: Stage) -> None:
+    """The worst network (`Schemer`), for some rounds."""
+    addresses = [machine.person.address for machine in stage.machines]
+    scheme = Schemer(Random(stage.random.random()), addresses, stage.plan.powers)
+    stage.network.censor = scheme.is_withheld
+
+    def end() -> None:
+        stage.network.censor = None
+
+    _later(stage, SCHEME_MS, end)
 
 
 # Crashes.
@@ -241,6 +257,7 @@ BY_NAME: dict[str, Callable[[Stage], None]] = {
         swizzle,
         flap,
         storm,
+        schemer,
         crash,
         crash_at_point,
         crash_in_disk,

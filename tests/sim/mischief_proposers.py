@@ -33,6 +33,9 @@ HOUR_MS = 3_600_000
 class Proposer(Mischief):
     """Makes something else of the villain's own new proposals."""
 
+    forges_again = False
+    """Whether it also forges what had a polka before."""
+
     def __init__(self, rogue: Rogue) -> None:
         super().__init__(rogue)
         self._forged: dict[bytes, CompactProposal | None] = {}
@@ -43,7 +46,8 @@ class Proposer(Mischief):
         if not isinstance(message, CompactProposal):
             return None
         signed = message.proposal
-        if signed.proposal.proposer != self.rogue.hand.address or signed.proposal.pol_round is not None:
+        is_new = signed.proposal.pol_round is None or self.forges_again
+        if signed.proposal.proposer != self.rogue.hand.address or not is_new:
             return None
         if signed.signature not in self._forged:
             self._forged[signed.signature] = forged = self._try_to_forge(signed.proposal)
@@ -217,11 +221,15 @@ class ForgedPolRound(Proposer):
     With the proposal goes a certificate of that polka which is none.
     """
 
+    forges_again = True
+
     def forge(self, block: Block, proposal: Proposal) -> CompactProposal | None:
-        """The same block with a reference."""
-        rounds = (proposal.round - 1, 0, proposal.round, proposal.round + 1)
-        pol_round = self.rogue.random.choice([round for round in rounds if round >= 0])
-        return forgery.propose(self.rogue.hand, self.genesis_hash, block, proposal.round, pol_round)
+        """Another block than any that had a polka, with a reference."""
+        rounds = (proposal.round - 1, 0) if proposal.round else (0, 1)
+        other = forgery.rebuild(self.rogue.ledger, block, time_ms=block.header.time_ms + 1)
+        self.rogue.keep_block(other)
+        pol_round = self.rogue.random.choice(rounds)
+        return forgery.propose(self.rogue.hand, self.genesis_hash, other, proposal.round, pol_round)
 
     def second(self, proposal: Proposal) -> list[ConsensusMessage]:
         """The certificate of a polka that never was, signed by the coven alone."""
@@ -307,8 +315,9 @@ class EvidenceForger(Proposer):
         return build_duplicate_vote(*pair)
 
     def _build_evidence(self, block: Block) -> DuplicateVote | DuplicateProposal | None:
-        height = block.header.height - self.rogue.ledger.get_parameters().evidence_age_blocks - 2
-        if height > 0 and self.rogue.random.random() < 0.5:
+        parameters = self.rogue.ledger.get_parameters()
+        height = block.header.height - parameters.evidence_age_blocks - parameters.epoch_blocks - 2
+        if height > 0 and self.rogue.random.random() < 0.7:
             return self._build_expired(height)
         mine = [hand.address for hand in self.rogue.coven]
         votes = [one for one in self._heard if one.vote.validator not in mine]

@@ -6,7 +6,7 @@ do to them; requests and replies come late instead of getting lost, unless a lin
 both ends notice only after a while, if at all, and connect again when it has healed.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from random import Random
 from typing import Protocol
 
@@ -73,6 +73,8 @@ class Network:
         self._rtt_ms = rtt_ms
         self._connections: dict[tuple[int, int], int] = {}
         self._serial = 0
+        self.censor: Callable[[int, int, bytes], bool] | None = None
+        """Which consensus messages do not arrive: sender, receiver, message."""
         self._cuts: dict[tuple[int, int], int] = {}
         """Cut links, sender first, and how many faults cut each."""
 
@@ -96,7 +98,8 @@ class Network:
             self._connect_later(*link)
 
     def heal_all(self) -> None:
-        """No link is cut any more."""
+        """No link is cut any more, and nothing is withheld."""
+        self.censor = None
         cut = list(self._cuts)
         self._cuts.clear()
         for link in cut:
@@ -186,7 +189,8 @@ class Network:
         pair = min(sender, receiver), max(sender, receiver)
 
         def deliver() -> None:
-            if self._connections.get(pair) == serial and self.ends[receiver].is_up:
+            is_withheld = self.censor and channel == "consensus" and self.censor(sender, receiver, data)
+            if self._connections.get(pair) == serial and self.ends[receiver].is_up and not is_withheld:
                 self.messages += 1
                 self.ends[receiver].on_message(sender, channel, data)
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from tests.sim.people import Times, draw_powers
 
-NETWORK_FAULTS = ("cut", "minority", "halves", "ring", "swizzle", "flap", "storm")
+NETWORK_FAULTS = ("cut", "minority", "halves", "ring", "swizzle", "flap", "storm", "schemer")
 CRASH_FAULTS = ("crash", "crash_at_point", "crash_in_disk", "crash_all")
 DISK_FAULTS = (
     "disk_full",
@@ -80,7 +80,7 @@ def draw_plan(random: Random, *, is_villainous: bool = False) -> Plan:
         transactions=random.randrange(10, 60),
         has_stake_moves=not is_villainous and not DAMAGE.intersection(kinds),
         late=((random.randrange(len(powers)), random.randrange(2_000, chaos_ms)),) if is_late else (),
-        heights_after=random.choice((4, 6, 8, 12) if is_villainous else (4, 4, 6)),
+        heights_after=random.choice((4, 6, 10, 16) if is_villainous else (4, 4, 6)),
     )
 
 
