@@ -85,9 +85,12 @@ def test_a_validator_moves_and_comes_back(network: Network) -> None:
 
 
 def move(network: Network, source: Node, target: Node, file: Path) -> None:
-    """Takes a stopped validator to another folder, and waits until it signs there."""
+    """Takes a stopped validator and what it hosts to another folder, and waits until it signs there."""
     network.run("validator", "export", str(file), "--weak", "--home", str(source.home.path))
     network.run("validator", "import", str(file), "--home", str(target.home.path))
+    for name in ("content", "vouchers"):
+        shutil.rmtree(target.home.data / name, ignore_errors=True)
+        shutil.copytree(source.home.data / name, target.home.data / name)
     target.start()
     assert target.get("status")["signing"] in ("starting", "watching")
     wait_for("the watch to be over", lambda: target.get("status")["signing"] == "signing", WATCH_SECONDS_MAX)
