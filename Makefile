@@ -1,7 +1,7 @@
 # The only door: everything a developer or a user runs here starts with make.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup devnet test e2e lint type bench mutants sim chaos lock clean
+.PHONY: help setup devnet test e2e lint type bench mutants sim sim-mutants chaos lock clean
 
 PYTHON ?= python3
 SEEDS ?= 300
@@ -58,6 +58,9 @@ bench: setup  ## the short benchmarks; prints tables, appends to bench/results.j
 
 sim: setup  ## the deterministic simulator: SEEDS=300 START=1, minutes; ends with one audit hash
 	@$(BIN)/python -m tests.sim --seeds $(SEEDS) --start $(START) $(if $(TRACE),--trace)
+
+sim-mutants: setup  ## plants faults in the product, one at a time, and shows that the simulator's seeds see each
+	@$(BIN)/python -m tests.sim.planted
 
 chaos: setup  ## real nodes under load, killed again and again: SECONDS=600 KILLS=200 SEED=1; ends with a verdict
 	@$(BIN)/python -m tests.e2e.chaos --seconds $(SECONDS) --kills $(KILLS) --seed $(SEED)

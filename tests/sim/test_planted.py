@@ -1,0 +1,36 @@
+"""Planted faults: all fit the checkout, the sound product is not accused, and a planted one is seen."""
+
+import pytest
+
+from tests.sim.planted import ROOT, PassageMissing, check_passages, edit, judge
+from tests.sim.planted_bugs import BUGS, Bug, Passage
+
+QUICK = ("quorum of a half", "signs without writing the log")
+
+
+@pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.name)
+def test_a_fault_can_be_planted_in_this_checkout(bug: Bug) -> None:
+    """Its passages are there once, and make code."""
+    check_passages(bug)
+
+
+def test_there_are_faults_of_every_room() -> None:
+    """Enough of them, of consensus, chain, storage and replica, and no name twice."""
+    rooms = {passage.module.split(".")[0] for bug in BUGS for passage in bug.edits}
+    assert rooms == {"chain", "consensus", "node", "storage"}
+    assert len({bug.name for bug in BUGS}) == len(BUGS) >= 24
+
+
+def test_a_passage_that_is_gone_is_told() -> None:
+    """A fault that is planted nowhere must not count as one that nobody sees."""
+    bug = Bug("none", (Passage("consensus.core", "no such line", ""),))
+    with pytest.raises(PassageMissing):
+        edit(bug, "consensus.core", (ROOT / "consensus/core.py").read_text())
+
+
+@pytest.mark.parametrize("name", QUICK)
+def test_a_planted_fault_is_caught(name: str) -> None:
+    """By the seeds that are known to see it: a process imports the product with the fault and runs them."""
+    [bug] = [bug for bug in BUGS if bug.name == name]
+    verdict = judge(bug, len(bug.seeds))
+    assert verdict.seed in bug.seeds
