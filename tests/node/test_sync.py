@@ -309,6 +309,15 @@ def test_a_silent_stranger_holds_up_a_survey_for_a_moment_only(history: History)
     assert stranger.surveys == 1
 
 
+def test_the_end_of_an_older_survey_is_not_that_of_the_last_one(history: History) -> None:
+    """The head moved while the first was under way: others are given their time from the second on."""
+    world = SyncWorld(history.forge)
+    world.join(1, build_shorter(history, 3))
+    world.join(2, build_honest(history), delay_ms=claims.LATE_STATUS_MS + 20)
+    world.catch_up()
+    assert world.ledger.height == HEIGHT
+
+
 def test_claimants_who_stall_keep_no_validator_out(history: History) -> None:
     """New ones come all the time, and each must be given time to answer: patience ends it."""
     world = SyncWorld(history.forge)
