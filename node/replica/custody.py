@@ -5,7 +5,7 @@ in and to what becomes final. What the guard answers is on disk before any later
 Without a signer there is nothing to keep. Not here: what follows from what (`guard`).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TypeVar
 
@@ -74,6 +74,12 @@ class Custody:
             then()
 
         self._world.run(self._read_log, on_read)
+
+    def is_cut(self, height: Height, asked: Iterable[Message]) -> bool:
+        """Called when the log of a height was replayed, with all that it led the core to sign: whether more
+        was signed than that, and the height is therefore not signed any more.
+        """
+        return self.guard is not None and self.guard.is_cut(height, asked)
 
     def look_back(self, then: Callable[[], None]) -> None:
         """Called after every catch-up; signs of another signer are acted upon before `then`."""

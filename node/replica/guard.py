@@ -12,7 +12,7 @@ the guard judges it:
 
 Watching ends when the chain has passed WATCH_HEIGHTS heights since the last sign of another signer. It is in
 the sign-state, so a restart does not shorten it; after a stop, a restart begins with a watch. A height whose
-log is gone is not signed at all: what was locked in it is forgotten.
+log is gone, or has lost its end, is not signed at all: what was locked in it is forgotten.
 
 Pure: an answer is what the sign-state is to be told; who calls does that before anything else is signed.
 What no guard can see is a second process that starts in the same instant: then both stop after one height.
@@ -84,11 +84,23 @@ class Guard:
         self._unlogged: Height = state.height if log_height < state.height else 0
         self._watch_heights = watch_heights
         self._made: dict[SignSlot, Message] = {}
+        logged = tuple(logged)
+        self._signed: SignSlot = state.slot
+        self._logged: SignSlot = max(map(get_slot, logged), default=UNSIGNED)
         self._found = [message for message in logged if self._is_foreign(message)]
 
     def may_sign(self, height: Height) -> bool:
         """Whether this height may be signed."""
         return self.phase is Phase.SIGNING and height > self._unlogged
+
+    def is_cut(self, height: Height, asked: Iterable[Message]) -> bool:
+        """Whether the log of this height has lost its end, by all that it asked to be signed: if the
+        sign-state knows of more, a lock may be forgotten, and the height is not signed.
+        """
+        newest = max((self._logged, *map(get_slot, asked)))
+        if self._signed[0] == height and self._signed > newest:
+            self._unlogged = height
+        return self._unlogged == height
 
     def note_made(self, message: Message) -> None:
         """This process has signed this."""

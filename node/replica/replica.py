@@ -226,11 +226,11 @@ class Replica:
 
     def _begin(self, notes: list[Note]) -> None:
         self.last_core = self.core if self.core.step is Step.DECIDED else None
-        self.core = core = self._build_core()
+        core, pending = self._replay(notes)
+        self.core = core
         self._begun, self._is_logging = core.height, self._must_log(core)
         blocks = [note for note in notes if isinstance(note, Block)]
         self.candidates = {compute_header_hash(block.header): block for block in blocks}
-        pending = replay(core, notes)
         if pending:
             _log.info("resumed", height=core.height, round=core.round, step=core.step.name)
         self._messenger.on_new_height(core)
@@ -241,10 +241,19 @@ class Replica:
             self._start_when_due(self._world.elapsed_ms())
         self._take_turn_soon()
 
+    def _replay(self, notes: list[Note]) -> tuple[Core, list[Output]]:
+        """A core that knows what the log knows; one that only observes if the log has lost its end."""
+        core = self._build_core()
+        pending, asked = replay(core, notes)
+        if self.custody.is_cut(core.height, asked):
+            core = self._build_core()
+            pending, _ = replay(core, notes)
+        return core, pending
+
     def _must_log(self, core: Core) -> bool:
-        """Only who may sign needs to remember."""
+        """Only who may sign needs to remember; what others remembered would look like a whole log later."""
         is_member = self._signer and get_validator(core.validator_set, self._signer.address)
-        return bool(is_member) and self._journal.height == core.height
+        return bool(is_member) and self._may_sign(core.height) and self._journal.height == core.height
 
     def _start_when_due(self, begun_ms: int) -> None:
         """A height starts one block interval after the time of the block before: that paces the chain.

@@ -1,8 +1,10 @@
 """After a crash: how a height is taken up again."""
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from chain.block import Block
+from chain.votes import Proposal, Vote
 from consensus.core import Core
 from consensus.types import (
     BlockBuilt,
@@ -22,14 +24,26 @@ from consensus.types import (
 from node.replica.journal import Note
 
 
-def replay(core: Core, notes: Iterable[Note]) -> list[Output]:
-    """Feeds the core what was noted; returns what is still to be carried out, in order."""
+class Replayed(NamedTuple):
+    """What a core did with the notes of its height."""
+
+    pending: list[Output]
+    """What is still to be carried out, in order."""
+    asked: list[Vote | Proposal]
+    """All that it had signed or wanted signed."""
+
+
+def replay(core: Core, notes: Iterable[Note]) -> Replayed:
+    """Feeds the core what was noted."""
     pending: list[Output] = []
+    asked: list[Vote | Proposal] = []
     for note in notes:
         if not isinstance(note, Block):
-            pending = [output for output in pending if not _is_answer(output, note)]
-            pending += core.handle(note)
-    return [output for output in pending if not isinstance(output, Rebroadcast)]
+            outputs = core.handle(note)
+            asked += [output.vote for output in outputs if isinstance(output, CastVote)]
+            asked += [output.proposal for output in outputs if isinstance(output, SendProposal)]
+            pending = [*(output for output in pending if not _is_answer(output, note)), *outputs]
+    return Replayed([output for output in pending if not isinstance(output, Rebroadcast)], asked)
 
 
 def _is_answer(output: Output, received: Input) -> bool:

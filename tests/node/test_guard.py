@@ -191,6 +191,23 @@ def test_height_whose_log_is_gone_is_not_signed() -> None:
     assert not guard.may_sign(HEAD + 1) and guard.may_sign(HEAD + 2)
 
 
+@pytest.mark.parametrize(("kinds", "is_cut"), [((), True), ((1,), True), ((1, 2), False)])
+def test_height_whose_log_has_lost_its_end_is_not_signed(kinds: tuple[int, ...], is_cut: bool) -> None:
+    """The log must lead to the last signature of the sign-state, or something that was on disk is gone."""
+    guard = _build(HEAD + 1)
+    assert guard.look_back(HEAD, [_vote(HEAD)], is_whole=False) is None
+    asked = [_vote(HEAD + 1, kind=VoteKind(kind)) for kind in kinds]
+    assert guard.is_cut(HEAD + 1, asked) is is_cut
+    assert guard.may_sign(HEAD + 1) is not is_cut and guard.may_sign(HEAD + 2)
+
+
+def test_what_the_log_says_of_own_messages_counts_as_logged() -> None:
+    """A sign-state that was raised by the log itself misses nothing."""
+    guard = _build(HEAD + 1, logged=(_vote(HEAD + 1),))
+    assert guard.look_back(HEAD, [_vote(HEAD)], is_whole=False) is None
+    assert not guard.is_cut(HEAD + 1, [])
+
+
 def test_own_votes_are_found_in_certificates() -> None:
     """Of a certificate only the own precommit counts, with its round and block."""
     signatures = tuple(CertificateSignature(who, bytes(64)) for who in (ME, OTHER))

@@ -133,6 +133,39 @@ def test_a_lock_outlives_every_crash() -> None:
         assert (accepted in rig.list_signed()) != has_locked, place
 
 
+def test_a_log_that_lost_its_end_is_not_voted_on() -> None:
+    """Damage in the last frame looks like a torn write. A lock may have been in it: the height is not signed,
+    in this life and the next.
+    """
+    rig, result = build_four()
+    precommit = rig.forge.vote(rig.person, PRECOMMIT, result.block_hash).vote
+    prevote = rig.forge.vote(rig.person, PREVOTE, result.block_hash).vote
+
+    def go_on(rig: Rig) -> None:
+        lock(rig, result)
+        rig.wait_for(precommit)
+
+    assert rig.run(go_on)
+    log = rig.disk.durable_names[WAL]
+    log.durable = log.durable[:-1] + bytes([log.durable[-1] ^ 1])
+    assert prevote in rig.list_signed()
+    sent = len(rig.wire)
+
+    def next_round(rig: Rig) -> None:
+        rig.wait_for_start()
+        others = [one for one in rig.forge.people if one != rig.person]
+        rig.receive(*(rig.forge.vote(one, PRECOMMIT, None) for one in others))
+        rig.elapse(TimeoutKind.PRECOMMIT)
+        rig.world.wait_until(lambda: rig.replica.core.round == 1)
+        rig.elapse(TimeoutKind.PROPOSE, 1)
+        rig.world.advance(1_000)
+        assert len(rig.wire) == sent
+
+    for _ in range(2):
+        rig.restart(keeps_unsynced=False)
+        assert rig.run(next_round)
+
+
 def test_the_body_of_a_locked_block_is_there_after_a_crash() -> None:
     """All validators may have been cut off at once: somebody must still be able to propose it."""
     rig, result = build_four()
