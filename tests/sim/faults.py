@@ -213,9 +213,9 @@ def flip_sign_state(stage: Stage) -> None:
 
 
 def flip_store(stage: Stage) -> None:
-    """A bit of the store, whose checksums see it at the next read."""
+    """A bit of the store, whose checksums see it at the next read. What it held must be somewhere else."""
     machine = _draw_machine(stage)
-    if not any(other.disk.is_damaged for other in stage.machines):
+    if stage.may_fail_for_good(machine):
         machine.disk.is_damaged = True
 
 
@@ -231,6 +231,7 @@ def old_backup(stage: Stage) -> None:
         if is_old and stage.may_fail_for_good(machine):
             machine.crash(is_power_loss=False)
             machine.disk.restore(backup)
+            machine.is_restored = True
 
     _later(stage, (4_000, 12_000), put_back)
 

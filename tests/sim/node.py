@@ -94,6 +94,8 @@ class Machine:
         self.build_life: Callable[[Machine], Life] = Life
         self.is_observer = False
         """Log or sign-state are damaged: until the end it takes part without signing."""
+        self.is_restored = False
+        """Its disk was put back: the guard must notice, and let nothing be signed for long."""
         self.crashes = 0
         self.disk_steps = 0
         self.crash_at: dict[CrashPoint, int] = {}

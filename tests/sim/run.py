@@ -289,7 +289,8 @@ class Sim:
         phases = {
             machine.number: machine.life.replica.custody.guard.phase
             for machine in self.honest
-            if machine.number not in self._failing
+            if not machine.is_restored
+            and machine.number not in dict(self.plan.late)
             and machine.life is not None
             and machine.life.replica.custody.guard is not None
         }
