@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from node.config import format_config, load_config
-from tests.e2e.harness import Network, Node, Outcome
+from tests.e2e.harness import Network, Node, Outcome, wait_for
 from tests.e2e.signatures import Audit
 
 pytestmark = [pytest.mark.slow, pytest.mark.network, pytest.mark.timeout(900)]
@@ -13,6 +13,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.network, pytest.mark.timeout(900)]
 FAILURE, NOT_ALLOWED = 1, 9
 FLIP_EVERY_BYTES = 64
 QUOTA_BYTES = 2**20
+WATCH_SECONDS_MAX = 240.0
 
 
 def try_start(network: Network, node: Node) -> Outcome:
@@ -21,7 +22,7 @@ def try_start(network: Network, node: Node) -> Outcome:
 
 
 def check_back(network: Network, node: Node) -> None:
-    """Started again it goes on with the same chain, and signs."""
+    """Started again it goes on with the same chain, as a validator."""
     node.start()
     network.wait_blocks(3)
     network.check_agreement()
@@ -61,7 +62,7 @@ def test_a_second_node_on_the_same_folder_is_refused(network: Network, node: Nod
 
 
 def test_a_missing_sign_state_is_refused(network: Network, node: Node) -> None:
-    """Without it nobody knows what was signed; with it back the validator goes on."""
+    """Without it nobody knows what was signed; with it back, or made anew after a watch, the node goes on."""
     node.stop()
     kept = node.home.sign_state.rename(node.home.path / "kept")
     refused = try_start(network, node)
@@ -69,10 +70,19 @@ def test_a_missing_sign_state_is_refused(network: Network, node: Node) -> None:
     assert str(node.home.sign_state) in refused.stderr and not node.home.sign_state.exists()
     kept.rename(node.home.sign_state)
     check_back(network, node)
+    assert node.get("status")["signing"] == "signing"
+
+    node.stop()
+    node.home.sign_state.unlink()
+    assert "forget-signatures" in try_start(network, node).stderr
+    network.run("validator", "forget-signatures", "--home", str(node.home.path))
+    check_back(network, node)
+    assert node.get("status")["signing"] == "watching"
+    wait_for("the watch to be over", lambda: node.get("status")["signing"] == "signing", WATCH_SECONDS_MAX)
 
 
 def test_an_older_sign_state_signs_nothing_twice(network: Network, node: Node) -> None:
-    """Put back from a backup it is raised to what the chain shows: no slot gets a second message."""
+    """Put back from a backup it is found out by log and chain: the node watches, no slot is signed twice."""
     node.stop()
     old, audit = node.home.sign_state.read_bytes(), Audit()
     node.start()
@@ -83,6 +93,7 @@ def test_an_older_sign_state_signs_nothing_twice(network: Network, node: Node) -
     first = max(one.height for one in network.nodes)
     node.home.sign_state.write_bytes(old)
     check_back(network, node)
+    assert node.get("status")["signing"] == "watching"
     node.stop()
     audit.read_sign_state(node)
     audit.read_log(node)
