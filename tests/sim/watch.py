@@ -129,10 +129,11 @@ class Watch:
         for who, said, signed in iterate_messages(message):
             self._talk[number, who, said.height] += 1
             is_heard = self._talk[number, who, said.height] < TALK_MAX
-            is_near = said.height == core.height and said.round <= core.round + ROUNDS_AHEAD_MAX
-            if is_open and is_heard and is_near:
-                if not self._is_signed(life.ledger, core, who, signed):
-                    return  # Who sends one forged vote is not listened to any further.
+            if not is_open or said.height != core.height:
+                continue
+            if not self._is_signed(life.ledger, core, who, signed):
+                return  # Who sends one forged vote is not listened to any further.
+            if is_heard and said.round <= core.round + ROUNDS_AHEAD_MAX:
                 self._note(life, who, said)
 
     def _is_signed(self, ledger: Ledger, core: Core, who: Address, signed: Signed) -> bool:
