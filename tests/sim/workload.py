@@ -68,5 +68,3 @@ class Workload:
             lambda: validators.Chill(),
         ]
         return self._random.choices(moves, [5, 4, 1])[0]()
-
-
