@@ -50,11 +50,9 @@ class LookAhead:
         self._ask_next()
 
     def _ask_next(self) -> None:
-        """Ask further ones; nobody left, or consensus went on by itself: the look is over."""
+        """Ask further ones; with nobody left the look is over."""
         if self._is_over:
-            return None
-        if self._ledger.height + 1 != self._height:
-            return self._end(False)
+            return
         while self._left and self._showing < SHOWING_MAX:
             peer = self._left.pop()
             self._showing += 1
@@ -62,7 +60,6 @@ class LookAhead:
             self._world.ask(peer, message, Blocks, SHOW_MS_MAX, partial(self._on_blocks, peer))
         if not self._showing:
             self._end(False)
-        return None
 
     def _on_blocks(self, peer: PeerId, reply: Blocks | NetworkError) -> None:
         if isinstance(reply, Blocks):
@@ -79,6 +76,7 @@ class LookAhead:
             self._claims.charge(peer, error)
             self._ask_next()
         elif not self._is_over:
+            # Consensus may have gone on by itself; then what was shown is no news.
             self._end(self._ledger.height + 1 == self._height)
 
     def _end(self, is_behind: bool) -> None:
