@@ -71,7 +71,10 @@ def check_votes(
             said[one.proposal.height].proposals.setdefault(one.proposal.round, []).append(one.proposal)
     honest = frozenset(honest)
     votes = [one.vote for one in messages if isinstance(one, SignedVote) and one.vote.height in said]
-    found = [(vote, _judge(said[vote.height], vote)) for vote in votes if vote.validator in honest]
+    honest_votes = [vote for vote in votes if vote.validator in honest]
+    found = [(vote, _judge(said[vote.height], vote)) for vote in honest_votes]
+    spoiled = history.spoiled
+    found += [(vote, "votes for an invalid block") for vote in honest_votes if vote.block_hash in spoiled]
     return [
         Violation("conduct", f"{v.validator.hex()[:8]} at height {v.height}, round {v.round}: {why}")
         for v, why in found

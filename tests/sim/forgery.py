@@ -17,6 +17,7 @@ from chain.block import (
     list_transaction_ids,
 )
 from chain.primitives.codec import encode, replace
+from chain.primitives.hashing import Domain, hash_bytes
 from chain.primitives.keys import KeyPair
 from chain.primitives.types import Address, Hash, Round, TimeMs
 from chain.transaction import SignedTransaction
@@ -109,8 +110,8 @@ def seal(header: Header, inherents: Inherents, transactions: Sequence[SignedTran
 
 def spoil_state_root(block: Block) -> Block:
     """The block with a state that it does not lead to."""
-    root = block.header.state_root
-    return replace(block, header=replace(block.header, state_root=root[::-1]))
+    root = hash_bytes(Domain.HEADER, block.header.state_root)
+    return replace(block, header=replace(block.header, state_root=root))
 
 
 def appropriate(block: Block, hand: Hand) -> Block:

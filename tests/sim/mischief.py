@@ -56,6 +56,9 @@ class Rogue(Protocol):
     def keep_block(self, block: Block) -> None:
         """Serve this block to whoever asks for it."""
 
+    def note_spoiled(self, block_hash: Hash, what: str) -> None:
+        """No honest node may vote for this block."""
+
     def later(self, delay_ms: int, action: Callable[[], None]) -> None:
         """Calls `action` after a while, if the villain still runs."""
 

@@ -1,6 +1,6 @@
 """What a villain does as proposer: blocks with one thing wrong, or two blocks that are right."""
 
-from chain.block import Block
+from chain.block import Block, compute_header_hash
 from chain.errors import InvalidBlock, InvalidTransaction
 from chain.modules import balances, offences
 from chain.primitives.codec import encode, replace
@@ -70,11 +70,18 @@ class Proposer(Mischief):
         """The proposal in another form."""
         spoiled = self.spoil(block)
         self.rogue.keep_block(spoiled)
+        if spoiled != block and self.is_invalid(spoiled):
+            block_hash = compute_header_hash(spoiled.header)
+            self.rogue.note_spoiled(block_hash, type(self).__name__)
         return forgery.propose(self.rogue.hand, self.genesis_hash, spoiled, proposal.round)
 
     def spoil(self, block: Block) -> Block:
         """The block with something wrong."""
         return block
+
+    def is_invalid(self, spoiled: Block) -> bool:
+        """Whether that makes it invalid whenever it arrives."""
+        return True
 
     def on_sending(self, peer: PeerId, message: ConsensusMessage) -> list[ConsensusMessage]:
         """The forged proposal in place of the other, and the villain's votes for it."""
@@ -132,6 +139,10 @@ class WrongTime(Proposer):
         precision_ms = self.rogue.ledger.get_parameters().precision_ms
         times = (now_ms + HOUR_MS, now_ms + 3 * precision_ms, parent_ms, parent_ms - HOUR_MS)
         return forgery.rebuild(self.rogue.ledger, block, time_ms=self.rogue.random.choice(times))
+
+    def is_invalid(self, spoiled: Block) -> bool:
+        """A time that is only far from the clocks may be proposed again and be right then."""
+        return spoiled.header.time_ms <= self.rogue.ledger.head.time_ms
 
 
 class WrongStateRoot(Proposer):

@@ -80,7 +80,7 @@ def draw_plan(random: Random, *, is_villainous: bool = False) -> Plan:
         transactions=random.randrange(10, 60),
         has_stake_moves=not is_villainous and not DAMAGE.intersection(kinds),
         late=((random.randrange(len(powers)), random.randrange(2_000, chaos_ms)),) if is_late else (),
-        heights_after=random.choice((4, 6, 10, 16) if is_villainous else (4, 4, 6)),
+        heights_after=random.choice((4, 6, 10, 20) if is_villainous else (4, 4, 6)),
     )
 
 

@@ -150,8 +150,10 @@ CHAIN_BUGS = (
     _bug(
         "state root not compared",
         RUNTIME,
-        "    if found.state_root != header.state_root:\n",
-        "    if False:\n",
+        '    if found.state_root != header.state_root:\n        raise InvalidBlock("state root differs")\n'
+        "    return result\n",
+        "    sealed = replace(result.block, header=header)\n"
+        "    return result._replace(block=sealed, block_hash=compute_header_hash(header))\n",
     ),
     _bug(
         "parent not compared",
@@ -206,7 +208,18 @@ STORAGE_BUGS = (
 
 REPLICA_BUGS = (
     _bug("signs without writing the log", REPLICA, "            self._journal.write(entries)\n", ""),
-    _bug("log not replayed", REPLICA, "        pending = replay(core, notes)\n", "        pending = []\n"),
+    _bug(
+        "log not replayed",
+        REPLICA,
+        "        pending, asked = replay(core, notes)\n        if self.custody.is_cut(core.height, asked):\n",
+        "        pending, asked = [], []\n        if False:\n",
+    ),
+    _bug(
+        "lost end of the log unnoticed",
+        REPLICA,
+        "        if self.custody.is_cut(core.height, asked):\n",
+        "        if self.custody.is_cut(core.height, asked) and False:\n",
+    ),
     _bug(
         "takes part while it catches up",
         REPLICA,

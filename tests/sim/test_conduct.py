@@ -96,6 +96,13 @@ def test_a_prevote_against_the_lock_needs_a_later_polka() -> None:
     assert "against the lock of round 0" in detail
 
 
+def test_a_vote_for_an_invalid_block_is_seen() -> None:
+    """Whoever knows that it is invalid has made it so."""
+    history = build_lock()
+    history.spoiled[ONE] = "WrongStateRoot"
+    assert [detail.endswith("votes for an invalid block") for detail in judge(history)] == [True, True]
+
+
 def build_final() -> tuple[Seal, object, object]:
     """A header and what seals it, of a run."""
     chain = run_once().open_chains()[1]

@@ -106,6 +106,10 @@ class VillainLife(Life):
         if len(self._kept) > BLOCKS_KEPT_MAX:
             del self._kept[next(iter(self._kept))]
 
+    def note_spoiled(self, block_hash: Hash, what: str) -> None:
+        """As Rogue."""
+        self._site.history.spoiled[block_hash] = what
+
     def later(self, delay_ms: int, action: Callable[[], None]) -> None:
         """As Rogue."""
         self._site.schedule.after(delay_ms, lambda: self.turn("mischief", action))
