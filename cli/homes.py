@@ -106,9 +106,10 @@ def run_home(home: "Home") -> None:
             on_up()
             on_ready(home, node, api_port)
 
+        home.note_process(os.getpid())
         await run_node(home, config, spec, keys, on_ready=on_node_ready)
 
-    claim(home)
+    check_unclaimed(home)
     try:
         trio.run(run_with_recovery, attempt, home.data)
     except BaseExceptionGroup as group:
@@ -118,8 +119,8 @@ def run_home(home: "Home") -> None:
         home.api_url_file.unlink(missing_ok=True)
 
 
-def claim(home: "Home") -> None:
-    """Notes this process as the one that runs the node; raises CliError if another does.
+def check_unclaimed(home: "Home") -> None:
+    """Raises CliError if another process runs the node.
 
     What keeps two nodes apart for certain is the lock on the data; this keeps the note about the first.
     """
@@ -128,7 +129,6 @@ def claim(home: "Home") -> None:
     other = find_process(home)
     if other not in (None, os.getpid()):
         raise CliError("already_running", f"process {other} runs the node in {home.path}")
-    home.note_process(os.getpid())
 
 
 def find_cause(group: BaseExceptionGroup[BaseException]) -> BaseException:

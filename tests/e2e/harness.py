@@ -189,7 +189,13 @@ class Node:
         wait_for(f"{self.name} to answer", self._is_answering, 60)
 
     def launch(self, **environment: str) -> subprocess.Popen[bytes]:
-        """Starts its process, with these variables beside the usual."""
+        """Starts its process, with these variables beside the usual, and notes it."""
+        process = self.launch_unnoted(**environment)
+        self.home.note_process(process.pid)
+        return process
+
+    def launch_unnoted(self, **environment: str) -> subprocess.Popen[bytes]:
+        """Starts its process where nothing can be noted."""
         with self.home.log_file.open("ab") as log:
             self._process = subprocess.Popen(
                 build_start_command(self.home.path),
@@ -200,7 +206,6 @@ class Node:
                 stderr=log,
                 start_new_session=True,
             )
-        self.home.note_process(self._process.pid)
         return self._process
 
     def _reap(self) -> None:

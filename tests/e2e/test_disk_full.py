@@ -1,6 +1,7 @@
 """A validator's disk runs full while it runs: it stops signing, waits, and comes back by itself."""
 
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from chain.primitives.addresses import decode_address
-from tests.e2e.harness import Json, Network, Node, wait_for
+from tests.e2e.harness import STOP_SECONDS_MAX, Json, Network, Node, wait_for
 from tests.e2e.signatures import Audit, list_votes
 
 pytestmark = [pytest.mark.slow, pytest.mark.network, pytest.mark.timeout(1200)]
@@ -39,8 +40,11 @@ def small_disk(folder: Path) -> Iterator[None]:
         shutil.copytree(kept, folder, dirs_exist_ok=True)
         yield
     finally:
-        subprocess.run(["umount", "--lazy", str(folder)], check=True)
         shutil.rmtree(kept)
+        shutil.copytree(folder, kept)
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+        folder.rmdir()
+        kept.rename(folder)
 
 
 def fill(folder: Path) -> Path:
@@ -102,6 +106,28 @@ def test_a_full_disk_is_waited_for(network: Network) -> None:
         audit.read_sign_state(victim)
         audit.read_log(victim)
         assert audit.find_conflicts() == {}
+
+
+def test_a_start_on_a_full_disk_is_no_loop(network: Network) -> None:
+    """The process waits, can be stopped while it does, and serves when there is room; nothing is damaged."""
+    victim = network.nodes[-1]
+    if victim.pid is not None:
+        victim.stop()
+    with small_disk(victim.home.data):
+        filler = fill(victim.home.data)
+        for _ in range(2):
+            begun = victim.home.log_file.stat().st_size
+            process = victim.launch_unnoted()
+            wait_for("the failure", partial(has_said, victim, "next_try_seconds=4", begun), 120)
+            assert process.poll() is None and victim.try_get("status") is None
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(STOP_SECONDS_MAX) == 0
+        process = victim.launch_unnoted()
+        filler.unlink()
+        victim.wait_height(network.nodes[0].height)
+        network.wait_blocks(2)
+        network.check_agreement()
+        victim.stop()
 
 
 def has_said(node: Node, word: str, offset: int) -> bool:
