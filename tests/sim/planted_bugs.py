@@ -12,15 +12,19 @@ class Passage(NamedTuple):
 
 
 class Bug(NamedTuple):
-    """A fault; `seeds` are fixed seeds known to see it, which are tried first."""
+    """A fault."""
 
     name: str
     edits: tuple[Passage, ...]
-    seeds: tuple[int, ...] = ()
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """Fixed seeds that have seen it, which are tried first."""
+        return SEEDS_OF.get(self.name, ())
 
 
-def _bug(name: str, module: str, old: str, new: str, *seeds: int) -> Bug:
-    return Bug(name, (Passage(module, old, new),), seeds)
+def _bug(name: str, module: str, old: str, new: str) -> Bug:
+    return Bug(name, (Passage(module, old, new),))
 
 
 CORE, TALLY, POWER = "consensus.core", "consensus.tally", "chain.validator_set"
@@ -30,18 +34,51 @@ REPLICA, GOSSIP, SYNC = "node.replica.replica", "node.replica.gossip", "node.rep
 RESTORATION, JOURNAL, SIGHTINGS = "node.replica.restoration", "node.replica.journal", "node.replica.sightings"
 LEDGER, WAL, SIGN_STATE, FILES = "node.ledger", "storage.wal", "storage.sign_state", "storage.files"
 
+SEEDS_OF: dict[str, tuple[int, ...]] = {
+    "lock ignored for a new block": (23,),
+    "precommits without locking": (23,),
+    "polka of a block proposed again unchecked": (77,),
+    "valid block not remembered": (23,),
+    "quorum of a half": (1,),
+    "vote counted again when it comes again": (2,),
+    "second vote of an equivocator dropped": (9,),
+    "no propose timeout": (1,),
+    "no prevote timeout": (1,),
+    "no precommit timeout": (1,),
+    "no wish for a decided block that is not here": (118,),
+    "no timeliness": (12,),
+    "invalid block prevoted": (3,),
+    "proposal out of turn accepted": (21,),
+    "signatures of a certificate unchecked": (3,),
+    "signers of a certificate counted twice": (33,),
+    "signatures of votes unchecked": (3,),
+    "evidence unchecked": (50,),
+    "slashed twice for one offence": (3,),
+    "signatures of transactions unchecked": (3,),
+    "state root not compared": (41,),
+    "parent not compared": (60,),
+    "proposers do not take turns": (2,),
+    "validator set one height early": (13,),
+    "log written and not synced": (1,),
+    "files replaced and not synced": (1,),
+    "renamed files whose directory is not synced": (1,),
+    "signature leaves before the sign-state is saved": (1,),
+    "block and state committed in two steps": (48,),
+    "signs without writing the log": (1,),
+    "log not replayed": (12,),
+    "takes part while it catches up": (5, 7),
+    "time of a proposal unchecked": (12,),
+    "invalid candidate taken for valid": (3,),
+    "equivocation not reported": (9,),
+    "neither log nor sign-state consulted": (1,),
+}
+
 CONSENSUS_BUGS = (
     _bug(
         "lock ignored for a new block",
         CORE,
         "is_free = self.locked_round is None or self.locked_hash == block_hash\n",
         "is_free = True\n",
-    ),
-    _bug(
-        "lock ignored for a block proposed again",
-        CORE,
-        "self._prevote(block_hash if self._verdicts[block_hash] and is_free else None)",
-        "self._prevote(block_hash if self._verdicts[block_hash] else None)",
     ),
     _bug(
         "precommits without locking",
@@ -136,12 +173,6 @@ CHAIN_BUGS = (
         "",
     ),
     _bug(
-        "expired evidence accepted",
-        "chain.modules.validators.queries",
-        "    if height_now - height <= parameters.evidence_age_blocks:\n",
-        "    if height_now - height >= 0:\n",
-    ),
-    _bug(
         "signatures of transactions unchecked",
         RUNTIME,
         "    check(signed)\n",
@@ -215,16 +246,10 @@ REPLICA_BUGS = (
         "        pending, asked = [], []\n        if False:\n",
     ),
     _bug(
-        "lost end of the log unnoticed",
-        REPLICA,
-        "        if self.custody.is_cut(core.height, asked):\n",
-        "        if self.custody.is_cut(core.height, asked) and False:\n",
-    ),
-    _bug(
         "takes part while it catches up",
         REPLICA,
-        "        self._is_open = self._is_claimed = False\n",
-        "        self._is_claimed = False\n",
+        "        self._sync.catch_up(lambda: self.custody.look_back(self._on_caught_up))\n",
+        "        self._sync.catch_up(lambda: None)\n        self.custody.look_back(self._on_caught_up)\n",
     ),
     _bug(
         "time of a proposal unchecked",
@@ -237,19 +262,6 @@ REPLICA_BUGS = (
         REPLICA,
         "            return False\n        return True\n\n    def _remember",
         "            return True\n        return True\n\n    def _remember",
-    ),
-    _bug(
-        "log begun anew before the block is final",
-        REPLICA,
-        "                lambda: self._commit_now(self.ledger.execute(block), certificate),\n",
-        "                lambda: (self._journal.start(certificate.height + 1),\n"
-        "                    self._commit_now(self.ledger.execute(block), certificate))[1],\n",
-    ),
-    _bug(
-        "builds for a height that is over",
-        REPLICA,
-        "        if self.ledger.height + 1 != height:\n            return None\n        time_ms",
-        "        time_ms",
     ),
     _bug(
         "equivocation not reported",

@@ -5,6 +5,7 @@ import pytest
 from tests.sim.planted import ROOT, PassageMissing, check_passages, edit, judge
 from tests.sim.planted_bugs import BUGS, Bug, Passage
 
+SEEDS_MAX = 10
 QUICK = ("quorum of a half", "signs without writing the log")
 
 
@@ -30,7 +31,8 @@ def test_a_passage_that_is_gone_is_told() -> None:
 
 @pytest.mark.parametrize("name", QUICK)
 def test_a_planted_fault_is_caught(name: str) -> None:
-    """By the seeds that are known to see it: a process imports the product with the fault and runs them."""
+    """A process imports the product with the fault, and one of the first fixed seeds fails there."""
     [bug] = [bug for bug in BUGS if bug.name == name]
-    verdict = judge(bug, len(bug.seeds))
-    assert verdict.seed in bug.seeds
+    verdict = judge(bug, SEEDS_MAX)
+    assert verdict.seed is not None
+    assert verdict.caught_by.split(":")[0] in ("seal", "durable", "agreement", "conduct")

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from chain.block import Block
 from chain.modules import staking
 from chain.primitives.codec import decode, encode
+from chain.primitives.errors import DecodeError
 from chain.primitives.types import Address, Height
 from chain.validator_set import get_validator
 from chain.votes import (
@@ -69,7 +70,10 @@ def iterate_messages(message: ConsensusMessage) -> Iterator[tuple[Address, Messa
 def read_durable_slot(disk: SimDisk) -> SignSlot | None:
     """The slot of the sign-state that a power loss would leave."""
     data = disk.read_durable(SIGN_STATE)
-    return None if data is None else decode(SignState, data[CHECKSUM_BYTES:]).slot
+    try:
+        return None if data is None else decode(SignState, data[CHECKSUM_BYTES:]).slot
+    except DecodeError:
+        return None
 
 
 def is_logged(life: "Life", said: Message) -> bool:
