@@ -94,6 +94,8 @@ class Node:
         self.client = httpx.Client(timeout=20)
         self._blocks: dict[int, Json] = {}
         self._process: subprocess.Popen[bytes] | None = None
+        self.exit_status: int | None = None
+        """Of the last process that was started here and has ended."""
 
     def __repr__(self) -> str:
         return self.name
@@ -118,9 +120,9 @@ class Node:
 
     @property
     def pid(self) -> int | None:
-        """Its process; None if it does not run."""
+        """Its process; None if it does not run. A note is believed only of one that was not started here."""
         self._reap()
-        return find_process(self.home)
+        return self._process.pid if self._process is not None else find_process(self.home)
 
     def get(self, path: str, **parameters: Any) -> Json:
         """An answer of the API, which must be yes."""
@@ -211,6 +213,7 @@ class Node:
     def _reap(self) -> None:
         """Takes note of the end of a process that was started here."""
         if self._process is not None and self._process.poll() is not None:
+            self.exit_status = self._process.returncode
             self._process = None
 
     def _is_answering(self) -> bool:
@@ -230,12 +233,12 @@ class Node:
 
     def wait_gone(self, pid: int) -> None:
         """Until the process has ended."""
+        if self._process is not None and self._process.pid == pid:
+            self._process.wait(STOP_SECONDS_MAX)
+            self._reap()
         wait_for(
             f"process {pid} of {self.name} to end", lambda: not is_node(pid, self.home), STOP_SECONDS_MAX
         )
-        if self._process is not None:
-            self._process.wait()
-            self._process = None
 
     def kill(self) -> None:
         """Ends the process as `kill -9` does."""

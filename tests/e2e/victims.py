@@ -215,5 +215,6 @@ class Victim:
     def _look_alive(self) -> int | None:
         """The height, as soon as it answers; fails at once if its process has ended."""
         height = self.look()
-        assert height is not None or self.node.pid is not None, f"{self.node} ended\n{self.node.read_log()}"
+        is_alive = height is not None or self.node.pid is not None
+        assert is_alive, f"{self.node} ended with {self.node.exit_status}\n{self.node.read_log()}"
         return height
