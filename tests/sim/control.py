@@ -30,6 +30,13 @@ class Fork(NamedTuple):
     total: int
     villains: frozenset[Address]
 
+    @property
+    def is_seen(self) -> bool:
+        """Whether the fork was reported, and more than a third of the power, all villains, is convicted."""
+        is_reported = any(violation.rule == "agreement" for violation in self.violations)
+        are_guilty = self.guilty.keys() <= self.villains and 3 * sum(self.guilty.values()) > self.total
+        return is_reported and are_guilty
+
 
 def draw_sides(random: Random) -> tuple[list[int], list[int], tuple[list[int], list[int]]]:
     """Powers, villains with more than a third of them, and two halves which with those are quorums."""

@@ -28,6 +28,7 @@ ROOT = Path(__file__).parents[2]
 SEEDS = range(1, 301)
 """The fixed seeds, those of `make sim`: all of them pass without a fault."""
 SECONDS_MAX = 900
+CONTROLS = 20
 
 
 class PassageMissing(Exception):
@@ -150,9 +151,21 @@ def main(arguments: Sequence[str]) -> int:
             verdicts.append(verdict)
             where = "-" if verdict.seed is None else f"seed {verdict.seed}"
             print(f"{verdict.bug.name:<48} {where:<9} {verdict.caught_by[:100]}", flush=True)
+    forks = count_forks()
     survivors = [verdict.bug.name for verdict in verdicts if verdict.seed is None]
     print(f"{len(verdicts) - len(survivors)} of {len(verdicts)} planted faults caught")
-    return 1 if survivors or not verdicts else 0
+    print(f"{forks} of {CONTROLS} controls with more than a third of villains forked, and convicted it")
+    return 1 if survivors or not verdicts or forks < CONTROLS else 0
+
+
+def count_forks() -> int:
+    """Runs that must fork: in how many a checker says so, with evidence against more than a third."""
+    from tests.sim.control import run_control
+    from tests.sim.run import silence
+
+    silence()
+    forks = [run_control(seed) for seed in range(1, CONTROLS + 1)]
+    return sum(fork.is_seen for fork in forks)
 
 
 if __name__ == "__main__":

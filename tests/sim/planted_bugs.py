@@ -29,9 +29,9 @@ def _bug(name: str, module: str, old: str, new: str) -> Bug:
 
 CORE, TALLY, POWER = "consensus.core", "consensus.tally", "chain.validator_set"
 VOTES, RUNTIME, OFFENCES = "chain.votes", "chain.runtime", "chain.modules.offences"
-SETS, COMMITS = "chain.modules.validators.sets", "chain.modules.validators.commits"
-REPLICA, GOSSIP, SYNC = "node.replica.replica", "node.replica.gossip", "node.replica.sync"
-RESTORATION, JOURNAL, SIGHTINGS = "node.replica.restoration", "node.replica.journal", "node.replica.sightings"
+SETS = "chain.modules.validators.sets"
+REPLICA, GOSSIP, SYNC_CHECKS = "node.replica.replica", "node.replica.gossip", "node.replica.sync_checks"
+RESTORATION = "node.replica.restoration"
 LEDGER, WAL, SIGN_STATE, FILES = "node.ledger", "storage.wal", "storage.sign_state", "storage.files"
 
 SEEDS_OF: dict[str, tuple[int, ...]] = {
@@ -49,6 +49,7 @@ SEEDS_OF: dict[str, tuple[int, ...]] = {
     "no timeliness": (12,),
     "invalid block prevoted": (3,),
     "proposal out of turn accepted": (21,),
+    "prevotes decide": (1,),
     "signatures of a certificate unchecked": (3,),
     "signers of a certificate counted twice": (33,),
     "signatures of votes unchecked": (3,),
@@ -59,6 +60,7 @@ SEEDS_OF: dict[str, tuple[int, ...]] = {
     "parent not compared": (60,),
     "proposers do not take turns": (2,),
     "validator set one height early": (13,),
+    "burned money stays in the supply": (1,),
     "log written and not synced": (1,),
     "files replaced and not synced": (1,),
     "renamed files whose directory is not synced": (1,),
@@ -71,6 +73,10 @@ SEEDS_OF: dict[str, tuple[int, ...]] = {
     "invalid candidate taken for valid": (3,),
     "equivocation not reported": (9,),
     "neither log nor sign-state consulted": (1,),
+    "certificate unchecked in sync": (156, 278),
+    "certificate unchecked in gossip": (3, 14),
+    "what is lost is never sent again": (1,),
+    "what a crash interrupted is not taken up again": (3, 12),
 }
 
 CONSENSUS_BUGS = (
@@ -139,6 +145,7 @@ CONSENSUS_BUGS = (
             Passage(GOSSIP, "if proposal.proposer != self._proposers.get(proposal.round):", "if False:"),
         ),
     ),
+    _bug("prevotes decide", TALLY, "        if vote.kind is VoteKind.PRECOMMIT:\n", "        if True:\n"),
 )
 
 CHAIN_BUGS = (
@@ -203,6 +210,12 @@ CHAIN_BUGS = (
         SETS,
         "    CURRENT.set(ctx.state, following)\n",
         "    CURRENT.set(ctx.state, advanced)\n",
+    ),
+    _bug(
+        "burned money stays in the supply",
+        "chain.modules.balances",
+        "    SUPPLY.set(ctx.state, replace(supply, burned=supply.burned + amount))\n",
+        "",
     ),
 )
 
@@ -275,6 +288,32 @@ REPLICA_BUGS = (
             Passage(REPLICA, "            self._journal.write(entries)\n", ""),
             Passage(SIGN_STATE, "        if slot <= last.slot:\n", "        if False:\n"),
         ),
+    ),
+    _bug(
+        "certificate unchecked in sync",
+        SYNC_CHECKS,
+        "    check_certificate(ledger.genesis_hash, ledger.get_validators(), certificate, verify)\n",
+        "",
+    ),
+    _bug(
+        "certificate unchecked in gossip",
+        GOSSIP,
+        "        _check(lambda: check_certificate(genesis_hash, core.validator_set, certificate, self._verify))"
+        "\n",
+        "",
+    ),
+    Bug(
+        "what is lost is never sent again",
+        (
+            Passage(CORE, "        if votes or proposal or polka:\n", "        if False:\n"),
+            Passage(GOSSIP, "            self._answer_summary(peer, core, summary)\n", "            pass\n"),
+        ),
+    ),
+    _bug(
+        "what a crash interrupted is not taken up again",
+        RESTORATION,
+        "            pending = [*(output for output in pending if not _is_answer(output, note)), *outputs]\n",
+        "            pending = []\n",
     ),
 )
 

@@ -85,9 +85,9 @@ def test_more_than_a_third_forks_the_chain_and_is_convicted(seed: int) -> None:
     """The control: a checker that sees no fork here sees none anywhere; evidence names villains only."""
     silence()
     fork = run_control(seed)
-    assert "agreement" in [violation.rule for violation in fork.violations]
-    assert fork.guilty.keys() <= fork.villains
-    assert 3 * sum(fork.guilty.values()) > fork.total
+    assert fork.is_seen
+    assert fork._replace(violations=[]).is_seen is False
+    assert fork._replace(guilty={}).is_seen is False
 
 
 class Workshop:
