@@ -14,7 +14,7 @@ STAMP := .venv/.installed
 PIP_INSTALL := $(BIN)/pip --disable-pip-version-check install --quiet --no-deps
 
 help:  ## show this list
-	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(STAMP)  ## virtual environment in .venv with the locked dependencies and the project
 	@:

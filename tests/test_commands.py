@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 ROOT = Path(__file__).parent.parent
 FENCE = re.compile(r"^```(?:console|sh)\n(.*?)^```", re.MULTILINE | re.DOTALL)
-TARGET = re.compile(r"^([a-z0-9]+):", re.MULTILINE)
+TARGET = re.compile(r"^([a-z0-9-]+):", re.MULTILINE)
 ELSEWHERE = frozenset(("cd", "curl", "export", "git", "sudo", "uv"))
 """First words of commands that are not ours."""
 
