@@ -12,7 +12,7 @@ from typing import NamedTuple
 import structlog
 
 from chain.genesis import compute_genesis_hash
-from chain.primitives.types import Address, Hash, PeerId, Round
+from chain.primitives.types import Address, Hash, Height, PeerId, Round
 from consensus.proposers import Proposers
 from node.ledger import Ledger
 from node.replica.guard import Phase
@@ -156,7 +156,7 @@ class Sim:
                 self._go_on()
         finally:
             disarm()
-        self._check()
+        self.check()
         return self._build_outcome()
 
     def _prepare(self) -> None:
@@ -201,8 +201,8 @@ class Sim:
             self.schedule.after(self.random.randint(0, 1_000), machine.start)
         readable = [machine for machine in self.honest if not machine.disk.is_damaged]
         lives = [machine.life for machine in readable if machine.life is not None]
-        self.healed_round = max((life.replica.core.round for life in lives), default=0)
-        self.healed_height = max((life.ledger.height for life in lives), default=0)
+        self.healed_height = max((fact.height for fact in self.history.finalities), default=0)
+        self.healed_round = self._find_round(self.healed_height + 1)
         self.healed_last_round = self._compute_last_round(lives) if lives else ALL_DOWN_ROUNDS
 
     def _go_on(self) -> None:
@@ -218,6 +218,12 @@ class Sim:
     @property
     def _rounds_max(self) -> int:
         return ROUNDS_MAX + len(self._failing)
+
+    def _find_round(self, height: Height) -> Round:
+        """How far the honest are in a height, also those that do not run now."""
+        signed = self.history.signed
+        honest = frozenset(self._honest_addresses)
+        return max((round for who, at, round, _ in signed if at == height and who in honest), default=0)
 
     def _compute_last_round(self, lives: list[Life]) -> Round:
         """By which round the first height after healing must end: a few after all honest have proposed in it.
@@ -263,7 +269,8 @@ class Sim:
                 self.audit.note(machine.name, "unreadable", text=str(error))
         return chains
 
-    def _check(self) -> None:
+    def check(self) -> None:
+        """Has all checkers look at what is left."""
         chains, verify = self.open_chains(), self.signatures.verify
         found = checkers.check_agreement(chains, self.history)
         if not found and chains:
