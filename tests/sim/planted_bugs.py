@@ -298,8 +298,8 @@ REPLICA_BUGS = (
     _bug(
         "certificate unchecked in gossip",
         GOSSIP,
-        "        _check(lambda: check_certificate(genesis_hash, core.validator_set, certificate, self._verify))"
-        "\n",
+        "        _check(lambda: check_certificate("
+        "genesis_hash, core.validator_set, certificate, self._verify))\n",
         "",
     ),
     Bug(
