@@ -120,9 +120,10 @@ class Core:
         return outputs
 
     def build_commit_certificate(self) -> CommitCertificate | None:
-        """The certificate of the first block with a quorum of precommits, with all that came until now."""
+        """The certificate of the decided block, or the first with a quorum, with every precommit that came."""
         for block_hash, round in self.tally.commits.items():
-            return build_commit_certificate(self.tally.get_votes_for(PRECOMMIT, round, block_hash))
+            if self.decided_hash in (None, block_hash):
+                return build_commit_certificate(self.tally.get_votes_for(PRECOMMIT, round, block_hash))
         return None
 
     def build_polka_certificate(self) -> PolkaCertificate | None:

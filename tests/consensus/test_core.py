@@ -149,6 +149,17 @@ def test_late_precommits_complete_the_certificate() -> None:
     assert [part.validator for part in certificate.signatures] == [address(who) for who in "abcd"]
 
 
+def test_the_certificate_is_of_the_decided_block() -> None:
+    """If liars get two blocks their precommits, the one that is decided here is the one passed on."""
+    target = core("d")
+    feed(
+        target, [START, *votes(PRECOMMIT, 0, "y", "abc"), proposed(0, "x"), *votes(PRECOMMIT, 0, "x", "abc")]
+    )
+    certificate = target.build_commit_certificate()
+    assert certificate is not None
+    assert target.decided_hash == certificate.block_hash == block("x")
+
+
 def test_memory_is_bounded_under_a_flood() -> None:
     """C13: of a validator's votes in hundreds of far rounds the highest round's are kept, two per kind."""
     target = core(None)
