@@ -120,7 +120,7 @@ class Core:
         return outputs
 
     def build_commit_certificate(self) -> CommitCertificate | None:
-        """The certificate of the decided block, or the first with a quorum, with every precommit that came."""
+        """The certificate of the decided block, or the first with a quorum, all precommits in it."""
         for block_hash, round in self.tally.commits.items():
             if self.decided_hash in (None, block_hash):
                 return build_commit_certificate(self.tally.get_votes_for(PRECOMMIT, round, block_hash))
