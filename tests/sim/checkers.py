@@ -160,6 +160,35 @@ def check_signatures(history: History, honest: Iterable[Address]) -> list[Violat
     ]
 
 
+def find_unaware(
+    history: History, chains: Chains, restored: Mapping[int, tuple[Address, Height]]
+) -> list[Address]:
+    """Who signed twice after an old disk was put back, and could not know: up to the height before, nothing
+    on its chain was signed by it after the backup. So it is where all peers that it reaches are behind, too.
+    """
+    unaware = []
+    for number, (who, backed_up) in restored.items():
+        heights = [
+            slot[1] for slot, messages in history.signed.items() if slot[0] == who and len(messages) > 1
+        ]
+        chain = chains.get(number)
+        if chain and heights and not any(_has_trace(chain, who, backed_up, height) for height in heights):
+            unaware.append(who)
+    return unaware
+
+
+def _has_trace(chain: Ledger, who: Address, after: Height, before: Height) -> bool:
+    """Whether a certificate of a height in between, or a last commit in a block there, has its signature."""
+    for height in range(after + 1, before):
+        block = chain.get_block(height)
+        commits = (chain.get_certificate(height), block.inherents.last_commit if block else None)
+        for commit in commits:
+            signers = [part.validator for part in commit.signatures] if commit else []
+            if who in signers and commit is not None and commit.height > after:
+                return True
+    return False
+
+
 def check_acknowledged(chains: Chains, history: History) -> list[Violation]:
     """What any node called final is in the chain of every honest node, where it said."""
     violations = []

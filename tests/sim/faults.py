@@ -7,12 +7,17 @@ from collections.abc import Callable, Iterable
 from random import Random
 from typing import Protocol
 
+from chain.primitives.codec import decode
+from chain.primitives.types import Height
 from storage.crash_points import CrashPoint
+from storage.sign_state import SignState
+from tests.sim.disk import Backup
 from tests.sim.network import Network
 from tests.sim.node import SIGN_STATE, WAL, Machine
 from tests.sim.plan import Plan
 from tests.sim.schedule import Schedule
 from tests.sim.schemer import Schemer
+from tests.sim.watch import CHECKSUM_BYTES
 
 Links = list[tuple[int, int]]
 CUT_MS = (500, 9_000)
@@ -232,8 +237,15 @@ def old_backup(stage: Stage) -> None:
             machine.crash(is_power_loss=False)
             machine.disk.restore(backup)
             machine.is_restored = True
+            machine.restored_height = read_height(backup)
 
     _later(stage, (4_000, 12_000), put_back)
+
+
+def read_height(backup: Backup) -> Height:
+    """Of the last signature in a backup."""
+    data = backup.files.get(SIGN_STATE, b"")
+    return decode(SignState, data[CHECKSUM_BYTES:]).height if data else 0
 
 
 # Clocks.

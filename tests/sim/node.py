@@ -96,6 +96,8 @@ class Machine:
         """Log or sign-state are damaged: until the end it takes part without signing."""
         self.is_restored = False
         """Its disk was put back: the guard must notice, and let nothing be signed for long."""
+        self.restored_height = 0
+        """The height of the last signature in what was put back."""
         self.crashes = 0
         self.disk_steps = 0
         self.crash_at: dict[CrashPoint, int] = {}

@@ -99,6 +99,7 @@ class Sim:
         self.counts: Counter[str] = Counter()
         self.points: Counter[str] = Counter()
         self.violations: list[Violation] = []
+        self._unaware: list[Address] = []
         self._failing: dict[int, None] = dict.fromkeys([*self.villains, *dict(self.plan.late)])
         self.machines = [self._build_machine(number) for number in range(count)]
         self.network.ends = list(self.machines)
@@ -272,6 +273,8 @@ class Sim:
     def check(self) -> None:
         """Has all checkers look at what is left."""
         chains, verify = self.open_chains(), self.signatures.verify
+        restored = {m.number: (m.person.address, m.restored_height) for m in self.honest if m.is_restored}
+        self._unaware = checkers.find_unaware(self.history, chains, restored)
         found = checkers.check_agreement(chains, self.history)
         if not found and chains:
             longest = max(chains.values(), key=lambda chain: chain.height)
@@ -286,7 +289,7 @@ class Sim:
         healed = checkers.Healing(self.healed_height, self.healed_last_round, self._rounds_max)
         found += checkers.check_rounds(self.history, healed)
         found += checkers.check_roots(chains)
-        found += checkers.check_signatures(self.history, self._honest_addresses)
+        found += checkers.check_signatures(self.history, self._list_aware())
         found += checkers.check_acknowledged(chains, self.history)
         found += checkers.check_blames(self.history, [machine.number for machine in self.honest])
         self.violations += [*self.watch.violations, *found, *self._check_custody()]
@@ -306,15 +309,17 @@ class Sim:
         }
         return [Violation("custody", f"node {number} is {phase}") for number, phase in wrong.items()]
 
+    def _list_aware(self) -> list[Address]:
+        return [address for address in self._honest_addresses if address not in self._unaware]
+
     def _list_crashed(self) -> list[int]:
         return [machine.number for machine in self.machines if machine.crashes]
 
     def _check_conduct(self, chain: Ledger, chains: checkers.Chains, replayed: Replay) -> list[Violation]:
         sets = {**replayed.sets, chain.height + 1: replayed.final.get_validators()}
-        honest = [machine.person.address for machine in self.honest]
-        villains = [get_person(number).address for number in self.villains]
+        villains = [*(get_person(number).address for number in self.villains), *self._unaware]
         return [
-            *conduct.check_votes(self.history, sets, honest),
+            *conduct.check_votes(self.history, sets, self._list_aware()),
             *conduct.check_seals(chains, sets, self.signatures.verify),
             *conduct.check_headers(chain, sets, self.history, GENESIS_MS),
             *conduct.check_turns(chain, sets),

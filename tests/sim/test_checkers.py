@@ -110,6 +110,15 @@ def test_a_second_signature_in_a_slot_is_seen(sim):
     assert checkers.check_signatures(sim.history, honest[:2]) == []
 
 
+def test_who_could_not_know_of_its_signatures_is_excused(sim, chains):
+    """After an old disk was put back: only if nothing later on its own chain shows a signature."""
+    who = get_person(2).address
+    assert checkers.find_unaware(sim.history, chains, {2: (who, 1)}) == []
+    sim.history.note_votes([sign(sim, 2, VoteKind.PREVOTE, OTHER, height=6)])
+    assert checkers.find_unaware(sim.history, chains, {2: (who, 1)}) == []
+    assert checkers.find_unaware(sim.history, chains, {2: (who, 5)}) == [who]
+
+
 def test_a_lost_transaction_is_seen(sim, chains):
     """What a node called final must be where it said, on every node."""
     assert sim.history.acknowledged
