@@ -12,7 +12,6 @@ from storage.chain_store import PRUNE_COUNT_MAX, ChainStore, Extent, StoredBlock
 from storage.errors import CorruptStore
 from storage.kv import LevelDbStore, MemoryStore, Prefix
 
-
 ROSTER = b"who decides"
 ROSTER_HASH = hash_bytes(Domain.VALIDATOR_SET, ROSTER)
 
