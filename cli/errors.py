@@ -26,7 +26,7 @@ HINTS = {
     "validators.bond_too_small": "`vidya tx bond AMOUNT`, then again",
     "catalogue.not_listed": "`vidya search` lists what there is",
     "offences.still_jailed": "`vidya query hosts ADDRESS` says until when",
-    "trust_expired": "`vidya light verify --trust HEIGHT:HASH` begins at a block that somebody you trust names",
+    "trust_expired": "`vidya light verify --trust HEIGHT:HASH` begins at a block that somebody trusted names",
     "expired": "send it again; nothing happened",
 }
 

@@ -170,7 +170,7 @@ class LastSignState:
         if self._state.hold is Hold.MOVED:
             raise ValidatorMoved(
                 f"{self.path}: this validator was exported, to be used elsewhere; `vidya validator import`"
-                " brings it back, account = \"\" in config.toml makes this an observer"
+                ' brings it back, account = "" in config.toml makes this an observer'
             )
 
     def mark_moved(self) -> None:

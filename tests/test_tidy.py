@@ -16,10 +16,27 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("chain", "consensus", "storage", "p2p", "node", "cli")
 PURE = ("chain", "consensus")
-IMPURE_MODULES = frozenset((
-    "trio", "anyio", "asyncio", "threading", "time", "datetime", "random", "secrets", "uuid",
-    "os", "sys", "pathlib", "socket", "logging", "structlog", "plyvel", "libp2p",
-))
+IMPURE_MODULES = frozenset(
+    (
+        "trio",
+        "anyio",
+        "asyncio",
+        "threading",
+        "time",
+        "datetime",
+        "random",
+        "secrets",
+        "uuid",
+        "os",
+        "sys",
+        "pathlib",
+        "socket",
+        "logging",
+        "structlog",
+        "plyvel",
+        "libp2p",
+    )
+)
 # The two boundaries where a failure is laid to one peer or one request, whatever it is.
 BROAD_EXCEPT_FILES = frozenset({"p2p/boundary.py", "node/api/boundary.py"})
 PRINT_FILES = frozenset({"cli/output.py"})

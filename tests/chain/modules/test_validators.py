@@ -265,9 +265,7 @@ powers = st.dictionaries(st.integers(1, 30), st.integers(3, 10**9), min_size=1, 
 
 
 def build_changes(wanted: dict[int, int]) -> tuple[ValidatorChange, ...]:
-    return tuple(
-        ValidatorChange(account(n), consensus_key(n).public_key, wanted[n]) for n in sorted(wanted)
-    )
+    return tuple(ValidatorChange(account(n), consensus_key(n).public_key, wanted[n]) for n in sorted(wanted))
 
 
 @settings(max_examples=60, deadline=None)
