@@ -229,7 +229,9 @@ class Replica:
         core, pending = self._replay(notes)
         self.core = core
         self._begun, self._is_logging = core.height, self._must_log(core)
-        blocks = [note for note in notes if isinstance(note, Block)]
+        # What came while this node caught up waits in the inbox, and its blocks are candidates already.
+        here = [block for block in self.candidates.values() if block.header.height == core.height]
+        blocks = [*here, *(note for note in notes if isinstance(note, Block))]
         self.candidates = {compute_header_hash(block.header): block for block in blocks}
         if pending:
             _log.info("resumed", height=core.height, round=core.round, step=core.step.name)

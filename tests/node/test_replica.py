@@ -87,9 +87,10 @@ def build_four() -> tuple[Rig, BlockResult]:
     return Rig(forge, me), forge.build()
 
 
-def lock(rig: Rig, result: BlockResult) -> None:
+def lock(rig: Rig, result: BlockResult, *, is_early: bool = False) -> None:
     """Round 0: the proposal, and the prevotes of the others."""
-    rig.wait_for_start()
+    if not is_early:
+        rig.wait_for_start()
     proposal = rig.forge.propose(rig.forge.get_proposer(), result.block_hash)
     rig.receive_proposal(proposal, result.block)
     others = [one for one in rig.forge.people if one != rig.person]
@@ -164,6 +165,29 @@ def test_a_log_that_lost_its_end_is_not_voted_on() -> None:
     for _ in range(2):
         rig.restart(keeps_unsynced=False)
         assert rig.run(next_round)
+
+
+def test_the_body_of_a_block_that_came_while_catching_up_is_kept() -> None:
+    """A validator that is the only one locked on a block is the only one who can propose it again: it must
+    have its body, also after a crash.
+    """
+    rig, result = build_four()
+    precommit = rig.forge.vote(rig.person, PRECOMMIT, result.block_hash).vote
+
+    def come_early(rig: Rig) -> None:
+        assert rig.sync.calls == 0
+        lock(rig, result, is_early=True)
+        rig.wait_for(precommit)
+        assert result.block_hash in rig.replica.candidates
+
+    assert rig.run(come_early)
+    rig.restart(keeps_unsynced=False)
+
+    def look(rig: Rig) -> None:
+        rig.wait_for_start()
+        assert result.block_hash in rig.replica.candidates
+
+    assert rig.run(look)
 
 
 def test_the_body_of_a_locked_block_is_there_after_a_crash() -> None:
