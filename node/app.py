@@ -65,6 +65,7 @@ from p2p.network import Network
 from p2p.peers import ConnectedPeer, PeerDuties, PeerManager, run_peers
 from p2p.switch import Switch
 from storage.content.store import ContentStore
+from storage.data_format import check_data_format
 from storage.errors import StorageError
 from storage.files import DISK, FileSystem, atomic_write
 from storage.kv import LevelDbStore
@@ -106,6 +107,7 @@ def open_stores(
     """Lock the data directory and open what is in it; raises StorageError with what to do."""
     with ExitStack() as stack:
         stack.enter_context(lock_directory(home.data))
+        check_data_format(home.data, has_store=home.store.exists(), files=files)
         # The database comes last: that it is there tells the next start that log and sign-state must be, too.
         # A log without a database is kept: what it holds is locked, though the store was moved away.
         is_first = is_new and not home.wal.exists()

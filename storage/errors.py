@@ -4,6 +4,7 @@ StorageError
 ├── DiskFailed             a write, sync or rename failed; the object that met it refuses every later write
 │   └── DiskFull           the same, for want of space or quota
 ├── StoreInUse             another process, or another object of this one, holds the lock
+├── OtherDataFormat        the data directory was written by another version of the program
 ├── CorruptStore           a database or a stored block does not verify
 ├── CorruptWal             the write-ahead log is damaged before its tail, or is not ours
 ├── WalMissing             no write-ahead log where there must be one
@@ -41,6 +42,10 @@ class DiskFull(DiskFailed):
 
 class StoreInUse(StorageError):
     """Held by another process, or twice by this one."""
+
+
+class OtherDataFormat(StorageError):
+    """The data directory was written by another version of the program."""
 
 
 class CorruptStore(StorageError):

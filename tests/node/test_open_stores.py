@@ -7,7 +7,8 @@ import pytest
 
 from node.app import open_stores
 from node.home import Home
-from storage.errors import SignStateMissing
+from storage.data_format import DATA_FORMAT
+from storage.errors import OtherDataFormat, SignStateMissing
 from storage.sign_state import SignStep
 from tests.node.cluster import Person
 
@@ -39,4 +40,25 @@ def test_a_missing_sign_state_beside_a_database_is_refused(tmp_path: Path) -> No
         pass
     home.sign_state.unlink()
     with pytest.raises(SignStateMissing), open_stores(home, KEY.public_key, is_new=not home.store.exists()):
+        pass
+
+
+@pytest.mark.parametrize("mark", [None, b"1\n", b"%d\n" % (DATA_FORMAT + 1), b"", b"\xff" * 99])
+def test_a_directory_of_another_version_is_refused(tmp_path: Path, mark: bytes | None) -> None:
+    """The refusal says so, and touches nothing; no damage is claimed."""
+    home = Home(tmp_path)
+    home.data.mkdir()
+    with open_stores(home, KEY.public_key, is_new=True):
+        pass
+    path = home.data / "format"
+    path.unlink() if mark is None else path.write_bytes(mark)
+    before = home.sign_state.read_bytes()
+    with (
+        pytest.raises(OtherDataFormat, match="another version"),
+        open_stores(home, KEY.public_key, is_new=False),
+    ):
+        pass
+    assert home.sign_state.read_bytes() == before
+    path.write_bytes(b"%d\n" % DATA_FORMAT)
+    with open_stores(home, KEY.public_key, is_new=False):
         pass
