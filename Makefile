@@ -42,7 +42,7 @@ devnet: setup  ## four validator-hosts on this machine, with sample content, unt
 test: setup  ## the tests, without those marked slow
 	@$(BIN)/python -m pytest -q -m "not slow"
 
-e2e: setup  ## tests with real processes, one network after the other (half an hour)
+e2e: setup  ## tests with real processes, one network after the other (18 minutes)
 	@$(BIN)/python -m pytest -q -m slow tests/e2e
 
 lint: setup  ## ruff, house rules, import contracts
