@@ -160,9 +160,7 @@ def check_trust(rules: TrustRules, trusted: LightBlock, now_ms: TimeMs) -> None:
 
 def verify_adjacent(rules: TrustRules, trusted: LightBlock, block: LightBlock, now_ms: TimeMs) -> None:
     """Raises LightError unless `block` is the next one after `trusted`."""
-    check_trust(rules, trusted, now_ms)
-    _check_place(rules, trusted, block, now_ms)
-    check_light_block(rules, block)
+    _check_later(rules, trusted, block, now_ms)
     if block.header.height != trusted.header.height + 1:
         raise ForgedHeader("not the next height")
     check_succession(trusted, block)
@@ -170,9 +168,7 @@ def verify_adjacent(rules: TrustRules, trusted: LightBlock, block: LightBlock, n
 
 def verify_skipping(rules: TrustRules, trusted: LightBlock, block: LightBlock, now_ms: TimeMs) -> None:
     """Raises LightError unless more than a third of the trusted power signed the later `block`."""
-    check_trust(rules, trusted, now_ms)
-    _check_place(rules, trusted, block, now_ms)
-    check_light_block(rules, block)
+    _check_later(rules, trusted, block, now_ms)
     check_overlap(trusted, block)
 
 
@@ -202,6 +198,13 @@ def check_overlap(trusted: LightBlock, block: LightBlock) -> None:
         )
 
 
+def _check_later(rules: TrustRules, trusted: LightBlock, block: LightBlock, now_ms: TimeMs) -> None:
+    """What must hold of any later block, before it is asked whether trust passes to it; raises LightError."""
+    check_trust(rules, trusted, now_ms)
+    _check_place(rules, trusted, block, now_ms)
+    check_light_block(rules, block)
+
+
 def _check_place(rules: TrustRules, trusted: LightBlock, block: LightBlock, now_ms: TimeMs) -> None:
     header = block.header
     if header.height <= trusted.header.height:
@@ -218,7 +221,6 @@ class Bisection:
     def __init__(self, rules: TrustRules, trusted: LightBlock, target: Height) -> None:
         assert target > trusted.header.height
         self._rules = rules
-        self._target = target
         self._waiting: list[LightBlock] = []
         """Signed as final, not yet trusted; the lowest last."""
         self.trace = [trusted]
@@ -235,9 +237,7 @@ class Bisection:
         """Takes the block of height `wanted`; raises TrustExpired, ForgedHeader. Trust gained stays."""
         if block.header.height != self.wanted:
             raise ForgedHeader(f"height {block.header.height} was given for {self.wanted}")
-        check_trust(self._rules, self.trusted, now_ms)
-        _check_place(self._rules, self.trusted, block, now_ms)
-        check_light_block(self._rules, block)
+        _check_later(self._rules, self.trusted, block, now_ms)
         self._waiting.append(block)
         self._advance()
 

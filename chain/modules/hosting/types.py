@@ -80,7 +80,7 @@ HOSTS = StorageMap(MODULE.index, 1, Host)
 HOLDINGS = StorageMap(MODULE.index, 2, Holding)
 """(host, datum)."""
 HOLDERS = StorageMap(MODULE.index, 3, bool)
-"""(datum, host) -> True, for every holding that is not over."""
+"""(datum, host) -> True, for every holding that is on the books."""
 ENDINGS = StorageMap(MODULE.index, 4, bool)
 """(height, host, datum): in this block what is over comes off the books (True), or is forgotten (False)."""
 CHANGES = StorageMap(MODULE.index, 5, bool)

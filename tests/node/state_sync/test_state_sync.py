@@ -1,6 +1,5 @@
 """State sync over the in-memory network: from the honest, over restarts, and what is trusted."""
 
-from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
@@ -11,7 +10,7 @@ from chain.primitives.codec import decode, encode, replace
 from chain.snapshot import Manifest
 from node import state_sync
 from node.ledger import Ledger
-from node.state_sync import Anchor, TrustTooOld, UnknownAnchor, fetching, run, sources
+from node.state_sync import Anchor, TrustTooOld, UnknownAnchor, fetching
 from p2p.errors import RefusalCode, Refused
 from p2p.messages import (
     LightBlockReply,
@@ -32,32 +31,8 @@ from tests.node.state_sync_scene import (
     Scene,
     Silence,
     cut_manifest,
-    make_chain,
     on,
 )
-
-
-@pytest.fixture(scope="module")
-def chain() -> Iterator[Chain]:
-    """Made once."""
-    with make_chain() as made:
-        yield made
-
-
-@pytest.fixture(autouse=True)
-def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Surveys follow each other at once."""
-    monkeypatch.setattr(fetching, "SURVEY_SECONDS", 0.01)
-    monkeypatch.setattr(run, "ROUND_SECONDS", 0.01)
-    monkeypatch.setattr(run, "SETTLE_SECONDS", 0.05)
-    monkeypatch.setattr(sources, "BUSY_SECONDS", 0.01)
-
-
-@pytest.fixture
-async def scene(chain: Chain) -> AsyncIterator[Scene]:
-    """A node with nothing."""
-    async with Scene(chain).open() as opened:
-        yield opened
 
 
 async def test_an_honest_peer_is_enough(scene: Scene) -> None:

@@ -1,6 +1,6 @@
 """State sync past every kind of liar, and past who stalls."""
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from functools import cache
 from typing import Any
@@ -41,39 +41,13 @@ from tests.node.forge import wait_until
 from tests.node.state_sync_scene import (
     HEIGHT,
     Answer,
-    Chain,
     Change,
     Scene,
     Silence,
     cut_manifest,
-    make_chain,
     offer,
     on,
 )
-
-
-@pytest.fixture(scope="module")
-def chain() -> Iterator[Chain]:
-    """Made once."""
-    with make_chain() as made:
-        yield made
-
-
-@pytest.fixture(autouse=True)
-def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Surveys follow each other at once."""
-    monkeypatch.setattr(fetching, "SURVEY_SECONDS", 0.01)
-    monkeypatch.setattr(run, "ROUND_SECONDS", 0.01)
-    monkeypatch.setattr(run, "SETTLE_SECONDS", 0.05)
-    monkeypatch.setattr(sources, "BUSY_SECONDS", 0.01)
-
-
-@pytest.fixture
-async def scene(chain: Chain) -> AsyncIterator[Scene]:
-    """A node with nothing."""
-    async with Scene(chain).open() as opened:
-        yield opened
-
 
 # Liars.
 

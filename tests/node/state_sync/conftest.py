@@ -1,0 +1,31 @@
+"""A scene for each test of state sync, over one honest chain; nobody waits for the next survey."""
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from node.state_sync import fetching, run, sources
+from tests.node.state_sync_scene import Chain, Scene, make_chain
+
+
+@pytest.fixture(scope="module")
+def chain() -> Iterator[Chain]:
+    """Made once."""
+    with make_chain() as made:
+        yield made
+
+
+@pytest.fixture(autouse=True)
+def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Surveys follow each other at once."""
+    monkeypatch.setattr(fetching, "SURVEY_SECONDS", 0.01)
+    monkeypatch.setattr(run, "ROUND_SECONDS", 0.01)
+    monkeypatch.setattr(run, "SETTLE_SECONDS", 0.05)
+    monkeypatch.setattr(sources, "BUSY_SECONDS", 0.01)
+
+
+@pytest.fixture
+async def scene(chain: Chain) -> AsyncIterator[Scene]:
+    """A node with nothing."""
+    async with Scene(chain).open() as opened:
+        yield opened
