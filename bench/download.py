@@ -66,10 +66,10 @@ async def _pour(stream: Any) -> None:
 
 
 async def _serve(folder: str) -> None:
-    from node.content_lane import ContentLane
-    from node.content_service import ContentService
-    from node.vouchers import VoucherBook
-    from p2p.host import open_network
+    from node.content.lane import ContentLane
+    from node.content.service import ContentService
+    from node.content.vouchers import VoucherBook
+    from p2p.tcp.host import open_network
     from storage.content.store import ContentStore
     from storage.kv import LevelDbStore
 
@@ -86,9 +86,9 @@ async def _serve(folder: str) -> None:
 
 
 async def _fetch(folder: str, address: str, datum: str, root: str, session: str) -> dict[str, float]:
-    from node.content_lane import ContentLane
-    from node.downloads import DownloadJob, HostSeat, download
-    from p2p.host import open_network
+    from node.content.downloads import DownloadJob, HostSeat, download
+    from node.content.lane import ContentLane
+    from p2p.tcp.host import open_network
     from storage.content.store import ContentStore
 
     job = DownloadJob(

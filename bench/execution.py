@@ -23,6 +23,7 @@ from chain.modules import balances, beacon
 from chain.primitives.codec import replace
 from chain.primitives.keys import KeyPair
 from chain.runtime import build_call
+from chain.spec_builder import Seat, build_spec
 from chain.transaction import SignedTransaction, Transaction, check_signature, sign_transaction
 from chain.votes import (
     CommitCertificate,
@@ -32,9 +33,9 @@ from chain.votes import (
     build_commit_certificate,
     get_vote_signing_bytes,
 )
-from node.ledger import Ledger
-from node.reveals import Reveals, compute_chain_secret
-from node.spec_builder import Seat, build_spec, load_profile
+from node.duties.reveals import Reveals, compute_chain_secret
+from node.home.profiles import load_profile
+from node.ledger.ledger import Ledger
 from storage.kv import LevelDbStore
 
 VIDYA = 10**9

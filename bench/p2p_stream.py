@@ -26,7 +26,7 @@ STOCK_PROTOCOL = "/bench/1"
 
 
 async def _serve_ours() -> None:
-    from p2p.host import open_network
+    from p2p.tcp.host import open_network
 
     async def pour(stream: Any) -> None:
         for _ in range(FRAMES):
@@ -39,7 +39,7 @@ async def _serve_ours() -> None:
 
 
 async def _fetch_ours(address: str) -> dict[str, float]:
-    from p2p.host import open_network
+    from p2p.tcp.host import open_network
 
     async with open_network(b"c" * 32, GENESIS, LISTEN) as network:
         begun = perf_counter()

@@ -33,6 +33,7 @@ from chain.modules import balances, beacon, system
 from chain.primitives.keys import KeyPair, is_signed_by
 from chain.primitives.types import Address, Hash, Height, PeerId
 from chain.runtime import BlockResult, build_call
+from chain.spec_builder import Seat, build_spec
 from chain.transaction import SignedTransaction, Transaction, sign_transaction
 from chain.validator_set import compute_proposer
 from chain.votes import (
@@ -44,19 +45,19 @@ from chain.votes import (
     get_vote_signing_bytes,
 )
 from node.clock import WallClock
-from node.lane import Lane
-from node.ledger import Ledger
+from node.duties.reveals import Reveals, compute_chain_secret
+from node.home.profiles import load_profile
+from node.ledger.lane import Lane
+from node.ledger.ledger import Ledger
+from node.ledger.signatures import SignatureMemory
+from node.ledger.snapshots import SnapshotService, write_snapshot
 from node.logs import configure_logs
-from node.replica.sync import Sync
-from node.replica_world import ReplicaWorld, serve_answers
-from node.reveals import Reveals, compute_chain_secret
-from node.signatures import SignatureMemory
-from node.snapshots import SnapshotService, write_snapshot
-from node.spec_builder import Seat, build_spec, load_profile
+from node.replica.sync.sync import Sync
+from node.replica.trio_world import ReplicaWorld, serve_answers
 from node.state_sync import StateSync
 from p2p.memory import MemoryHub
-from p2p.messages import ConsensusMessage
 from p2p.network import Network
+from p2p.wire.messages import ConsensusMessage
 from storage.kv import Entry, LevelDbStore
 from storage.snapshots import SnapshotFiles, Staging
 

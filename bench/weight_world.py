@@ -34,8 +34,9 @@ from chain.primitives.codec import replace
 from chain.primitives.hashing import Domain, hash_bytes
 from chain.primitives.keys import KeyPair
 from chain.primitives.types import Address, Epoch, Hash, Height
+from chain.spec_builder import Seat, build_spec
 from chain.state import Changes, Overlay
-from node.spec_builder import Seat, build_spec, load_profile
+from node.home.profiles import load_profile
 from storage.kv import LevelDbStore
 from storage.state_store import StateStore
 

@@ -8,7 +8,7 @@ signs one block per height. Either way more than two thirds of the header's own 
 Invariants: a trusted header is used only within the trusting period, during which the stake behind it can
 still be slashed; every signature of a certificate is verified; nothing that a node says is believed for being
 said. The machines `Bisection` and `CrossCheck` do no input or output: `wanted` is the height they need next,
-`supply` takes it. Not here: clocks, networks, files (cli.light_client), proofs of values (cli.light).
+`supply` takes it. Not here: clocks, networks, files (cli.light.client), proofs of values (cli.light.proofs).
 
 ChainError
 └── LightError            trust ends here

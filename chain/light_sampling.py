@@ -8,7 +8,7 @@ The state that says so (seed, rows, roots) is read through a `StateReader` of pr
 
 Invariants: the draw does not depend on anything that a node could know before it answered `hosts`; a list of
 hosts of the right length without doubles, from which a host was left out, has another in its place, which is
-found out if it is drawn. Not here: fetching, proofs of state values (cli.light_sample).
+found out if it is drawn. Not here: fetching, proofs of state values (cli.light.sampling).
 
 ChainError
 └── NotShown      what a node gives does not show the leaf that is asked for

@@ -6,14 +6,12 @@ block; they have balance beside their bond, so that they can join, list and pay.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
-from chain.genesis import ChainSpec, parse_chain_spec
+from chain.genesis import ChainSpec
 from chain.modules import catalogue, hosting
 from chain.primitives.codec import replace
 from chain.primitives.types import Address, Amount, Hash, PeerId, PublicKey, TimeMs
 
-PROFILES = Path(__file__).parent.parent / "genesis"
 BEACON_LINKS = 200_000
 """Reveals that a validator of genesis is bound to; more than half a year of blocks at one in a hundred."""
 
@@ -31,11 +29,6 @@ class Seat:
     peer_id: PeerId
     addresses: tuple[str, ...]
     capacity: int = 10 * 2**20
-
-
-def load_profile(name: str) -> ChainSpec:
-    """`devnet`, `minimal` or `public`; raises InvalidChainSpec, FileNotFoundError."""
-    return parse_chain_spec((PROFILES / f"{name}.json").read_bytes())
 
 
 def build_spec(

@@ -62,14 +62,14 @@ class OutcomeUnknown(CliError):
 
 
 _EXPECTED = {
-    "node.keystore": "KeystoreError",
-    "node.derivation": "DerivationError",
-    "node.home": "HomeError",
-    "node.config": "ConfigError",
-    "node.validator_files": "ValidatorFileError",
-    "node.ledger": "OtherNetwork",
+    "node.keys.keystore": "KeystoreError",
+    "node.keys.derivation": "DerivationError",
+    "node.home.home": "HomeError",
+    "node.home.config": "ConfigError",
+    "node.home.validator_files": "ValidatorFileError",
+    "node.ledger.ledger": "OtherNetwork",
     "node.state_sync.errors": "StateSyncFailed",
-    "node.downloads": "DownloadError",
+    "node.content.downloads": "DownloadError",
     "chain.errors": "ChainError",
     "storage.errors": "StorageError",
     "p2p.errors": "NetworkError",

@@ -11,27 +11,27 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_command
 
-from cli.options import build_callback
+from cli.terminal.options import build_callback
 
 VERBS = {
-    "devnet": "cli.devnet.commands",
-    "node": "cli.node",
-    "join": "cli.join",
-    "validator": "cli.validator",
-    "wallet": "cli.wallet",
-    "tx": "cli.tx",
-    "query": "cli.query",
-    "light": "cli.light_commands",
-    "publish": "cli.content",
-    "get": "cli.get",
-    "host": "cli.host",
-    "search": "cli.content",
-    "verify": "cli.content",
-    "chain": "cli.chain",
-    "status": "cli.operations",
-    "peers": "cli.operations",
-    "doctor": "cli.operations",
-    "config": "cli.operations",
+    "devnet": "cli.commands.devnet",
+    "node": "cli.commands.node",
+    "join": "cli.commands.join",
+    "validator": "cli.commands.validator",
+    "wallet": "cli.commands.wallet",
+    "tx": "cli.commands.tx",
+    "query": "cli.commands.query",
+    "light": "cli.commands.light",
+    "publish": "cli.commands.content",
+    "get": "cli.commands.get",
+    "host": "cli.commands.host",
+    "search": "cli.commands.content",
+    "verify": "cli.commands.content",
+    "chain": "cli.commands.chain",
+    "status": "cli.commands.operations",
+    "peers": "cli.commands.operations",
+    "doctor": "cli.commands.operations",
+    "config": "cli.commands.operations",
 }
 """Verb -> file; its `app` is the verb, or has a command of that name."""
 

@@ -28,42 +28,42 @@ from chain.votes import Evidence
 from node.api.server import run_api
 from node.api.services import ApiServices
 from node.clock import WallClock
-from node.config import NodeConfig
-from node.content_desk import ContentDesk
-from node.content_lane import ContentLane
-from node.content_service import ContentService, ServiceLimits
-from node.derivation import Role
-from node.downloads import DownloadLimits
-from node.duties import Duties, Hosting
-from node.head_news import HeadNews, is_wrong
-from node.home import Home
-from node.lane import Lane
-from node.ledger import Ledger
-from node.mempool import Mempool
+from node.content.download_manager import ContentDesk
+from node.content.downloads import DownloadLimits
+from node.content.lane import ContentLane
+from node.content.service import ContentService, ServiceLimits
+from node.content.vouchers import VoucherBook
+from node.duties.duties import Duties, Hosting
+from node.duties.reveals import Reveals
+from node.home.config import NodeConfig
+from node.home.home import Home
+from node.keys.derivation import Role
+from node.ledger.lane import Lane
+from node.ledger.ledger import Ledger
+from node.ledger.signatures import SignatureMemory
+from node.ledger.snapshots import SnapshotService
+from node.mempool.gossip import PoolGossip
+from node.mempool.pool import Mempool
 from node.metrics import Metrics, run_loop_lag
-from node.pool_gossip import PoolGossip
+from node.network.head_announcer import HeadNews, is_wrong
 from node.recovery import run_disk_watch
 from node.replica.gossip import Gossip
 from node.replica.journal import Journal
 from node.replica.replica import Replica
-from node.replica.signer import Signer
-from node.replica.sync import Sync
-from node.replica_world import ReplicaWorld, serve_answers
-from node.reveals import Reveals
-from node.signatures import SignatureMemory
-from node.snapshots import SnapshotService
+from node.replica.signing.signer import Signer
+from node.replica.sync.sync import Sync
+from node.replica.timing import build_synchrony, build_timeouts
+from node.replica.trio_world import ReplicaWorld, serve_answers
 from node.state_sync.joining import adopt, begin_at_snapshot
-from node.timing import build_synchrony, build_timeouts
 from node.version import SOFTWARE, VERSION
-from node.vouchers import VoucherBook
 from p2p.errors import RefusalCode, Refused
-from p2p.heads import Heads, run_heads
-from p2p.host import open_network
-from p2p.messages import Hello
-from p2p.messages import Role as PeerRole
+from p2p.gossip.heads import Heads, run_heads
 from p2p.network import Network
-from p2p.peers import ConnectedPeer, PeerDuties, PeerManager, run_peers
-from p2p.switch import Switch
+from p2p.peers.manager import ConnectedPeer, PeerDuties, PeerManager, run_peers
+from p2p.switch.switch import Switch
+from p2p.tcp.host import open_network
+from p2p.wire.messages import Hello
+from p2p.wire.messages import Role as PeerRole
 from storage.content.store import ContentStore
 from storage.data_format import check_data_format
 from storage.errors import StorageError
@@ -364,7 +364,7 @@ async def start_services(node: Node, nursery: trio.Nursery) -> None:
 async def start_heads(node: Node, switch: Switch, nursery: trio.Nursery) -> None:
     """Announcements over GossipSub, which has no in-memory twin."""
     heads = Heads(switch, node.keys.network_seed, is_wrong)
-    news = HeadNews(node.replica, node.keys.account)
+    news = HeadNews(lambda: node.ledger.height, node.replica.note_behind, node.keys.account)
     node.replica.listeners.append(news.on_committed)
     await nursery.start(run_heads, heads)
     await nursery.start(news.run, heads)

@@ -17,7 +17,7 @@ from chain.modules import possession, sessions
 from chain.primitives.codec import decode
 from chain.primitives.types import Address
 from chain.runtime import MODULES
-from node.ledger import Committed
+from node.ledger.ledger import Committed
 
 _log = structlog.get_logger("metrics")
 

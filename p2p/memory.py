@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 import trio
 
 from chain.primitives.types import Hash, PeerId
-from p2p.admission import Admission
 from p2p.errors import PeerGone, RefusalCode, Refused
 from p2p.identity import PeerAddress, compute_peer_id_of_seed
 from p2p.network import DEFAULT_LIMITS, Limits
-from p2p.switch import Switch
-from p2p.transport import OnStream
+from p2p.switch.admission import Admission
+from p2p.switch.switch import Switch
+from p2p.switch.transport import OnStream
 
 WINDOW_BYTES = 256 * 1024
 _HOST = "127.0.0.1"

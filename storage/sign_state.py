@@ -5,8 +5,8 @@ was, for the very bytes signed last; the file that says so is on disk before the
 is no exception for messages that differ in a timestamp: our votes carry none.
 The file belongs to one key, is locked while open, and is never made without leave: an absent file means that
 what was signed is unknown. What it cannot see is an older copy of itself, put back from a backup, or another
-one beside it; `node.replica.guard` judges that by log, chain and peers. While it watches, the file holds that
-nothing is signed; and for good once the key was moved elsewhere.
+one beside it; `node.replica.signing.guard` judges that by log, chain and peers. While it watches, the file
+holds that nothing is signed; and for good once the key was moved elsewhere.
 
     file = checksum 16 | canonical SignState;  checksum = BLAKE3 of the rest, cut to 16 bytes
 """

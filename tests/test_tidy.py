@@ -39,7 +39,7 @@ IMPURE_MODULES = frozenset(
 )
 # The two boundaries where a failure is laid to one peer or one request, whatever it is.
 BROAD_EXCEPT_FILES = frozenset({"p2p/boundary.py", "node/api/boundary.py"})
-PRINT_FILES = frozenset({"cli/output.py"})
+PRINT_FILES = frozenset({"cli/terminal/output.py"})
 TAKES_ORDER = frozenset(("list", "tuple", "iter", "enumerate", "next", "join"))
 SET_TYPE = re.compile(r"(frozen)?set\b|(Abstract)?Set\b")
 FUNCTION_LINES_MAX = 60
@@ -273,7 +273,7 @@ def test_files_and_functions_are_short_and_begin_with_a_docstring() -> None:
 
 
 def test_packages_are_finished_and_catch_what_they_expect() -> None:
-    """Nothing is left for later, no failure is swallowed, nothing but cli/output.py prints."""
+    """Nothing is left for later, no failure is swallowed, nothing but cli/terminal/output.py prints."""
     assert find_places(IN_PACKAGES, PACKAGES) == []
 
 

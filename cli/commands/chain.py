@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cli.options import Settings, command
+from cli.terminal.options import Settings, command
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, add_completion=False)
 
@@ -29,8 +29,8 @@ def show(settings: Settings, file: File) -> None:
     """What a network starts from, in short."""
     from chain.genesis import compute_genesis_hash
     from chain.primitives.addresses import encode_address
-    from cli.amounts import format_amount
-    from cli.facts import load_spec
+    from cli.context.facts import load_spec
+    from cli.terminal.amounts import format_amount
 
     spec = load_spec(file)
     parameters = spec.system.parameters
@@ -55,7 +55,7 @@ def show(settings: Settings, file: File) -> None:
 def check(settings: Settings, file: File) -> None:
     """Whether a chain can start from it: every rule that a node checks."""
     from chain.genesis import build_genesis_state, compute_genesis_hash
-    from cli.facts import load_spec
+    from cli.context.facts import load_spec
 
     spec = load_spec(file)
     entries = len(build_genesis_state(spec))
@@ -75,12 +75,12 @@ def seat(
     """Make the keys of a future validator's node in --home, for the account --from; prints its seat."""
     from chain.modules.beacon import compute_chain
     from chain.primitives.addresses import encode_address
-    from cli.amounts import parse_share
-    from cli.keys import find_account
-    from node.derivation import Role
-    from node.home import Home
-    from node.reveals import compute_chain_secret
-    from node.spec_builder import BEACON_LINKS
+    from chain.spec_builder import BEACON_LINKS
+    from cli.context.keys import find_account
+    from cli.terminal.amounts import parse_share
+    from node.duties.reveals import compute_chain_secret
+    from node.home.home import Home
+    from node.keys.derivation import Role
     from p2p.identity import PeerAddress, compute_peer_id_of_seed, parse_listen_address
 
     home = Home(settings.home)
@@ -120,7 +120,7 @@ def new(
     from chain.genesis import build_genesis_state, compute_genesis_hash, format_chain_spec
     from chain.primitives.codec import replace
     from cli.errors import UsageFault
-    from node.spec_builder import load_profile
+    from node.home.profiles import load_profile
 
     if profile not in ("public", "devnet", "minimal"):
         raise UsageFault(f"no profile {profile!r}; public, devnet, minimal")
@@ -136,9 +136,9 @@ def new(
 def assemble(base: Any, name: str, seats: list[Path], accounts: list[str]) -> Any:
     """The spec: each seat has its bond and passes the gate; others own what was said."""
     from chain.primitives.addresses import decode_address
-    from cli.amounts import parse_amount
+    from chain.spec_builder import build_spec
     from cli.errors import UsageFault
-    from node.spec_builder import build_spec
+    from cli.terminal.amounts import parse_amount
 
     placed = [read_seat(file, base) for file in seats]
     gate = base.membership.parameters
@@ -162,10 +162,10 @@ def assemble(base: Any, name: str, seats: list[Path], accounts: list[str]) -> An
 def read_seat(file: Path, base: Any) -> Any:
     """A seat out of what `chain seat -o json` printed; raises UsageFault."""
     from chain.primitives.addresses import decode_address
-    from cli.amounts import parse_amount
+    from chain.spec_builder import Seat
+    from cli.commands.tx import read_json
     from cli.errors import UsageFault
-    from cli.tx import read_json
-    from node.spec_builder import Seat
+    from cli.terminal.amounts import parse_amount
     from p2p.identity import parse_address
 
     document = read_json(file)

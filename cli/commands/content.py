@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli import output
-from cli.options import Settings, command
+from cli.terminal import output
+from cli.terminal.options import Settings, command
 
 if TYPE_CHECKING:
-    from cli.facts import Facts
-    from cli.keys import Account
+    from cli.context.facts import Facts
+    from cli.context.keys import Account
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -30,10 +30,10 @@ def publish(
     ] = False,
 ) -> None:
     """Put a file or folder into the catalogue and host it with your own node (--home)."""
-    from cli import actions
-    from cli.facts import connect_own
-    from cli.keys import find_account
-    from cli.readable import make_readable
+    from cli.content import actions
+    from cli.context.facts import connect_own
+    from cli.context.keys import find_account
+    from cli.context.readable import make_readable
 
     facts, account = connect_own(settings), find_account(settings)
     output.show_line(f"the node reads {path}")
@@ -50,7 +50,7 @@ def publish(
 
 def host(facts: "Facts", account: "Account", datum: str) -> int | None:
     """Registers the datum for the account of the node; the epoch from which on it counts."""
-    from cli.actions import ensure_registered
+    from cli.content.actions import ensure_registered
     from cli.errors import UsageFault
 
     own = facts.get_status()["account"]
@@ -67,7 +67,7 @@ def search(
     limit: Annotated[int, typer.Option(min=1, max=1000)] = 50,
 ) -> None:
     """The catalogue; `vidya get` takes the id."""
-    from cli.query import show_list
+    from cli.commands.query import show_list
 
     show_list(settings, "/v1/datums", "datums", COLUMNS, limit, text=text or None, category=category or None)
 
@@ -80,8 +80,8 @@ def verify(
 ) -> None:
     """Whether a file or folder is the datum of that id, byte for byte; asks no node."""
     from chain.content import compute_datum_id
-    from cli.calls import read_id
     from cli.errors import Refused
+    from cli.transactions.calls import read_id
     from storage.content.tree import build_datum
 
     wanted = read_id(id)

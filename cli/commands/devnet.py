@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli import output
-from cli.options import Settings, command
+from cli.terminal import output
+from cli.terminal.options import Settings, command
 
 if TYPE_CHECKING:
     from cli.devnet.plan import Devnet
@@ -47,7 +47,7 @@ def up(
     """Start it, or start it again; stays and shows it until Ctrl-C, which stops the nodes."""
     import signal
 
-    from cli.devnet.processes import stop_nodes
+    from cli.nodes.processes import stop_nodes
 
     network = open_devnet(folder)
     is_new = not network.exists
@@ -74,7 +74,7 @@ def up(
 @command(app)
 def down(settings: Settings, folder: Folder = Path(FOLDER)) -> None:
     """Stop the nodes; everything stays for the next `up`."""
-    from cli.devnet.processes import stop_nodes
+    from cli.nodes.processes import stop_nodes
 
     count = stop_nodes(open_devnet(folder).list_homes())
     output.say(f"stopped {count} nodes")
@@ -94,8 +94,8 @@ def logs(
     lines: Annotated[int, typer.Option("-n", "--lines", min=1, max=10_000)] = 40,
 ) -> None:
     """The end of a node's log."""
-    from cli.devnet.processes import read_log_end
     from cli.errors import UsageFault
+    from cli.nodes.processes import read_log_end
 
     homes = {home.path.name: home for home in open_devnet(folder).list_homes()}
     if name not in homes:
@@ -106,8 +106,8 @@ def logs(
 @command(app)
 def reset(settings: Settings, folder: Folder = Path(FOLDER)) -> None:
     """Stop the nodes and delete the devnet: its chain, its keys, its sample."""
-    from cli.devnet.processes import stop_nodes
     from cli.errors import UsageFault
+    from cli.nodes.processes import stop_nodes
 
     network = open_devnet(folder)
     if not network.is_begun:
@@ -157,7 +157,8 @@ def prepare(network: "Devnet", validators: int | None, block_ms: int | None, con
 
 def bring_up(network: "Devnet", settings: Settings, content: Path | None) -> None:
     """Nodes running, blocks final, content hosted by all and proven."""
-    from cli.devnet import processes, seeding
+    from cli.devnet import seeding
+    from cli.nodes import processes
 
     homes = network.list_homes()
     for home in homes:
@@ -226,7 +227,7 @@ def list_next_commands(network: "Devnet", datums: list[dict[str, Any]]) -> list[
 
 def describe_nodes(network: "Devnet") -> list[dict[str, Any]]:
     """A line per node."""
-    from cli.devnet.processes import find_process, get_url, try_status
+    from cli.nodes.processes import find_process, get_url, try_status
 
     rows = []
     for home in network.list_homes():
@@ -249,8 +250,8 @@ def describe_nodes(network: "Devnet") -> list[dict[str, Any]]:
 
 def watch(network: "Devnet") -> None:
     """A live line on a terminal, until Ctrl-C or SIGTERM; raises CliError if all nodes have stopped."""
-    from cli.devnet.processes import find_process, reap_children
     from cli.errors import CliError
+    from cli.nodes.processes import find_process, reap_children
 
     output.say("Ctrl-C stops the nodes")
     try:

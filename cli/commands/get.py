@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli import output
 from cli.errors import Refused
-from cli.options import Settings, command
+from cli.terminal import output
+from cli.terminal.options import Settings, command
 
 if TYPE_CHECKING:
-    from cli.actions import Opened
-    from cli.facts import Facts
-    from cli.keys import Account
-    from node.downloads import DownloadJob, DownloadLimits, DownloadResult, Progress
+    from cli.content.actions import Opened
+    from cli.context.facts import Facts
+    from cli.context.keys import Account
+    from node.content.downloads import DownloadJob, DownloadLimits, DownloadResult, Progress
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -41,10 +41,10 @@ def get(
     ] = None,
 ) -> None:
     """Download a datum, verified and paid chunk by chunk, from several hosts at once."""
-    from cli.actions import close_sessions, require_datum
-    from cli.facts import connect
-    from cli.keys import find_account
-    from cli.query import check_word
+    from cli.commands.query import check_word
+    from cli.content.actions import close_sessions, require_datum
+    from cli.context.facts import connect
+    from cli.context.keys import find_account
 
     facts = connect(settings)
     account, entry = find_account(settings), require_datum(facts, check_word(id).lower())
@@ -64,7 +64,7 @@ def get(
 def ensure_member(facts: "Facts", account: "Account") -> None:
     """Passes the gate if the account has not, after asking as for any transaction."""
     from chain.modules.membership import Join
-    from cli.sending import send
+    from cli.transactions.sending import send
 
     found = facts.client.get(f"/v1/accounts/{facts.address(account.address)}")["membership"]
     if found is not None and found["unlocks_in"] is None:
@@ -79,7 +79,7 @@ def resume_session(facts: "Facts", folder: Path) -> "Opened | None":
     """The session of an earlier try, if it is still open."""
     from msgspec import MsgspecError, json
 
-    from cli.actions import Opened, get_if_there
+    from cli.content.actions import Opened, get_if_there
 
     try:
         saved = json.decode((folder / "session.json").read_bytes())
@@ -99,8 +99,8 @@ def begin_session(
     """A new session, noted in the folder."""
     from msgspec import json
 
-    from cli.actions import open_sessions
-    from node.home import write_private
+    from cli.content.actions import open_sessions
+    from node.home.home import write_private
 
     (opened,) = open_sessions(facts, account, [entry], price_max)
     folder.mkdir(parents=True, exist_ok=True)
@@ -114,7 +114,7 @@ def begin_session(
 def build_job(facts: "Facts", entry: dict[str, Any], opened: "Opened") -> "DownloadJob":
     """What to fetch and from whom."""
     from chain.primitives.keys import KeyPair
-    from node.downloads import DownloadJob, HostSeat
+    from node.content.downloads import DownloadJob, HostSeat
 
     addresses = {host["address"]: tuple(host["addresses"]) for host in entry["hosts"]}
     allotments = facts.client.get(f"/v1/sessions/{opened.session}")["allotments"]
@@ -139,8 +139,8 @@ def run_download(
     """Fetches what is missing and writes the files, in an event loop of its own."""
     import trio
 
-    from cli.amounts import parse_size
-    from node.downloads import DownloadLimits
+    from cli.terminal.amounts import parse_size
+    from node.content.downloads import DownloadLimits
     from node.logs import configure_logs
 
     configure_logs("error")
@@ -155,9 +155,9 @@ async def fetch_and_export(
     """With a throw-away identity on the network."""
     import secrets
 
-    from node.content_lane import ContentLane
-    from node.downloads import download
-    from node.guest import open_guest_network
+    from node.content.downloads import download
+    from node.content.lane import ContentLane
+    from node.network.light_peer import open_guest_network
     from storage.content.store import ContentStore
 
     def show(progress: "Progress") -> None:
@@ -176,8 +176,8 @@ async def fetch_and_export(
 
 def describe(facts: "Facts", progress: "Progress") -> str:
     """One line: how far, how fast, from how many, for how much."""
-    from cli.amounts import format_size
-    from node.downloads import Outcome
+    from cli.terminal.amounts import format_size
+    from node.content.downloads import Outcome
 
     serving = sum(host.outcome is Outcome.SERVING for host in progress.hosts)
     left = "" if progress.seconds_left is None else f", {progress.seconds_left} s left"
@@ -188,7 +188,7 @@ def describe(facts: "Facts", progress: "Progress") -> str:
 
 def report(facts: "Facts", job: "DownloadJob", result: "DownloadResult", target: Path) -> None:
     """What each host did and was paid; raises Refused if the datum is not complete."""
-    from cli.readable import make_readable
+    from cli.context.readable import make_readable
 
     rows = [
         {

@@ -4,8 +4,8 @@ from typing import Annotated, Any
 
 import typer
 
-from cli import output
-from cli.options import Settings, command
+from cli.terminal import output
+from cli.terminal.options import Settings, command
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, add_completion=False)
 
@@ -21,10 +21,10 @@ def host() -> None:
 @command(app)
 def add(settings: Settings, ids: Ids) -> None:
     """Have the node fetch datums from their hosts, paid by --from, and register to host them."""
-    from cli import actions
-    from cli.facts import connect_own
-    from cli.keys import find_account
-    from cli.query import check_word
+    from cli.commands.query import check_word
+    from cli.content import actions
+    from cli.context.facts import connect_own
+    from cli.context.keys import find_account
 
     facts, account = connect_own(settings), find_account(settings)
     names = [check_word(one).lower() for one in ids]
@@ -43,12 +43,12 @@ def drop(
 ) -> None:
     """Stop to host datums: registered until two epochs later, and to be proven until then."""
     from chain.modules.hosting import RegisterSubset
-    from cli.actions import list_holdings
-    from cli.calls import read_id
+    from cli.content.actions import list_holdings
+    from cli.context.facts import connect_own
+    from cli.context.keys import find_account
     from cli.errors import UsageFault
-    from cli.facts import connect_own
-    from cli.keys import find_account
-    from cli.sending import list_events, send
+    from cli.transactions.calls import read_id
+    from cli.transactions.sending import list_events, send
 
     facts, account = connect_own(settings), find_account(settings)
     datums = [read_id(one) for one in ids]
@@ -79,9 +79,9 @@ def is_in_effect(facts: Any, holding: dict[str, Any] | None) -> bool:
 def list_content(settings: Settings) -> None:
     """What is on the node's disk and what is registered on chain."""
     from chain.primitives.addresses import decode_address
-    from cli.actions import list_holdings
-    from cli.facts import connect_own
-    from cli.readable import make_readable
+    from cli.content.actions import list_holdings
+    from cli.context.facts import connect_own
+    from cli.context.readable import make_readable
 
     facts = connect_own(settings)
     own, local = facts.get_status()["account"], facts.client.get("/v1/content")
@@ -112,9 +112,9 @@ def describe(datum: str, here: dict[str, Any] | None, held: dict[str, Any] | Non
 @command(app)
 def status(settings: Settings) -> None:
     """How the node's account does as a host: proofs, jail, what it has earned by serving."""
+    from cli.context.facts import connect_own
+    from cli.context.readable import make_readable
     from cli.errors import CliError
-    from cli.facts import connect_own
-    from cli.readable import make_readable
 
     facts = connect_own(settings)
     own = facts.get_status()["account"]

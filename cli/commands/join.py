@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli import output
+from cli.commands.node import ChainFile
 from cli.errors import CliError, UsageFault
-from cli.node import ChainFile
-from cli.options import Settings, command
+from cli.terminal import output
+from cli.terminal.options import Settings, command
 
 if TYPE_CHECKING:
-    from cli.facts import Facts
-    from cli.keys import Account
-    from node.home import Home
+    from cli.context.facts import Facts
+    from cli.context.keys import Account
+    from node.home.home import Home
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -56,9 +56,9 @@ def join(
     ] = "",
 ) -> None:
     """Become a validator-host: folder, node, sync, bond, content; each step only if it is not done."""
-    from cli.amounts import parse_share, parse_size
-    from cli.facts import load_spec
-    from cli.keys import find_account
+    from cli.context.facts import load_spec
+    from cli.context.keys import find_account
+    from cli.terminal.amounts import parse_share, parse_size
 
     spec, account = load_spec(chain), find_account(settings)
     quota = parse_size(disk)
@@ -82,7 +82,7 @@ def join(
 
 def check_reach(spec: Any, listen: str | None, address: str | None) -> None:
     """Raises UsageFault if others could not reach the host: its address is put on chain."""
-    from cli.homes import is_local
+    from cli.nodes.homes import is_local
 
     if is_local(spec) or address or (listen and not listen.startswith(("/ip4/0.0.0.0/", "/ip6/::/"))):
         return
@@ -93,7 +93,7 @@ def check_reach(spec: Any, listen: str | None, address: str | None) -> None:
 
 def check_trust(trust: str, full: bool) -> str:
     """The block to trust, as the node's settings name it; raises UsageFault."""
-    from node.config import ANCHOR
+    from node.home.config import ANCHOR
 
     if trust and full:
         raise UsageFault("--full executes every block and trusts none", "one of --full and --trust")
@@ -113,10 +113,10 @@ def prepare_home(
     """The node's folder, made or found; raises CliError if it is for another network or account."""
     from chain.genesis import compute_genesis_hash
     from chain.primitives.addresses import encode_address
-    from cli.facts import load_spec
-    from cli.homes import build_config, create_home
-    from node.config import load_config
-    from node.home import Home
+    from cli.context.facts import load_spec
+    from cli.nodes.homes import build_config, create_home
+    from node.home.config import load_config
+    from node.home.home import Home
 
     home, spec = Home(settings.home), load_spec(chain)
     address = encode_address(spec.prefix, account.address)
@@ -138,7 +138,7 @@ def set_sync(home: "Home", sync: dict[str, Any]) -> None:
     """How the node gets its store, as long as it has none: another try may name another block."""
     from msgspec.structs import replace
 
-    from node.config import format_config, load_config
+    from node.home.config import format_config, load_config
 
     config = load_config(home.config_file)
     wanted = replace(config, **sync)
@@ -148,9 +148,9 @@ def set_sync(home: "Home", sync: dict[str, Any]) -> None:
 
 def start(home: "Home", settings: Settings) -> "Facts":
     """The node, running."""
-    from cli.devnet.processes import connect_home, find_process, start_node, try_status, wait_until
-    from cli.facts import Facts
-    from node.config import load_config
+    from cli.context.facts import Facts
+    from cli.nodes.processes import connect_home, find_process, start_node, try_status, wait_until
+    from node.home.config import load_config
 
     found = find_process(home)
     pid = found or start_node(home)
@@ -179,8 +179,8 @@ def wait_synced(facts: "Facts") -> None:
 
 def get_address(home: "Home", p2p_address: str | None) -> str:
     """Where others reach the node, with its peer id."""
-    from node.config import load_config
-    from node.derivation import Role
+    from node.home.config import load_config
+    from node.keys.derivation import Role
     from p2p.identity import PeerAddress, compute_peer_id_of_seed, parse_listen_address
 
     text = p2p_address or load_config(home.config_file).p2p_listen
@@ -190,7 +190,7 @@ def get_address(home: "Home", p2p_address: str | None) -> str:
 
 def take_standing(facts: "Facts", account: "Account", home: "Home", wish: dict[str, Any]) -> None:
     """What the chain must know of a validator-host, in one transaction."""
-    from cli.sending import send
+    from cli.transactions.sending import send
 
     calls = list_missing_calls(facts, account, home, wish)
     if not calls:
@@ -208,8 +208,8 @@ def list_missing_calls(facts: "Facts", account: "Account", home: "Home", wish: d
     from chain.modules.membership import Join
     from chain.modules.staking import Bond
     from chain.modules.validators import Validate
-    from cli.actions import get_if_there, list_pages
-    from node.derivation import Role
+    from cli.content.actions import get_if_there, list_pages
+    from node.keys.derivation import Role
     from p2p.identity import compute_peer_id_of_seed, parse_address
 
     text = facts.address(account.address)
@@ -247,16 +247,16 @@ def has_beacon(facts: "Facts", account: "Account") -> bool:
 def build_beacon(home: "Home") -> tuple[bytes, int]:
     """(tip, links) of the node's first beacon chain."""
     from chain.modules.beacon import compute_chain
-    from node.derivation import Role
-    from node.reveals import compute_chain_secret
-    from node.spec_builder import BEACON_LINKS
+    from chain.spec_builder import BEACON_LINKS
+    from node.duties.reveals import compute_chain_secret
+    from node.keys.derivation import Role
 
     return compute_chain(compute_chain_secret(home.load_secret(Role.BEACON), 0), BEACON_LINKS), BEACON_LINKS
 
 
 def choose_datums(facts: "Facts", account: "Account", quota: int) -> list[dict[str, Any]]:
     """What to host: what is registered already, then the least hosted that fits disk and bond."""
-    from cli.actions import list_holdings, list_pages
+    from cli.content.actions import list_holdings, list_pages
 
     held = list_holdings(facts, account.address)
     bond = facts.client.get(f"/v1/accounts/{facts.address(account.address)}")["bond"]["active"]
@@ -283,8 +283,8 @@ def compute_bytes_covered(facts: "Facts", bond: int) -> int:
 
 def host_datums(facts: "Facts", account: "Account", chosen: list[dict[str, Any]]) -> None:
     """Fetched and registered."""
-    from cli.actions import ensure_registered, fetch_into_node, list_holdings
-    from cli.amounts import format_size
+    from cli.content.actions import ensure_registered, fetch_into_node, list_holdings
+    from cli.terminal.amounts import format_size
 
     if not chosen:
         output.say("content: the catalogue has nothing that fits; `vidya host add ID` later")
@@ -302,7 +302,7 @@ def describe(
     facts: "Facts", account: "Account", home: "Home", chosen: list[dict[str, Any]]
 ) -> dict[str, Any]:
     """Where it all is, and when the account can be elected."""
-    from cli.actions import list_holdings
+    from cli.content.actions import list_holdings
 
     status, parameters = facts.get_status(), facts.spec.system.parameters
     held = list_holdings(facts, account.address).values()

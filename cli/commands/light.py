@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.options import Settings, command
+from cli.terminal.options import Settings, command
 
 if TYPE_CHECKING:
     from chain.genesis import ChainSpec
     from chain.light import Divergence
-    from cli.client import Client
-    from cli.light_client import LightClient
+    from cli.context.client import Client
+    from cli.light.client import LightClient
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, add_completion=False)
 
@@ -54,8 +54,8 @@ def verify(
 ) -> None:
     """Verify the header of a height by the signatures of the validators; compare it with witnesses."""
     from chain.light import Divergence
-    from cli.facts import load_spec
-    from cli.light_client import describe_header
+    from cli.context.facts import load_spec
+    from cli.light.client import describe_header
 
     spec = load_spec(chain)
     client, others = open_client(settings, spec, node, witness or [])
@@ -83,10 +83,10 @@ def sample(
     epochs: Annotated[int, typer.Option(min=1, max=10_000, help="So many, as each is judged.")] = 1,
 ) -> None:
     """Check 16 possession proofs of an epoch, drawn by chance: that hosts have shown what was asked."""
+    from cli.context.facts import load_spec
     from cli.errors import CliError
     from cli.exits import Exit
-    from cli.facts import load_spec
-    from cli.light_sample import describe_chances
+    from cli.light.sampling import describe_chances
 
     client, (api,) = open_client(settings, load_spec(chain), node, [])
     found = list(islice(iterate_samples(api, client), epochs))
@@ -109,8 +109,8 @@ def sample(
 
 def iterate_samples(api: "Client", client: "LightClient") -> Iterator[dict[str, Any]]:
     """A sample of each epoch from this one on, as soon as it is judged."""
-    from cli import output
-    from cli.light_sample import EpochOver, Sampler, find_epoch
+    from cli.light.sampling import EpochOver, Sampler, find_epoch
+    from cli.terminal import output
 
     last = -1
     while True:
@@ -128,9 +128,9 @@ def open_client(
     settings: Settings, spec: "ChainSpec", node: str | None, witnesses: list[str]
 ) -> tuple["LightClient", list["Client"]]:
     """A light client over the node named, and all nodes that were named."""
-    from cli.client import Client
-    from cli.facts import find_url
-    from cli.light_client import open_light_client
+    from cli.context.client import Client
+    from cli.context.facts import find_url
+    from cli.light.client import open_light_client
 
     apis = [Client(url) for url in (node or find_url(settings), *witnesses)]
     return open_light_client(settings, spec, apis[0], apis[1:]), apis
@@ -159,10 +159,10 @@ def report(settings: Settings, spec: "ChainSpec", found: "Divergence", apis: lis
     """Keeps both blocks, sends the evidence to all nodes, and says what is proven against whom."""
     from chain.light import list_double_signers, list_equivocations
     from chain.primitives.addresses import encode_address
-    from cli import output
     from cli.errors import CliError
     from cli.exits import Exit
-    from cli.light_evidence import keep, submit
+    from cli.light.evidence import keep, submit
+    from cli.terminal import output
 
     file = keep(settings.home / "light", found)
     evidence = list_equivocations(found.ours, found.theirs)

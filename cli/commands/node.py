@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from cli.errors import UsageFault
-from cli.options import Settings, command
+from cli.terminal.options import Settings, command
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, add_completion=False)
 
@@ -39,9 +39,9 @@ def init(
 ) -> None:
     """Make a node's folder (--home) with fresh keys; the account's key stays in your wallet."""
     from chain.primitives.addresses import decode_address
-    from cli.amounts import parse_size
-    from cli.facts import load_spec
-    from cli.homes import build_config, create_home, describe_home
+    from cli.context.facts import load_spec
+    from cli.nodes.homes import build_config, create_home, describe_home
+    from cli.terminal.amounts import parse_size
 
     spec = load_spec(chain)
     if account is not None:
@@ -56,7 +56,7 @@ def init(
 @command(app)
 def resync(settings: Settings) -> None:
     """Set the store of the node in --home aside, if it is damaged: the next start syncs it from peers."""
-    from node.home import Home
+    from node.home.home import Home
 
     home = Home(settings.home)
     home.load_spec()
@@ -78,7 +78,7 @@ def start(
 
         run_dev(settings)
     else:
-        from cli.homes import run_home
-        from node.home import Home
+        from cli.nodes.homes import run_home
+        from node.home.home import Home
 
         run_home(Home(settings.home))

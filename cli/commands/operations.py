@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli import output
-from cli.options import Settings, command
+from cli.terminal import output
+from cli.terminal.options import Settings, command
 
 if TYPE_CHECKING:
-    from node.home import Home
+    from node.home.home import Home
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 config = typer.Typer(no_args_is_help=True, rich_markup_mode=None, add_completion=False)
@@ -37,8 +37,8 @@ def status(
     ] = False,
 ) -> None:
     """Where the node is: height, peers, synced or not."""
-    from cli.facts import connect
-    from cli.readable import make_readable
+    from cli.context.facts import connect
+    from cli.context.readable import make_readable
 
     facts = connect(settings)
     if not watch:
@@ -66,7 +66,7 @@ def show_status(found: dict[str, Any]) -> None:
 @command(app)
 def peers(settings: Settings) -> None:
     """Connections, and why peers are not used."""
-    from cli.facts import connect
+    from cli.context.facts import connect
 
     found = connect(settings).client.get("/v1/peers")
     if settings.format is not output.Format.TABLE:
@@ -83,7 +83,7 @@ def peers(settings: Settings) -> None:
 def doctor(settings: Settings) -> None:
     """Look at the node in --home for what commonly goes wrong."""
     from cli.errors import CliError
-    from node.home import Home
+    from node.home.home import Home
 
     rows = [*check_machine(settings.home), *check_home(Home(settings.home)), *check_node(settings)]
     settings.emit(rows, ("check", "ok", "found"))
@@ -98,7 +98,7 @@ def build_row(check: str, is_ok: bool, found: str) -> dict[str, Any]:
 
 def check_machine(home: Path) -> list[dict[str, Any]]:
     """Interpreter and disk."""
-    from cli.amounts import format_size
+    from cli.terminal.amounts import format_size
 
     version = sys.version_info[:2]
     nearest = next(path for path in (home, *home.parents) if path.exists())
@@ -113,8 +113,8 @@ def check_machine(home: Path) -> list[dict[str, Any]]:
 def check_home(home: "Home") -> list[dict[str, Any]]:
     """The node's folder."""
     from chain.errors import InvalidChainSpec
-    from node.home import NODE_ROLES, HomeError
-    from node.keystore import KeystoreError
+    from node.home.home import NODE_ROLES, HomeError
+    from node.keys.keystore import KeystoreError
 
     rows = []
     try:
@@ -132,8 +132,8 @@ def check_home(home: "Home") -> list[dict[str, Any]]:
 
 def check_node(settings: Settings) -> list[dict[str, Any]]:
     """The running node."""
+    from cli.context.facts import connect, find_url
     from cli.errors import CliError
-    from cli.facts import connect, find_url
 
     try:
         found = connect(settings).get_status()
@@ -163,8 +163,8 @@ def show(
 
     import msgspec
 
-    from node.config import NodeConfig, load_config
-    from node.home import Home
+    from node.home.config import NodeConfig, load_config
+    from node.home.home import Home
 
     file = Home(settings.home).config_file
     loaded = msgspec.to_builtins(load_config(file))

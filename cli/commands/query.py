@@ -1,12 +1,12 @@
-"""`vidya query`: what the chain says. `--prove` checks the node's answer here (`cli.light`)."""
+"""`vidya query`: what the chain says. `--prove` checks the node's answer here (`cli.light.proofs`)."""
 
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from cli import output
-from cli.options import Settings, command
+from cli.terminal import output
+from cli.terminal.options import Settings, command
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, add_completion=False)
 
@@ -28,8 +28,8 @@ def query() -> None:
 
 def ask(settings: Settings, path: str, **parameters: Any) -> None:
     """Show what the API answers."""
-    from cli.facts import connect
-    from cli.readable import make_readable
+    from cli.context.facts import connect
+    from cli.context.readable import make_readable
 
     facts = connect(settings)
     settings.emit(make_readable(facts, facts.client.get(path, **parameters)))
@@ -41,9 +41,9 @@ def show_list(
     """Show up to `limit` records of a list that comes in pages."""
     from itertools import islice
 
-    from cli.actions import list_pages
-    from cli.facts import connect
-    from cli.readable import make_readable
+    from cli.content.actions import list_pages
+    from cli.context.facts import connect
+    from cli.context.readable import make_readable
 
     facts = connect(settings)
     records = list(islice(list_pages(facts, path, name, limit=limit, **more), limit))
@@ -53,8 +53,8 @@ def show_list(
 @command(app)
 def account(settings: Settings, who: Who = None, prove: Prove = False, chain: Chain = None) -> None:
     """An account: balance, bond, delegations, membership. --from NAME if none is given."""
-    from cli.keys import find_account
-    from cli.readable import make_readable
+    from cli.context.keys import find_account
+    from cli.context.readable import make_readable
 
     facts = connect_for(settings, chain)
     address = facts.find_address(who) if who else find_account(settings).address
@@ -71,7 +71,7 @@ def prove_account(facts: Any, address: bytes, chain: Path | None) -> dict[str, A
     from chain.jsonable import to_json
     from chain.modules import balances, membership, staking
     from chain.primitives.codec import decode
-    from cli import light
+    from cli.light import proofs as light
 
     text = facts.address(address)
     stored: dict[str, Any] = {
@@ -93,8 +93,8 @@ def prove_account(facts: Any, address: bytes, chain: Path | None) -> dict[str, A
 
 def choose_trust(facts: Any, chain: Path | None) -> Any:
     """The light client over the node asked, if there is a chain spec; else the signatures alone."""
-    from cli import light
-    from cli.light_client import open_light_client
+    from cli.light import proofs as light
+    from cli.light.client import open_light_client
 
     if chain is None:
         return light.trust_signatures(facts.genesis_hash)
@@ -103,7 +103,7 @@ def choose_trust(facts: Any, chain: Path | None) -> Any:
 
 def connect_for(settings: Settings, chain: Path | None) -> Any:
     """The node; with a chain spec of one's own nothing about the network is taken from the node."""
-    from cli.facts import connect, load_spec
+    from cli.context.facts import connect, load_spec
 
     facts = connect(settings)
     if chain is not None:
@@ -128,8 +128,8 @@ def tx(settings: Settings, id: Id) -> None:
 @command(app)
 def validators(settings: Settings) -> None:
     """Who decides blocks, and who stands for election."""
-    from cli.facts import connect
-    from cli.readable import make_readable
+    from cli.context.facts import connect
+    from cli.context.readable import make_readable
 
     facts = connect(settings)
     found = facts.client.get("/v1/validators")
@@ -154,7 +154,7 @@ def validators(settings: Settings) -> None:
 @command(app)
 def hosts(settings: Settings, who: Who = None, limit: Limit = 100) -> None:
     """Hosts; or one of them with what it holds and how it proved."""
-    from cli.facts import connect
+    from cli.context.facts import connect
 
     if who is None:
         show_list(settings, "/v1/hosts", "hosts", HOST_COLUMNS, limit)
@@ -185,7 +185,7 @@ def datums(
 @command(app)
 def params(settings: Settings) -> None:
     """The parameters of every module, in base units."""
-    from cli.facts import connect
+    from cli.context.facts import connect
 
     settings.emit(connect(settings).client.get("/v1/params"))
 
@@ -193,7 +193,7 @@ def params(settings: Settings) -> None:
 @command(app)
 def supply(settings: Settings) -> None:
     """How many tokens there are, minted and burned, and what the pots hold."""
-    from cli.facts import connect
+    from cli.context.facts import connect
 
     facts = connect(settings)
     found = facts.client.get("/v1/supply")
@@ -216,8 +216,8 @@ def proof(
     chain: Chain = None,
 ) -> None:
     """The raw value of a state key, verified here."""
-    from cli import light
     from cli.errors import UsageFault
+    from cli.light import proofs as light
 
     facts = connect_for(settings, chain)
     try:
@@ -240,7 +240,7 @@ def events(
     """What becomes final, as it does, a JSON line each; until Ctrl-C."""
     from msgspec import json
 
-    from cli.facts import connect
+    from cli.context.facts import connect
 
     fields: dict[str, str] = {}
     for line in connect(settings).client.stream_lines("/v1/events", kinds=kind or None, since=since):

@@ -8,11 +8,11 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_command
 
-from cli.options import Settings, command, wrap
+from cli.terminal.options import Settings, command, wrap
 
 if TYPE_CHECKING:
-    from cli.calls import Field, Verb
-    from cli.facts import Facts
+    from cli.context.facts import Facts
+    from cli.transactions.calls import Field, Verb
 
 _PANEL = "Transaction"
 _FIELD = "field_"
@@ -72,7 +72,7 @@ def tx() -> None:
 
 def build_app() -> typer.Typer:
     """A command per call."""
-    from cli.calls import list_verbs
+    from cli.transactions.calls import list_verbs
 
     calls = typer.Typer(rich_markup_mode=None, add_completion=False)
     for verb in list_verbs():
@@ -85,8 +85,8 @@ def build_function(verb: "Verb") -> Any:
     """The function of a verb, with a parameter per field."""
 
     def run(settings: Settings, **values: Any) -> None:
-        from cli.calls import build_arguments
-        from cli.facts import connect
+        from cli.context.facts import connect
+        from cli.transactions.calls import build_arguments
 
         facts = connect(settings)
         wishes = {key: values.pop(key) for key in WISHES}
@@ -104,7 +104,7 @@ def build_function(verb: "Verb") -> Any:
 
 def build_parameter(field: "Field", scalars: int) -> inspect.Parameter:
     """An argument where there are few of them, else an option."""
-    from cli.calls import POSITIONAL_MAX
+    from cli.transactions.calls import POSITIONAL_MAX
 
     flag = "--" + field.name.replace("_", "-")
     metavar = field.metavar
@@ -124,8 +124,8 @@ def _parameter(name: str, kind: Any, default: Any = inspect.Parameter.empty) -> 
 
 def run_calls(facts: "Facts", calls: list[Any], values: dict[str, Any]) -> None:
     """What each verb does with its calls."""
-    from cli import sending
-    from cli.keys import find_account
+    from cli.context.keys import find_account
+    from cli.transactions import sending
 
     account = find_account(facts.settings)
     tip, fee_max = (facts.parse_amount(values[key]) if values[key] else None for key in ("tip", "fee_max"))
@@ -162,7 +162,7 @@ def describe_unsigned(facts: "Facts", made: Any) -> dict[str, Any]:
 
 def show_amounts(facts: "Facts", data: Any) -> Any:
     """For people, amounts and sizes in their units; programs get what the API gives."""
-    from cli.readable import make_readable
+    from cli.context.readable import make_readable
 
     return make_readable(facts, data)
 
@@ -179,8 +179,8 @@ def batch(
     no_wait: NoWait = False,
 ) -> None:
     """Several calls in one transaction: all of them happen, or none."""
-    from cli.calls import read_batch
-    from cli.facts import connect
+    from cli.context.facts import connect
+    from cli.transactions.calls import read_batch
 
     facts = connect(settings)
     given = (tip, fee_max, expiry, dry_run, generate_only, no_wait)
@@ -195,8 +195,8 @@ def sign(
     """Sign a transaction that --generate-only printed; asks no node."""
     from chain.primitives.codec import decode, encode
     from chain.transaction import Transaction, compute_transaction_id, sign_transaction
+    from cli.context.keys import find_account
     from cli.errors import UsageFault
-    from cli.keys import find_account
 
     transaction = decode(Transaction, read_hex(file, "unsigned"))
     account = find_account(settings)
@@ -214,8 +214,8 @@ def broadcast(
 ) -> None:
     """Hand in a signed transaction and wait for finality."""
     from chain.transaction import decode_transaction
-    from cli import sending
-    from cli.facts import connect
+    from cli.context.facts import connect
+    from cli.transactions import sending
 
     data = read_hex(file, "signed")
     valid_until = decode_transaction(data).transaction.valid_until

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli import output
 from cli.errors import CliError, UsageFault
 from cli.exits import Exit
-from cli.options import Settings, command
+from cli.terminal import output
+from cli.terminal.options import Settings, command
 
 if TYPE_CHECKING:
     from storage.sign_state import SignState
@@ -33,10 +33,10 @@ def export(
     weak: Annotated[bool, typer.Option("--weak", help="Quick to open and to guess: for devnets.")] = False,
 ) -> None:
     """Take the validator out of a stopped node (--home), which signs nothing from now on."""
-    from cli.keys import read_password
-    from cli.wallet import choose_profile
-    from node.home import Home
-    from node.validator_files import export_validator
+    from cli.commands.wallet import choose_profile
+    from cli.context.keys import read_password
+    from node.home.home import Home
+    from node.home.validator_files import export_validator
 
     password = read_password(settings, file.name, is_new=True)
     state = export_validator(Home(settings.home), file, password, profile=choose_profile(weak))
@@ -47,9 +47,9 @@ def export(
 @command(app, "import")
 def import_validator(settings: Settings, file: File) -> None:
     """Make a stopped node (--home) of the same network and account go on as the validator in FILE."""
-    from cli.keys import read_password
-    from node import validator_files
-    from node.home import Home
+    from cli.context.keys import read_password
+    from node.home import validator_files
+    from node.home.home import Home
 
     state = validator_files.import_validator(Home(settings.home), file, read_password(settings, file.name))
     output.say("the node watches the chain before it signs; its log says until which height")
@@ -70,8 +70,8 @@ def forget_signatures(
     ] = None,
 ) -> None:
     """Make a new sign-state and log where they are missing or damaged; the node watches before it signs."""
-    from node.home import Home
-    from node.validator_files import forget_signatures
+    from node.home.home import Home
+    from node.home.validator_files import forget_signatures
 
     if signed_up_to is not None:
         confirm(settings, f"nothing above height {signed_up_to} was signed, and no other node has this key")
@@ -87,7 +87,7 @@ def audit(
     ] = None,
 ) -> None:
     """Read all that the keys of --home, and of more logs, have signed; fails if a slot was signed twice."""
-    from node.home import Home
+    from node.home.home import Home
     from storage.sign_log import find_conflicts, load_signatures
 
     paths = [Home(settings.home).sign_log, *(logs or ())]

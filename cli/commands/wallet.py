@@ -9,10 +9,10 @@ from typing import Annotated, Any
 
 import typer
 
-from cli import output
 from cli.errors import CliError, UsageFault
 from cli.exits import Exit
-from cli.options import Settings, command
+from cli.terminal import output
+from cli.terminal.options import Settings, command
 
 app = typer.Typer(
     no_args_is_help=True, help="Keys: make, import, list, show, export, rename.", rich_markup_mode=None
@@ -40,10 +40,10 @@ def new(
     weak: Weak = False,
 ) -> None:
     """Make a key out of 24 new words, which are shown once, on a terminal only."""
-    from cli.keys import read_password
-    from node import keystore
-    from node.derivation import Role, build_mnemonic, decode_mnemonic
-    from node.home import write_private
+    from cli.context.keys import read_password
+    from node.home.home import write_private
+    from node.keys import keystore
+    from node.keys.derivation import Role, build_mnemonic, decode_mnemonic
 
     words = build_mnemonic()
     folder = settings.home / "wallet"
@@ -70,8 +70,8 @@ def import_key(
     weak: Weak = False,
 ) -> None:
     """Take in 24 words, a seed in hex, or a key file of another wallet; from a file or typed."""
-    from cli.keys import read_password
-    from node import keystore
+    from cli.context.keys import read_password
+    from node.keys import keystore
 
     folder = settings.home / "wallet"
     _check_free(folder, name)
@@ -89,7 +89,7 @@ def import_key(
 @command(app, "list")
 def list_keys(settings: Settings, prefix: Prefix = None) -> None:
     """All keys of the wallet, with the address that others send to."""
-    from cli import keys
+    from cli.context import keys
 
     known = find_prefix(settings, prefix)
     settings.emit([describe(key, known) for key in keys.list_keys(settings)], LISTED)
@@ -98,7 +98,7 @@ def list_keys(settings: Settings, prefix: Prefix = None) -> None:
 @command(app)
 def show(settings: Settings, name: Name, prefix: Prefix = None) -> None:
     """What is known of a key without its password."""
-    from cli.keys import find_key
+    from cli.context.keys import find_key
 
     folder, key = find_key(settings, name)
     file = str(folder / f"{name}.json")
@@ -112,9 +112,9 @@ def export(
     file: Annotated[Path | None, typer.Option(help="Write the secret there, mode 0600.")] = None,
 ) -> None:
     """Show the words or the seed of a key, on a terminal or into a file: who has them has the money."""
-    from cli.keys import find_key, read_password
-    from node import keystore
-    from node.home import write_private
+    from cli.context.keys import find_key, read_password
+    from node.home.home import write_private
+    from node.keys import keystore
 
     folder, _ = find_key(settings, name)
     secret = keystore.export_secret(folder, name, read_password(settings, name))
@@ -132,8 +132,8 @@ def export(
 @command(app)
 def rename(settings: Settings, name: Name, new_name: Name) -> None:
     """Give a key another name; the old one is free then."""
-    from cli.keys import find_key
-    from node import keystore
+    from cli.context.keys import find_key
+    from node.keys import keystore
 
     folder, _ = find_key(settings, name)
     key = keystore.rename(folder, name, new_name)
@@ -151,7 +151,7 @@ def describe(key: Any, prefix: str) -> dict[str, Any]:
 
 def find_prefix(settings: Settings, prefix: str | None) -> str:
     """The one typed, that of the node asked, that of the home's chain, or the usual one."""
-    from cli.facts import get_prefix_of_home, try_get_prefix
+    from cli.context.facts import get_prefix_of_home, try_get_prefix
 
     if prefix is not None:
         from chain.primitives.addresses import check_prefix
@@ -163,14 +163,14 @@ def find_prefix(settings: Settings, prefix: str | None) -> str:
 
 def choose_profile(weak: bool) -> Any:
     """What it shall cost to try a password."""
-    from node.keystore import Profile
+    from node.keys.keystore import Profile
 
     return Profile.DEVNET if weak else Profile.STANDARD
 
 
 def parse_role(text: str) -> Any:
     """A role by its name."""
-    from node.derivation import Role
+    from node.keys.derivation import Role
 
     if text not in list(Role):
         raise UsageFault(f"{text!r} is no role: {ROLES}")
@@ -206,7 +206,7 @@ def show_words(name: str, words: str) -> None:
 
 def _check_free(folder: Path, name: str) -> None:
     """Before any password is typed."""
-    from node import keystore
+    from node.keys import keystore
 
     keystore.check_name(name)
     if name in keystore.get_names(folder):

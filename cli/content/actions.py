@@ -15,12 +15,12 @@ from chain.modules.hosting import RegisterSubset
 from chain.modules.sessions import CloseSession, HostAllotment, OpenSession, compute_price
 from chain.primitives.fixed_point import div_up
 from chain.primitives.keys import KeyPair
-from cli import output
+from cli.context.facts import Facts
+from cli.context.keys import Account
 from cli.errors import CliError, Refused
 from cli.exits import Exit
-from cli.facts import Facts
-from cli.keys import Account
-from cli.sending import list_events, send
+from cli.terminal import output
+from cli.transactions.sending import list_events, send
 
 SUBSET_CHANGES_MAX = 256
 PAGE = 500
@@ -233,7 +233,7 @@ def close_sessions(facts: Facts, account: Account, sessions: Sequence[str]) -> N
 
 def describe_progress(title: str, progress: dict[str, Any]) -> str:
     """How far a download of a node is."""
-    from cli.amounts import format_size
+    from cli.terminal.amounts import format_size
 
     held, total = progress["bytes_held"], progress["bytes_total"]
     rate = format_size(progress["bytes_per_second"])

@@ -5,15 +5,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cli.amounts import format_amount, parse_amount
 from cli.errors import CliError, UsageFault
 from cli.exits import Exit
-from cli.options import Settings
+from cli.terminal.amounts import format_amount, parse_amount
+from cli.terminal.options import Settings
 
 if TYPE_CHECKING:
     from chain.genesis import ChainSpec
     from chain.primitives.types import Address, Hash
-    from cli.client import Client
+    from cli.context.client import Client
 
 API_PORT = 7780
 API_URL = f"http://127.0.0.1:{API_PORT}"
@@ -72,8 +72,8 @@ class Facts:
     def find_address(self, text: str) -> "Address":
         """The account of an address or of a key's name; raises InvalidAddress or KeyNotFound."""
         from chain.primitives.addresses import decode_address
-        from cli.keys import find_key
-        from node.keystore import KeystoreError
+        from cli.context.keys import find_key
+        from node.keys.keystore import KeystoreError
 
         if text.lower().startswith(self.spec.prefix + "1"):
             return decode_address(self.spec.prefix, text)
@@ -86,7 +86,7 @@ class Facts:
 
 def connect(settings: Settings) -> Facts:
     """The node that was named (`find_url`); with its token, if its home is at hand."""
-    from cli.client import Client
+    from cli.context.client import Client
 
     url = find_url(settings)
     return Facts(
@@ -96,7 +96,7 @@ def connect(settings: Settings) -> Facts:
 
 def connect_own(settings: Settings) -> Facts:
     """The node of the home, which does what its operator asks; raises CliError if there is none."""
-    from cli.client import Client
+    from cli.context.client import Client
 
     url, token = get_home_url(settings.home), find_token(settings.home)
     if token is None or url is None:

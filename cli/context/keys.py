@@ -12,13 +12,13 @@ from pathlib import Path
 
 from chain.primitives.keys import KeyPair
 from chain.primitives.types import Address
-from cli import output
 from cli.errors import CliError, UsageFault
 from cli.exits import Exit
-from cli.options import HOME, Settings
-from node import keystore
-from node.derivation import Role, derive, encode_mnemonic
-from node.keystore import KeyFile, KeyNotFound
+from cli.terminal import output
+from cli.terminal.options import HOME, Settings
+from node.keys import keystore
+from node.keys.derivation import Role, derive, encode_mnemonic
+from node.keys.keystore import KeyFile, KeyNotFound
 
 ACCOUNT_ROLES = (Role.ACCOUNT, Role.MNEMONIC)
 PASSWORD_FILE_BYTES_MAX = 4096

@@ -6,9 +6,9 @@ Programs (`-o json`) get the data as it is: base units, bytes, milliseconds.
 from datetime import UTC, datetime
 from typing import Any
 
-from cli.amounts import format_amount, format_size
-from cli.facts import Facts
-from cli.output import Format
+from cli.context.facts import Facts
+from cli.terminal.amounts import format_amount, format_size
+from cli.terminal.output import Format
 
 AMOUNTS = frozenset(
     (

@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 
 from chain.content import Manifest, compute_datum_id, compute_files_hash
 from chain.modules.catalogue import ListDatum
-from cli import output
-from cli.amounts import format_size
 from cli.devnet.sample import write_sample
+from cli.terminal import output
+from cli.terminal.amounts import format_size
 from storage.content.store import ContentStore
 
 TITLE_CHARS_MAX = 100

@@ -5,7 +5,7 @@
     password        of all keys in the wallet
     env             variables for a shell
     wallet/         alice, bob, carol, dave; treasury; the account of each node
-    nodes/NAME/     the homes (`node.home`)
+    nodes/NAME/     the homes (`node.home.home`)
     content/        sample files, unless --content names a folder
     seeded          the nodes that were to fetch the library have it
 
@@ -31,15 +31,16 @@ from chain.primitives.addresses import encode_address
 from chain.primitives.codec import replace
 from chain.primitives.keys import KeyPair
 from chain.primitives.types import Address
+from chain.spec_builder import BEACON_LINKS, Seat, build_spec
 from cli.devnet.library import list_sources, publish_offline
 from cli.errors import CliError
-from cli.homes import LOOPBACK, create_home
-from node import keystore
-from node.config import NodeConfig
-from node.derivation import Role
-from node.home import NODE_ROLES, Home, write_private
-from node.reveals import compute_chain_secret
-from node.spec_builder import BEACON_LINKS, Seat, build_spec, load_profile
+from cli.nodes.homes import LOOPBACK, create_home
+from node.duties.reveals import compute_chain_secret
+from node.home.config import NodeConfig
+from node.home.home import NODE_ROLES, Home, write_private
+from node.home.profiles import load_profile
+from node.keys import keystore
+from node.keys.derivation import Role
 from p2p.identity import PeerAddress, compute_peer_id_of_seed
 
 T = TypeVar("T")

@@ -7,16 +7,17 @@ sessions, like any host that joins later. Every step looks first whether it is d
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from cli import actions, output
-from cli.amounts import format_size
+from cli.content import actions
+from cli.context.facts import Facts
+from cli.context.keys import Account
 from cli.devnet.library import Source
 from cli.devnet.plan import Devnet, list_founders
-from cli.devnet.processes import connect_home, wait_until
-from cli.facts import Facts
-from cli.keys import Account
-from cli.options import Settings
-from node import keystore
-from node.home import Home
+from cli.nodes.processes import connect_home, wait_until
+from cli.terminal import output
+from cli.terminal.amounts import format_size
+from cli.terminal.options import Settings
+from node.home.home import Home
+from node.keys import keystore
 
 EFFECT_SECONDS_SPARE = 60.0
 """Beyond the blocks that something takes by the rules."""

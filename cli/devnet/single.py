@@ -3,10 +3,10 @@
 import tempfile
 from pathlib import Path
 
-from cli import output
 from cli.devnet.plan import Devnet, create
-from cli.homes import run_home
-from cli.options import Settings
+from cli.nodes.homes import run_home
+from cli.terminal import output
+from cli.terminal.options import Settings
 
 BLOCK_MS = 250
 

@@ -33,10 +33,10 @@ from chain.primitives.codec import decode, encode
 from chain.primitives.types import Hash, Height, TimeMs
 from chain.validator_set import Roster
 from chain.votes import CommitCertificate
-from cli import output
 from cli.errors import CliError
 from cli.exits import Exit
-from cli.options import Settings
+from cli.terminal import output
+from cli.terminal.options import Settings
 from storage.files import atomic_write
 
 TRUSTED_KEPT_MAX = 64
@@ -48,7 +48,7 @@ _CHECKSUM_BYTES = 16
 
 
 class Api(Protocol):
-    """What is asked of a node (`cli.client.Client`)."""
+    """What is asked of a node (`cli.context.client.Client`)."""
 
     url: str
 

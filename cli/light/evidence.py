@@ -19,15 +19,15 @@ from chain.primitives.keys import KeyPair
 from chain.runtime import build_call
 from chain.transaction import TRANSACTION_VERSION, Transaction, sign_transaction
 from chain.votes import DuplicateVote
-from cli import output
 from cli.errors import CliError
+from cli.terminal import output
 from storage.files import atomic_write
 
 REPORT_LIFETIME_BLOCKS = 100
 
 
 class Api(Protocol):
-    """What is asked of a node (`cli.client.Client`)."""
+    """What is asked of a node (`cli.context.client.Client`)."""
 
     url: str
 

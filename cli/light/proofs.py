@@ -13,7 +13,7 @@ from chain.errors import ChainError, DecodeError
 from chain.light import LightBlock, TrustRules, check_light_block
 from chain.primitives.codec import decode
 from chain.primitives.types import Hash
-from cli.light_client import LightClient, describe_header, parse_light_block
+from cli.light.client import LightClient, describe_header, parse_light_block
 
 Trust = Callable[[LightBlock], str]
 """Raises LightError unless the block may be believed; says on whose word."""

@@ -29,8 +29,8 @@ from chain.primitives.types import Address, Epoch, Hash
 from chain.transaction import decode_transaction
 from cli.errors import CliError
 from cli.exits import Exit
-from cli.light import check_answer, trust_client
-from cli.light_client import Api, LightClient
+from cli.light.client import Api, LightClient
+from cli.light.proofs import check_answer, trust_client
 
 HOSTS_MAX = 100_000
 PROOF_BYTES_MAX = 8 * 2**10

@@ -8,13 +8,13 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cli import output
 from cli.errors import CliError
+from cli.terminal import output
 
 if TYPE_CHECKING:
     from node.app import Node
-    from node.config import NodeConfig
-    from node.home import Home
+    from node.home.config import NodeConfig
+    from node.home.home import Home
 
 P2P_PORT = 7700
 LOOPBACK = "127.0.0.1"
@@ -24,8 +24,8 @@ def build_config(
     spec: Any, listen: str | None, api_port: int | None, changes: dict[str, Any]
 ) -> "NodeConfig":
     """The settings of a new node: reachable on the network it joins."""
-    from cli.facts import API_PORT
-    from node.config import NodeConfig
+    from cli.context.facts import API_PORT
+    from node.home.config import NodeConfig
     from p2p.identity import parse_listen_address
 
     listen = listen or f"/ip4/{LOOPBACK if is_local(spec) else '0.0.0.0'}/tcp/{find_port(P2P_PORT)}"  # noqa: S104
@@ -59,8 +59,8 @@ def create_home(
     path: Path, spec_json: bytes, config: "NodeConfig", secrets_of: dict[Any, bytes] | None = None
 ) -> "Home":
     """A node's folder with its settings; raises HomeError if there is one."""
-    from node.config import format_config
-    from node.home import Home
+    from node.home.config import format_config
+    from node.home.home import Home
 
     home = Home(path)
     home.create(spec_json, secrets_of)
@@ -70,9 +70,9 @@ def create_home(
 
 def describe_home(home: "Home") -> dict[str, Any]:
     """What a new node is known by."""
-    from node import keystore
-    from node.config import load_config
-    from node.derivation import Role
+    from node.home.config import load_config
+    from node.keys import keystore
+    from node.keys.derivation import Role
     from p2p.identity import compute_peer_id, format_peer
 
     config = load_config(home.config_file)
@@ -90,9 +90,9 @@ def run_home(home: "Home") -> None:
     """The node of a folder, in this process."""
     import trio
 
-    from cli.crash import arm_crash
+    from cli.nodes.crash import arm_crash
     from node.app import load_keys, run_node
-    from node.config import load_config
+    from node.home.config import load_config
     from node.logs import configure_logs
     from node.recovery import OnReady, run_with_recovery
 
@@ -124,7 +124,7 @@ def check_unclaimed(home: "Home") -> None:
 
     What keeps two nodes apart for certain is the lock on the data; this keeps the note about the first.
     """
-    from cli.devnet.processes import find_process
+    from cli.nodes.processes import find_process
 
     other = find_process(home)
     if other not in (None, os.getpid()):

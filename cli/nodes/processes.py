@@ -13,13 +13,13 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from cli import output
-from cli.client import Client
+from cli.context.client import Client
 from cli.errors import CliError
 from cli.exits import Exit
-from cli.options import HOME
-from node.config import load_config
-from node.home import Home
+from cli.terminal import output
+from cli.terminal.options import HOME
+from node.home.config import load_config
+from node.home.home import Home
 
 ROOT = Path(__file__).parent.parent.parent
 """Where our packages lie, for the processes that are started."""

@@ -15,10 +15,10 @@ from typing import Annotated, Any
 
 import typer
 
-from cli import output
 from cli.errors import UsageFault, explain, list_expected
 from cli.exits import Exit
-from cli.output import Format
+from cli.terminal import output
+from cli.terminal.output import Format
 
 _PANEL = "Everywhere"
 HOME = Path("~/.vidya")

@@ -12,9 +12,9 @@ from chain.module import CallSpec, Module
 from chain.primitives.codec import check_bounds
 from chain.primitives.errors import DecodeError
 from chain.runtime import MODULES
-from cli.amounts import parse_share, parse_size
+from cli.context.facts import Facts
 from cli.errors import UsageFault
-from cli.facts import Facts
+from cli.terminal.amounts import parse_share, parse_size
 
 NAMES = {
     ("membership", "join"): "join-collective",

@@ -18,10 +18,10 @@ from chain.transaction import (
     compute_transaction_id,
     sign_transaction,
 )
-from cli import output
+from cli.context.facts import Facts
+from cli.context.keys import Account
 from cli.errors import CliError, OutcomeUnknown, Refused, UsageFault
-from cli.facts import Facts
-from cli.keys import Account
+from cli.terminal import output
 
 EXPIRY_BLOCKS = 60
 FEE_MARGIN = 2

@@ -28,7 +28,7 @@ from node.api.routes import (
 from node.api.schemas import ErrorAnswer
 from node.api.services import ApiServices
 from node.api.shown import ShownIndex
-from node.config import NodeConfig
+from node.home.config import NodeConfig
 
 ROUTERS = (status, blocks, transactions, accounts, hosting, possession, catalogue, operations, content)
 _CODE_OF_STATUS = {404: "no_such_route", 405: "method_not_allowed"}

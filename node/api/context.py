@@ -23,8 +23,8 @@ from node.api.errors import NotAuthorised, NotReady
 from node.api.feed import Feed
 from node.api.services import ApiServices, Content
 from node.api.shown import ShownIndex
-from node.config import NodeConfig
-from node.ledger import View
+from node.home.config import NodeConfig
+from node.ledger.ledger import View
 
 T = TypeVar("T")
 

@@ -13,7 +13,7 @@ from chain.primitives.codec import encode, replace
 from chain.primitives.types import NO_HASH, SIGNATURE_BYTES, Amount, Hash, TimeMs, Weight
 from chain.state import StateReader
 from chain.transaction import SignedTransaction, Transaction
-from node.ledger import View
+from node.ledger.ledger import View
 
 NO_SIGNATURE = bytes(SIGNATURE_BYTES)
 FEE_MARGIN = 2

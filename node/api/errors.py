@@ -20,7 +20,7 @@ from typing import ClassVar
 from chain.commitment import UnknownVersion
 from chain.errors import ChainError, InvalidTransaction
 from chain.module import snake_case
-from node.api.services import OrderRefused
+from node.content.types import OrderRefused
 from storage.content.errors import (
     ChunkMissing,
     ExportConflict,

@@ -28,8 +28,8 @@ from node.api.boundary import run_for_client
 from node.api.crossing import NodeLoop
 from node.api.feed import Feed
 from node.api.services import ApiServices
-from node.config import NodeConfig
-from node.ledger import Committed
+from node.home.config import NodeConfig
+from node.ledger.ledger import Committed
 
 _log = structlog.get_logger("api")
 

@@ -14,83 +14,12 @@ from chain.errors import InvalidTransaction
 from chain.genesis import ChainSpec
 from chain.primitives.types import Address, Hash, Height
 from node.clock import Clock
-from node.ledger import Committed, Ledger
-from node.mempool import Mempool
+from node.content.types import DownloadOrder, DownloadProgress, LocalContent, Published
+from node.ledger.ledger import Committed, Ledger
+from node.ledger.signatures import SignatureMemory
+from node.mempool.pool import Mempool
 from node.metrics import Metrics
-from node.signatures import SignatureMemory
-from p2p.peers import PeerManager
-
-
-@dataclass(frozen=True, slots=True)
-class Published:
-    """A folder that this node hosts from now on."""
-
-    datum: Hash
-    files_hash: Hash
-    """What the listing says of the files' names and sizes."""
-    root: Hash
-    size_bytes: int
-    files: int
-
-
-@dataclass(frozen=True, slots=True)
-class LocalDatum:
-    """How much of a datum is on this disk."""
-
-    datum: Hash
-    size_bytes: int
-    chunks: int
-    chunks_held: int
-    folder: Path | None
-    """Where it is hosted in place."""
-
-
-@dataclass(frozen=True, slots=True)
-class LocalContent:
-    """The content store of this node."""
-
-    quota_bytes: int
-    used_bytes: int
-    datums: tuple[LocalDatum, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class DownloadOrder:
-    """A session that a wallet opened, for this node to fetch its datum with."""
-
-    session: Hash
-    voucher_secret: Hash
-
-
-class OrderRefused(Exception):
-    """A download can not be begun; says why."""
-
-
-@dataclass(frozen=True, slots=True)
-class HostProgress:
-    """One host of a download; `failure` says why it is not used any more."""
-
-    host: Address
-    chunks: int
-    paid: int
-    failure: str
-
-
-@dataclass(frozen=True, slots=True)
-class DownloadProgress:
-    """A download of this node, under way or over."""
-
-    job: str
-    session: Hash
-    datum: Hash
-    state: str
-    """`running`, `complete` or `failed`."""
-    failure: str
-    bytes_total: int
-    bytes_held: int
-    bytes_per_second: int
-    paid: int
-    hosts: tuple[HostProgress, ...]
+from p2p.peers.manager import PeerManager
 
 
 class Content(Protocol):
@@ -118,7 +47,7 @@ class Content(Protocol):
 
 
 class Pool(Protocol):
-    """The door of the mempool: `node.pool_gossip.PoolGossip`."""
+    """The door of the mempool: `node.mempool.gossip.PoolGossip`."""
 
     async def submit(self, batch: list[bytes]) -> list[tuple[Hash, InvalidTransaction | None]]:
         """Per transaction its id and the refusal, if any."""
@@ -126,7 +55,7 @@ class Pool(Protocol):
 
 
 class SyncState(Protocol):
-    """How far behind the node is: `node.replica.sync.Sync`."""
+    """How far behind the node is: `node.replica.sync.sync.Sync`."""
 
     @property
     def is_syncing(self) -> bool:

@@ -16,7 +16,7 @@ from chain.modules.possession import Prove
 from chain.primitives.codec import decode_trusted
 from chain.primitives.types import Address, Epoch, Height
 from chain.transaction import SignedTransaction
-from node.ledger import View
+from node.ledger.ledger import View
 from storage.chain_store import TxPlace
 
 EPOCHS_KEPT_MAX = 4

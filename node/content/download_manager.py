@@ -15,17 +15,7 @@ from chain.content import Manifest, compute_datum_id, compute_files_hash
 from chain.modules import catalogue, hosting, sessions
 from chain.primitives.keys import KeyPair
 from chain.primitives.types import HASH_BYTES, Hash
-from node.api.services import (
-    DownloadOrder,
-    DownloadProgress,
-    HostProgress,
-    LocalContent,
-    LocalDatum,
-    OrderRefused,
-    Published,
-)
-from node.content_lane import ContentLane
-from node.downloads import (
+from node.content.downloads import (
     DownloadError,
     DownloadJob,
     DownloadLimits,
@@ -35,7 +25,17 @@ from node.downloads import (
     Progress,
     download,
 )
-from node.ledger import Ledger
+from node.content.lane import ContentLane
+from node.content.types import (
+    DownloadOrder,
+    DownloadProgress,
+    HostProgress,
+    LocalContent,
+    LocalDatum,
+    OrderRefused,
+    Published,
+)
+from node.ledger.ledger import Ledger
 from p2p.network import Network
 from storage.content.store import ContentStore
 from storage.errors import StorageError

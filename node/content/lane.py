@@ -6,7 +6,7 @@ The store belongs to this thread; nobody reaches it another way. Not here: what 
 from collections.abc import Callable
 from typing import TypeVar
 
-from node.lane import Lane
+from node.ledger.lane import Lane
 from storage.content.store import ContentStore
 
 T = TypeVar("T")

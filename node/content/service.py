@@ -26,10 +26,12 @@ from chain.modules.sessions import SignedVoucher
 from chain.primitives.codec import Record, encode
 from chain.primitives.types import Hash, Height, PeerId
 from chain.state import StateReader
-from node.content_lane import ContentLane
-from node.vouchers import Terms, VoucherBook, VoucherRefused, check_voucher
+from node.content.lane import ContentLane
+from node.content.vouchers import Terms, VoucherBook, VoucherRefused, check_voucher
 from p2p.errors import PeerFault, RefusalCode, Refused, StreamEnded
-from p2p.messages import (
+from p2p.network import Network, Stream
+from p2p.switch.rates import TokenBucket
+from p2p.wire.messages import (
     UNPAID_CHUNKS_MAX,
     Access,
     Cancel,
@@ -45,10 +47,8 @@ from p2p.messages import (
     Payment,
     is_access_signed,
 )
-from p2p.network import Network, Stream
-from p2p.protocols import CONTENT
-from p2p.rates import TokenBucket
-from p2p.requests import build_refusal, receive_message, send_message
+from p2p.wire.protocols import CONTENT
+from p2p.wire.requests import build_refusal, receive_message, send_message
 from storage.content.errors import ChunkMissing, CorruptChunk, SourceGone, UnknownDatum
 from storage.content.store import ContentStore
 

@@ -24,10 +24,10 @@ from chain.primitives.types import Epoch, Hash, Height
 from chain.runtime import build_call
 from chain.transaction import Transaction, sign_transaction
 from chain.votes import Evidence, compute_evidence_hash, get_offence_height, get_offender
-from node.content_lane import ContentLane
-from node.lane import Lane
-from node.ledger import Committed, Ledger
-from node.vouchers import Accounts, VoucherBook, sort_accounts
+from node.content.lane import ContentLane
+from node.content.vouchers import Accounts, VoucherBook, sort_accounts
+from node.ledger.lane import Lane
+from node.ledger.ledger import Committed, Ledger
 from storage.content.store import ContentStore
 from storage.errors import StorageError
 

@@ -1,9 +1,9 @@
 """The folder of a node: what lies where, and how it is made.
 
     chain.json        the chain spec; its hash names the network
-    config.toml       how this node runs (`node.config`); nothing in it is protocol
+    config.toml       how this node runs (`node.home.config`); nothing in it is protocol
     password          opens the node's own keys; mode 0600
-    keys/             consensus, network and beacon key of this node (`node.keystore`)
+    keys/             consensus, network and beacon key of this node (`node.keys.keystore`)
     data/             store, log, sign-state, content; one process at a time
     api-token         lets local programs ask this node to do things; mode 0600
     node.log          what a node started in the background prints
@@ -19,8 +19,8 @@ from pathlib import Path
 from chain.genesis import ChainSpec, parse_chain_spec
 from chain.primitives.keys import KeyPair
 from chain.primitives.types import Hash
-from node import keystore
-from node.derivation import Role
+from node.keys import keystore
+from node.keys.derivation import Role
 from storage.lock import lock_directory
 
 NODE_ROLES = (Role.CONSENSUS, Role.NETWORK, Role.BEACON)

@@ -35,11 +35,11 @@ from chain.primitives.errors import DecodeError
 from chain.primitives.hashing import Domain, hash_bytes
 from chain.primitives.keys import KeyPair
 from chain.primitives.types import Hash, Height, PublicKey, Uint8
-from node import keystore
-from node.config import load_config
-from node.derivation import Role
-from node.home import NODE_ROLES, Home, write_private
-from node.keystore import NONCE_BYTES, Profile
+from node.home.config import load_config
+from node.home.home import NODE_ROLES, Home, write_private
+from node.keys import keystore
+from node.keys.derivation import Role
+from node.keys.keystore import NONCE_BYTES, Profile
 from storage.errors import CorruptSignState, CorruptWal, SignStateMissing, WalMissing
 from storage.lock import lock_directory
 from storage.sign_state import UNSIGNED, LastSignState, SignState, SignStep

@@ -43,7 +43,7 @@ from nacl.pwhash import argon2id
 from chain.primitives.codec import encode
 from chain.primitives.keys import SEED_BYTES, KeyPair
 from chain.primitives.types import Address
-from node.derivation import Role, build_path, decode_mnemonic, derive, encode_mnemonic, format_path
+from node.keys.derivation import Role, build_path, decode_mnemonic, derive, encode_mnemonic, format_path
 
 FILE_BYTES_MAX = 4096
 NAME_CHARS_MAX = 32

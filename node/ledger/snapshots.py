@@ -37,9 +37,10 @@ from chain.snapshot import (
     compute_place,
     decode_manifest,
 )
-from node.ledger import Committed, Ledger, View
+from node.ledger.ledger import Committed, Ledger, View
 from p2p.errors import RefusalCode, Refused
-from p2p.messages import (
+from p2p.network import Network
+from p2p.wire.messages import (
     LightBlockReply,
     LightBlockRequest,
     SnapshotManifest,
@@ -52,9 +53,8 @@ from p2p.messages import (
     Snapshots,
     SnapshotsRequest,
 )
-from p2p.network import Network
-from p2p.protocols import SNAPSHOT
-from p2p.requests import build_answerer
+from p2p.wire.protocols import SNAPSHOT
+from p2p.wire.requests import build_answerer
 from storage.errors import StorageError
 from storage.snapshots import SnapshotFiles
 

@@ -10,8 +10,8 @@ from chain.modules import balances, fees, system
 from chain.primitives.types import NO_HASH, Hash, Weight
 from chain.state import StateReader
 from chain.transaction import SignedTransaction, Transaction
-from node.ledger import Ledger
-from node.mempool import ACCOUNT_TRANSACTIONS_MAX, Pooled
+from node.ledger.ledger import Ledger
+from node.mempool.pool import ACCOUNT_TRANSACTIONS_MAX, Pooled
 
 VIEW_KEYS_MAX = 50_000
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from p2p.messages import TRANSACTIONS_MAX
+from p2p.wire.messages import TRANSACTIONS_MAX
 
 
 def split_batches(transactions: Iterator[bytes], bytes_max: int) -> Iterator[tuple[bytes, ...]]:

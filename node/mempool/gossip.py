@@ -15,16 +15,16 @@ from chain.errors import ChainError, InvalidTransaction
 from chain.primitives.codec import encode
 from chain.primitives.types import Hash, PeerId
 from chain.transaction import compute_transaction_id, decode_transaction
-from node.batches import split_batches
-from node.ledger import Ledger
-from node.links import Links
-from node.mempool import Mempool, Pooled
-from node.pool_check import PoolCheck
-from node.signatures import SignatureMemory
+from node.ledger.ledger import Ledger
+from node.ledger.signatures import SignatureMemory
+from node.mempool.admission import PoolCheck
+from node.mempool.batches import split_batches
+from node.mempool.pool import Mempool, Pooled
+from node.network.peer_streams import Links
 from p2p.errors import PeerFault
-from p2p.messages import IDS_MAX, PoolMessage, TransactionIds, Transactions, TransactionsWanted
 from p2p.network import Network
-from p2p.protocols import POOL
+from p2p.wire.messages import IDS_MAX, PoolMessage, TransactionIds, Transactions, TransactionsWanted
+from p2p.wire.protocols import POOL
 
 WHOLE_BYTES_MAX = 4096
 """Larger transactions are announced by id and sent when wanted."""

@@ -1,7 +1,7 @@
 """The pool of transactions that wait for a block.
 
 A pure data structure: it knows the head only through `HeadFacts`, holds no lock, opens nothing. What
-enters was checked by `node.pool_gossip` and had its signature verified before.
+enters was checked by `node.mempool.gossip` and had its signature verified before.
 
 Rules: one transaction per (account, nonce), which a better tip replaces; an account's transactions wait in a
 run of nonces, of which only the unbroken part from its next nonce is offered to blocks; what pays best per

@@ -5,17 +5,18 @@ looks into it as into any other claim (`sync.look_ahead`): an announcement is ne
 up.
 """
 
+from collections.abc import Callable
+
 import structlog
 import trio
 
 from chain.block import Header
 from chain.primitives.codec import decode, encode
 from chain.primitives.errors import DecodeError
-from chain.primitives.types import Address
-from node.ledger import Committed
-from node.replica.replica import Replica
-from p2p.heads import HEAD_BYTES_MAX, Heads
-from p2p.messages import FinalHeader
+from chain.primitives.types import Address, Height
+from node.ledger.ledger import Committed
+from p2p.gossip.heads import HEAD_BYTES_MAX, Heads
+from p2p.wire.messages import FinalHeader
 
 _log = structlog.get_logger("heads")
 
@@ -25,8 +26,11 @@ WAITING_MAX = 8
 class HeadNews:
     """Tells own heads, follows up those of others."""
 
-    def __init__(self, replica: Replica, account: Address | None) -> None:
-        self._replica = replica
+    def __init__(
+        self, get_height: Callable[[], Height], note_behind: Callable[[], None], account: Address | None
+    ) -> None:
+        self._get_height = get_height
+        self._note_behind = note_behind
         self._account = account
         self._to_tell, self._telling = trio.open_memory_channel[bytes](WAITING_MAX)
 
@@ -49,8 +53,8 @@ class HeadNews:
             nursery.start_soon(self._tell, heads)
             task_status.started()
             async for head in heads.received:
-                if decode_news(head.announcement).height > self._replica.ledger.height + 1:
-                    self._replica.note_behind()
+                if decode_news(head.announcement).height > self._get_height() + 1:
+                    self._note_behind()
 
     async def _tell(self, heads: Heads) -> None:
         async for news in self._telling:

@@ -1,6 +1,6 @@
 """A guest on the network: says hello, answers pings, takes content; relays nothing and keeps nothing.
 
-What `vidya get` is to the hosts it buys from. Not here: the download (`node.downloads`), which dials.
+What `vidya get` is to the hosts it buys from. Not here: the download (`node.content.downloads`), which dials.
 """
 
 from collections.abc import AsyncIterator
@@ -12,10 +12,10 @@ import trio
 from chain.modules import system
 from chain.primitives.types import NO_HASH, Hash, PeerId
 from node.version import SOFTWARE
-from p2p.host import open_network
-from p2p.messages import Hello, Role
 from p2p.network import Network
-from p2p.peers import ConnectedPeer, PeerDuties, PeerManager, run_peers
+from p2p.peers.manager import ConnectedPeer, PeerDuties, PeerManager, run_peers
+from p2p.tcp.host import open_network
+from p2p.wire.messages import Hello, Role
 
 LISTEN = "/ip4/127.0.0.1/tcp/0"
 """Nobody needs to reach a guest."""

@@ -15,7 +15,7 @@ import trio
 from chain.primitives.codec import encode
 from chain.primitives.types import PeerId
 from p2p.network import Network, ProtocolSpec, Stream
-from p2p.requests import open_stream, receive_message
+from p2p.wire.requests import open_stream, receive_message
 
 M = TypeVar("M")
 Receive = Callable[[PeerId, M], Awaitable[None]]

@@ -2,5 +2,5 @@
 
 `replica` runs height after height: core, log, signatures, commits. `gossip` holds the messages between
 peers, `sync` catches up. Each is a set of methods that return at once; two worlds drive them:
-`node.replica_world` over trio, and the simulator of the tests over a seed.
+`node.replica.trio_world` over trio, and the simulator of the tests over a seed.
 """

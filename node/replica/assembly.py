@@ -7,7 +7,7 @@ from chain.transaction import SignedTransaction, get_transaction_id
 from chain.votes import Proposal
 from node.replica.ports import Timer
 from p2p.errors import PeerFault
-from p2p.messages import CompactProposal
+from p2p.wire.messages import CompactProposal
 
 LIE_POINTS = 50
 

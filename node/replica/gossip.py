@@ -44,15 +44,15 @@ from consensus.types import (
     Step,
     VoteReceived,
 )
-from node.batches import split_batches
-from node.mempool import Mempool
-from node.replica.allowance import Allowance
+from node.mempool.batches import split_batches
+from node.mempool.pool import Mempool
 from node.replica.assembly import LIE_POINTS, Assembly
 from node.replica.ports import World
+from node.replica.rate_limit import Allowance
 from node.replica.replica import Replica
-from node.replica.sightings import Sightings
+from node.replica.seen_messages import Sightings
 from p2p.errors import PeerFault
-from p2p.messages import (
+from p2p.wire.messages import (
     IDS_MAX,
     BlockTransactions,
     BlockTransactionsWanted,

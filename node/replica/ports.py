@@ -15,7 +15,7 @@ from chain.votes import SignedProposal, SignedVote
 from consensus.core import Core
 from consensus.types import Rebroadcast
 from p2p.errors import NetworkError, PeerFault
-from p2p.messages import ConsensusMessage
+from p2p.wire.messages import ConsensusMessage
 
 T = TypeVar("T")
 R = TypeVar("R", bound=Record)

@@ -1,6 +1,6 @@
-"""An allowance: how much a peer may have us send, by a clock that the caller reads.
+"""A rate limit: how many bytes a peer may have us send, by a clock that the caller reads.
 
-The same rule as `p2p.rates.TokenBucket`, in whole numbers and without waiting: what is not there is refused.
+The rule of `p2p.switch.rates.TokenBucket` in whole numbers and without waiting: what exceeds it is refused.
 """
 
 

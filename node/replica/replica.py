@@ -16,7 +16,7 @@ nothing, so a syncing node signs nothing; that others are ahead interrupts a hei
 proven it. Callbacks that come too late, for a height that is over, change nothing.
 
 Bounds: `put` gets what `Sightings` let through; executions are as many as the assemblies of `gossip`, builds
-and fetches one per round and block. Not here: messages (`gossip`), execution (`node.ledger`).
+and fetches one per round and block. Not here: messages (`gossip`), execution (`node.ledger.ledger`).
 """
 
 from collections import deque
@@ -56,14 +56,14 @@ from consensus.types import (
     TimeoutElapsed,
     VoteReceived,
 )
-from node.ledger import Committed, Ledger
-from node.mempool import Mempool
-from node.replica.custody import Custody
+from node.ledger.ledger import Committed, Ledger
+from node.mempool.pool import Mempool
 from node.replica.errors import ConsensusHalted
 from node.replica.journal import Journal, Note
 from node.replica.ports import Messenger, Sync, World
 from node.replica.restoration import replay
-from node.replica.signer import Signer
+from node.replica.signing.policy import Custody
+from node.replica.signing.signer import Signer
 from node.replica.timers import HeightTimers
 from storage.crash_points import CrashPoint, reach
 from storage.errors import DoubleSignRefused

@@ -15,15 +15,15 @@ import trio
 from chain.primitives.codec import Record
 from chain.primitives.types import PeerId, TimeMs
 from node.clock import Clock
-from node.lane import Lane
-from node.ledger import Ledger
-from node.links import Links
-from node.replica.answers import Answers
+from node.ledger.lane import Lane
+from node.ledger.ledger import Ledger
+from node.network.peer_streams import Links
+from node.replica.sync.server import Answers
 from p2p.errors import NetworkError, PeerFault
-from p2p.messages import ConsensusMessage, SyncReply, SyncRequest
 from p2p.network import Network
-from p2p.protocols import CONSENSUS, SYNC
-from p2p.requests import build_answerer, request
+from p2p.wire.messages import ConsensusMessage, SyncReply, SyncRequest
+from p2p.wire.protocols import CONSENSUS, SYNC
+from p2p.wire.requests import build_answerer, request
 
 T = TypeVar("T")
 R = TypeVar("R", bound=Record)

@@ -17,7 +17,7 @@ from chain.primitives.types import Hash, PeerId
 from chain.snapshot import InvalidPart, Manifest, check_part
 from node.state_sync.sources import Sources, build_lie
 from p2p.errors import NetworkError
-from p2p.messages import SnapshotPart, SnapshotPartRequest
+from p2p.wire.messages import SnapshotPart, SnapshotPartRequest
 from storage.snapshots import Staging
 
 _log = structlog.get_logger("state_sync")

@@ -20,16 +20,16 @@ from chain.modules import system
 from chain.primitives.keys import is_signed_by
 from chain.primitives.types import Height, PeerId
 from node.clock import Clock
-from node.config import NodeConfig
-from node.home import Home
+from node.home.config import NodeConfig
+from node.home.home import Home
 from node.state_sync.errors import StateSyncFailed, TrustTooOld
 from node.state_sync.run import StateSync
 from node.state_sync.trust import parse_anchor
 from node.version import SOFTWARE
 from p2p.errors import RefusalCode, Refused
-from p2p.messages import Hello, Role
 from p2p.network import Network
-from p2p.peers import ConnectedPeer, PeerDuties, PeerManager, run_peers
+from p2p.peers.manager import ConnectedPeer, PeerDuties, PeerManager, run_peers
+from p2p.wire.messages import Hello, Role
 from storage.errors import disk_errors
 from storage.files import DISK, atomic_write
 from storage.kv import LevelDbStore

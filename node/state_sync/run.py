@@ -34,8 +34,8 @@ from node.state_sync.fetching import Fetching
 from node.state_sync.sources import Sources, build_lie
 from node.state_sync.trust import Anchor, Trust
 from p2p.errors import NetworkError
-from p2p.messages import SnapshotManifest, SnapshotManifestRequest, SnapshotOffer
 from p2p.network import Network
+from p2p.wire.messages import SnapshotManifest, SnapshotManifestRequest, SnapshotOffer
 from storage.snapshots import Staging
 
 _log = structlog.get_logger("state_sync")

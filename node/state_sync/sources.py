@@ -12,10 +12,10 @@ import trio
 from chain.primitives.codec import Record
 from chain.primitives.types import PeerId
 from p2p.errors import NetworkError, PeerFault, PeerSlow
-from p2p.messages import SnapshotOffer, Snapshots, SnapshotsRequest
 from p2p.network import Network
-from p2p.protocols import SNAPSHOT
-from p2p.requests import request
+from p2p.wire.messages import SnapshotOffer, Snapshots, SnapshotsRequest
+from p2p.wire.protocols import SNAPSHOT
+from p2p.wire.requests import request
 
 _log = structlog.get_logger("state_sync")
 

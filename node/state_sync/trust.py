@@ -18,7 +18,7 @@ from chain.primitives.types import HASH_BYTES, Hash, Height, PeerId, TimeMs
 from node.state_sync.errors import TrustTooOld, UnknownAnchor
 from node.state_sync.sources import Sources, build_lie
 from p2p.errors import PeerSlow, RefusalCode, Refused
-from p2p.messages import LIGHT_BLOCK_BYTES_MAX, LightBlockReply, LightBlockRequest, SnapshotOffer
+from p2p.wire.messages import LIGHT_BLOCK_BYTES_MAX, LightBlockReply, LightBlockRequest, SnapshotOffer
 
 BLOCK_SECONDS_MAX = 10.0
 TRUST_SECONDS_MAX = 300.0

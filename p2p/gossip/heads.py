@@ -24,9 +24,9 @@ from chain.primitives.hashing import Domain, hash_bytes
 from chain.primitives.types import PeerId
 from p2p.boundary import run_for_stranger
 from p2p.errors import PeerGone
-from p2p.gossip_host import GossipHost
+from p2p.gossip.host import GossipHost
 from p2p.network import NetworkEvent, PeerConnected
-from p2p.switch import Switch
+from p2p.switch.switch import Switch
 
 _log = structlog.get_logger("p2p")
 

@@ -19,8 +19,8 @@ from multiaddr import Multiaddr
 from chain.primitives.types import PeerId
 from p2p.errors import NetworkError, PeerFault, PeerGone
 from p2p.network import NetworkEvent, PeerConnected
-from p2p.switch import Switch
-from p2p.transport import ByteStream
+from p2p.switch.switch import Switch
+from p2p.switch.transport import ByteStream
 
 
 class GossipStream:

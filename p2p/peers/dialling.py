@@ -12,10 +12,10 @@ import structlog
 import trio
 
 from chain.primitives.types import PeerId
-from p2p.addresses import AddressBook
 from p2p.errors import InvalidAddress, NetworkError
 from p2p.identity import parse_address
 from p2p.network import Network
+from p2p.peers.addresses import AddressBook
 
 _log = structlog.get_logger("p2p")
 

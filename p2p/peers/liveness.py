@@ -10,10 +10,10 @@ import trio
 
 from chain.primitives.types import PeerId
 from p2p.errors import PeerFault, PeerSlow
-from p2p.messages import Ping
 from p2p.network import Network, Stream
-from p2p.protocols import PING
-from p2p.requests import ask, build_answerer, open_stream
+from p2p.wire.messages import Ping
+from p2p.wire.protocols import PING
+from p2p.wire.requests import ask, build_answerer, open_stream
 
 MISSES_MAX = 2
 

@@ -13,16 +13,16 @@ import structlog
 import trio
 
 from chain.primitives.types import PeerId
-from p2p.addresses import AddressBook
 from p2p.boundary import run_for_peer
-from p2p.dialling import Dialling
 from p2p.errors import InvalidAddress, PeerFault, PeerGone, Refused
 from p2p.identity import format_peer
-from p2p.liveness import PingTimes, answer_pings, run_pings
-from p2p.messages import Addresses, AddressesRequest, Hello, check_peer_binding
 from p2p.network import Network, NetworkEvent, PeerConnected
-from p2p.protocols import HELLO, PEERS, PING
-from p2p.requests import build_answerer, request
+from p2p.peers.addresses import AddressBook
+from p2p.peers.dialling import Dialling
+from p2p.peers.liveness import PingTimes, answer_pings, run_pings
+from p2p.wire.messages import Addresses, AddressesRequest, Hello, check_peer_binding
+from p2p.wire.protocols import HELLO, PEERS, PING
+from p2p.wire.requests import build_answerer, request
 
 _log = structlog.get_logger("p2p")
 

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from chain.primitives.types import PeerId
 from p2p.errors import RefusalCode, Refused
 from p2p.network import Limits
-from p2p.transport import Session
+from p2p.switch.transport import Session
 
 
 class Admission:

@@ -10,8 +10,8 @@ import trio
 from chain.primitives.types import PeerId
 from p2p.errors import PeerFault, PeerGone, PeerSlow, StreamEnded
 from p2p.network import ProtocolSpec
-from p2p.rates import TokenBucket
-from p2p.transport import ByteStream
+from p2p.switch.rates import TokenBucket
+from p2p.switch.transport import ByteStream
 
 LENGTH_BYTES = 4
 READ_BYTES = 256 * 1024 + LENGTH_BYTES

@@ -15,10 +15,8 @@ import structlog
 import trio
 
 from chain.primitives.types import Hash, PeerId
-from p2p.admission import Admission
 from p2p.boundary import run_for_peer
 from p2p.errors import PeerFault, PeerGone, RefusalCode, Refused
-from p2p.framing import FramedStream, Meter
 from p2p.identity import format_peer, parse_address
 from p2p.network import (
     BanInfo,
@@ -31,8 +29,10 @@ from p2p.network import (
     Stream,
     StreamHandler,
 )
-from p2p.scores import Scoreboard
-from p2p.transport import ByteStream, Dialler, Session
+from p2p.switch.admission import Admission
+from p2p.switch.framing import FramedStream, Meter
+from p2p.switch.scores import Scoreboard
+from p2p.switch.transport import ByteStream, Dialler, Session
 
 _log = structlog.get_logger("p2p")
 

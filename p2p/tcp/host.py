@@ -13,13 +13,13 @@ import structlog
 import trio
 
 from chain.primitives.types import Hash, PeerId
-from p2p.admission import Admission
 from p2p.errors import PeerGone, Refused
 from p2p.identity import PeerAddress, compute_peer_id_of_seed, parse_listen_address
-from p2p.libp2p_setup import prepare_libp2p
 from p2p.network import DEFAULT_LIMITS, Limits
-from p2p.session import Libp2pSession, Upgrader
-from p2p.switch import Switch
+from p2p.switch.admission import Admission
+from p2p.switch.switch import Switch
+from p2p.tcp.libp2p_setup import prepare_libp2p
+from p2p.tcp.session import Libp2pSession, Upgrader
 
 _log = structlog.get_logger("p2p")
 

@@ -30,7 +30,7 @@ from libp2p.stream_muxer.yamux.yamux import (
 )
 
 from p2p.network import Limits
-from p2p.rates import TokenBucket
+from p2p.switch.rates import TokenBucket
 
 YAMUX = PROTOCOL_ID
 RECEIVE_WINDOW_BYTES_MAX = 2 * 2**20

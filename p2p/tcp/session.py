@@ -21,11 +21,11 @@ from chain.primitives.types import PeerId
 from p2p.boundary import run_for_stranger
 from p2p.errors import PeerFault, PeerGone
 from p2p.identity import PeerAddress, is_peer_id
-from p2p.muxer import YAMUX, BoundedYamux
-from p2p.negotiation import agree_on_protocol, propose_protocol
 from p2p.network import Limits
-from p2p.tcp import TcpChannel
-from p2p.transport import ByteStream, OnStream
+from p2p.switch.transport import ByteStream, OnStream
+from p2p.tcp.channel import TcpChannel
+from p2p.tcp.muxer import YAMUX, BoundedYamux
+from p2p.tcp.negotiation import agree_on_protocol, propose_protocol
 
 WINDOW_REPORT_BYTES = 64 * 1024
 NEGOTIATION_FAULT_POINTS = 5

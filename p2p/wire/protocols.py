@@ -5,8 +5,8 @@ A rate is a ceiling against floods, several times what an honest peer needs, not
 
 from chain import snapshot
 from chain.content import MANIFEST_BYTES_MAX
-from p2p import messages
 from p2p.network import ProtocolSpec
+from p2p.wire import messages
 
 KIB = 2**10
 MIB = 2**20

@@ -14,8 +14,8 @@ from chain.primitives.codec import Record, decode, encode
 from chain.primitives.errors import DecodeError
 from chain.primitives.types import PeerId
 from p2p.errors import PeerFault, PeerSlow, RefusalCode, Refused, StreamEnded
-from p2p.messages import REASON_CHARACTERS_MAX, Refusal
 from p2p.network import Network, ProtocolSpec, Stream, StreamHandler
+from p2p.wire.messages import REASON_CHARACTERS_MAX, Refusal
 
 UNDECODABLE_POINTS = 50
 

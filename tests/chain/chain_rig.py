@@ -30,6 +30,7 @@ from chain.primitives.hashing import Domain, hash_bytes
 from chain.primitives.keys import KeyPair
 from chain.primitives.types import Address, Amount, Hash
 from chain.runtime import BlockResult, build_call
+from chain.spec_builder import Seat, build_spec
 from chain.state import Changes, MemoryState
 from chain.transaction import SignedTransaction, Transaction, sign_transaction
 from chain.validator_set import compute_total_power, get_validator, is_quorum
@@ -41,7 +42,7 @@ from chain.votes import (
     build_commit_certificate,
     get_vote_signing_bytes,
 )
-from node.spec_builder import Seat, build_spec, load_profile
+from node.home.profiles import load_profile
 from storage.kv import MemoryStore
 from storage.state_store import StateStore
 from tests.chain.content_worlds import Content

@@ -15,6 +15,7 @@ from chain.primitives.codec import replace
 from chain.primitives.hashing import Domain, hash_bytes
 from chain.primitives.keys import KeyPair
 from chain.primitives.types import Address, Hash, Height, Round
+from chain.spec_builder import Seat, build_spec
 from chain.validator_set import (
     Roster,
     ValidatorChange,
@@ -30,7 +31,6 @@ from chain.votes import (
     VoteKind,
     get_vote_signing_bytes,
 )
-from node.spec_builder import Seat, build_spec
 from tests.chain.chain_rig import GENESIS_MS, VIDYA, Person, build_short_profile
 
 BLOCK_MS = 1_000

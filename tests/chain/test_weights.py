@@ -16,7 +16,7 @@ from bench.weight_table import (
 from chain.modules import fees, system
 from chain.runtime import MODULES
 from chain.transaction import TRANSACTION_BYTES_MAX
-from node.spec_builder import load_profile
+from node.home.profiles import load_profile
 
 PROFILES = ("devnet", "minimal", "public")
 

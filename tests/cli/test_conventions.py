@@ -12,8 +12,8 @@ from typer.testing import CliRunner
 from cli.errors import HINTS, CliError, Refused, explain
 from cli.exits import Exit, get_exit
 from cli.main import VERBS, app
-from cli.output import Format, emit
-from node.keystore import KeyNotFound, WrongPassword
+from cli.terminal.output import Format, emit
+from node.keys.keystore import KeyNotFound, WrongPassword
 
 HEAVY = ("trio", "libp2p", "plyvel", "fastapi", "hypercorn", "httpx", "chain.runtime", "structlog")
 

@@ -23,16 +23,16 @@ from libp2p.stream_muxer.yamux.yamux import PROTOCOL_ID as YAMUX
 from libp2p.utils.varint import encode_varint_prefixed
 
 from chain.primitives.types import Hash
-from node.guest import open_guest_network
+from node.network.light_peer import open_guest_network
 from p2p.errors import PeerGone, RefusalCode, Refused
 from p2p.identity import parse_address
-from p2p.negotiation import propose_protocol
 from p2p.network import ProtocolSpec
-from p2p.protocols import CONSENSUS, CONTENT, HELLO, PEERS, PING, POOL, SYNC
-from p2p.tcp import TcpChannel
-from tests.p2p import test_hazards
-from tests.p2p.test_hazards import DATA, SYN, WINDOW_UPDATE, frame, line
-from tests.p2p.test_heads import build_rsa_message
+from p2p.tcp.channel import TcpChannel
+from p2p.tcp.negotiation import propose_protocol
+from p2p.wire.protocols import CONSENSUS, CONTENT, HELLO, PEERS, PING, POOL, SYNC
+from tests.p2p.gossip.test_heads import build_rsa_message
+from tests.p2p.tcp import test_hazards
+from tests.p2p.tcp.test_hazards import DATA, SYN, WINDOW_UPDATE, frame, line
 
 ANSWER_SECONDS_MAX = 1.0
 """Some attacks are answered by silence: the victim reads them and goes on."""

@@ -26,11 +26,11 @@ from chain.primitives.types import Hash
 from chain.runtime import build_call
 from chain.transaction import Transaction, sign_transaction
 from cli.devnet.plan import Devnet
-from cli.devnet.processes import build_start_command, find_process, is_node
-from node import keystore
-from node.config import load_config
-from node.derivation import Role
-from node.home import Home
+from cli.nodes.processes import build_start_command, find_process, is_node
+from node.home.config import load_config
+from node.home.home import Home
+from node.keys import keystore
+from node.keys.derivation import Role
 from p2p.identity import PeerAddress, compute_peer_id_of_seed, parse_listen_address
 from tests.e2e.reaper import kill_processes, reaped
 

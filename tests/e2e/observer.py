@@ -15,12 +15,12 @@ from chain.modules import system
 from chain.primitives.types import NO_HASH, Hash, PeerId
 from chain.votes import SignedProposal, SignedVote
 from node.version import SOFTWARE
-from p2p.host import open_network
-from p2p.messages import CompactProposal, ConsensusMessage, Hello, Votes
 from p2p.network import Stream
-from p2p.peers import ConnectedPeer, PeerDuties, PeerManager, run_peers
-from p2p.protocols import CONSENSUS, POOL
-from p2p.requests import receive_message
+from p2p.peers.manager import ConnectedPeer, PeerDuties, PeerManager, run_peers
+from p2p.tcp.host import open_network
+from p2p.wire.messages import CompactProposal, ConsensusMessage, Hello, Votes
+from p2p.wire.protocols import CONSENSUS, POOL
+from p2p.wire.requests import receive_message
 from tests.e2e.signatures import Audit
 
 READY_SECONDS_MAX = 30.0

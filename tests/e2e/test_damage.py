@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from node.config import format_config, load_config
+from node.home.config import format_config, load_config
 from tests.e2e.harness import Network, Node, Outcome, wait_for
 from tests.e2e.signatures import Audit
 

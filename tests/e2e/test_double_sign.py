@@ -7,10 +7,10 @@ import pytest
 
 from chain.primitives.addresses import decode_address
 from cli.devnet.plan import find_ports
-from node import keystore
-from node.config import format_config, load_config
-from node.derivation import Role
-from node.home import Home
+from node.home.config import format_config, load_config
+from node.home.home import Home
+from node.keys import keystore
+from node.keys.derivation import Role
 from storage.sign_log import load_signatures
 from tests.e2e.harness import STOP_SECONDS_MAX, Network, Node, wait_for
 from tests.e2e.observer import observe, run_beside

@@ -3,7 +3,7 @@
 import pytest
 
 from chain.primitives.addresses import decode_address
-from node.home import Home
+from node.home.home import Home
 from tests.e2e.harness import Network, Node, wait_for
 from tests.e2e.signatures import list_votes
 

@@ -6,13 +6,13 @@ import pytest
 import trio
 
 from chain.primitives.keys import KeyPair
-from node.guest import open_guest_network
+from node.network.light_peer import open_guest_network
 from p2p.errors import PeerGone, RefusalCode, Refused
-from p2p.host import open_network
 from p2p.identity import parse_address
-from p2p.messages import Access, Granted, sign_access
-from p2p.protocols import CONTENT, SYNC
-from p2p.requests import request
+from p2p.tcp.host import open_network
+from p2p.wire.messages import Access, Granted, sign_access
+from p2p.wire.protocols import CONTENT, SYNC
+from p2p.wire.requests import request
 from tests.e2e.attacks import fire_framed, fire_muxed, fire_raw, list_framed, list_muxed, list_raw
 from tests.e2e.harness import Network
 

@@ -8,8 +8,8 @@ import pytest
 from chain.modules import balances
 from chain.primitives.types import Hash
 from chain.votes import VoteKind, get_vote_signing_bytes
-from node.home import Home
-from node.ledger import Ledger
+from node.home.home import Home
+from node.ledger.ledger import Ledger
 from storage.kv import LevelDbStore, Prefix
 from storage.sign_log import SignLog
 from storage.sign_state import SignStep

@@ -8,10 +8,10 @@ from chain.primitives.codec import replace
 from chain.primitives.keys import KeyPair
 from chain.primitives.types import Address, Hash
 from chain.votes import SignedProposal, SignedVote, get_vote_signing_bytes
-from p2p.messages import Votes
-from p2p.peers import ConnectedPeer
-from p2p.protocols import CONSENSUS
-from p2p.requests import open_stream, send_message
+from p2p.peers.manager import ConnectedPeer
+from p2p.wire.messages import Votes
+from p2p.wire.protocols import CONSENSUS
+from p2p.wire.requests import open_stream, send_message
 from tests.e2e.observer import Observer
 from tests.e2e.signatures import Audit
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from chain import runtime
 from chain.genesis import ChainSpec
 from chain.votes import build_certificate_votes
-from node.ledger import Ledger
+from node.ledger.ledger import Ledger
 from storage.errors import StorageError
 from storage.kv import LevelDbStore
 from storage.sign_log import find_conflicts, load_signatures

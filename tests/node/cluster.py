@@ -16,12 +16,13 @@ from chain.primitives.codec import Record, encode
 from chain.primitives.keys import KeyPair
 from chain.primitives.types import Hash
 from chain.runtime import build_call
+from chain.spec_builder import Seat, build_spec
 from chain.transaction import Transaction, sign_transaction
 from node.app import Keys, Node, Stores, open_stores, start_services
-from node.config import NodeConfig
-from node.home import Home
-from node.reveals import compute_chain_secret
-from node.spec_builder import Seat, build_spec, load_profile
+from node.duties.reveals import compute_chain_secret
+from node.home.config import NodeConfig
+from node.home.home import Home
+from node.home.profiles import load_profile
 from p2p.identity import PeerAddress, compute_peer_id_of_seed
 from p2p.memory import MemoryHub
 

@@ -29,9 +29,9 @@ from chain.votes import (
     get_proposal_signing_bytes,
     get_vote_signing_bytes,
 )
-from node.ledger import Committed, Ledger
-from node.reveals import Reveals
-from p2p.messages import FinalBlock
+from node.duties.reveals import Reveals
+from node.ledger.ledger import Committed, Ledger
+from p2p.wire.messages import FinalBlock
 from storage.kv import MemoryStore
 from tests.node.cluster import VIDYA, Person, build_cluster_spec
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import pytest
 
 from chain.modules import balances
-from node.ledger import Ledger
+from node.ledger.ledger import Ledger
 from storage.errors import CorruptSignState, CorruptStore, CorruptWal, DoubleSignRefused, StorageError
 from storage.kv import LevelDbStore
 from storage.sign_state import LastSignState, SignState, SignStep

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from node.app import open_stores
-from node.home import Home
+from node.home.home import Home
 from storage.data_format import DATA_FORMAT
 from storage.errors import OtherDataFormat, SignStateMissing
 from storage.sign_state import SignStep

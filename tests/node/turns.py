@@ -11,7 +11,7 @@ from typing import Any
 from chain.primitives.codec import Record, encode
 from chain.primitives.types import PeerId
 from p2p.errors import NetworkError, PeerFault, PeerGone
-from p2p.messages import ConsensusMessage
+from p2p.wire.messages import ConsensusMessage
 
 TURNS_MAX = 100_000
 

@@ -23,13 +23,13 @@ from consensus.types import (
     TimeoutKind,
     VoteReceived,
 )
-from node.ledger import Ledger
-from node.mempool import Mempool
+from node.duties.reveals import Reveals
+from node.ledger.ledger import Ledger
+from node.mempool.pool import Mempool
 from node.replica.journal import Journal
 from node.replica.replica import Replica
-from node.replica.signer import Signer
-from node.reveals import Reveals
-from node.timing import build_synchrony, build_timeouts
+from node.replica.signing.signer import Signer
+from node.replica.timing import build_synchrony, build_timeouts
 from storage.errors import DiskFailed
 from storage.kv import MemoryStore
 from storage.sign_state import LastSignState

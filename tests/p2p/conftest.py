@@ -8,7 +8,7 @@ import trio
 
 from p2p.memory import MemoryHub
 from p2p.network import DEFAULT_LIMITS, Limits
-from p2p.switch import Switch
+from p2p.switch.switch import Switch
 from tests.p2p.support import ECHO, GENESIS, OpenNetwork, echo
 
 
@@ -25,7 +25,7 @@ def open_network(request: pytest.FixtureRequest) -> OpenNetwork:
         if request.param == "memory":
             opened = hub.open_network(seed, options.pop("genesis_hash", GENESIS), limits=limits, **options)
         else:
-            from p2p.host import open_network as open_host
+            from p2p.tcp.host import open_network as open_host
 
             genesis_hash = options.pop("genesis_hash", GENESIS)
             opened = open_host(seed, genesis_hash, "/ip4/127.0.0.1/tcp/0", limits=limits, **options)

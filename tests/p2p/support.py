@@ -6,7 +6,7 @@ from contextlib import AbstractAsyncContextManager
 import trio
 
 from p2p.network import NetworkEvent, ProtocolSpec, Stream
-from p2p.switch import Switch
+from p2p.switch.switch import Switch
 
 GENESIS = b"\x07" * 32
 

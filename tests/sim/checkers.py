@@ -29,7 +29,7 @@ from chain.votes import (
     get_offence_height,
     get_offender,
 )
-from node.ledger import Ledger
+from node.ledger.ledger import Ledger
 from storage.errors import CorruptStore
 from storage.kv import MemoryStore
 from tests.sim.history import History

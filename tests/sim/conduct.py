@@ -24,7 +24,7 @@ from chain.votes import (
     VoteKind,
     get_vote_signing_bytes,
 )
-from node.ledger import Ledger
+from node.ledger.ledger import Ledger
 from tests.sim.checkers import Chains, Violation
 from tests.sim.history import History
 

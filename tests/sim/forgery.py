@@ -31,8 +31,8 @@ from chain.votes import (
     get_proposal_signing_bytes,
     get_vote_signing_bytes,
 )
-from node.ledger import Ledger
-from p2p.messages import CompactProposal
+from node.ledger.ledger import Ledger
+from p2p.wire.messages import CompactProposal
 
 UNBOUNDED = 2**31
 

@@ -13,7 +13,7 @@ from chain.votes import (
     SignedVote,
     build_certificate_votes,
 )
-from p2p.messages import Commit, CompactProposal, ConsensusMessage, Polka, Votes
+from p2p.wire.messages import Commit, CompactProposal, ConsensusMessage, Polka, Votes
 
 Slot = tuple[Address, Height, Round, int]
 """Who signs, height, round, and the kind of message: 0 proposal, 1 prevote, 2 precommit."""

@@ -18,8 +18,8 @@ from chain.votes import (
     VoteKind,
 )
 from consensus.core import Core
-from node.ledger import Ledger
-from p2p.messages import (
+from node.ledger.ledger import Ledger
+from p2p.wire.messages import (
     ConsensusMessage,
 )
 from tests.sim import forgery

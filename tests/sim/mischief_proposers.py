@@ -17,7 +17,7 @@ from chain.votes import (
     VoteKind,
     build_duplicate_vote,
 )
-from p2p.messages import (
+from p2p.wire.messages import (
     CompactProposal,
     ConsensusMessage,
     Polka,

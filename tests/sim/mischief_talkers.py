@@ -9,7 +9,7 @@ from chain.votes import (
     Vote,
     VoteKind,
 )
-from p2p.messages import (
+from p2p.wire.messages import (
     Blocks,
     BlocksRequest,
     Commit,

@@ -16,19 +16,19 @@ from chain.primitives.codec import Record, encode
 from chain.primitives.types import Hash, PeerId, TimeMs
 from chain.validator_set import get_validator
 from chain.votes import Certificate, Evidence, build_certificate_votes, get_vote_signing_bytes
-from node.ledger import Committed, Ledger
-from node.mempool import Mempool
-from node.replica.answers import Answers
+from node.duties.reveals import Reveals
+from node.ledger.ledger import Committed, Ledger
+from node.mempool.pool import Mempool
 from node.replica.gossip import Gossip
 from node.replica.journal import Journal
 from node.replica.ports import Timer
 from node.replica.replica import ConsensusHalted, Replica
-from node.replica.signer import Signer
-from node.replica.sync import Sync
-from node.reveals import Reveals
-from node.timing import build_synchrony, build_timeouts
+from node.replica.signing.signer import Signer
+from node.replica.sync.server import Answers
+from node.replica.sync.sync import Sync
+from node.replica.timing import build_synchrony, build_timeouts
 from p2p.errors import NetworkError, PeerFault, PeerGone, PeerSlow, Refused
-from p2p.messages import Commit, ConsensusMessage, Polka, PoolMessage, Refusal, SyncRequest
+from p2p.wire.messages import Commit, ConsensusMessage, Polka, PoolMessage, Refusal, SyncRequest
 from storage.crash_points import CrashPoint
 from storage.errors import CorruptSignState, CorruptStore, CorruptWal, DiskFailed, StorageError
 from storage.sign_state import LastSignState
@@ -393,7 +393,7 @@ class Life:
         limit_ms: int,
         then: Callable[[R | NetworkError], None],
     ) -> None:
-        """As World: what comes back is decoded and checked as `p2p.requests` does."""
+        """As World: what comes back is decoded and checked as `p2p.wire.requests` does."""
         if peer not in self._peers:
             self.call_later(0, lambda: then(PeerGone("not connected")))
             return

@@ -10,8 +10,9 @@ from chain.primitives.codec import replace
 from chain.primitives.hashing import Domain, hash_bytes
 from chain.primitives.keys import KeyPair
 from chain.primitives.types import Address, Hash, PeerId
-from node.reveals import compute_chain_secret
-from node.spec_builder import Seat, build_spec, load_profile
+from chain.spec_builder import Seat, build_spec
+from node.duties.reveals import compute_chain_secret
+from node.home.profiles import load_profile
 
 VIDYA = 10**9
 GENESIS_MS = 1_767_225_600_000

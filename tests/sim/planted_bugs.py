@@ -30,9 +30,9 @@ def _bug(name: str, module: str, old: str, new: str) -> Bug:
 CORE, TALLY, POWER = "consensus.core", "consensus.tally", "chain.validator_set"
 VOTES, RUNTIME, OFFENCES = "chain.votes", "chain.runtime", "chain.modules.offences"
 SETS = "chain.modules.validators.sets"
-REPLICA, GOSSIP, SYNC_CHECKS = "node.replica.replica", "node.replica.gossip", "node.replica.sync_checks"
+REPLICA, GOSSIP, SYNC_CHECKS = "node.replica.replica", "node.replica.gossip", "node.replica.sync.checks"
 RESTORATION = "node.replica.restoration"
-LEDGER, WAL, SIGN_STATE, FILES = "node.ledger", "storage.wal", "storage.sign_state", "storage.files"
+LEDGER, WAL, SIGN_STATE, FILES = "node.ledger.ledger", "storage.wal", "storage.sign_state", "storage.files"
 
 SEEDS_OF: dict[str, tuple[int, ...]] = {
     "lock ignored for a new block": (23,),

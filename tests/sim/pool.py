@@ -1,7 +1,7 @@
 """The pool's door and the duty to report equivocations, without a loop.
 
-The shells of the real ones (`node.pool_gossip`, `node.duties`) are made of tasks; what they decide is
-decided here by the same code: `PoolGossip.check`, the real mempool, the real call.
+The real ones (`node.mempool.gossip`, `node.duties.duties`) consist of tasks; the same code decides here:
+`PoolGossip.check`, the real mempool, the real call.
 """
 
 from collections.abc import Callable, Collection, Iterable
@@ -20,10 +20,10 @@ from chain.transaction import (
     sign_transaction,
 )
 from chain.votes import Evidence, compute_evidence_hash, get_offence_height, get_offender
-from node.ledger import Committed, Ledger
-from node.mempool import Mempool
-from node.pool_check import PoolCheck
-from p2p.messages import PoolMessage, Transactions
+from node.ledger.ledger import Committed, Ledger
+from node.mempool.admission import PoolCheck
+from node.mempool.pool import Mempool
+from p2p.wire.messages import PoolMessage, Transactions
 from tests.sim.signatures import Signatures
 
 VALID_BLOCKS = 3
@@ -80,7 +80,7 @@ class Pool:
 
 
 class Duties:
-    """Brings evidence on chain, as `node.duties` does: what is open and not under way is sent."""
+    """Brings evidence on chain, as `node.duties.duties` does: what is open and not under way is sent."""
 
     def __init__(
         self, ledger: Ledger, submit: Callable[[bytes], InvalidTransaction | None], key: KeyPair

@@ -14,9 +14,9 @@ import structlog
 from chain.genesis import compute_genesis_hash
 from chain.primitives.types import Address, Hash, Height, PeerId, Round
 from consensus.proposers import Proposers
-from node.ledger import Ledger
-from node.replica.guard import Phase
+from node.ledger.ledger import Ledger
 from node.replica.replica import ConsensusHalted
+from node.replica.signing.guard import Phase
 from storage import crash_points
 from storage.crash_points import CrashPoint
 from storage.errors import StorageError

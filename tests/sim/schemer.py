@@ -11,7 +11,7 @@ from random import Random
 
 from chain.primitives.codec import decode
 from chain.primitives.types import Address, Height, Round
-from p2p.messages import CompactProposal, ConsensusMessage, Votes
+from p2p.wire.messages import CompactProposal, ConsensusMessage, Votes
 
 
 class Schemer:

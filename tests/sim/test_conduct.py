@@ -10,7 +10,7 @@ from chain.primitives.keys import is_signed_by
 from chain.primitives.types import Hash
 from chain.validator_set import ValidatorChange, ValidatorSet, build_validator_set, rotate
 from chain.votes import Proposal, Vote, VoteKind
-from p2p.messages import CompactProposal, Votes
+from p2p.wire.messages import CompactProposal, Votes
 from tests.sim import conduct, forgery
 from tests.sim.conduct import Seal, find_seal_fault
 from tests.sim.forgery import Hand

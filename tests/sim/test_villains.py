@@ -7,8 +7,8 @@ import pytest
 from chain.block import Inherents
 from chain.errors import InvalidBlock
 from chain.modules import beacon
-from node.ledger import Ledger
-from node.reveals import Reveals
+from node.duties.reveals import Reveals
+from node.ledger.ledger import Ledger
 from storage.kv import MemoryStore
 from tests.sim import forgery
 from tests.sim.conduct import iterate_proven

@@ -13,7 +13,7 @@ from chain.primitives.codec import Record, encode
 from chain.primitives.types import Hash, PeerId
 from consensus.core import Core
 from p2p.errors import PeerFault
-from p2p.messages import (
+from p2p.wire.messages import (
     BlockTransactions,
     BlockTransactionsWanted,
     BlockWanted,

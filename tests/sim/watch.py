@@ -30,9 +30,9 @@ from chain.votes import (
 from consensus.core import ROUNDS_AHEAD_MAX, Core
 from consensus.timeouts import TimeoutParameters
 from consensus.types import CastVote, SendProposal, Step
-from node.ledger import Ledger
+from node.ledger.ledger import Ledger
 from node.replica.journal import _decode_notes
-from p2p.messages import CompactProposal, ConsensusMessage, Votes
+from p2p.wire.messages import CompactProposal, ConsensusMessage, Votes
 from storage.sign_state import SignSlot, SignState
 from storage.wal import _Image
 from tests.sim.checkers import Violation
@@ -48,7 +48,7 @@ PROPOSAL_STEP = 1
 WAL, SIGN_STATE = Path("wal"), Path("sign-state")
 CHECKSUM_BYTES = 16
 TALK_MAX = 60
-"""Whoever says more at one height need not be listened to (`node.replica.sightings`)."""
+"""Whoever says more at one height need not be listened to (`node.replica.seen_messages`)."""
 
 
 def get_step(message: Message) -> tuple[int, int, int]:

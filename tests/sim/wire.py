@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 from chain.primitives.codec import Record, decode
 from chain.primitives.errors import DecodeError
 from p2p.errors import NetworkError, PeerFault, RefusalCode, Refused
-from p2p.messages import ConsensusMessage, PoolMessage, Refusal, SyncReply, SyncRequest
+from p2p.wire.messages import ConsensusMessage, PoolMessage, Refusal, SyncReply, SyncRequest
 
 R = TypeVar("R", bound=Record)
 
@@ -15,7 +15,7 @@ LIE_POINTS = 50
 
 
 def decode_message(kind: Any, data: bytes) -> Any:
-    """As `p2p.requests.receive_message`."""
+    """As `p2p.wire.requests.receive_message`."""
     try:
         return decode(kind, data)
     except DecodeError as error:
@@ -23,7 +23,7 @@ def decode_message(kind: Any, data: bytes) -> Any:
 
 
 def decode_reply(data: bytes, kind: type[R]) -> R | NetworkError:
-    """As `p2p.requests.ask`."""
+    """As `p2p.wire.requests.ask`."""
     try:
         answer = decode(SyncReply, data)  # type: ignore[arg-type]
     except DecodeError as error:

@@ -13,7 +13,7 @@ from chain.primitives.codec import Record, encode
 from chain.primitives.keys import KeyPair
 from chain.runtime import build_call
 from chain.transaction import Transaction, sign_transaction
-from node.ledger import Ledger
+from node.ledger.ledger import Ledger
 from tests.sim.people import Person
 
 VIDYA = 10**9

@@ -11,8 +11,8 @@ from random import Random
 import pytest
 
 from chain.primitives.keys import KeyPair
-from cli.crash import parse_place
 from cli.errors import UsageFault
+from cli.nodes.crash import parse_place
 from storage.crash_points import CrashPoint, arm
 from storage.errors import SignStateMissing, WalMissing
 from storage.files import DISK, FileSystem
@@ -118,7 +118,7 @@ def test_power_loss_at_a_point(point: CrashPoint) -> None:
 PROGRAM = """
 import sys
 from pathlib import Path
-from cli.crash import arm_crash
+from cli.nodes.crash import arm_crash
 from storage.files import DISK
 from tests.storage.test_crash_points import run_heights
 arm_crash()

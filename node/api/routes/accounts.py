@@ -13,7 +13,7 @@ from node.api.context import AddressPath, Api, ApiOf, ViewOf
 from node.api.forms import format_record
 from node.api.routes.blocks import require_header
 from node.api.schemas import Account, Delegation, ProofEntry, Proven
-from node.ledger import View
+from node.ledger.ledger import View
 
 router = APIRouter(prefix="/v1", tags=["accounts"])
 

@@ -17,7 +17,7 @@ from node.api.forms import (
     format_record,
 )
 from node.api.schemas import Block, Blocks, EncodedHeaders, LightBlock
-from node.ledger import View
+from node.ledger.ledger import View
 
 router = APIRouter(prefix="/v1", tags=["blocks"])
 

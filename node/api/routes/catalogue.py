@@ -12,7 +12,7 @@ from node.api.errors import NotFound
 from node.api.forms import Json, format_record
 from node.api.routes.hosting import format_host
 from node.api.schemas import Datum, Datums, Session
-from node.ledger import View
+from node.ledger.ledger import View
 
 router = APIRouter(prefix="/v1", tags=["catalogue"])
 

@@ -14,7 +14,8 @@ from node.api.context import HEX_HASH, Api, ApiOf, ContentOf, HashPath, check_to
 from node.api.errors import BadRequest, NotFound
 from node.api.forms import Json
 from node.api.schemas import Download, Dropped, LocalContent, Published
-from node.api.services import Content, DownloadOrder, DownloadProgress, LocalDatum
+from node.api.services import Content
+from node.content.types import DownloadOrder, DownloadProgress, LocalDatum
 
 router = APIRouter(prefix="/v1/content", tags=["content"], dependencies=[Depends(check_token)])
 

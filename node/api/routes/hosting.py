@@ -9,7 +9,7 @@ from node.api.context import AddressPath, Api, ApiOf, Cursor, Limit, ViewOf, rea
 from node.api.errors import NotFound
 from node.api.forms import Json, format_record
 from node.api.schemas import Host, Hosts, Validators
-from node.ledger import View
+from node.ledger.ledger import View
 from p2p.identity import format_peer
 
 router = APIRouter(prefix="/v1", tags=["hosts"])

@@ -16,7 +16,7 @@ from node.api.feed import Place, stream_events
 from node.api.forms import Json
 from node.api.schemas import Health, Peers
 from p2p.identity import format_peer
-from p2p.peers import PeerManager
+from p2p.peers.manager import PeerManager
 
 router = APIRouter(tags=["operations"])
 

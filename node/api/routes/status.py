@@ -24,7 +24,7 @@ from chain.modules import (
 from node.api.context import ApiOf, ViewOf
 from node.api.forms import Json, format_record
 from node.api.schemas import Fees, Status, Supply
-from node.ledger import View
+from node.ledger.ledger import View
 
 router = APIRouter(prefix="/v1", tags=["chain"])
 

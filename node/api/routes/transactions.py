@@ -18,7 +18,7 @@ from node.api.dry_run import FEE_MARGIN, Trial, try_transaction
 from node.api.errors import BadRequest, Gone
 from node.api.forms import Json, format_events, format_failure, format_receipt, format_transaction
 from node.api.schemas import DryRun, Failure, Submitted, SubmittedBatch, TransactionStatus
-from node.ledger import View
+from node.ledger.ledger import View
 
 router = APIRouter(prefix="/v1/transactions", tags=["transactions"])
 

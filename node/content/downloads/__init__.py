@@ -4,8 +4,8 @@
 `conversation` fetches and pays its chunks, `types` has what callers give and get.
 """
 
-from node.downloads.run import download
-from node.downloads.types import (
+from node.content.downloads.run import download
+from node.content.downloads.types import (
     BadListing,
     DownloadError,
     DownloadJob,

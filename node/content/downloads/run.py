@@ -13,11 +13,10 @@ import trio
 
 from chain.content import CHUNK_BYTES, ChunkProof, Manifest
 from chain.primitives.types import Hash
-from node.content_lane import ContentLane
-from node.downloads.board import ChunkBoard
-from node.downloads.rate import RateMeter
-from node.downloads.supplier import Supplier
-from node.downloads.types import (
+from node.content.downloads.chunk_scheduler import ChunkBoard
+from node.content.downloads.rate import RateMeter
+from node.content.downloads.supplier import Supplier
+from node.content.downloads.types import (
     DownloadError,
     DownloadJob,
     DownloadLimits,
@@ -26,8 +25,9 @@ from node.downloads.types import (
     Outcome,
     Progress,
 )
+from node.content.lane import ContentLane
 from p2p.network import Network
-from p2p.rates import TokenBucket
+from p2p.switch.rates import TokenBucket
 from storage.content.store import ContentStore
 from storage.errors import StorageError
 

@@ -6,10 +6,10 @@ from typing import Protocol
 from chain.content import ChunkProof, Manifest
 from chain.modules.sessions import SignedVoucher
 from chain.primitives.types import Hash
-from node.downloads.board import ChunkBoard
-from node.downloads.types import DownloadJob, DownloadLimits
+from node.content.downloads.chunk_scheduler import ChunkBoard
+from node.content.downloads.types import DownloadJob, DownloadLimits
 from p2p.network import Network
-from p2p.rates import TokenBucket
+from p2p.switch.rates import TokenBucket
 
 
 class Shared(Protocol):

@@ -9,10 +9,11 @@ import trio
 
 from chain.content import compute_chunk_size
 from chain.content.tree import check_chunk_node, check_chunk_size, compute_chunk_node
-from node.downloads.shared import Purse
-from node.downloads.types import HostFailed, Outcome
+from node.content.downloads.shared import Purse
+from node.content.downloads.types import HostFailed, Outcome
 from p2p.errors import PeerFault, RefusalCode
-from p2p.messages import (
+from p2p.network import Stream
+from p2p.wire.messages import (
     UNPAID_CHUNKS_MAX,
     Cancel,
     Chunk,
@@ -23,8 +24,7 @@ from p2p.messages import (
     Payment,
     Refusal,
 )
-from p2p.network import Stream
-from p2p.requests import build_refused, receive_message, send_message
+from p2p.wire.requests import build_refused, receive_message, send_message
 
 CHUNKS_PER_PAYMENT = 2
 """Half of the credit: the host sends the other half meanwhile."""

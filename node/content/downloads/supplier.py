@@ -23,9 +23,9 @@ from chain.modules.sessions import SignedVoucher, Voucher
 from chain.primitives.codec import Record, decode
 from chain.primitives.errors import DecodeError
 from chain.primitives.types import Amount, PeerId
-from node.downloads.conversation import Conversation
-from node.downloads.shared import Shared
-from node.downloads.types import (
+from node.content.downloads.shared import Shared
+from node.content.downloads.stream import Conversation
+from node.content.downloads.types import (
     BadListing,
     DownloadJob,
     HostFailed,
@@ -34,7 +34,8 @@ from node.downloads.types import (
     Outcome,
 )
 from p2p.errors import InvalidAddress, NetworkError, PeerFault, PeerGone, PeerSlow, RefusalCode, Refused
-from p2p.messages import (
+from p2p.network import Stream
+from p2p.wire.messages import (
     UNPAID_CHUNKS_MAX,
     Granted,
     ManifestRequest,
@@ -42,10 +43,9 @@ from p2p.messages import (
     OfferRequest,
     sign_access,
 )
-from p2p.messages import Manifest as ManifestReply
-from p2p.network import Stream
-from p2p.protocols import CONTENT
-from p2p.requests import ask, open_stream
+from p2p.wire.messages import Manifest as ManifestReply
+from p2p.wire.protocols import CONTENT
+from p2p.wire.requests import ask, open_stream
 
 UNSEEN_BYTES_MAX = UNPAID_CHUNKS_MAX * CHUNK_BYTES
 """What a host is paid on its word, after lost connections: the risk that either side takes."""

@@ -20,8 +20,10 @@ from consensus.types import (
     ProposalReceived,
     VoteReceived,
 )
-from node.ledger import Committed, Ledger
-from node.replica.guard import (
+from node.ledger.ledger import Committed, Ledger
+from node.replica.journal import Journal
+from node.replica.ports import World
+from node.replica.signing.guard import (
     WATCH_HEIGHTS,
     BeginWatch,
     EndWatch,
@@ -31,9 +33,7 @@ from node.replica.guard import (
     Phase,
     list_own_votes,
 )
-from node.replica.journal import Journal
-from node.replica.ports import World
-from node.replica.signer import Signer
+from node.replica.signing.signer import Signer
 from storage.errors import DoubleSignRefused
 
 _log = structlog.get_logger("signing")

@@ -15,7 +15,7 @@ from chain.votes import (
     get_proposal_signing_bytes,
     get_vote_signing_bytes,
 )
-from node.replica.guard import Message, get_slot
+from node.replica.signing.guard import Message, get_slot
 from storage.sign_log import SignLog
 from storage.sign_state import LastSignState, SignSlot, SignState, SignStep
 

@@ -19,13 +19,13 @@ import structlog
 from chain.primitives.types import Height, PeerId
 from chain.runtime import BlockResult
 from chain.votes import CommitCertificate, Verify
-from node.ledger import Ledger
-from node.replica.claims import Claims
+from node.ledger.ledger import Ledger
 from node.replica.ports import Chance, Timer, World
-from node.replica.sync_checks import execute_final, find_reply_fault
-from node.replica.sync_window import BlocksAsked, Held, Window
+from node.replica.sync.checks import execute_final, find_reply_fault
+from node.replica.sync.peer_heights import Claims
+from node.replica.sync.window import BlocksAsked, Held, Window
 from p2p.errors import NetworkError, PeerFault
-from p2p.messages import Blocks, BlocksRequest
+from p2p.wire.messages import Blocks, BlocksRequest
 
 _log = structlog.get_logger("sync")
 

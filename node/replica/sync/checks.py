@@ -13,11 +13,11 @@ from chain.primitives.codec import decode
 from chain.primitives.types import Height
 from chain.runtime import BlockResult
 from chain.votes import Verify, check_certificate
-from node.ledger import Ledger
-from node.replica.claims import LIE_POINTS
+from node.ledger.ledger import Ledger
 from node.replica.errors import ConsensusHalted
+from node.replica.sync.peer_heights import LIE_POINTS
 from p2p.errors import PeerFault
-from p2p.messages import Blocks, FinalBlock
+from p2p.wire.messages import Blocks, FinalBlock
 
 
 def find_reply_fault(heights: range, reply: Blocks) -> PeerFault | None:

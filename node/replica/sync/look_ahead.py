@@ -9,12 +9,12 @@ from functools import partial
 
 from chain.primitives.types import Height, PeerId
 from chain.votes import Verify
-from node.ledger import Ledger
-from node.replica.claims import Claims
+from node.ledger.ledger import Ledger
 from node.replica.ports import Chance, World
-from node.replica.sync_checks import find_final_fault, find_reply_fault
+from node.replica.sync.checks import find_final_fault, find_reply_fault
+from node.replica.sync.peer_heights import Claims
 from p2p.errors import NetworkError
-from p2p.messages import Blocks, BlocksRequest
+from p2p.wire.messages import Blocks, BlocksRequest
 
 SHOWING_MAX = 4
 SHOW_MS_MAX = 15_000

@@ -16,7 +16,7 @@ import structlog
 from chain.primitives.types import Height, PeerId
 from node.replica.ports import Timer, World
 from p2p.errors import NetworkError, PeerFault, PeerGone, PeerSlow, RefusalCode, Refused
-from p2p.messages import BLOCKS_MAX, Status, StatusRequest
+from p2p.wire.messages import BLOCKS_MAX, Status, StatusRequest
 
 _log = structlog.get_logger("sync")
 

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 
 from chain.primitives.codec import encode
 from chain.primitives.types import Height
-from node.ledger import Ledger
+from node.ledger.ledger import Ledger
 from p2p.errors import RefusalCode, Refused
-from p2p.messages import (
+from p2p.wire.messages import (
     Blocks,
     BlocksRequest,
     FinalBlock,

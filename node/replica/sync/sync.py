@@ -14,11 +14,11 @@ from collections.abc import Callable
 
 from chain.primitives.types import Height, PeerId
 from chain.votes import Verify
-from node.ledger import Ledger
-from node.replica.catch_up import CatchUp, Commit
-from node.replica.claims import Claims
-from node.replica.look_ahead import LookAhead
+from node.ledger.ledger import Ledger
 from node.replica.ports import Chance, World
+from node.replica.sync.catch_up import CatchUp, Commit
+from node.replica.sync.look_ahead import LookAhead
+from node.replica.sync.peer_heights import Claims
 
 
 class Sync:

@@ -13,8 +13,8 @@ from itertools import count
 from typing import NamedTuple
 
 from chain.primitives.types import Height, PeerId
-from p2p.messages import FinalBlock
-from p2p.protocols import SYNC
+from p2p.wire.messages import FinalBlock
+from p2p.wire.protocols import SYNC
 
 WINDOW_BLOCKS = 512
 WINDOW_BYTES_MAX = 64 * 2**20

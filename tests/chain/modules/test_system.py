@@ -13,7 +13,7 @@ from chain.modules import system
 from chain.primitives.codec import encode, replace
 from chain.state import MemoryState, Overlay
 from chain.transaction import TRANSACTION_BYTES_MAX
-from p2p import messages
+from p2p.wire import messages
 from tests.chain.worlds import GENESIS_HASH, SYSTEM
 
 

@@ -12,8 +12,8 @@ from chain.genesis import build_genesis_state, compute_genesis_hash, parse_chain
 from chain.modules import hosting, membership, staking
 from chain.state import MemoryState
 from cli.main import app
-from node.derivation import Role
-from node.home import Home
+from node.home.home import Home
+from node.keys.derivation import Role
 from p2p.identity import compute_peer_id_of_seed
 
 Run = Callable[..., Any]

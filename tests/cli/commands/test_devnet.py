@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-from cli.client import Client
+from cli.context.client import Client
 from cli.devnet.plan import Devnet
-from cli.devnet.processes import find_process, stop_nodes
-from node.home import Home
+from cli.nodes.processes import find_process, stop_nodes
+from node.home.home import Home
 
-ROOT = Path(__file__).parent.parent.parent
+ROOT = Path(__file__).parents[3]
 FENCE = re.compile(r"^```console\n(.*?)^```", re.MULTILINE | re.DOTALL)
 SETTLED_SECONDS_MAX = 90.0
 SOME_CHUNKS_BYTES = 2**20

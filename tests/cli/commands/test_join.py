@@ -6,10 +6,10 @@ from types import SimpleNamespace
 import pytest
 
 from chain.genesis import format_chain_spec
+from cli.commands.join import check_trust, prepare_home, set_sync
 from cli.errors import UsageFault
-from cli.join import check_trust, prepare_home, set_sync
-from node.config import load_config
-from node.home import Home
+from node.home.config import load_config
+from node.home.home import Home
 from tests.node.cluster import Person, build_cluster_spec
 
 TRUST = "12:" + "ab" * 32

@@ -13,8 +13,8 @@ from chain.modules.balances import ACCOUNTS, Account
 from chain.primitives.codec import decode, encode, replace
 from chain.validator_set import Roster
 from chain.votes import CommitCertificate
-from cli.light import check_answer, trust_client, trust_signatures
-from cli.light_client import LightClient, TrustFile
+from cli.light.client import LightClient, TrustFile
+from cli.light.proofs import check_answer, trust_client, trust_signatures
 from node.api.routes.accounts import prove_keys
 from node.api.routes.blocks import build_light_block
 from tests.chain.signed_chain import get_person

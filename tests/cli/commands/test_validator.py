@@ -10,12 +10,12 @@ from typer.testing import CliRunner
 
 from chain.genesis import format_chain_spec
 from cli.main import app
-from node.config import NodeConfig, format_config
-from node.derivation import Role
-from node.home import Home
+from node.home.config import NodeConfig, format_config
+from node.home.home import Home
+from node.keys.derivation import Role
 from storage.sign_log import SignLog
 from storage.sign_state import LastSignState, SignStep
-from tests.node.test_home import SPEC
+from tests.node.home.test_home import SPEC
 
 Run = Callable[..., Any]
 

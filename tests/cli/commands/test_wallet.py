@@ -12,8 +12,8 @@ from typer.testing import CliRunner
 from chain.primitives.addresses import decode_address
 from chain.primitives.keys import KeyPair
 from cli.main import app
-from node import keystore
-from node.derivation import Role, derive
+from node.keys import keystore
+from node.keys.derivation import Role, derive
 
 Run = Callable[..., Any]
 

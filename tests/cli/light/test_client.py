@@ -20,13 +20,13 @@ from chain.modules.offences import Report
 from chain.primitives.codec import decode, encode
 from chain.runtime import decode_calls
 from chain.transaction import check_signature, decode_transaction
-from cli.client import Client
+from cli.commands.light import anchor, report
+from cli.context.client import Client
 from cli.errors import CliError, explain
 from cli.exits import Exit
-from cli.light_client import TRUSTED_KEPT_MAX, LightClient, TrustFile, open_light_client
-from cli.light_commands import anchor, report
-from cli.light_evidence import keep, submit
-from cli.options import build_settings
+from cli.light.client import TRUSTED_KEPT_MAX, LightClient, TrustFile, open_light_client
+from cli.light.evidence import keep, submit
+from cli.terminal.options import build_settings
 from tests.chain.signed_chain import SignedChain, build_chain_spec
 
 HEAD = 60

@@ -16,9 +16,9 @@ from chain.modules import catalogue, possession
 from chain.modules.possession import Prove
 from chain.primitives.codec import decode, encode, replace
 from chain.transaction import SignedTransaction
-from cli.client import Client
-from cli.light_client import Api, LightClient, TrustFile
-from cli.light_sample import EpochOver, Sampler, describe_chances, find_epoch
+from cli.context.client import Client
+from cli.light.client import Api, LightClient, TrustFile
+from cli.light.sampling import EpochOver, Sampler, describe_chances, find_epoch
 from tests.chain.content_worlds import Content
 from tests.node.api.test_api_server import open_server
 from tests.node.api.world import ALICE, VALIDATOR, World

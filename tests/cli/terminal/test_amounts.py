@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chain.primitives.types import INTEGER_MAX
-from cli.amounts import format_amount, format_size, parse_amount, parse_share, parse_size
 from cli.errors import UsageFault
+from cli.terminal.amounts import format_amount, format_size, parse_amount, parse_share, parse_size
 
 UNITS = st.integers(0, INTEGER_MAX)
 DECIMALS = st.integers(0, 12)

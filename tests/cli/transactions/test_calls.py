@@ -13,14 +13,14 @@ from chain.modules.sessions import HostAllotment, OpenSession
 from chain.modules.validators import SetCommission
 from chain.primitives.addresses import encode_address
 from chain.runtime import MODULES
-from cli.calls import build_arguments, list_verbs, read_batch
-from cli.client import Client
+from cli.context.client import Client
+from cli.context.facts import Facts
 from cli.errors import UsageFault
-from cli.facts import Facts
 from cli.main import app
-from cli.options import build_settings
-from node.keystore import KeystoreError
-from node.spec_builder import load_profile
+from cli.terminal.options import build_settings
+from cli.transactions.calls import build_arguments, list_verbs, read_batch
+from node.home.profiles import load_profile
+from node.keys.keystore import KeystoreError
 from p2p.identity import compute_peer_id, format_peer
 
 WHO = bytes(range(32))

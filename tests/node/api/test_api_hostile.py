@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 from trio.testing import MockClock
 
 from node.api.guards import BODY_BYTES_MAX, REQUESTS_BURST, REQUESTS_PER_SECOND, Buckets
-from node.config import NodeConfig
+from node.home.config import NodeConfig
 from tests.node.api.world import TOKEN, open_client
 
 AUTH = {"Authorization": f"Bearer {TOKEN}"}

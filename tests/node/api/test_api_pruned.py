@@ -8,8 +8,8 @@ import pytest
 from chain.light import LightBlock
 from chain.primitives.codec import encode
 from chain.snapshot import check_part, decode_manifest
-from node.ledger import Ledger
-from node.snapshots import write_snapshot
+from node.ledger.ledger import Ledger
+from node.ledger.snapshots import write_snapshot
 from node.state_sync.run import Plan, finish
 from storage.kv import MemoryStore
 from storage.snapshots import SnapshotFiles, Staging

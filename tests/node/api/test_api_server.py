@@ -14,7 +14,7 @@ from chain.modules import balances
 from node.api import server
 from node.api.guards import BODY_BYTES_DISCARDED_MAX
 from node.api.server import CONNECTIONS_MAX, ListenFailed, run_api
-from node.config import NodeConfig
+from node.home.config import NodeConfig
 from p2p.memory import MemoryHub
 from tests.node.api.world import ALICE, BOB, VALIDATOR, World, encode_hex
 

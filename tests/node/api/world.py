@@ -28,21 +28,21 @@ from node.api.app import build_app
 from node.api.crossing import NodeLoop
 from node.api.feed import Feed
 from node.api.services import ApiServices
-from node.config import NodeConfig
-from node.content_desk import ContentDesk
-from node.content_lane import ContentLane
-from node.downloads import DownloadLimits
-from node.ledger import Committed, Ledger
-from node.mempool import Mempool
+from node.content.download_manager import ContentDesk
+from node.content.downloads import DownloadLimits
+from node.content.lane import ContentLane
+from node.duties.reveals import Reveals
+from node.home.config import NodeConfig
+from node.ledger.ledger import Committed, Ledger
+from node.ledger.signatures import SignatureMemory
+from node.mempool.gossip import PoolGossip
+from node.mempool.pool import Mempool
 from node.metrics import Metrics
-from node.pool_gossip import PoolGossip
-from node.reveals import Reveals
-from node.signatures import SignatureMemory
 from p2p.errors import PeerGone
 from p2p.memory import MemoryHub
-from p2p.messages import Hello
 from p2p.network import Network
-from p2p.peers import ConnectedPeer, PeerDuties, PeerManager
+from p2p.peers.manager import ConnectedPeer, PeerDuties, PeerManager
+from p2p.wire.messages import Hello
 from storage.content.store import ContentStore
 from storage.kv import KeyValueStore, MemoryStore
 from tests.node.cluster import VIDYA, Person, build_cluster_spec

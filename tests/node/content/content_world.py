@@ -25,14 +25,14 @@ from chain.votes import (
     build_commit_certificate,
     get_vote_signing_bytes,
 )
-from node.content_lane import ContentLane
-from node.content_service import ContentService, ServiceLimits
-from node.downloads import DownloadJob, HostSeat
-from node.ledger import Committed, Ledger
-from node.reveals import Reveals
-from node.vouchers import VoucherBook
+from node.content.downloads import DownloadJob, HostSeat
+from node.content.lane import ContentLane
+from node.content.service import ContentService, ServiceLimits
+from node.content.vouchers import VoucherBook
+from node.duties.reveals import Reveals
+from node.ledger.ledger import Committed, Ledger
 from p2p.memory import MemoryHub
-from p2p.switch import Switch
+from p2p.switch.switch import Switch
 from storage.content.store import ContentStore
 from storage.kv import KeyValueStore, MemoryStore
 from tests.node.cluster import VIDYA, Person, build_cluster_spec

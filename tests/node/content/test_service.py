@@ -15,10 +15,12 @@ from chain.modules.sessions import SignedVoucher, Voucher
 from chain.primitives.codec import replace
 from chain.primitives.keys import KeyPair
 from chain.primitives.types import Hash
-from node.content_service import CREDIT_BYTES, RESENDS_MAX, ServiceLimits
+from node.content.service import CREDIT_BYTES, RESENDS_MAX, ServiceLimits
 from p2p.errors import PeerGone, RefusalCode, Refused
 from p2p.memory import MemoryHub
-from p2p.messages import (
+from p2p.network import Stream
+from p2p.switch.switch import Switch
+from p2p.wire.messages import (
     Cancel,
     Chunk,
     ChunkRefusal,
@@ -31,15 +33,13 @@ from p2p.messages import (
     Payment,
     sign_access,
 )
-from p2p.messages import Manifest as ManifestReply
-from p2p.network import Stream
-from p2p.protocols import CONTENT
-from p2p.requests import ask, build_refused, open_stream, receive_message, send_message
-from p2p.switch import Switch
+from p2p.wire.messages import Manifest as ManifestReply
+from p2p.wire.protocols import CONTENT
+from p2p.wire.requests import ask, build_refused, open_stream, receive_message, send_message
 from storage.content.tree import build_datum
 from storage.kv import MemoryStore
 from tests.node.cluster import VIDYA
-from tests.node.content_world import (
+from tests.node.content.content_world import (
     READER,
     VOUCHER_KEY,
     ContentChain,

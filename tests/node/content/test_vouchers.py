@@ -9,12 +9,19 @@ from chain.modules import sessions, system
 from chain.modules.sessions import SignedVoucher, Voucher
 from chain.primitives.codec import replace
 from chain.primitives.keys import KeyPair
-from node.vouchers import SYNC_WRITES, Terms, VoucherBook, VoucherRefused, check_voucher, sort_accounts
+from node.content.vouchers import (
+    SYNC_WRITES,
+    Terms,
+    VoucherBook,
+    VoucherRefused,
+    check_voucher,
+    sort_accounts,
+)
 from storage.content.tree import build_datum
 from storage.errors import CorruptStore
 from storage.kv import Column, LevelDbStore, MemoryStore, Prefix
 from tests.node.cluster import VIDYA
-from tests.node.content_world import READER, VOUCHER_KEY, ContentChain, write_source
+from tests.node.content.content_world import READER, VOUCHER_KEY, ContentChain, write_source
 
 HOST = b"h" * 32
 TERMS = Terms(

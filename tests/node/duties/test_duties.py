@@ -15,16 +15,23 @@ from chain.primitives.keys import KeyPair
 from chain.primitives.types import Hash
 from chain.runtime import check_invariants, decode_call
 from chain.votes import DuplicateVote, Evidence, SignedVote, Vote, VoteKind, get_vote_signing_bytes
-from node.duties import EVIDENCE_MAX, VALID_BLOCKS, Duties, Hosting
-from node.lane import Lane
-from node.ledger import Committed
-from node.mempool import Mempool
-from node.pool_gossip import PoolGossip
-from node.signatures import SignatureMemory
+from node.duties.duties import EVIDENCE_MAX, VALID_BLOCKS, Duties, Hosting
+from node.ledger.lane import Lane
+from node.ledger.ledger import Committed
+from node.ledger.signatures import SignatureMemory
+from node.mempool.gossip import PoolGossip
+from node.mempool.pool import Mempool
 from p2p.memory import MemoryHub
 from storage.content.tree import build_datum
 from tests.node.cluster import VIDYA
-from tests.node.content_world import READER, VOUCHER_KEY, ContentChain, ContentHost, open_host, write_source
+from tests.node.content.content_world import (
+    READER,
+    VOUCHER_KEY,
+    ContentChain,
+    ContentHost,
+    open_host,
+    write_source,
+)
 
 SIZE = 8 * CHUNK_BYTES
 

@@ -4,8 +4,8 @@ import pytest
 
 from chain.modules.beacon import Chain, compute_chain, compute_link
 from chain.primitives.hashing import Domain, hash_bytes
-from node import reveals as reveals_module
-from node.reveals import Reveals, compute_chain_secret
+from node.duties import reveals as reveals_module
+from node.duties.reveals import Reveals, compute_chain_secret
 
 SECRET = b"s" * 32
 LINKS = 600

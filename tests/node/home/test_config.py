@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from node.config import CONFIG_BYTES_MAX, ConfigError, NodeConfig, format_config, load_config
+from node.home.config import CONFIG_BYTES_MAX, ConfigError, NodeConfig, format_config, load_config
 
 
 def write(tmp_path: Path, text: str | bytes) -> Path:

@@ -6,8 +6,8 @@ import pytest
 
 from chain.errors import InvalidChainSpec
 from chain.genesis import format_chain_spec
-from node.derivation import Role
-from node.home import NODE_ROLES, Home, HomeError, write_private
+from node.home.home import NODE_ROLES, Home, HomeError, write_private
+from node.keys.derivation import Role
 from storage.errors import StoreInUse
 from storage.lock import lock_directory
 from tests.node.cluster import build_cluster_spec

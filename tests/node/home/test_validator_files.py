@@ -7,12 +7,9 @@ import pytest
 
 from chain.genesis import format_chain_spec
 from chain.primitives.keys import KeyPair
-from node.config import NodeConfig, format_config
-from node.derivation import Role
-from node.home import Home
-from node.keystore import Profile, WrongPassword
-from node.replica.signer import Signer
-from node.validator_files import (
+from node.home.config import NodeConfig, format_config
+from node.home.home import Home
+from node.home.validator_files import (
     InvalidExport,
     NothingToForget,
     WrongPlace,
@@ -21,6 +18,9 @@ from node.validator_files import (
     import_validator,
     open_export,
 )
+from node.keys.derivation import Role
+from node.keys.keystore import Profile, WrongPassword
+from node.replica.signing.signer import Signer
 from storage.errors import (
     DoubleSignRefused,
     NewerSignState,
@@ -31,7 +31,7 @@ from storage.errors import (
 from storage.lock import lock_directory
 from storage.sign_state import Hold, LastSignState, SignState, SignStep
 from storage.wal import Wal
-from tests.node.test_home import SPEC
+from tests.node.home.test_home import SPEC
 
 PASSWORD = "correct horse"
 ACCOUNT = "vdev1account"

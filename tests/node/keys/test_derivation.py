@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from nacl.signing import SigningKey
 
-from node.derivation import (
+from node.keys.derivation import (
     INDEX_MAX,
     InvalidMnemonic,
     InvalidPath,

@@ -14,8 +14,8 @@ from nacl.bindings import crypto_aead_xchacha20poly1305_ietf_encrypt
 from nacl.pwhash import argon2id
 from nacl.signing import SigningKey
 
-from node.derivation import InvalidMnemonic, InvalidPath, Role, derive, encode_mnemonic
-from node.keystore import (
+from node.keys.derivation import InvalidMnemonic, InvalidPath, Role, derive, encode_mnemonic
+from node.keys.keystore import (
     InvalidKeystore,
     InvalidName,
     InvalidSecret,
@@ -150,7 +150,7 @@ def test_a_false_public_key_is_found_on_opening() -> None:
 
 def test_the_example_of_the_document_opens() -> None:
     """The key file printed in docs/spec/keys.md opens with its password and is laid out as by us."""
-    page = (Path(__file__).parents[2] / "docs" / "spec" / "keys.md").read_text()
+    page = (Path(__file__).parents[3] / "docs" / "spec" / "keys.md").read_text()
     example = page.split("```json\n")[1].split("```")[0].encode()
     key_file = decode_key_file(example)
     assert unlock(key_file, PASSWORD) == derive("abandon " * 23 + "art", Role.ACCOUNT)
@@ -321,7 +321,7 @@ def test_too_little_memory_is_an_error_of_ours(tmp_path: Path) -> None:
     create(tmp_path, "alice", SEED, PASSWORD, role=Role.ACCOUNT)
     code = (
         "import resource, sys, pathlib\n"
-        "from node.keystore import NotEnoughMemory, load, unlock\n"
+        "from node.keys.keystore import NotEnoughMemory, load, unlock\n"
         "resource.setrlimit(resource.RLIMIT_DATA, (200 * 2**20, 200 * 2**20))\n"
         "try: unlock(load(pathlib.Path(sys.argv[1]), 'alice'), sys.argv[2])\n"
         "except NotEnoughMemory as error: print(error)\n"
@@ -331,7 +331,7 @@ def test_too_little_memory_is_an_error_of_ours(tmp_path: Path) -> None:
 
 def test_wallet_modules_import_nothing_heavy() -> None:
     """Wallet commands start fast: no event loop, network or database comes along."""
-    code = "import sys, node.keystore, chain.primitives.addresses; print(*sys.modules)"
+    code = "import sys, node.keys.keystore, chain.primitives.addresses; print(*sys.modules)"
     loaded = {name.partition(".")[0] for name in run_python(code).split()}
     assert loaded.isdisjoint(
         {"trio", "asyncio", "libp2p", "plyvel", "storage", "p2p", "consensus", "fastapi"}

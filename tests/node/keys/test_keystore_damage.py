@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node.derivation import Role
-from node.keystore import (
+from node.keys.derivation import Role
+from node.keys.keystore import (
     FILE_BYTES_MAX,
     InvalidKeystore,
     Profile,

@@ -9,8 +9,8 @@ from chain.errors import ForgedBody, InvalidBlock
 from chain.modules import balances
 from chain.primitives.codec import encode, replace
 from chain.primitives.types import NO_HASH
-from node import ledger as ledger_module
-from node.ledger import Ledger, OtherNetwork
+from node.ledger import ledger as ledger_module
+from node.ledger.ledger import Ledger, OtherNetwork
 from storage.errors import CorruptStore
 from storage.kv import LevelDbStore, MemoryStore
 from tests.node.cluster import build_cluster_spec

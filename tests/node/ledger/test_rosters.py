@@ -14,7 +14,7 @@ from chain.modules.validators import Chill, Validate
 from chain.primitives.codec import Record
 from chain.primitives.types import Height
 from chain.validator_set import compute_hash, compute_priorities_hash, compute_roster_hash
-from node.ledger import Ledger
+from node.ledger.ledger import Ledger
 from tests.node.cluster import Person
 from tests.node.forge import Forge
 

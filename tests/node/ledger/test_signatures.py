@@ -6,8 +6,8 @@ from chain.errors import InvalidTransaction
 from chain.modules import balances
 from chain.primitives.codec import replace
 from chain.primitives.keys import KeyPair
-from node import signatures
-from node.signatures import INLINE_MAX, SignatureMemory
+from node.ledger import signatures
+from node.ledger.signatures import INLINE_MAX, SignatureMemory
 from tests.node.forge import ALICE, BOB, Forge
 
 KEY = KeyPair(b"k" * 32)

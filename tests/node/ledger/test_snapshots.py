@@ -12,12 +12,13 @@ from chain.block import compute_header_hash
 from chain.light import LightBlock
 from chain.primitives.codec import decode
 from chain.snapshot import check_part, compute_manifest_hash, decode_manifest
-from node import snapshots
-from node.ledger import Ledger
-from node.snapshots import SnapshotService, write_snapshot
+from node.ledger import snapshots
+from node.ledger.ledger import Ledger
+from node.ledger.snapshots import SnapshotService, write_snapshot
 from p2p.errors import PeerGone, Refused
 from p2p.memory import MemoryHub
-from p2p.messages import (
+from p2p.switch.switch import Switch
+from p2p.wire.messages import (
     LightBlockReply,
     LightBlockRequest,
     SnapshotManifest,
@@ -28,9 +29,8 @@ from p2p.messages import (
     Snapshots,
     SnapshotsRequest,
 )
-from p2p.protocols import SNAPSHOT
-from p2p.requests import open_stream, request, send_message
-from p2p.switch import Switch
+from p2p.wire.protocols import SNAPSHOT
+from p2p.wire.requests import open_stream, request, send_message
 from storage.snapshots import SnapshotFiles
 from tests.node.forge import Forge, wait_until
 

@@ -22,15 +22,15 @@ from chain.transaction import (
     compute_transaction_id,
     sign_transaction,
 )
-from node import pool_gossip
-from node.mempool import ACCOUNT_TRANSACTIONS_MAX, Mempool
-from node.pool_gossip import PENALISED_CODES, WHOLE_BYTES_MAX, PoolGossip
-from node.signatures import SignatureMemory
+from node.ledger.signatures import SignatureMemory
+from node.mempool import gossip as pool_gossip
+from node.mempool.gossip import PENALISED_CODES, WHOLE_BYTES_MAX, PoolGossip
+from node.mempool.pool import ACCOUNT_TRANSACTIONS_MAX, Mempool
 from p2p.memory import MemoryHub
-from p2p.messages import PoolMessage, TransactionIds, Transactions, TransactionsWanted
-from p2p.protocols import POOL
-from p2p.requests import open_stream, receive_message, send_message
-from p2p.switch import Switch
+from p2p.switch.switch import Switch
+from p2p.wire.messages import PoolMessage, TransactionIds, Transactions, TransactionsWanted
+from p2p.wire.protocols import POOL
+from p2p.wire.requests import open_stream, receive_message, send_message
 from tests.node.cluster import VIDYA
 from tests.node.forge import ALICE, BOB, Forge, wait_until
 

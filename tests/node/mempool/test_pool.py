@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from chain.errors import InvalidTransaction
 from chain.primitives.types import Address
 from chain.transaction import Call, SignedTransaction, Transaction, get_transaction_id
-from node import mempool
-from node.mempool import ACCOUNT_TRANSACTIONS_MAX, Mempool, Pooled
+from node.mempool import pool as mempool
+from node.mempool.pool import ACCOUNT_TRANSACTIONS_MAX, Mempool, Pooled
 
 ALICE, BOB, CAROL = b"a" * 32, b"b" * 32, b"c" * 32
 

@@ -7,12 +7,12 @@ import trio
 
 from chain.genesis import compute_genesis_hash
 from node.app import Node, open_stores, start_heads, start_services
-from node.config import NodeConfig
-from node.guest import open_guest_network
-from node.head_news import decode_news, is_wrong
-from node.home import Home
-from p2p.heads import Heads, run_heads
-from p2p.host import open_network
+from node.home.config import NodeConfig
+from node.home.home import Home
+from node.network.head_announcer import decode_news, is_wrong
+from node.network.light_peer import open_guest_network
+from p2p.gossip.heads import Heads, run_heads
+from p2p.tcp.host import open_network
 from tests.node.cluster import Person, build_cluster_spec
 
 LISTEN = "/ip4/127.0.0.1/tcp/0"

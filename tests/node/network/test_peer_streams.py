@@ -8,15 +8,15 @@ import trio.testing
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node.batches import split_batches
-from node.links import Links, Outbox
+from node.mempool.batches import split_batches
+from node.network.peer_streams import Links, Outbox
 from p2p.boundary import run_for_peer
 from p2p.errors import PeerGone
 from p2p.memory import MemoryHub
-from p2p.messages import TRANSACTIONS_MAX, PoolMessage, TransactionIds
 from p2p.network import ProtocolSpec
-from p2p.protocols import POOL
-from p2p.switch import Switch
+from p2p.switch.switch import Switch
+from p2p.wire.messages import TRANSACTIONS_MAX, PoolMessage, TransactionIds
+from p2p.wire.protocols import POOL
 
 GENESIS = bytes(32)
 

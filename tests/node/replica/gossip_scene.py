@@ -15,13 +15,13 @@ from chain.primitives.types import PeerId
 from chain.transaction import SignedTransaction, get_transaction_id
 from chain.votes import VoteKind
 from consensus.types import Step
-from node.mempool import Mempool, Pooled
+from node.mempool.pool import Mempool, Pooled
 from node.replica.gossip import Gossip
 from node.replica.journal import Journal
 from node.replica.replica import Replica
-from node.timing import build_synchrony, build_timeouts
+from node.replica.timing import build_synchrony, build_timeouts
 from p2p.errors import PeerFault
-from p2p.messages import ConsensusMessage
+from p2p.wire.messages import ConsensusMessage
 from storage.wal import Wal
 from tests.node.forge import BOB, Forge
 from tests.node.turns import Turns, count_points

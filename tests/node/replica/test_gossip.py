@@ -14,7 +14,7 @@ from consensus.catchup import RoundSummary, ValueSummary, VoteSummary
 from consensus.types import Step
 from node.replica import gossip
 from node.replica.gossip import ASK_MS, ASSEMBLY_MS_MAX, EARLY_VOTES_MAX, FETCH_MS, build_compact
-from p2p.messages import (
+from p2p.wire.messages import (
     BlockTransactions,
     BlockTransactionsWanted,
     BlockWanted,
@@ -26,7 +26,7 @@ from p2p.messages import (
     WholeBlock,
 )
 from tests.node.forge import ALICE, BOB, Forge
-from tests.node.gossip_scene import PRECOMMIT, PREVOTE, SEND, Scene
+from tests.node.replica.gossip_scene import PRECOMMIT, PREVOTE, SEND, Scene
 
 
 @pytest.fixture

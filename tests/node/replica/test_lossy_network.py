@@ -7,7 +7,7 @@ from random import Random
 import pytest
 
 from chain.modules import balances
-from node.links import Outbox
+from node.network.peer_streams import Outbox
 from node.replica import gossip
 from p2p.memory import MemoryHub
 from tests.node.cluster import Person, build_cluster_spec, build_signed, open_node, wait_for_height

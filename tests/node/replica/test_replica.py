@@ -17,7 +17,7 @@ from consensus.types import (
     TimeoutKind,
     VoteReceived,
 )
-from node.ledger import Ledger
+from node.ledger.ledger import Ledger
 from node.replica.errors import ConsensusHalted
 from node.replica.journal import Journal
 from node.replica.replica import LOOK_AHEAD_MS

@@ -3,7 +3,7 @@
 from chain.primitives.codec import replace
 from chain.votes import SignedVote, VoteKind
 from consensus.core import ROUNDS_AHEAD_MAX
-from node.replica.sightings import FAR_VOTES_MAX, VOTES_PER_ROUND_MAX, Sightings
+from node.replica.seen_messages import FAR_VOTES_MAX, VOTES_PER_ROUND_MAX, Sightings
 from tests.node.forge import Forge
 
 FORGE = Forge()

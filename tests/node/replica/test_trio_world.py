@@ -11,15 +11,15 @@ import trio.testing
 
 from chain.primitives.types import PeerId
 from node.clock import WallClock
-from node.lane import Lane
-from node.replica_world import JOBS_MAX, ReplicaWorld
+from node.ledger.lane import Lane
+from node.replica.trio_world import JOBS_MAX, ReplicaWorld
 from p2p.boundary import run_for_peer
 from p2p.errors import PeerFault, PeerGone
 from p2p.memory import MemoryHub
-from p2p.messages import BlockWanted, ConsensusMessage, Status, StatusRequest
-from p2p.protocols import CONSENSUS
-from p2p.requests import open_stream, send_message
-from p2p.switch import Switch
+from p2p.switch.switch import Switch
+from p2p.wire.messages import BlockWanted, ConsensusMessage, Status, StatusRequest
+from p2p.wire.protocols import CONSENSUS
+from p2p.wire.requests import open_stream, send_message
 from tests.node.forge import wait_until
 
 GENESIS = bytes(32)

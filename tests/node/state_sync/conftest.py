@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from node.state_sync import fetching, run, sources
-from tests.node.state_sync_scene import Chain, Scene, make_chain
+from tests.node.state_sync.scene import Chain, Scene, make_chain
 
 
 @pytest.fixture(scope="module")

@@ -17,12 +17,13 @@ from chain.primitives.codec import Record, decode, encode, replace
 from chain.primitives.keys import is_signed_by
 from chain.primitives.types import Height, PeerId
 from chain.snapshot import Manifest, compute_manifest_hash
-from node.ledger import Committed, Ledger
-from node.snapshots import SnapshotService, write_snapshot
+from node.ledger.ledger import Committed, Ledger
+from node.ledger.snapshots import SnapshotService, write_snapshot
 from node.state_sync import Anchor, StateSync
 from p2p.errors import Refused
 from p2p.memory import MemoryHub
-from p2p.messages import (
+from p2p.switch.switch import Switch
+from p2p.wire.messages import (
     SnapshotManifest,
     SnapshotManifestRequest,
     SnapshotReply,
@@ -30,9 +31,8 @@ from p2p.messages import (
     Snapshots,
     SnapshotsRequest,
 )
-from p2p.protocols import SNAPSHOT
-from p2p.requests import build_answerer
-from p2p.switch import Switch
+from p2p.wire.protocols import SNAPSHOT
+from p2p.wire.requests import build_answerer
 from storage.kv import MemoryStore
 from storage.snapshots import SnapshotFiles, Staging
 from tests.node.cluster import build_cluster_spec

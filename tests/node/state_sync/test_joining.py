@@ -13,8 +13,8 @@ from chain.genesis import ChainSpec, compute_genesis_hash
 from chain.primitives.codec import replace
 from node.app import Node, open_stores
 from node.clock import WallClock
-from node.config import NodeConfig
-from node.home import Home
+from node.home.config import NodeConfig
+from node.home.home import Home
 from node.state_sync import TrustTooOld, UnknownAnchor, fetching, joining, run
 from node.state_sync.joining import begin_at_snapshot
 from p2p.memory import MemoryHub

@@ -9,10 +9,10 @@ from chain.light import LightBlock
 from chain.primitives.codec import decode, encode, replace
 from chain.snapshot import Manifest
 from node import state_sync
-from node.ledger import Ledger
+from node.ledger.ledger import Ledger
 from node.state_sync import Anchor, TrustTooOld, UnknownAnchor, fetching
 from p2p.errors import RefusalCode, Refused
-from p2p.messages import (
+from p2p.wire.messages import (
     LightBlockReply,
     LightBlockRequest,
     SnapshotPartRequest,
@@ -22,7 +22,7 @@ from p2p.messages import (
 )
 from storage.snapshots import Staging
 from tests.node.forge import wait_until
-from tests.node.state_sync_scene import (
+from tests.node.state_sync.scene import (
     HEAD,
     HEIGHT,
     Answer,

@@ -26,7 +26,7 @@ from chain.votes import (
 )
 from node.state_sync import fetching, run, sources, trust
 from p2p.errors import RefusalCode, Refused
-from p2p.messages import (
+from p2p.wire.messages import (
     LightBlockReply,
     LightBlockRequest,
     SnapshotManifest,
@@ -38,7 +38,7 @@ from p2p.messages import (
 )
 from storage.snapshots import Staging
 from tests.node.forge import wait_until
-from tests.node.state_sync_scene import (
+from tests.node.state_sync.scene import (
     HEIGHT,
     Answer,
     Change,

@@ -15,8 +15,8 @@ from libp2p.pubsub.gossipsub import PROTOCOL_ID_V11
 from libp2p.pubsub.pb import rpc_pb2
 from libp2p.utils.varint import encode_varint_prefixed
 
-from p2p.heads import Heads, run_heads
-from p2p.switch import Switch
+from p2p.gossip.heads import Heads, run_heads
+from p2p.switch.switch import Switch
 from tests.p2p.support import ECHO, OpenNetwork, echo
 
 

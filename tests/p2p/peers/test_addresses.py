@@ -4,8 +4,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from p2p import addresses
-from p2p.addresses import AddressBook, compute_range
 from p2p.errors import InvalidAddress
 from p2p.identity import (
     PeerAddress,
@@ -15,6 +13,8 @@ from p2p.identity import (
     parse_listen_address,
     parse_peer,
 )
+from p2p.peers import addresses
+from p2p.peers.addresses import AddressBook, compute_range
 
 OWN = compute_peer_id(bytes(32))
 

@@ -9,13 +9,13 @@ import trio.testing
 from chain.primitives.keys import KeyPair
 from chain.primitives.types import PeerId
 from p2p.errors import PeerFault, RefusalCode, Refused
-from p2p.liveness import PingTimes
 from p2p.memory import MemoryHub
-from p2p.messages import Hello, sign_peer_binding
 from p2p.network import PeerDisconnected, Stream
-from p2p.peers import ConnectedPeer, PeerDuties, PeerManager, run_peers
-from p2p.protocols import PING
-from p2p.switch import Switch
+from p2p.peers.liveness import PingTimes
+from p2p.peers.manager import ConnectedPeer, PeerDuties, PeerManager, run_peers
+from p2p.switch.switch import Switch
+from p2p.wire.messages import Hello, sign_peer_binding
+from p2p.wire.protocols import PING
 from tests.p2p.support import ECHO, GENESIS, OpenNetwork, echo, watch
 
 Attend = Callable[[ConnectedPeer], Awaitable[None]]

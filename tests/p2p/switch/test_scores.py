@@ -3,9 +3,9 @@
 import trio
 import trio.testing
 
-from p2p import scores
-from p2p.rates import TokenBucket
-from p2p.scores import BAN_SECONDS, PEERS_MAX, SCORE_MAX, Scoreboard
+from p2p.switch import scores
+from p2p.switch.rates import TokenBucket
+from p2p.switch.scores import BAN_SECONDS, PEERS_MAX, SCORE_MAX, Scoreboard
 
 
 class Clock:

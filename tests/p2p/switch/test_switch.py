@@ -9,7 +9,7 @@ from chain.primitives.types import PeerId
 from p2p.errors import PeerFault, PeerGone, RefusalCode, Refused, StreamEnded
 from p2p.identity import compute_peer_id_of_seed, parse_address
 from p2p.network import Limits, PeerConnected, PeerDisconnected, ProtocolSpec, Stream
-from p2p.switch import Switch
+from p2p.switch.switch import Switch
 from tests.p2p.support import ECHO, GENESIS, OpenNetwork, echo, watch
 
 Pair = tuple[Switch, Switch]

@@ -28,15 +28,15 @@ from libp2p.stream_muxer.yamux.yamux import PROTOCOL_ID as YAMUX
 from libp2p.stream_muxer.yamux.yamux import Yamux
 from multiaddr import Multiaddr
 
-from p2p import libp2p_setup
 from p2p.errors import PeerGone, RefusalCode, Refused
-from p2p.host import open_network
 from p2p.identity import PeerAddress, compute_peer_id_of_seed, parse_address
-from p2p.libp2p_setup import WrongLibp2pVersion, prepare_libp2p
-from p2p.negotiation import propose_protocol
 from p2p.network import Limits, Stream
-from p2p.switch import Switch
-from p2p.tcp import TcpChannel
+from p2p.switch.switch import Switch
+from p2p.tcp import libp2p_setup
+from p2p.tcp.channel import TcpChannel
+from p2p.tcp.host import open_network
+from p2p.tcp.libp2p_setup import WrongLibp2pVersion, prepare_libp2p
+from p2p.tcp.negotiation import propose_protocol
 from tests.p2p.support import ECHO, GENESIS, echo
 
 LISTEN = "/ip4/127.0.0.1/tcp/0"

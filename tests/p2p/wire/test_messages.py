@@ -25,9 +25,9 @@ from chain.votes import (
     Vote,
     VoteKind,
 )
-from p2p import messages, protocols
 from p2p.errors import PeerFault
 from p2p.network import ProtocolSpec
+from p2p.wire import messages, protocols
 
 UNIONS: tuple[tuple[ProtocolSpec, object], ...] = (
     (protocols.CONSENSUS, messages.ConsensusMessage),

@@ -8,9 +8,9 @@ from chain.primitives.codec import Record
 from chain.primitives.types import PeerId
 from p2p.errors import PeerFault, PeerGone, PeerSlow, RefusalCode, Refused
 from p2p.memory import MemoryHub
-from p2p.messages import Ping, Refusal, Status, StatusRequest
-from p2p.protocols import PING, SYNC
-from p2p.requests import ask, build_answerer, open_stream, request
+from p2p.wire.messages import Ping, Refusal, Status, StatusRequest
+from p2p.wire.protocols import PING, SYNC
+from p2p.wire.requests import ask, build_answerer, open_stream, request
 from tests.p2p.support import GENESIS, OpenNetwork
 
 REPLY = Status(7, bytes(32), 1)

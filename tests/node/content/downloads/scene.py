@@ -10,18 +10,18 @@ import trio
 
 from chain.content import CHUNK_BYTES, Manifest, compute_datum_id
 from chain.primitives.types import Hash
-from node.content_lane import ContentLane
-from node.downloads import (
+from node.content.downloads import (
     DownloadLimits,
     DownloadResult,
     Outcome,
 )
+from node.content.lane import ContentLane
 from p2p.memory import MemoryHub
-from p2p.switch import Switch
+from p2p.switch.switch import Switch
 from storage.content.store import ContentStore
 from storage.content.tree import build_datum
 from tests.node.cluster import VIDYA
-from tests.node.content_world import (
+from tests.node.content.content_world import (
     ContentChain,
     ContentHost,
     open_host,

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from node.downloads.board import COPIES_MAX, ChunkBoard
+from node.content.downloads.chunk_scheduler import COPIES_MAX, ChunkBoard
 
 ALL = 0b1111
 

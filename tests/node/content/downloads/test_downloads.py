@@ -8,22 +8,22 @@ import trio
 
 from chain.content import CHUNK_BYTES
 from chain.modules import balances, sessions
-from node.content_lane import ContentLane
-from node.downloads import (
+from node.content.downloads import (
     DownloadJob,
     DownloadLimits,
     HostSeat,
     Outcome,
     download,
 )
+from node.content.lane import ContentLane
 from storage.content.errors import QuotaExceeded
 from storage.content.store import ContentStore
 from tests.node.cluster import VIDYA
-from tests.node.content_world import (
+from tests.node.content.content_world import (
     READER,
     build_job,
 )
-from tests.node.download_scene import (
+from tests.node.content.downloads.scene import (
     CHUNKS,
     PLENTY,
     QUICK,

@@ -11,7 +11,7 @@ import pytest
 from chain.content import CHUNK_BYTES, compute_chunk_size
 from chain.modules import sessions
 from chain.primitives.codec import encode
-from node.downloads import (
+from node.content.downloads import (
     BadListing,
     DownloadJob,
     DownloadResult,
@@ -21,7 +21,8 @@ from node.downloads import (
     download,
 )
 from p2p.errors import RefusalCode, StreamEnded
-from p2p.messages import (
+from p2p.network import Stream
+from p2p.wire.messages import (
     Access,
     Chunk,
     ChunkRefusal,
@@ -33,20 +34,19 @@ from p2p.messages import (
     OfferRequest,
     Payment,
 )
-from p2p.messages import Manifest as ManifestReply
-from p2p.network import Stream
-from p2p.protocols import CONTENT
-from p2p.requests import receive_message, send_message
+from p2p.wire.messages import Manifest as ManifestReply
+from p2p.wire.protocols import CONTENT
+from p2p.wire.requests import receive_message, send_message
 from storage.content.store import ContentStore
 from storage.content.tree import build_datum
 from tests.node.cluster import VIDYA
-from tests.node.content_world import (
+from tests.node.content.content_world import (
     READER,
     Person,
     build_job,
     write_source,
 )
-from tests.node.download_scene import (
+from tests.node.content.downloads.scene import (
     CHUNKS,
     PLENTY,
     QUICK,

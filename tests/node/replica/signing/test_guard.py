@@ -5,7 +5,7 @@ import pytest
 from chain.primitives.keys import KeyPair
 from chain.primitives.types import Height
 from chain.votes import CertificateSignature, CommitCertificate, Proposal, Vote, VoteKind
-from node.replica.guard import BeginWatch, EndWatch, Guard, Phase, get_slot, list_own_votes
+from node.replica.signing.guard import BeginWatch, EndWatch, Guard, Phase, get_slot, list_own_votes
 from storage.sign_state import Hold, SignState
 
 KEY = KeyPair(bytes(32)).public_key

@@ -10,12 +10,12 @@ import trio
 
 from chain.modules import staking
 from node.app import Node
-from node.home import Home
-from node.replica.guard import WATCH_HEIGHTS, Phase
+from node.home.home import Home
+from node.replica.signing.guard import WATCH_HEIGHTS, Phase
 from storage.sign_log import SignatureRecord, find_conflicts, load_signatures
 from tests.node.cluster import MemoryHub, Person, build_cluster_spec, open_node, wait_for_height
+from tests.node.replica.test_equivocation import TWIN, Twin
 from tests.node.test_cluster import open_all, wait_for_all
-from tests.node.test_equivocation import TWIN, Twin
 
 OLD = WATCH_HEIGHTS + 5
 """A chain that is not in sight as a whole."""

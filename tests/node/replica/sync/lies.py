@@ -12,11 +12,11 @@ from chain.modules import balances
 from chain.primitives.codec import decode, encode, replace
 from chain.primitives.types import Height, Signature
 from chain.votes import CertificateSignature, CommitCertificate, Vote, VoteKind, get_vote_signing_bytes
-from node.replica.answers import Answers
-from p2p.messages import Blocks, BlocksRequest, FinalBlock, Status, SyncReply, SyncRequest
+from node.replica.sync.server import Answers
+from p2p.wire.messages import Blocks, BlocksRequest, FinalBlock, Status, SyncReply, SyncRequest
 from tests.node.cluster import Person
 from tests.node.forge import ALICE, BOB, Forge
-from tests.node.sync_world import Answer
+from tests.node.replica.sync.world import Answer
 
 HEIGHT = 6
 LIE_AT = 3

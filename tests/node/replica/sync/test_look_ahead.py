@@ -4,11 +4,11 @@ import pytest
 
 from chain.block import Block
 from chain.primitives.codec import decode
-from node.replica.claims import LIE_MS
-from node.replica.look_ahead import SHOWING_MAX
-from p2p.messages import Blocks, BlocksRequest, Status, SyncReply, SyncRequest
-from tests.node.sync_lies import LIES, History, build_history, build_honest, build_liar, build_shorter
-from tests.node.sync_world import SyncWorld, build_peer_id
+from node.replica.sync.look_ahead import SHOWING_MAX
+from node.replica.sync.peer_heights import LIE_MS
+from p2p.wire.messages import Blocks, BlocksRequest, Status, SyncReply, SyncRequest
+from tests.node.replica.sync.lies import LIES, History, build_history, build_honest, build_liar, build_shorter
+from tests.node.replica.sync.world import SyncWorld, build_peer_id
 
 
 @pytest.fixture(scope="module")

@@ -12,14 +12,16 @@ from chain.primitives.types import PeerId
 from chain.runtime import BlockResult
 from chain.votes import CommitCertificate
 from node.clock import WallClock
-from node.lane import Lane
-from node.ledger import Ledger
-from node.replica import catch_up
-from node.replica.sync import Sync
-from node.replica_world import ReplicaWorld, serve_answers
+from node.ledger.lane import Lane
+from node.ledger.ledger import Ledger
+from node.replica.sync import catch_up
+from node.replica.sync.sync import Sync
+from node.replica.trio_world import ReplicaWorld, serve_answers
 from p2p.errors import PeerGone
 from p2p.memory import MemoryHub
-from p2p.messages import (
+from p2p.network import Stream
+from p2p.switch.switch import Switch
+from p2p.wire.messages import (
     Blocks,
     BlocksRequest,
     ConsensusMessage,
@@ -30,14 +32,12 @@ from p2p.messages import (
     SyncReply,
     SyncRequest,
 )
-from p2p.network import Stream
-from p2p.protocols import CONSENSUS, SYNC
-from p2p.requests import build_answerer, open_stream, request, send_message
-from p2p.switch import Switch
+from p2p.wire.protocols import CONSENSUS, SYNC
+from p2p.wire.requests import build_answerer, open_stream, request, send_message
 from storage.kv import MemoryStore
 from tests.node.forge import wait_until
-from tests.node.sync_lies import HEIGHT, LIES, History, build_history, build_honest, build_liar
-from tests.node.sync_world import Answer
+from tests.node.replica.sync.lies import HEIGHT, LIES, History, build_history, build_honest, build_liar
+from tests.node.replica.sync.world import Answer
 
 
 class NoGossip:

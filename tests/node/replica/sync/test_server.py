@@ -5,11 +5,11 @@ from itertools import accumulate
 import pytest
 
 from chain.primitives.codec import encode
-from node.replica import answers
-from node.replica.answers import Answers
+from node.replica.sync import server as answers
+from node.replica.sync.server import Answers
 from p2p.errors import RefusalCode, Refused
-from p2p.messages import Blocks, BlocksRequest, Headers, HeadersRequest, Status, StatusRequest
-from tests.node.sync_lies import HEIGHT, History, build_history
+from p2p.wire.messages import Blocks, BlocksRequest, Headers, HeadersRequest, Status, StatusRequest
+from tests.node.replica.sync.lies import HEIGHT, History, build_history
 
 
 @pytest.fixture(scope="module")

@@ -7,14 +7,15 @@ import pytest
 from chain.block import Block, compute_header_hash
 from chain.modules import balances
 from chain.primitives.codec import decode, encode, replace
-from node.replica import catch_up, claims
-from node.replica.claims import BATCH_BLOCKS_MAX, LIE_MS
 from node.replica.errors import ConsensusHalted
-from node.replica.sync_window import WINDOW_BLOCKS
+from node.replica.sync import catch_up
+from node.replica.sync import peer_heights as claims
+from node.replica.sync.peer_heights import BATCH_BLOCKS_MAX, LIE_MS
+from node.replica.sync.window import WINDOW_BLOCKS
 from p2p.errors import PeerGone, RefusalCode, Refused
-from p2p.messages import Blocks, BlocksRequest, FinalBlock, Status, SyncReply, SyncRequest
+from p2p.wire.messages import Blocks, BlocksRequest, FinalBlock, Status, SyncReply, SyncRequest
 from tests.node.forge import ALICE, BOB, Forge
-from tests.node.sync_lies import (
+from tests.node.replica.sync.lies import (
     HEIGHT,
     LIES,
     History,
@@ -25,7 +26,7 @@ from tests.node.sync_lies import (
     build_shorter,
     keep_signatures,
 )
-from tests.node.sync_world import SyncWorld, build_peer_id
+from tests.node.replica.sync.world import SyncWorld, build_peer_id
 
 LONG = 300
 SEEDS = range(2)

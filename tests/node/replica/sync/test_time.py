@@ -2,10 +2,11 @@
 
 import pytest
 
-from node.replica import catch_up, claims
-from p2p.messages import BlocksRequest, Status, SyncReply, SyncRequest
-from tests.node.sync_lies import HEIGHT, History, build_history, build_honest, build_shorter
-from tests.node.sync_world import SyncWorld
+from node.replica.sync import catch_up
+from node.replica.sync import peer_heights as claims
+from p2p.wire.messages import BlocksRequest, Status, SyncReply, SyncRequest
+from tests.node.replica.sync.lies import HEIGHT, History, build_history, build_honest, build_shorter
+from tests.node.replica.sync.world import SyncWorld
 
 LONG = 300
 

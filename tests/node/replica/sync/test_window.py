@@ -4,10 +4,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chain.votes import CommitCertificate
-from node.replica.sync_window import WINDOW_BLOCKS, WINDOW_BYTES_MAX, BlocksAsked, Window
-from p2p.messages import BLOCK_BYTES_MAX, FinalBlock
-from p2p.protocols import SYNC
-from tests.node.sync_world import build_peer_id
+from node.replica.sync.window import WINDOW_BLOCKS, WINDOW_BYTES_MAX, BlocksAsked, Window
+from p2p.wire.messages import BLOCK_BYTES_MAX, FinalBlock
+from p2p.wire.protocols import SYNC
+from tests.node.replica.sync.world import build_peer_id
 
 ONE, OTHER = build_peer_id(1), build_peer_id(2)
 

@@ -16,11 +16,11 @@ from chain.primitives.keys import is_signed_by
 from chain.primitives.types import PeerId, TimeMs
 from chain.runtime import BlockResult
 from chain.votes import CommitCertificate
-from node.ledger import Ledger
-from node.replica.claims import LIE_POINTS
-from node.replica.sync import Sync
+from node.ledger.ledger import Ledger
+from node.replica.sync.peer_heights import LIE_POINTS
+from node.replica.sync.sync import Sync
 from p2p.errors import NetworkError, PeerFault, PeerGone, PeerSlow
-from p2p.messages import BlocksRequest, StatusRequest, SyncReply, SyncRequest
+from p2p.wire.messages import BlocksRequest, StatusRequest, SyncReply, SyncRequest
 from storage.kv import MemoryStore
 from tests.node.forge import Forge
 

@@ -1,0 +1,1 @@
+"""What several verbs do with content."""

@@ -1,0 +1,1 @@
+"""Nodes on this machine: their folders and their processes."""

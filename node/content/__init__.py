@@ -1,0 +1,1 @@
+"""Content on this node: served to those who pay, published, and downloaded."""

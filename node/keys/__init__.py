@@ -1,0 +1,1 @@
+"""Secrets of a person or a node: derived from words, kept in encrypted files."""

@@ -1,0 +1,1 @@
+"""Block sync: how a node that is behind reaches the head."""

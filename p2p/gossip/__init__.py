@@ -1,0 +1,1 @@
+"""GossipSub: announcements for observers and for other implementations."""

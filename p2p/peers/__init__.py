@@ -1,0 +1,1 @@
+"""Whom to connect to, and what is known of those who are."""

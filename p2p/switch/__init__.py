@@ -1,0 +1,1 @@
+"""The network above a transport: connections, streams, frames, limits, scores."""

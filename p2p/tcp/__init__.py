@@ -1,0 +1,1 @@
+"""py-libp2p under bounds: TCP, Noise, yamux, multistream-select."""
