@@ -86,7 +86,7 @@ async def _serve(folder: str) -> None:
 
 
 async def _fetch(folder: str, address: str, datum: str, root: str, session: str) -> dict[str, float]:
-    from node.content.downloads import DownloadJob, HostSeat, download
+    from node.content.downloads import DownloadJob, SessionHost, download
     from node.content.lane import ContentLane
     from p2p.tcp.host import open_network
     from storage.content.store import ContentStore
@@ -99,7 +99,7 @@ async def _fetch(folder: str, address: str, datum: str, root: str, session: str)
         size_bytes=DATUM_BYTES,
         price_per_gib=PRICE_PER_GIB,
         voucher_key=VOUCHER_KEY,
-        hosts=(HostSeat(HOST, (address,), LIMIT),),
+        hosts=(SessionHost(HOST, (address,), LIMIT),),
     )
     with TemporaryDirectory(dir=folder) as target, ContentStore(Path(target), QUOTA_BYTES) as store:
         async with open_network(b"c" * 32, GENESIS, LISTEN) as network:

@@ -23,7 +23,7 @@ from chain.modules import balances, beacon
 from chain.primitives.codec import replace
 from chain.primitives.keys import KeyPair
 from chain.runtime import build_call
-from chain.spec_builder import Seat, build_spec
+from chain.spec_builder import GenesisValidator, build_spec
 from chain.transaction import SignedTransaction, Transaction, check_signature, sign_transaction
 from chain.votes import (
     CommitCertificate,
@@ -67,7 +67,7 @@ class Rig:
     def _build_spec(self) -> ChainSpec:
         tip = beacon.compute_chain(compute_chain_secret(bytes(32), 0), LINKS)
         account, key = self.validator.public_key, self.consensus.public_key
-        seat = Seat(account, key, 10_000 * VIDYA, 0, tip, LINKS, b"\1", ())
+        seat = GenesisValidator(account, key, 10_000 * VIDYA, 0, tip, LINKS, b"\1", ())
         profile = load_profile("public")
         parameters = replace(
             profile.system.parameters,

@@ -33,7 +33,7 @@ from chain.modules import balances, beacon, system
 from chain.primitives.keys import KeyPair, is_signed_by
 from chain.primitives.types import Address, Hash, Height, PeerId
 from chain.runtime import BlockResult, build_call
-from chain.spec_builder import Seat, build_spec
+from chain.spec_builder import GenesisValidator, build_spec
 from chain.transaction import SignedTransaction, Transaction, sign_transaction
 from chain.validator_set import compute_proposer
 from chain.votes import (
@@ -105,7 +105,9 @@ class Maker:
         for place, one in enumerate(self.accounts):
             tip = beacon.compute_chain(compute_chain_secret(one.public_key, 0), LINKS)
             key = self.consensus[one.public_key].public_key
-            seats.append(Seat(one.public_key, key, 10_000 * VIDYA, 0, tip, LINKS, bytes((place,)), ()))
+            seats.append(
+                GenesisValidator(one.public_key, key, 10_000 * VIDYA, 0, tip, LINKS, bytes((place,)), ())
+            )
         owned = [(one.public_key, 20_000 * VIDYA) for one in self.accounts]
         owned += [(one.public_key, 10 * VIDYA) for one in self.owners]
         return build_spec(load_profile("public"), name="bench", time_ms=0, seats=seats, accounts=owned)

@@ -34,7 +34,7 @@ from chain.primitives.codec import replace
 from chain.primitives.hashing import Domain, hash_bytes
 from chain.primitives.keys import KeyPair
 from chain.primitives.types import Address, Epoch, Hash, Height
-from chain.spec_builder import Seat, build_spec
+from chain.spec_builder import GenesisValidator, build_spec
 from chain.state import Changes, Overlay
 from node.home.profiles import load_profile
 from storage.kv import LevelDbStore
@@ -112,7 +112,7 @@ class World:
         tip = beacon.compute_chain(SECRET, LINKS)
         addresses = tuple("/dns4/" + "a" * 122 for _ in range(hosting.ADDRESSES_MAX))
         seats = [
-            Seat(host, key.public_key, 10_000 * VIDYA, 50_000, tip, LINKS, b"p" * 38, addresses)
+            GenesisValidator(host, key.public_key, 10_000 * VIDYA, 50_000, tip, LINKS, b"p" * 38, addresses)
             for host, key in zip(self.hosts, self.consensus_keys, strict=True)
         ]
         owned = [(LISTER, 50_000_000 * VIDYA)]
@@ -257,6 +257,8 @@ def _age_host(ctx: Context, host: Address) -> None:
 def leave_stake(ctx: Context, who: Address, eras: range) -> None:
     """A chunk of own stake that began to leave in each of these eras."""
     parameters, ledger = staking.get_parameters(ctx.state), staking.get_ledger(ctx.state, who)
-    chunks = tuple(staking.Chunk(VIDYA, era, staking.compute_unlock_era(parameters, era)) for era in eras)
+    chunks = tuple(
+        staking.UnbondingChunk(VIDYA, era, staking.compute_unlock_era(parameters, era)) for era in eras
+    )
     staking.LEDGERS.set(ctx.state, replace(ledger, unlocking=chunks), who)
     balances.transfer(ctx, LISTER, staking.POT, len(chunks) * VIDYA)

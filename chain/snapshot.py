@@ -11,7 +11,7 @@ A manifest that passes `check_manifest` has exactly one set of parts that pass `
 Not here: whether the header is final (`chain.light`), files, peers.
 
 ChainError
-├── InvalidManifest    malformed, or it leads to another state root
+├── InvalidSnapshotManifest    malformed, or it leads to another state root
 ├── InvalidPart        not all pairs below its places, or others
 └── SnapshotTooLarge   a state that no cut makes into parts of the allowed size
 """
@@ -48,7 +48,7 @@ PAIR_EXTRA_BYTES = 11
 _PART_EXTRA_BYTES = 5
 
 
-class InvalidManifest(ChainError):
+class InvalidSnapshotManifest(ChainError):
     """It does not describe the state of the header."""
 
 
@@ -60,7 +60,7 @@ class SnapshotTooLarge(ChainError):
     """Some place of the deepest cut holds more than a part may."""
 
 
-class Manifest(Record):
+class SnapshotManifest(Record):
     """A state, cut: the slot of each place, and the first place of each part, from 0 upwards."""
 
     height: Height
@@ -131,7 +131,7 @@ def _choose_starts(sizes: Sequence[int]) -> Iterator[int]:
         filled += size
 
 
-def get_places(manifest: Manifest, part: int) -> range:
+def get_places(manifest: SnapshotManifest, part: int) -> range:
     """The places of a part."""
     stops = (*manifest.starts[1:], 16**manifest.depth)
     return range(manifest.starts[part], stops[part])
@@ -142,41 +142,41 @@ def build_part(pairs: Sequence[Pair]) -> bytes:
     return encode(Part(tuple(sorted(pairs, key=lambda pair: compute_key_hash(pair[0])))))
 
 
-def decode_manifest(data: bytes, height: Height, state_root: Hash) -> Manifest:
-    """The manifest of the state at a height, which leads to its root; raises InvalidManifest."""
+def decode_manifest(data: bytes, height: Height, state_root: Hash) -> SnapshotManifest:
+    """The manifest of the state at a height, which leads to its root; raises InvalidSnapshotManifest."""
     try:
-        manifest = decode(Manifest, data, MANIFEST_BYTES_MAX)
+        manifest = decode(SnapshotManifest, data, MANIFEST_BYTES_MAX)
     except DecodeError as error:
-        raise InvalidManifest(str(error)) from error
+        raise InvalidSnapshotManifest(str(error)) from error
     _check_form(manifest)
     if manifest.height != height:
-        raise InvalidManifest(f"of height {manifest.height}")
+        raise InvalidSnapshotManifest(f"of height {manifest.height}")
     if build_manifest_top(manifest).root != state_root:
-        raise InvalidManifest("it leads to another state root")
+        raise InvalidSnapshotManifest("it leads to another state root")
     return manifest
 
 
-def _check_form(manifest: Manifest) -> None:
+def _check_form(manifest: SnapshotManifest) -> None:
     place_count = 16**manifest.depth
     if len(manifest.slots) != place_count:
-        raise InvalidManifest(f"{len(manifest.slots)} slots for {place_count} places")
+        raise InvalidSnapshotManifest(f"{len(manifest.slots)} slots for {place_count} places")
     if any(len(slot) not in SLOT_BYTES_ALLOWED for slot in manifest.slots):
-        raise InvalidManifest("a slot of the wrong length")
+        raise InvalidSnapshotManifest("a slot of the wrong length")
     # Folded upwards it would hash the same from any place, and then honest parts would not fit.
     paths = (compute_place_path(place, manifest.depth) for place in range(place_count))
     if not all(map(is_at_home, manifest.slots, paths)):
-        raise InvalidManifest("a leaf at another's place")
+        raise InvalidSnapshotManifest("a leaf at another's place")
     starts = (*manifest.starts, place_count)
     if starts[0] != 0 or any(left >= right for left, right in pairwise(starts)):
-        raise InvalidManifest("the parts are not in order")
+        raise InvalidSnapshotManifest("the parts are not in order")
 
 
-def build_manifest_top(manifest: Manifest) -> TreeUpdate:
+def build_manifest_top(manifest: SnapshotManifest) -> TreeUpdate:
     """The state root and the nodes above the cut."""
     return build_top(manifest.height, manifest.depth, manifest.slots)
 
 
-def check_part(manifest: Manifest, part: int, data: bytes) -> CheckedPart:
+def check_part(manifest: SnapshotManifest, part: int, data: bytes) -> CheckedPart:
     """What the part puts into a store; raises InvalidPart unless it is the one that the manifest names."""
     try:
         pairs = decode(Part, data, PART_BYTES_MAX).pairs
@@ -195,7 +195,7 @@ def check_part(manifest: Manifest, part: int, data: bytes) -> CheckedPart:
     return CheckedPart(pairs, tuple(node for subtree in subtrees for node in subtree.nodes))
 
 
-def _check_place(manifest: Manifest, place: int, pairs: Sequence[Pair]) -> Subtree:
+def _check_place(manifest: SnapshotManifest, place: int, pairs: Sequence[Pair]) -> Subtree:
     subtree = build_subtree(manifest.height, compute_place_path(place, manifest.depth), pairs)
     if subtree.slot != manifest.slots[place]:
         raise InvalidPart(f"the pairs below place {place} are not those of the state")

@@ -17,7 +17,7 @@ BEACON_LINKS = 200_000
 
 
 @dataclass(frozen=True, slots=True)
-class Seat:
+class GenesisValidator:
     """A validator-host of genesis."""
 
     account: Address
@@ -36,7 +36,7 @@ def build_spec(
     *,
     name: str,
     time_ms: TimeMs,
-    seats: Iterable[Seat],
+    seats: Iterable[GenesisValidator],
     accounts: Iterable[tuple[Address, Amount]],
     members: Iterable[Address] = (),
     listings: Iterable[tuple[Address, catalogue.ListDatum]] = (),

@@ -2,7 +2,7 @@
 
 CliError                 anything a command ends with on purpose; carries its exit code
 ├── UsageFault           what was typed can not be meant
-├── Refused              the network or a node said no; `code` is its own
+├── RequestRefused              the network or a node said no; `code` is its own
 └── OutcomeUnknown       sent, and nothing is known of it yet
 
 Expected failures of the layers below (wrong password, damaged file, no node's home) become CliErrors in
@@ -12,7 +12,7 @@ Expected failures of the layers below (wrong password, damaged file, no node's h
 import re
 import sys
 
-from cli.exits import Exit, get_exit
+from cli.exits import ExitCode, get_exit
 
 HINTS = {
     "unreachable": "is the node running? `vidya node start`, or name another with --api URL",
@@ -34,7 +34,7 @@ HINTS = {
 class CliError(Exception):
     """Ends a command; told to the user, never a traceback."""
 
-    def __init__(self, code: str, message: str, hint: str = "", status: Exit = Exit.FAILURE) -> None:
+    def __init__(self, code: str, message: str, hint: str = "", status: ExitCode = ExitCode.FAILURE) -> None:
         super().__init__(message)
         self.code, self.message, self.exit = code, message, status
         self.hint = hint or HINTS.get(code, "")
@@ -44,10 +44,10 @@ class UsageFault(CliError):
     """What was typed can not be meant."""
 
     def __init__(self, message: str, hint: str = "") -> None:
-        super().__init__("usage", message, hint, Exit.USAGE)
+        super().__init__("usage", message, hint, ExitCode.USAGE)
 
 
-class Refused(CliError):
+class RequestRefused(CliError):
     """A node or the network said no."""
 
     def __init__(self, code: str, message: str, hint: str = "") -> None:
@@ -58,7 +58,7 @@ class OutcomeUnknown(CliError):
     """It was sent; whether it takes effect is not known yet."""
 
     def __init__(self, message: str, hint: str) -> None:
-        super().__init__("timed_out", message, hint, Exit.OUTCOME_UNKNOWN)
+        super().__init__("timed_out", message, hint, ExitCode.OUTCOME_UNKNOWN)
 
 
 _EXPECTED = {
@@ -77,22 +77,22 @@ _EXPECTED = {
 """Trees of expected failures of the layers below, by module: whoever raised one has loaded its module."""
 
 _EXITS = {
-    "KeyNotFound": Exit.NOT_FOUND,
-    "WrongPassword": Exit.NOT_ALLOWED,
-    "InvalidName": Exit.USAGE,
-    "InvalidAddress": Exit.USAGE,
-    "InvalidMnemonic": Exit.USAGE,
-    "InvalidSecret": Exit.USAGE,
-    "ValidatorMoved": Exit.NOT_ALLOWED,
-    "NewerSignState": Exit.NOT_ALLOWED,
-    "TrustExpired": Exit.NOT_PROVEN,
-    "NotEnoughTrust": Exit.NOT_PROVEN,
-    "ForgedHeader": Exit.NOT_PROVEN,
-    "ProofFailed": Exit.NOT_PROVEN,
-    "InvalidProof": Exit.NOT_PROVEN,
-    "Divergence": Exit.DIVERGENCE,
-    "DiskFailed": Exit.DISK_FAILED,
-    "DiskFull": Exit.DISK_FAILED,
+    "KeyNotFound": ExitCode.NOT_FOUND,
+    "WrongPassword": ExitCode.NOT_ALLOWED,
+    "InvalidName": ExitCode.USAGE,
+    "InvalidAddress": ExitCode.USAGE,
+    "InvalidMnemonic": ExitCode.USAGE,
+    "InvalidSecret": ExitCode.USAGE,
+    "ValidatorMoved": ExitCode.NOT_ALLOWED,
+    "NewerSignState": ExitCode.NOT_ALLOWED,
+    "TrustExpired": ExitCode.NOT_PROVEN,
+    "NotEnoughTrust": ExitCode.NOT_PROVEN,
+    "ForgedHeader": ExitCode.NOT_PROVEN,
+    "ProofFailed": ExitCode.NOT_PROVEN,
+    "InvalidProof": ExitCode.NOT_PROVEN,
+    "Divergence": ExitCode.DIVERGENCE,
+    "DiskFailed": ExitCode.DISK_FAILED,
+    "DiskFull": ExitCode.DISK_FAILED,
 }
 
 
@@ -114,7 +114,7 @@ def explain(error: BaseException) -> CliError:
         return CliError("system", str(error))
     name = type(error).__name__
     code = getattr(error, "code", None) or _to_snake_case(name)
-    return CliError(code, str(error) or name, status=_EXITS.get(name, Exit.FAILURE))
+    return CliError(code, str(error) or name, status=_EXITS.get(name, ExitCode.FAILURE))
 
 
 def _to_snake_case(name: str) -> str:

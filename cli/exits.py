@@ -1,4 +1,4 @@
-"""Exit codes of `vidya`, fixed: scripts branch on them (docs/guide/wallet.md lists them).
+"""ExitCode codes of `vidya`, fixed: scripts branch on them (docs/guide/wallet.md lists them).
 
 Which one an error gets follows from its `code`, the string that CLI, API and docs share.
 """
@@ -6,7 +6,7 @@ Which one an error gets follows from its `code`, the string that CLI, API and do
 from enum import IntEnum
 
 
-class Exit(IntEnum):
+class ExitCode(IntEnum):
     """What the shell sees."""
 
     OK = 0
@@ -25,27 +25,27 @@ class Exit(IntEnum):
 
 
 _BY_CODE = {
-    "unreachable": Exit.UNREACHABLE,
-    "not_synced": Exit.NOT_SYNCED,
-    "insufficient_balance": Exit.INSUFFICIENT_FUNDS,
-    "balances.insufficient_balance": Exit.INSUFFICIENT_FUNDS,
-    "staking.not_bonded": Exit.INSUFFICIENT_FUNDS,
-    "staking.insufficient_bond": Exit.INSUFFICIENT_FUNDS,
-    "hosting.uncovered_bytes": Exit.INSUFFICIENT_FUNDS,
-    "validators.bond_too_small": Exit.INSUFFICIENT_FUNDS,
-    "timed_out": Exit.OUTCOME_UNKNOWN,
-    "not_found": Exit.NOT_FOUND,
-    "sessions.no_such_session": Exit.NOT_FOUND,
-    "catalogue.not_listed": Exit.NOT_FOUND,
-    "unauthorized": Exit.NOT_ALLOWED,
-    "forbidden": Exit.NOT_ALLOWED,
-    "sessions.not_member": Exit.NOT_ALLOWED,
-    "sessions.not_payer": Exit.NOT_ALLOWED,
-    "membership.not_member": Exit.NOT_ALLOWED,
-    "catalogue.not_lister": Exit.NOT_ALLOWED,
+    "unreachable": ExitCode.UNREACHABLE,
+    "not_synced": ExitCode.NOT_SYNCED,
+    "insufficient_balance": ExitCode.INSUFFICIENT_FUNDS,
+    "balances.insufficient_balance": ExitCode.INSUFFICIENT_FUNDS,
+    "staking.not_bonded": ExitCode.INSUFFICIENT_FUNDS,
+    "staking.insufficient_bond": ExitCode.INSUFFICIENT_FUNDS,
+    "hosting.uncovered_bytes": ExitCode.INSUFFICIENT_FUNDS,
+    "validators.bond_too_small": ExitCode.INSUFFICIENT_FUNDS,
+    "timed_out": ExitCode.OUTCOME_UNKNOWN,
+    "not_found": ExitCode.NOT_FOUND,
+    "sessions.no_such_session": ExitCode.NOT_FOUND,
+    "catalogue.not_listed": ExitCode.NOT_FOUND,
+    "unauthorized": ExitCode.NOT_ALLOWED,
+    "forbidden": ExitCode.NOT_ALLOWED,
+    "sessions.not_member": ExitCode.NOT_ALLOWED,
+    "sessions.not_payer": ExitCode.NOT_ALLOWED,
+    "membership.not_member": ExitCode.NOT_ALLOWED,
+    "catalogue.not_lister": ExitCode.NOT_ALLOWED,
 }
 
 
-def get_exit(code: str, default: Exit = Exit.REJECTED) -> Exit:
+def get_exit(code: str, default: ExitCode = ExitCode.REJECTED) -> ExitCode:
     """The exit code of an error that the network or a node named."""
     return _BY_CODE.get(code, default)

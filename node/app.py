@@ -28,7 +28,7 @@ from chain.votes import Evidence
 from node.api.server import run_api
 from node.api.services import ApiServices
 from node.clock import WallClock
-from node.content.download_manager import ContentDesk
+from node.content.download_manager import DownloadManager
 from node.content.downloads import DownloadLimits
 from node.content.lane import ContentLane
 from node.content.service import ContentService, ServiceLimits
@@ -37,7 +37,7 @@ from node.duties.duties import Duties, Hosting
 from node.duties.reveals import Reveals
 from node.home.config import NodeConfig
 from node.home.home import Home
-from node.keys.derivation import Role
+from node.keys.derivation import KeyRole
 from node.ledger.lane import Lane
 from node.ledger.ledger import Ledger
 from node.ledger.signatures import SignatureMemory
@@ -45,7 +45,7 @@ from node.ledger.snapshots import SnapshotService
 from node.mempool.gossip import PoolGossip
 from node.mempool.pool import Mempool
 from node.metrics import Metrics, run_loop_lag
-from node.network.head_announcer import HeadNews, is_wrong
+from node.network.head_announcer import HeadAnnouncer, is_wrong
 from node.recovery import run_disk_watch
 from node.replica.gossip import Gossip
 from node.replica.journal import Journal
@@ -62,8 +62,7 @@ from p2p.network import Network
 from p2p.peers.manager import ConnectedPeer, PeerDuties, PeerManager, run_peers
 from p2p.switch.switch import Switch
 from p2p.tcp.host import open_network
-from p2p.wire.messages import Hello
-from p2p.wire.messages import Role as PeerRole
+from p2p.wire.messages import Hello, PeerRole
 from storage.content.store import ContentStore
 from storage.data_format import check_data_format
 from storage.errors import StorageError
@@ -141,13 +140,13 @@ class Keys:
 def load_keys(home: Home, config: NodeConfig, spec: ChainSpec) -> Keys:
     """Open the key files; slow on purpose, so before the loop starts."""
     account = decode_address(spec.prefix, config.account) if config.account else None
-    network_seed = home.load_secret(Role.NETWORK)
+    network_seed = home.load_secret(KeyRole.NETWORK)
     return Keys(
         account=account,
-        consensus=home.load_key(Role.CONSENSUS),
+        consensus=home.load_key(KeyRole.CONSENSUS),
         network_seed=network_seed,
         duty=KeyPair(hash_bytes(Domain.NODE_KEY, network_seed)),
-        beacon_secret=home.load_secret(Role.BEACON),
+        beacon_secret=home.load_secret(KeyRole.BEACON),
     )
 
 
@@ -184,7 +183,7 @@ class Node:
         self.content = ContentLane(stores.content)
         self.duties = self._build_duties(stores)
         limits = DownloadLimits(bytes_per_second_max=config.download_bytes_per_second or None)
-        self.desk = ContentDesk(network, self.ledger, self.content, limits)
+        self.download_manager = DownloadManager(network, self.ledger, self.content, limits)
         self.metrics = Metrics(keys.account)
         self.replica.listeners += [self.duties.on_committed, self.metrics.on_committed]
         self.sync = Sync(self.world, self.ledger, self.signatures.verify, self.replica.commit, Random())
@@ -239,7 +238,7 @@ class Node:
             token=self.home.load_token(),
             version=VERSION,
             describe_signing=self.replica.custody.describe,
-            content=self.desk,
+            content=self.download_manager,
         )
 
     # Peers.
@@ -358,13 +357,13 @@ async def start_services(node: Node, nursery: trio.Nursery) -> None:
     await nursery.start(partial(run_peers, node.peers))
     await nursery.start(node.duties.run)
     await nursery.start(node.snapshots.run)
-    await nursery.start(node.desk.run)
+    await nursery.start(node.download_manager.run)
 
 
 async def start_heads(node: Node, switch: Switch, nursery: trio.Nursery) -> None:
     """Announcements over GossipSub, which has no in-memory twin."""
     heads = Heads(switch, node.keys.network_seed, is_wrong)
-    news = HeadNews(lambda: node.ledger.height, node.replica.note_behind, node.keys.account)
+    news = HeadAnnouncer(lambda: node.ledger.height, node.replica.note_behind, node.keys.account)
     node.replica.listeners.append(news.on_committed)
     await nursery.start(run_heads, heads)
     await nursery.start(news.run, heads)

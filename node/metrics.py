@@ -17,7 +17,7 @@ from chain.modules import possession, sessions
 from chain.primitives.codec import decode
 from chain.primitives.types import Address
 from chain.runtime import MODULES
-from node.ledger.ledger import Committed
+from node.ledger.ledger import CommittedBlock
 
 _log = structlog.get_logger("metrics")
 
@@ -76,7 +76,7 @@ class Metrics:
         """A figure that is read when it is asked for; `read` must be safe in any thread."""
         Gauge(f"vidya_{name}", description, registry=self.registry).set_function(read)
 
-    def on_committed(self, committed: Committed) -> None:
+    def on_committed(self, committed: CommittedBlock) -> None:
         """A block became final."""
         header = committed.block.header
         self.height.set(header.height)

@@ -1,7 +1,7 @@
 """What the network may answer instead of doing what was asked.
 
 NetworkError
-├── InvalidAddress      text from people or peers that names no reachable peer
+├── InvalidPeerAddress      text from people or peers that names no reachable peer
 ├── PeerGone            the connection or stream is over, whoever ended it: connect again, ask another
 │   ├── StreamEnded     the peer finished sending, at a frame boundary
 │   └── PeerSlow        a deadline passed
@@ -21,7 +21,7 @@ class NetworkError(ChainError):
     """Expected of a network."""
 
 
-class InvalidAddress(NetworkError):
+class InvalidPeerAddress(NetworkError):
     """Not of the form /ip4|ip6|dns/<host>/tcp/<port>/p2p/<peer id>."""
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from chain.primitives.keys import KeyPair
 from chain.primitives.types import HASH_BYTES, PeerId, PublicKey
-from p2p.errors import InvalidAddress
+from p2p.errors import InvalidPeerAddress
 
 ADDRESS_CHARACTERS_MAX = 256
 _ED25519_PREFIX = bytes.fromhex("002408011220")
@@ -42,17 +42,17 @@ def format_peer(peer: PeerId) -> str:
 
 
 def parse_peer(text: str) -> PeerId:
-    """The peer id that `text` names; raises InvalidAddress."""
+    """The peer id that `text` names; raises InvalidPeerAddress."""
     number = 0
     for character in text[:ADDRESS_CHARACTERS_MAX]:
         digit = _BASE58.find(character)
         if digit < 0:
-            raise InvalidAddress(f"{character!r} is no base58 character")
+            raise InvalidPeerAddress(f"{character!r} is no base58 character")
         number = number * 58 + digit
     peer = number.to_bytes(len(_ED25519_PREFIX) + HASH_BYTES + ADDRESS_CHARACTERS_MAX).lstrip(b"\0")
     peer = b"\0" * (len(text) - len(text.lstrip("1"))) + peer
     if not is_peer_id(peer) or format_peer(peer) != text:
-        raise InvalidAddress(f"{text[:80]!r} is no Ed25519 peer id")
+        raise InvalidPeerAddress(f"{text[:80]!r} is no Ed25519 peer id")
     return peer
 
 
@@ -78,24 +78,24 @@ def format_listen_address(host: str, port: int) -> str:
 
 
 def parse_listen_address(text: str) -> tuple[str, int]:
-    """Host and port of /ip4|ip6|dns/<host>/tcp/<port>; raises InvalidAddress."""
+    """Host and port of /ip4|ip6|dns/<host>/tcp/<port>; raises InvalidPeerAddress."""
     parts = text[:ADDRESS_CHARACTERS_MAX].split("/")
     if len(parts) != 5 or parts[0] or parts[3] != "tcp":
-        raise InvalidAddress(f"{text[:80]!r} is not /ip4|ip6|dns/<host>/tcp/<port>")
+        raise InvalidPeerAddress(f"{text[:80]!r} is not /ip4|ip6|dns/<host>/tcp/<port>")
     _, kind, host, _, port = parts
     if not port.isascii() or not port.isdigit() or int(port) > 65535:
-        raise InvalidAddress(f"port {port[:20]!r}")
+        raise InvalidPeerAddress(f"port {port[:20]!r}")
     _check_host(kind, host)
     return host, int(port)
 
 
 def parse_address(text: str) -> PeerAddress:
-    """The address of a peer; raises InvalidAddress."""
+    """The address of a peer; raises InvalidPeerAddress."""
     if len(text) > ADDRESS_CHARACTERS_MAX:
-        raise InvalidAddress(f"{len(text)} characters")
+        raise InvalidPeerAddress(f"{len(text)} characters")
     place, separator, peer = text.partition("/p2p/")
     if not separator:
-        raise InvalidAddress(f"{text[:80]!r} lacks /p2p/<peer id>")
+        raise InvalidPeerAddress(f"{text[:80]!r} lacks /p2p/<peer id>")
     host, port = parse_listen_address(place)
     return PeerAddress(host, port, parse_peer(peer))
 
@@ -104,10 +104,10 @@ def _check_host(kind: str, host: str) -> None:
     if kind in ("dns", "dns4", "dns6"):
         labels = host.replace("-", "").replace("_", "").split(".")
         if not host.isascii() or not all(label.isalnum() for label in labels):
-            raise InvalidAddress(f"host name {host[:80]!r}")
+            raise InvalidPeerAddress(f"host name {host[:80]!r}")
         return
     try:
         if kind != f"ip{ipaddress.ip_address(host).version}":
-            raise InvalidAddress(f"{host} is not {kind}")
+            raise InvalidPeerAddress(f"{host} is not {kind}")
     except ValueError:
-        raise InvalidAddress(f"{host[:80]!r} is no IP address") from None
+        raise InvalidPeerAddress(f"{host[:80]!r} is no IP address") from None

@@ -80,20 +80,20 @@ def seat(
     from cli.terminal.amounts import parse_share
     from node.duties.reveals import compute_chain_secret
     from node.home.home import Home
-    from node.keys.derivation import Role
+    from node.keys.derivation import KeyRole
     from p2p.identity import PeerAddress, compute_peer_id_of_seed, parse_listen_address
 
     home = Home(settings.home)
     home.create_keys()
-    peer = compute_peer_id_of_seed(home.load_secret(Role.NETWORK))
+    peer = compute_peer_id_of_seed(home.load_secret(KeyRole.NETWORK))
     settings.emit(
         {
             "account": encode_address(prefix, find_account(settings).address),
             "bond": bond,
             "commission_ppm": parse_share(commission),
-            "consensus_key": home.load_key(Role.CONSENSUS).public_key.hex(),
+            "consensus_key": home.load_key(KeyRole.CONSENSUS).public_key.hex(),
             "beacon_tip": compute_chain(
-                compute_chain_secret(home.load_secret(Role.BEACON), 0), BEACON_LINKS
+                compute_chain_secret(home.load_secret(KeyRole.BEACON), 0), BEACON_LINKS
             ).hex(),
             "beacon_links": BEACON_LINKS,
             "address": str(PeerAddress(*parse_listen_address(p2p_address), peer)),
@@ -162,7 +162,7 @@ def assemble(base: Any, name: str, seats: list[Path], accounts: list[str]) -> An
 def read_seat(file: Path, base: Any) -> Any:
     """A seat out of what `chain seat -o json` printed; raises UsageFault."""
     from chain.primitives.addresses import decode_address
-    from chain.spec_builder import Seat
+    from chain.spec_builder import GenesisValidator
     from cli.commands.tx import read_json
     from cli.errors import UsageFault
     from cli.terminal.amounts import parse_amount
@@ -170,7 +170,7 @@ def read_seat(file: Path, base: Any) -> Any:
 
     document = read_json(file)
     try:
-        return Seat(
+        return GenesisValidator(
             account=decode_address(base.prefix, document["account"]),
             consensus_key=bytes.fromhex(document["consensus_key"]),
             bond=parse_amount(document["bond"], base.decimals, base.symbol),

@@ -9,7 +9,7 @@ from cli.terminal import output
 from cli.terminal.options import Settings, command
 
 if TYPE_CHECKING:
-    from cli.context.facts import Facts
+    from cli.context.facts import NetworkContext
     from cli.context.keys import Account
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
@@ -48,7 +48,7 @@ def publish(
     )
 
 
-def host(facts: "Facts", account: "Account", datum: str) -> int | None:
+def host(facts: "NetworkContext", account: "Account", datum: str) -> int | None:
     """Registers the datum for the account of the node; the epoch from which on it counts."""
     from cli.content.actions import ensure_registered
     from cli.errors import UsageFault
@@ -80,7 +80,7 @@ def verify(
 ) -> None:
     """Whether a file or folder is the datum of that id, byte for byte; asks no node."""
     from chain.content import compute_datum_id
-    from cli.errors import Refused
+    from cli.errors import RequestRefused
     from cli.transactions.calls import read_id
     from storage.content.tree import build_datum
 
@@ -88,6 +88,8 @@ def verify(
     built = build_datum(path)
     found = compute_datum_id(built.manifest)
     if found != wanted:
-        raise Refused("differs", f"{path} is datum {found.hex()}", f"`vidya get {id}` downloads the other")
+        raise RequestRefused(
+            "differs", f"{path} is datum {found.hex()}", f"`vidya get {id}` downloads the other"
+        )
     told: dict[str, Any] = {"datum": id, "path": str(path), "files": len(built.manifest.files)}
     settings.emit({**told, "size_bytes": built.manifest.length, "is_equal": True})

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.errors import Refused
+from cli.errors import RequestRefused
 from cli.terminal import output
 from cli.terminal.options import Settings, command
 
 if TYPE_CHECKING:
     from cli.content.actions import Opened
-    from cli.context.facts import Facts
+    from cli.context.facts import NetworkContext
     from cli.context.keys import Account
     from node.content.downloads import DownloadJob, DownloadLimits, DownloadResult, Progress
 
@@ -61,7 +61,7 @@ def get(
     forget(folder)
 
 
-def ensure_member(facts: "Facts", account: "Account") -> None:
+def ensure_member(facts: "NetworkContext", account: "Account") -> None:
     """Passes the gate if the account has not, after asking as for any transaction."""
     from chain.modules.membership import Join
     from cli.transactions.sending import send
@@ -75,7 +75,7 @@ def ensure_member(facts: "Facts", account: "Account") -> None:
     send(facts, account, [Join()])
 
 
-def resume_session(facts: "Facts", folder: Path) -> "Opened | None":
+def resume_session(facts: "NetworkContext", folder: Path) -> "Opened | None":
     """The session of an earlier try, if it is still open."""
     from msgspec import MsgspecError, json
 
@@ -94,7 +94,7 @@ def resume_session(facts: "Facts", folder: Path) -> "Opened | None":
 
 
 def begin_session(
-    facts: "Facts", account: "Account", entry: dict[str, Any], folder: Path, price_max: int | None
+    facts: "NetworkContext", account: "Account", entry: dict[str, Any], folder: Path, price_max: int | None
 ) -> "Opened":
     """A new session, noted in the folder."""
     from msgspec import json
@@ -111,10 +111,10 @@ def begin_session(
     return opened
 
 
-def build_job(facts: "Facts", entry: dict[str, Any], opened: "Opened") -> "DownloadJob":
+def build_job(facts: "NetworkContext", entry: dict[str, Any], opened: "Opened") -> "DownloadJob":
     """What to fetch and from whom."""
     from chain.primitives.keys import KeyPair
-    from node.content.downloads import DownloadJob, HostSeat
+    from node.content.downloads import DownloadJob, SessionHost
 
     addresses = {host["address"]: tuple(host["addresses"]) for host in entry["hosts"]}
     allotments = facts.client.get(f"/v1/sessions/{opened.session}")["allotments"]
@@ -127,14 +127,14 @@ def build_job(facts: "Facts", entry: dict[str, Any], opened: "Opened") -> "Downl
         price_per_gib=opened.price_per_gib,
         voucher_key=KeyPair(opened.voucher_secret),
         hosts=tuple(
-            HostSeat(facts.find_address(one["host"]), addresses.get(one["host"], ()), one["limit"])
+            SessionHost(facts.find_address(one["host"]), addresses.get(one["host"], ()), one["limit"])
             for one in allotments
         ),
     )
 
 
 def run_download(
-    facts: "Facts", job: "DownloadJob", store: Path, target: Path, rate: str | None
+    facts: "NetworkContext", job: "DownloadJob", store: Path, target: Path, rate: str | None
 ) -> "DownloadResult":
     """Fetches what is missing and writes the files, in an event loop of its own."""
     import trio
@@ -150,14 +150,14 @@ def run_download(
 
 
 async def fetch_and_export(
-    facts: "Facts", job: "DownloadJob", store: Path, target: Path, limits: "DownloadLimits"
+    facts: "NetworkContext", job: "DownloadJob", store: Path, target: Path, limits: "DownloadLimits"
 ) -> "DownloadResult":
     """With a throw-away identity on the network."""
     import secrets
 
     from node.content.downloads import download
     from node.content.lane import ContentLane
-    from node.network.light_peer import open_guest_network
+    from node.network.light_peer import open_light_network
     from storage.content.store import ContentStore
 
     def show(progress: "Progress") -> None:
@@ -166,7 +166,7 @@ async def fetch_and_export(
     quota_bytes = 2 * job.size_bytes + QUOTA_SPARE_BYTES
     with ContentStore(store, quota_bytes) as opened:
         lane = ContentLane(opened)
-        async with open_guest_network(secrets.token_bytes(32), facts.genesis_hash) as network:
+        async with open_light_network(secrets.token_bytes(32), facts.genesis_hash) as network:
             result = await download(network, lane, job, show, limits)
         output.end_line()
         if result.is_complete:
@@ -174,7 +174,7 @@ async def fetch_and_export(
         return result
 
 
-def describe(facts: "Facts", progress: "Progress") -> str:
+def describe(facts: "NetworkContext", progress: "Progress") -> str:
     """One line: how far, how fast, from how many, for how much."""
     from cli.terminal.amounts import format_size
     from node.content.downloads import Outcome
@@ -186,8 +186,8 @@ def describe(facts: "Facts", progress: "Progress") -> str:
     return f"{done}, {rate}, paid {facts.amount(progress.paid)}{left}"
 
 
-def report(facts: "Facts", job: "DownloadJob", result: "DownloadResult", target: Path) -> None:
-    """What each host did and was paid; raises Refused if the datum is not complete."""
+def report(facts: "NetworkContext", job: "DownloadJob", result: "DownloadResult", target: Path) -> None:
+    """What each host did and was paid; raises RequestRefused if the datum is not complete."""
     from cli.context.readable import make_readable
 
     rows = [
@@ -204,7 +204,7 @@ def report(facts: "Facts", job: "DownloadJob", result: "DownloadResult", target:
     if not result.is_complete:
         tried = "; ".join(f"{row['host']}: {row['outcome']} {row['reason']}".rstrip() for row in rows)
         code, missing = "download_failed", f"{result.chunks_missing} chunks are missing"
-        raise Refused(code, f"{missing}; hosts tried: {tried}", "run it again; it goes on where it is")
+        raise RequestRefused(code, f"{missing}; hosts tried: {tried}", "run it again; it goes on where it is")
     output.say(f"{target}: complete, verified, paid {facts.amount(result.paid)}")
     if facts.settings.format is output.Format.TABLE:
         facts.settings.emit(make_readable(facts, rows), HOST_COLUMNS)

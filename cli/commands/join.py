@@ -21,7 +21,7 @@ from cli.terminal import output
 from cli.terminal.options import Settings, command
 
 if TYPE_CHECKING:
-    from cli.context.facts import Facts
+    from cli.context.facts import NetworkContext
     from cli.context.keys import Account
     from node.home.home import Home
 
@@ -146,9 +146,9 @@ def set_sync(home: "Home", sync: dict[str, Any]) -> None:
         home.config_file.write_text(format_config(wanted))
 
 
-def start(home: "Home", settings: Settings) -> "Facts":
+def start(home: "Home", settings: Settings) -> "NetworkContext":
     """The node, running."""
-    from cli.context.facts import Facts
+    from cli.context.facts import NetworkContext
     from cli.nodes.processes import connect_home, find_process, start_node, try_status, wait_until
     from node.home.config import load_config
 
@@ -157,10 +157,10 @@ def start(home: "Home", settings: Settings) -> "Facts":
     output.say(f"node: process {pid} {'runs already' if found else 'started'}, log {home.log_file}")
     limit = SYNC_SECONDS_MAX if load_config(home.config_file).state_sync else START_SECONDS_MAX
     wait_until("the node to answer", [home], lambda: try_status(home) is not None, limit)
-    return Facts(settings, connect_home(home))
+    return NetworkContext(settings, connect_home(home))
 
 
-def wait_synced(facts: "Facts") -> None:
+def wait_synced(facts: "NetworkContext") -> None:
     """Until the node is at the head of the network."""
     deadline = time.monotonic() + SYNC_SECONDS_MAX
     age_max = max(30_000, 10 * facts.spec.system.parameters.block_ms)
@@ -180,15 +180,15 @@ def wait_synced(facts: "Facts") -> None:
 def get_address(home: "Home", p2p_address: str | None) -> str:
     """Where others reach the node, with its peer id."""
     from node.home.config import load_config
-    from node.keys.derivation import Role
+    from node.keys.derivation import KeyRole
     from p2p.identity import PeerAddress, compute_peer_id_of_seed, parse_listen_address
 
     text = p2p_address or load_config(home.config_file).p2p_listen
-    peer = compute_peer_id_of_seed(home.load_secret(Role.NETWORK))
+    peer = compute_peer_id_of_seed(home.load_secret(KeyRole.NETWORK))
     return str(PeerAddress(*parse_listen_address(text), peer))
 
 
-def take_standing(facts: "Facts", account: "Account", home: "Home", wish: dict[str, Any]) -> None:
+def take_standing(facts: "NetworkContext", account: "Account", home: "Home", wish: dict[str, Any]) -> None:
     """What the chain must know of a validator-host, in one transaction."""
     from cli.transactions.sending import send
 
@@ -201,7 +201,9 @@ def take_standing(facts: "Facts", account: "Account", home: "Home", wish: dict[s
     send(facts, account, calls)
 
 
-def list_missing_calls(facts: "Facts", account: "Account", home: "Home", wish: dict[str, Any]) -> list[Any]:
+def list_missing_calls(
+    facts: "NetworkContext", account: "Account", home: "Home", wish: dict[str, Any]
+) -> list[Any]:
     """The calls whose effect is not there yet."""
     from chain.modules.beacon import Commit
     from chain.modules.hosting import RegisterHost
@@ -209,18 +211,18 @@ def list_missing_calls(facts: "Facts", account: "Account", home: "Home", wish: d
     from chain.modules.staking import Bond
     from chain.modules.validators import Validate
     from cli.content.actions import get_if_there, list_pages
-    from node.keys.derivation import Role
+    from node.keys.derivation import KeyRole
     from p2p.identity import compute_peer_id_of_seed, parse_address
 
     text = facts.address(account.address)
     stored, host = facts.client.get(f"/v1/accounts/{text}"), get_if_there(facts, f"/v1/hosts/{text}")
-    key = home.load_key(Role.CONSENSUS).public_key
+    key = home.load_key(KeyRole.CONSENSUS).public_key
     candidates = {one["address"]: one for one in list_pages(facts, "/v1/validators", "candidates")}
     calls: list[Any] = []
     if stored["bond"]["active"] < wish["stake"]:
         calls.append(Bond(wish["stake"] - stored["bond"]["active"]))
     if host is None or tuple(host["host"]["addresses"]) != wish["addresses"]:
-        peer = compute_peer_id_of_seed(home.load_secret(Role.NETWORK))
+        peer = compute_peer_id_of_seed(home.load_secret(KeyRole.NETWORK))
         assert parse_address(wish["addresses"][0]).peer == peer
         calls.append(RegisterHost(peer, wish["addresses"], wish["capacity"]))
     standing = candidates.get(text)
@@ -235,7 +237,7 @@ def list_missing_calls(facts: "Facts", account: "Account", home: "Home", wish: d
     return calls
 
 
-def has_beacon(facts: "Facts", account: "Account") -> bool:
+def has_beacon(facts: "NetworkContext", account: "Account") -> bool:
     """Whether the chain knows a beacon chain of the account, in use or to come."""
     from chain.modules.beacon import CHAINS, NEXT_CHAINS
 
@@ -249,12 +251,14 @@ def build_beacon(home: "Home") -> tuple[bytes, int]:
     from chain.modules.beacon import compute_chain
     from chain.spec_builder import BEACON_LINKS
     from node.duties.reveals import compute_chain_secret
-    from node.keys.derivation import Role
+    from node.keys.derivation import KeyRole
 
-    return compute_chain(compute_chain_secret(home.load_secret(Role.BEACON), 0), BEACON_LINKS), BEACON_LINKS
+    return compute_chain(
+        compute_chain_secret(home.load_secret(KeyRole.BEACON), 0), BEACON_LINKS
+    ), BEACON_LINKS
 
 
-def choose_datums(facts: "Facts", account: "Account", quota: int) -> list[dict[str, Any]]:
+def choose_datums(facts: "NetworkContext", account: "Account", quota: int) -> list[dict[str, Any]]:
     """What to host: what is registered already, then the least hosted that fits disk and bond."""
     from cli.content.actions import list_holdings, list_pages
 
@@ -273,7 +277,7 @@ def choose_datums(facts: "Facts", account: "Account", quota: int) -> list[dict[s
     return chosen
 
 
-def compute_bytes_covered(facts: "Facts", bond: int) -> int:
+def compute_bytes_covered(facts: "NetworkContext", bond: int) -> int:
     """Bytes that a bond may stand for."""
     from chain.modules.catalogue import GIB
 
@@ -281,7 +285,7 @@ def compute_bytes_covered(facts: "Facts", bond: int) -> int:
     return bond * GIB // per_gib if per_gib else 2**62
 
 
-def host_datums(facts: "Facts", account: "Account", chosen: list[dict[str, Any]]) -> None:
+def host_datums(facts: "NetworkContext", account: "Account", chosen: list[dict[str, Any]]) -> None:
     """Fetched and registered."""
     from cli.content.actions import ensure_registered, fetch_into_node, list_holdings
     from cli.terminal.amounts import format_size
@@ -299,7 +303,7 @@ def host_datums(facts: "Facts", account: "Account", chosen: list[dict[str, Any]]
 
 
 def describe(
-    facts: "Facts", account: "Account", home: "Home", chosen: list[dict[str, Any]]
+    facts: "NetworkContext", account: "Account", home: "Home", chosen: list[dict[str, Any]]
 ) -> dict[str, Any]:
     """Where it all is, and when the account can be elected."""
     from cli.content.actions import list_holdings

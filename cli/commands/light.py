@@ -85,7 +85,7 @@ def sample(
     """Check 16 possession proofs of an epoch, drawn by chance: that hosts have shown what was asked."""
     from cli.context.facts import load_spec
     from cli.errors import CliError
-    from cli.exits import Exit
+    from cli.exits import ExitCode
     from cli.light.sampling import describe_chances
 
     client, (api,) = open_client(settings, load_spec(chain), node, [])
@@ -104,7 +104,7 @@ def sample(
     if lacking:
         hint = "another node may show it; if none does, validators have let it pass"
         message = f"{len(lacking)} of {len(draws)} proofs are not shown; {lacking[0]['reason']}"
-        raise CliError("not_shown", message, hint, Exit.NOT_PROVEN)
+        raise CliError("not_shown", message, hint, ExitCode.NOT_PROVEN)
 
 
 def iterate_samples(api: "Client", client: "LightClient") -> Iterator[dict[str, Any]]:
@@ -160,7 +160,7 @@ def report(settings: Settings, spec: "ChainSpec", found: "Divergence", apis: lis
     from chain.light import list_double_signers, list_equivocations
     from chain.primitives.addresses import encode_address
     from cli.errors import CliError
-    from cli.exits import Exit
+    from cli.exits import ExitCode
     from cli.light.evidence import keep, submit
     from cli.terminal import output
 
@@ -173,4 +173,4 @@ def report(settings: Settings, spec: "ChainSpec", found: "Divergence", apis: lis
         accepted = submit(spec, evidence, apis)
         told = f"evidence against {len(evidence)} validators was sent; nodes took {accepted} reports"
     hint = f"trust nothing until people know which is right; both blocks are in {file}"
-    return CliError("divergence", f"{found}; {told}", hint, Exit.DIVERGENCE)
+    return CliError("divergence", f"{found}; {told}", hint, ExitCode.DIVERGENCE)

@@ -11,7 +11,7 @@ from typer.main import get_command
 from cli.terminal.options import Settings, command, wrap
 
 if TYPE_CHECKING:
-    from cli.context.facts import Facts
+    from cli.context.facts import NetworkContext
     from cli.transactions.calls import Field, Verb
 
 _PANEL = "Transaction"
@@ -122,7 +122,7 @@ def _parameter(name: str, kind: Any, default: Any = inspect.Parameter.empty) -> 
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)
 
 
-def run_calls(facts: "Facts", calls: list[Any], values: dict[str, Any]) -> None:
+def run_calls(facts: "NetworkContext", calls: list[Any], values: dict[str, Any]) -> None:
     """What each verb does with its calls."""
     from cli.context.keys import find_account
     from cli.transactions import sending
@@ -145,7 +145,7 @@ def describe_draft(made: Any) -> dict[str, Any]:
     return {**told, "error": made.error, "events": made.events}
 
 
-def describe_unsigned(facts: "Facts", made: Any) -> dict[str, Any]:
+def describe_unsigned(facts: "NetworkContext", made: Any) -> dict[str, Any]:
     """A transaction to be signed elsewhere: readable, and the bytes that count."""
     from chain.jsonable import to_json
     from chain.primitives.codec import encode
@@ -160,7 +160,7 @@ def describe_unsigned(facts: "Facts", made: Any) -> dict[str, Any]:
     return {"transaction": readable, "unsigned": encode(transaction).hex()}
 
 
-def show_amounts(facts: "Facts", data: Any) -> Any:
+def show_amounts(facts: "NetworkContext", data: Any) -> Any:
     """For people, amounts and sizes in their units; programs get what the API gives."""
     from cli.context.readable import make_readable
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.errors import CliError, UsageFault
-from cli.exits import Exit
+from cli.exits import ExitCode
 from cli.terminal import output
 from cli.terminal.options import Settings, command
 
@@ -115,7 +115,7 @@ def confirm(settings: Settings, claim: str) -> None:
     if not output.can_ask():
         raise UsageFault("nobody is here to confirm this", "-y confirms it beforehand")
     if not output.ask(f"Are you sure that {claim}? If not, the stake is at risk."):
-        raise CliError("not_confirmed", "nothing was changed", status=Exit.NOT_ALLOWED)
+        raise CliError("not_confirmed", "nothing was changed", status=ExitCode.NOT_ALLOWED)
 
 
 def emit(settings: Settings, state: "SignState") -> None:

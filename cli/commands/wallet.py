@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from cli.errors import CliError, UsageFault
-from cli.exits import Exit
+from cli.exits import ExitCode
 from cli.terminal import output
 from cli.terminal.options import Settings, command
 
@@ -43,14 +43,14 @@ def new(
     from cli.context.keys import read_password
     from node.home.home import write_private
     from node.keys import keystore
-    from node.keys.derivation import Role, build_mnemonic, decode_mnemonic
+    from node.keys.derivation import KeyRole, build_mnemonic, decode_mnemonic
 
     words = build_mnemonic()
     folder = settings.home / "wallet"
     _check_free(folder, name)
     password = read_password(settings, name, is_new=True)
     secret, profile = decode_mnemonic(words), choose_profile(weak)
-    key = keystore.create(folder, name, secret, password, role=Role.MNEMONIC, profile=profile)
+    key = keystore.create(folder, name, secret, password, role=KeyRole.MNEMONIC, profile=profile)
     if mnemonic_file is not None:
         write_private(mnemonic_file, words.encode() + b"\n")
     else:
@@ -125,7 +125,7 @@ def export(
         output.show_secret([secret])
     else:
         raise CliError(
-            "not_a_terminal", "secrets are shown on a terminal only", "--file FILE", Exit.NOT_ALLOWED
+            "not_a_terminal", "secrets are shown on a terminal only", "--file FILE", ExitCode.NOT_ALLOWED
         )
 
 
@@ -170,11 +170,11 @@ def choose_profile(weak: bool) -> Any:
 
 def parse_role(text: str) -> Any:
     """A role by its name."""
-    from node.keys.derivation import Role
+    from node.keys.derivation import KeyRole
 
-    if text not in list(Role):
+    if text not in list(KeyRole):
         raise UsageFault(f"{text!r} is no role: {ROLES}")
-    return Role(text)
+    return KeyRole(text)
 
 
 def read_secret_text(file: Path | None) -> str:

@@ -15,10 +15,10 @@ from chain.modules.hosting import RegisterSubset
 from chain.modules.sessions import CloseSession, HostAllotment, OpenSession, compute_price
 from chain.primitives.fixed_point import div_up
 from chain.primitives.keys import KeyPair
-from cli.context.facts import Facts
+from cli.context.facts import NetworkContext
 from cli.context.keys import Account
-from cli.errors import CliError, Refused
-from cli.exits import Exit
+from cli.errors import CliError, RequestRefused
+from cli.exits import ExitCode
 from cli.terminal import output
 from cli.transactions.sending import list_events, send
 
@@ -45,17 +45,17 @@ class Opened(NamedTuple):
     deposit: int
 
 
-def get_if_there(facts: Facts, path: str, **parameters: Any) -> Any:
+def get_if_there(facts: NetworkContext, path: str, **parameters: Any) -> Any:
     """The answer; None if there is no such thing."""
     try:
         return facts.client.get(path, **parameters)
     except CliError as error:
-        if error.exit is not Exit.NOT_FOUND:
+        if error.exit is not ExitCode.NOT_FOUND:
             raise
         return None
 
 
-def list_pages(facts: Facts, path: str, name: str, **parameters: Any) -> Iterator[Any]:
+def list_pages(facts: NetworkContext, path: str, name: str, **parameters: Any) -> Iterator[Any]:
     """All records of a list that comes in pages."""
     cursor, cursor_name = "", "cursor" if name == "datums" else "after"
     while cursor is not None:
@@ -64,16 +64,16 @@ def list_pages(facts: Facts, path: str, name: str, **parameters: Any) -> Iterato
         cursor = page["next"]
 
 
-def require_datum(facts: Facts, datum: str) -> dict[str, Any]:
-    """An entry of the catalogue with its hosts; raises Refused."""
+def require_datum(facts: NetworkContext, datum: str) -> dict[str, Any]:
+    """An entry of the catalogue with its hosts; raises RequestRefused."""
     found = get_if_there(facts, f"/v1/datums/{datum}")
     if found is None:
-        raise Refused("catalogue.not_listed", f"the catalogue has no datum {datum}")
+        raise RequestRefused("catalogue.not_listed", f"the catalogue has no datum {datum}")
     entry: dict[str, Any] = found
     return entry
 
 
-def publish(facts: Facts, path: Path) -> dict[str, Any]:
+def publish(facts: NetworkContext, path: Path) -> dict[str, Any]:
     """Has the node host a file or folder where it lies; reads all of it."""
     body = {"path": str(path.resolve())}
     published: dict[str, Any] = facts.client.post(
@@ -95,7 +95,7 @@ def build_listing(published: dict[str, Any], title: str, category: str, tags: Se
     )
 
 
-def ensure_listed(facts: Facts, account: Account, listings: Sequence[ListDatum]) -> None:
+def ensure_listed(facts: NetworkContext, account: Account, listings: Sequence[ListDatum]) -> None:
     """Lists what is not in the catalogue yet."""
     missing = [
         one for one in listings if get_if_there(facts, f"/v1/datums/{compute_datum_id(one).hex()}") is None
@@ -104,15 +104,15 @@ def ensure_listed(facts: Facts, account: Account, listings: Sequence[ListDatum])
         send(facts, account, missing)
 
 
-def list_holdings(facts: Facts, account: bytes) -> dict[str, dict[str, Any]]:
-    """What an account has registered, by datum; raises Refused if it is no host."""
+def list_holdings(facts: NetworkContext, account: bytes) -> dict[str, dict[str, Any]]:
+    """What an account has registered, by datum; raises RequestRefused if it is no host."""
     path = f"/v1/hosts/{facts.address(account)}"
     if get_if_there(facts, path, limit=1) is None:
-        raise Refused("hosting.not_host", f"{facts.address(account)} is no host")
+        raise RequestRefused("hosting.not_host", f"{facts.address(account)} is no host")
     return {holding["datum"]: holding for holding in list_pages(facts, path, "holdings", limit=PAGE)}
 
 
-def ensure_registered(facts: Facts, account: Account, datums: Sequence[bytes]) -> int | None:
+def ensure_registered(facts: NetworkContext, account: Account, datums: Sequence[bytes]) -> int | None:
     """Registers what the account does not host yet; the epoch from which on it counts, None if it did."""
     held = list_holdings(facts, account.address)
     missing = [datum for datum in datums if datum.hex() not in held]
@@ -126,13 +126,15 @@ def ensure_registered(facts: Facts, account: Account, datums: Sequence[bytes]) -
 
 
 def build_opening(
-    facts: Facts, account: bytes, entry: dict[str, Any], key: KeyPair, price_max: int | None = None
+    facts: NetworkContext, account: bytes, entry: dict[str, Any], key: KeyPair, price_max: int | None = None
 ) -> OpenSession:
     """The call that opens a session over a datum's hosts, each to be paid its fair part and more."""
     hosts = [facts.find_address(host["address"]) for host in entry["hosts"]]
     hosts = [host for host in hosts if host != account][:SESSION_HOSTS_MAX]
     if not hosts:
-        raise Refused("sessions.not_hosting", f"nobody hosts {entry['id']} now", "`vidya query datum ID`")
+        raise RequestRefused(
+            "sessions.not_hosting", f"nobody hosts {entry['id']} now", "`vidya query datum ID`"
+        )
     parameters, size = facts.client.get("/v1/params")["sessions"], entry["datum"]["size_bytes"]
     price = parameters["price_per_gib"]
     limit = compute_limit(size, price, len(hosts))
@@ -146,7 +148,7 @@ def build_opening(
 
 
 def open_sessions(
-    facts: Facts, account: Account, entries: Sequence[dict[str, Any]], price_max: int | None = None
+    facts: NetworkContext, account: Account, entries: Sequence[dict[str, Any]], price_max: int | None = None
 ) -> list[Opened]:
     """A session per datum, all in one transaction."""
     secret_of = [secrets.token_bytes(32) for _ in entries]
@@ -168,15 +170,15 @@ def compute_limit(size_bytes: int, price_per_gib: int, hosts: int) -> int:
     return max(compute_price(part, price_per_gib), 1)
 
 
-def compute_lifetime(facts: Facts, size_bytes: int, parameters: dict[str, Any]) -> int:
+def compute_lifetime(facts: NetworkContext, size_bytes: int, parameters: dict[str, Any]) -> int:
     """Blocks that a download may take, generously."""
     seconds = SESSION_SECONDS_MIN + size_bytes // RATE_BYTES_MIN
     blocks = seconds * 1000 // max(facts.spec.system.parameters.block_ms, 1)
     return min(blocks, int(parameters["lifetime_blocks_max"]) - 1)
 
 
-def fetch_into_node(facts: Facts, account: Account, datums: Sequence[str]) -> None:
-    """Has the node of `facts` fetch what it lacks, by sessions that the account pays. Raises Refused."""
+def fetch_into_node(facts: NetworkContext, account: Account, datums: Sequence[str]) -> None:
+    """The node fetches the datums it lacks, by sessions that the account pays; raises RequestRefused."""
     missing = [require_datum(facts, datum) for datum in datums if not is_complete(facts, datum)]
     for start in range(0, len(missing), SESSIONS_AT_ONCE):
         entries = missing[start : start + SESSIONS_AT_ONCE]
@@ -189,14 +191,14 @@ def fetch_into_node(facts: Facts, account: Account, datums: Sequence[str]) -> No
             close_sessions(facts, account, [session.session for session in opened])
 
 
-def begin_download(facts: Facts, opened: Opened) -> str:
+def begin_download(facts: NetworkContext, opened: Opened) -> str:
     """The job of a node that fetches a session's datum."""
     order = {"session": opened.session, "voucher_secret": opened.voucher_secret.hex()}
     return str(facts.client.post("/v1/content/download", order)["job"])
 
 
-def wait_download(facts: Facts, title: str, job: str) -> None:
-    """Until the node has it all; raises Refused with what each host said."""
+def wait_download(facts: NetworkContext, title: str, job: str) -> None:
+    """Until the node has it all; raises RequestRefused with what each host said."""
     progress = facts.client.get(f"/v1/content/download/{job}")
     while progress["state"] == "running":
         output.show_line(describe_progress(title, progress))
@@ -208,18 +210,18 @@ def wait_download(facts: Facts, title: str, job: str) -> None:
             f"{host['host']}: {host['failure']}" for host in progress["hosts"] if host["failure"]
         )
         hint = "run it again; it goes on where it is"
-        raise Refused(
+        raise RequestRefused(
             "download_failed", f"{title}: {progress['failure'] or tried or 'no host gave it'}", hint
         )
 
 
-def is_complete(facts: Facts, datum: str) -> bool:
+def is_complete(facts: NetworkContext, datum: str) -> bool:
     """Whether the node has all of a datum."""
     local = facts.client.get("/v1/content")["datums"]
     return any(one["datum"] == datum and one["is_complete"] for one in local)
 
 
-def close_sessions(facts: Facts, account: Account, sessions: Sequence[str]) -> None:
+def close_sessions(facts: NetworkContext, account: Account, sessions: Sequence[str]) -> None:
     """Gets back what is left of deposits, of those sessions that are still open."""
     found = {session: get_if_there(facts, f"/v1/sessions/{session}") for session in sessions}
     calls = [

@@ -9,13 +9,18 @@ from typing import Any
 
 import httpx
 
-from cli.errors import CliError, Refused
-from cli.exits import Exit
+from cli.errors import CliError, RequestRefused
+from cli.exits import ExitCode
 
 CONNECT_SECONDS_MAX = 3.0
 READ_SECONDS_MAX = 30.0
 ANSWER_BYTES_MAX = 64 * 2**20
-_EXITS = {401: Exit.NOT_ALLOWED, 403: Exit.NOT_ALLOWED, 404: Exit.NOT_FOUND, 410: Exit.NOT_FOUND}
+_EXITS = {
+    401: ExitCode.NOT_ALLOWED,
+    403: ExitCode.NOT_ALLOWED,
+    404: ExitCode.NOT_FOUND,
+    410: ExitCode.NOT_FOUND,
+}
 
 
 class Client:
@@ -27,7 +32,7 @@ class Client:
         try:
             httpx.URL(self.url)
         except httpx.InvalidURL as error:
-            raise CliError("usage", f"{url!r} is no URL: {error}", status=Exit.USAGE) from error
+            raise CliError("usage", f"{url!r} is no URL: {error}", status=ExitCode.USAGE) from error
 
     def get(self, path: str, **parameters: Any) -> Any:
         """The JSON at a path."""
@@ -87,7 +92,7 @@ class Client:
             raise self._build_unreachable(str(error) or type(error).__name__) from error
 
     def _build_unreachable(self, why: str) -> CliError:
-        return CliError("unreachable", f"no answer from {self.url}: {why}", status=Exit.UNREACHABLE)
+        return CliError("unreachable", f"no answer from {self.url}: {why}", status=ExitCode.UNREACHABLE)
 
 
 def build_refusal(answer: httpx.Response) -> CliError:
@@ -101,9 +106,9 @@ def build_refusal(answer: httpx.Response) -> CliError:
             f"{answer.url} answers {answer.status_code}, not as a vidya node",
             "",
         )
-    refused = Refused(code, message, hint)
-    if answer.status_code in _EXITS and refused.exit is Exit.REJECTED:
+    refused = RequestRefused(code, message, hint)
+    if answer.status_code in _EXITS and refused.exit is ExitCode.REJECTED:
         refused.exit = _EXITS[answer.status_code]
     if answer.status_code >= 500 and code != "not_synced":
-        refused.exit = Exit.FAILURE
+        refused.exit = ExitCode.FAILURE
     return refused

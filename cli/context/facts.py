@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cli.errors import CliError, UsageFault
-from cli.exits import Exit
+from cli.exits import ExitCode
 from cli.terminal.amounts import format_amount, parse_amount
 from cli.terminal.options import Settings
 
@@ -20,7 +20,7 @@ API_URL = f"http://127.0.0.1:{API_PORT}"
 API_URL_FILE = "api-url"
 
 
-class Facts:
+class NetworkContext:
     """A node, and what is fixed about its network; everything is asked once, when it is needed."""
 
     def __init__(self, settings: Settings, client: "Client") -> None:
@@ -52,7 +52,9 @@ class Facts:
         """The status; raises if the node is behind."""
         status = self.get_status()
         if status.get("syncing"):
-            raise CliError("not_synced", f"the node is at height {status['height']}", status=Exit.NOT_SYNCED)
+            raise CliError(
+                "not_synced", f"the node is at height {status['height']}", status=ExitCode.NOT_SYNCED
+            )
         return status
 
     def parse_amount(self, text: str) -> int:
@@ -84,17 +86,17 @@ class Facts:
             return decode_address(self.spec.prefix, text)
 
 
-def connect(settings: Settings) -> Facts:
+def connect(settings: Settings) -> NetworkContext:
     """The node that was named (`find_url`); with its token, if its home is at hand."""
     from cli.context.client import Client
 
     url = find_url(settings)
-    return Facts(
+    return NetworkContext(
         settings, Client(url, find_token(settings.home) if url == get_home_url(settings.home) else None)
     )
 
 
-def connect_own(settings: Settings) -> Facts:
+def connect_own(settings: Settings) -> NetworkContext:
     """The node of the home, which does what its operator asks; raises CliError if there is none."""
     from cli.context.client import Client
 
@@ -102,7 +104,7 @@ def connect_own(settings: Settings) -> Facts:
     if token is None or url is None:
         hint = "--home DIR names its folder; `vidya node start` runs it"
         raise CliError("not_running", f"this needs your own node, and none runs in {settings.home}", hint)
-    return Facts(settings, Client(url, token))
+    return NetworkContext(settings, Client(url, token))
 
 
 def find_url(settings: Settings) -> str:

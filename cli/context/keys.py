@@ -13,14 +13,14 @@ from pathlib import Path
 from chain.primitives.keys import KeyPair
 from chain.primitives.types import Address
 from cli.errors import CliError, UsageFault
-from cli.exits import Exit
+from cli.exits import ExitCode
 from cli.terminal import output
 from cli.terminal.options import HOME, Settings
 from node.keys import keystore
-from node.keys.derivation import Role, derive, encode_mnemonic
+from node.keys.derivation import KeyRole, derive, encode_mnemonic
 from node.keys.keystore import KeyFile, KeyNotFound
 
-ACCOUNT_ROLES = (Role.ACCOUNT, Role.MNEMONIC)
+ACCOUNT_ROLES = (KeyRole.ACCOUNT, KeyRole.MNEMONIC)
 PASSWORD_FILE_BYTES_MAX = 4096
 HOW_TO_UNLOCK = "give --password-file FILE, or set VIDYA_PASSWORD_FILE"
 
@@ -96,8 +96,8 @@ def try_decode(text: str) -> Address | None:
 def open_account_seed(key_file: KeyFile, password: str) -> bytes:
     """The seed of an account, also out of a mnemonic."""
     secret = keystore.unlock(key_file, password)
-    if key_file.role is Role.MNEMONIC:
-        return derive(encode_mnemonic(secret), Role.ACCOUNT)
+    if key_file.role is KeyRole.MNEMONIC:
+        return derive(encode_mnemonic(secret), KeyRole.ACCOUNT)
     return secret
 
 
@@ -107,7 +107,7 @@ def read_password(settings: Settings, name: str, *, is_new: bool = False) -> str
         with settings.password_file.open(encoding="utf-8") as file:
             return file.read(PASSWORD_FILE_BYTES_MAX).rstrip("\r\n")
     if not output.can_ask():
-        raise CliError("no_password", f"the key {name!r} has a password", HOW_TO_UNLOCK, Exit.USAGE)
+        raise CliError("no_password", f"the key {name!r} has a password", HOW_TO_UNLOCK, ExitCode.USAGE)
     password = getpass.getpass(f"password of {name}: ")
     if is_new and getpass.getpass("again: ") != password:
         raise UsageFault("the two passwords differ")

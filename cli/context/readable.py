@@ -6,7 +6,7 @@ Programs (`-o json`) get the data as it is: base units, bytes, milliseconds.
 from datetime import UTC, datetime
 from typing import Any
 
-from cli.context.facts import Facts
+from cli.context.facts import NetworkContext
 from cli.terminal.amounts import format_amount, format_size
 from cli.terminal.output import Format
 
@@ -53,7 +53,7 @@ SIZES = frozenset(
 )
 
 
-def make_readable(facts: Facts, data: Any) -> Any:
+def make_readable(facts: NetworkContext, data: Any) -> Any:
     """The data for the format asked for."""
     if facts.settings.format is not Format.TABLE:
         return data

@@ -31,7 +31,7 @@ from chain.primitives.addresses import encode_address
 from chain.primitives.codec import replace
 from chain.primitives.keys import KeyPair
 from chain.primitives.types import Address
-from chain.spec_builder import BEACON_LINKS, Seat, build_spec
+from chain.spec_builder import BEACON_LINKS, GenesisValidator, build_spec
 from cli.devnet.library import list_sources, publish_offline
 from cli.errors import CliError
 from cli.nodes.homes import LOOPBACK, create_home
@@ -40,7 +40,7 @@ from node.home.config import NodeConfig
 from node.home.home import NODE_ROLES, Home, write_private
 from node.home.profiles import load_profile
 from node.keys import keystore
-from node.keys.derivation import Role
+from node.keys.derivation import KeyRole
 from p2p.identity import PeerAddress, compute_peer_id_of_seed
 
 T = TypeVar("T")
@@ -145,7 +145,7 @@ class Station:
 
     name: str
     account_seed: bytes
-    secrets: dict[Role, bytes]
+    secrets: dict[KeyRole, bytes]
     p2p_port: int
     api_port: int
 
@@ -154,13 +154,13 @@ class Station:
         """The account it validates and hosts for."""
         return KeyPair(self.account_seed).public_key
 
-    def build_seat(self, unit: int) -> Seat:
+    def build_seat(self, unit: int) -> GenesisValidator:
         """Its place in genesis."""
-        peer = compute_peer_id_of_seed(self.secrets[Role.NETWORK])
-        tip = compute_chain(compute_chain_secret(self.secrets[Role.BEACON], 0), BEACON_LINKS)
-        return Seat(
+        peer = compute_peer_id_of_seed(self.secrets[KeyRole.NETWORK])
+        tip = compute_chain(compute_chain_secret(self.secrets[KeyRole.BEACON], 0), BEACON_LINKS)
+        return GenesisValidator(
             account=self.account,
-            consensus_key=KeyPair(self.secrets[Role.CONSENSUS]).public_key,
+            consensus_key=KeyPair(self.secrets[KeyRole.CONSENSUS]).public_key,
             bond=BOND * unit,
             commission_ppm=COMMISSION_PPM,
             beacon_tip=tip,
@@ -265,7 +265,7 @@ def save_keys(devnet: Devnet, seeds: dict[str, bytes]) -> None:
     password = devnet.password_file.read_text().strip()
     for name, seed in seeds.items():
         keystore.create(
-            devnet.wallet, name, seed, password, role=Role.ACCOUNT, profile=keystore.Profile.DEVNET
+            devnet.wallet, name, seed, password, role=KeyRole.ACCOUNT, profile=keystore.Profile.DEVNET
         )
 
 
@@ -284,7 +284,7 @@ def build_summary(
                 "api": f"http://{LOOPBACK}:{station.api_port}",
                 "p2p": str(
                     PeerAddress(
-                        LOOPBACK, station.p2p_port, compute_peer_id_of_seed(station.secrets[Role.NETWORK])
+                        LOOPBACK, station.p2p_port, compute_peer_id_of_seed(station.secrets[KeyRole.NETWORK])
                     )
                 ),
                 "account": addresses[station.name],

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from cli.content import actions
-from cli.context.facts import Facts
+from cli.context.facts import NetworkContext
 from cli.context.keys import Account
 from cli.devnet.library import Source
 from cli.devnet.plan import Devnet, list_founders
@@ -27,7 +27,7 @@ class Crew(NamedTuple):
     """A node and the key of its account."""
 
     home: Home
-    facts: Facts
+    facts: NetworkContext
     account: Account
 
 
@@ -35,7 +35,7 @@ def gather(devnet: Devnet, settings: Settings) -> list[Crew]:
     """All nodes with their accounts."""
     crews = []
     for home in devnet.list_homes():
-        facts = Facts(settings, connect_home(home))
+        facts = NetworkContext(settings, connect_home(home))
         crews.append(Crew(home, facts, Account(settings, keystore.load(devnet.wallet, home.path.name))))
     return crews
 
@@ -128,6 +128,6 @@ def wait_proven(hosts: Sequence[Crew]) -> None:
     output.say(f"proven by {', '.join(crew.account.name for crew in hosts)}")
 
 
-def compute_patience(facts: Facts, blocks: int) -> float:
+def compute_patience(facts: NetworkContext, blocks: int) -> float:
     """Seconds that so many blocks may take at most."""
     return EFFECT_SECONDS_SPARE + 3 * blocks * facts.spec.system.parameters.block_ms / 1000

@@ -34,7 +34,7 @@ from chain.primitives.types import Hash, Height, TimeMs
 from chain.validator_set import Roster
 from chain.votes import CommitCertificate
 from cli.errors import CliError
-from cli.exits import Exit
+from cli.exits import ExitCode
 from cli.terminal import output
 from cli.terminal.options import Settings
 from storage.files import atomic_write
@@ -155,7 +155,7 @@ class LightClient:
             message = (
                 f"the node is of network {named[:16]}, the chain spec of {self.rules.genesis_hash.hex()[:16]}"
             )
-            raise CliError("other_network", message, status=Exit.NOT_PROVEN)
+            raise CliError("other_network", message, status=ExitCode.NOT_PROVEN)
 
     def anchor(self, height: Height, header_hash: Hash) -> None:
         """Trusts the block that the user named if no older trust contradicts; raises LightError, CliError."""
@@ -257,7 +257,9 @@ class LightClient:
         """From a trusted header down to one below it, parent by parent."""
         newer, count = root.header, root.header.height - header.height
         if count > BACK_HEADERS_MAX:
-            raise CliError("too_far_back", f"{count} headers below what is trusted", status=Exit.NOT_PROVEN)
+            raise CliError(
+                "too_far_back", f"{count} headers below what is trusted", status=ExitCode.NOT_PROVEN
+            )
         while newer.height > header.height:
             output.show_line(f"verified down to {newer.height}")
             for older in fetch_headers(self._api, newer.height - 1)[: newer.height - header.height]:
@@ -278,7 +280,7 @@ class LightClient:
             except (CliError, LightError) as error:
                 output.say(f"witness {witness.url} does not count: {error}")
         if self._witnesses and not self.agreed:
-            raise CliError("no_witness", "no witness confirms what the node says", status=Exit.NOT_PROVEN)
+            raise CliError("no_witness", "no witness confirms what the node says", status=ExitCode.NOT_PROVEN)
 
 
 def open_light_client(
@@ -303,7 +305,7 @@ def _wait_for_block(witness: Api, height: Height) -> LightBlock:
         try:
             return fetch_light_block(witness, height)
         except CliError as error:
-            if error.exit is not Exit.NOT_FOUND or time.monotonic() > deadline:
+            if error.exit is not ExitCode.NOT_FOUND or time.monotonic() > deadline:
                 raise
         time.sleep(POLL_SECONDS)
 

@@ -28,7 +28,7 @@ from chain.primitives.errors import InvalidAddress
 from chain.primitives.types import Address, Epoch, Hash
 from chain.transaction import decode_transaction
 from cli.errors import CliError
-from cli.exits import Exit
+from cli.exits import ExitCode
 from cli.light.client import Api, LightClient
 from cli.light.proofs import check_answer, trust_client
 
@@ -119,7 +119,7 @@ class Sampler:
         except (NotShown, ForgedHeader) as error:
             return {**told, "outcome": "not_shown", "reason": str(error)}
         except CliError as error:
-            if error.exit is not Exit.NOT_FOUND:
+            if error.exit is not ExitCode.NOT_FOUND:
                 raise
             return {**told, "outcome": "not_shown", "reason": f"the node says: {error.message}"}
         return {**told, "outcome": "shown", "height": height}

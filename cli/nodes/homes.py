@@ -72,17 +72,17 @@ def describe_home(home: "Home") -> dict[str, Any]:
     """What a new node is known by."""
     from node.home.config import load_config
     from node.keys import keystore
-    from node.keys.derivation import Role
+    from node.keys.derivation import KeyRole
     from p2p.identity import compute_peer_id, format_peer
 
     config = load_config(home.config_file)
-    network_key = keystore.load(home.keys, Role.NETWORK.value).address
+    network_key = keystore.load(home.keys, KeyRole.NETWORK.value).address
     return {
         "home": str(home.path),
         "account": config.account or None,
         "api": f"http://{config.api_host}:{config.api_port}",
         "p2p": f"{config.p2p_listen}/p2p/{format_peer(compute_peer_id(network_key))}",
-        "consensus_key": keystore.load(home.keys, Role.CONSENSUS.value).public_key,
+        "consensus_key": keystore.load(home.keys, KeyRole.CONSENSUS.value).public_key,
     }
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from cli.context.client import Client
 from cli.errors import CliError
-from cli.exits import Exit
+from cli.exits import ExitCode
 from cli.terminal import output
 from cli.terminal.options import HOME
 from node.home.config import load_config
@@ -117,7 +117,9 @@ def wait_until(what: str, homes: Iterable[Home], is_met: Callable[[], bool], sec
                     str(home.log_file),
                 )
         if time.monotonic() > deadline:
-            raise CliError("timed_out", f"waited {seconds_max:.0f} s for {what}", status=Exit.OUTCOME_UNKNOWN)
+            raise CliError(
+                "timed_out", f"waited {seconds_max:.0f} s for {what}", status=ExitCode.OUTCOME_UNKNOWN
+            )
         output.show_line(f"waiting for {what}")
         time.sleep(POLL_SECONDS)
     output.end_line()

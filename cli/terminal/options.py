@@ -16,7 +16,7 @@ from typing import Annotated, Any
 import typer
 
 from cli.errors import UsageFault, explain, list_expected
-from cli.exits import Exit
+from cli.exits import ExitCode
 from cli.terminal import output
 from cli.terminal.output import Format
 
@@ -167,7 +167,7 @@ def ending(given: dict[str, Any]) -> Iterator[None]:
     except BrokenPipeError:
         # Whoever read stdout has seen enough (`vidya query events | head`).
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        raise typer.Exit(Exit.OK) from None
+        raise typer.Exit(ExitCode.OK) from None
     except list_expected() as error:
         output.end_line()
         told = explain(error)

@@ -12,7 +12,7 @@ from chain.module import CallSpec, Module
 from chain.primitives.codec import check_bounds
 from chain.primitives.errors import DecodeError
 from chain.runtime import MODULES
-from cli.context.facts import Facts
+from cli.context.facts import NetworkContext
 from cli.errors import UsageFault
 from cli.terminal.amounts import parse_share, parse_size
 
@@ -30,7 +30,7 @@ COUNTS = frozenset(("links", "expires_at", "epoch"))
 POSITIONAL_MAX = 2
 """Calls with more fields than people keep in order take them as options."""
 
-Read = Callable[[Facts, str], Any]
+Read = Callable[[NetworkContext, str], Any]
 
 
 class Field(NamedTuple):
@@ -133,14 +133,14 @@ def read_id(text: str) -> bytes:
     return data
 
 
-def read_peer(_: Facts, text: str) -> bytes:
+def read_peer(_: NetworkContext, text: str) -> bytes:
     """A libp2p peer id."""
     from p2p.identity import parse_peer
 
     return parse_peer(text)
 
 
-def read_allotment(facts: Facts, text: str) -> Any:
+def read_allotment(facts: NetworkContext, text: str) -> Any:
     """`HOST=AMOUNT`."""
     from chain.modules.sessions import HostAllotment
 
@@ -150,7 +150,7 @@ def read_allotment(facts: Facts, text: str) -> Any:
     return HostAllotment(facts.find_address(host), facts.parse_amount(amount))
 
 
-def build_arguments(facts: Facts, verb: Verb, values: dict[str, Any]) -> Any:
+def build_arguments(facts: NetworkContext, verb: Verb, values: dict[str, Any]) -> Any:
     """The record of a call out of what was typed; raises UsageFault."""
     arguments: dict[str, Any] = {}
     for field in verb.fields:
@@ -165,14 +165,14 @@ def build_arguments(facts: Facts, verb: Verb, values: dict[str, Any]) -> Any:
         raise UsageFault(f"{verb.name}: {error}") from error
 
 
-def read_batch(facts: Facts, document: Any) -> list[Any]:
+def read_batch(facts: NetworkContext, document: Any) -> list[Any]:
     """The calls in a JSON list of `{"call": "balances.send", "arguments": {...}}`, as the API writes them."""
     if not isinstance(document, list) or not document:
         raise UsageFault('a batch is a JSON list of {"call": "balances.send", "arguments": {...}}')
     return [read_call(facts, number, entry) for number, entry in enumerate(document)]
 
 
-def read_call(facts: Facts, number: int, entry: Any) -> Any:
+def read_call(facts: NetworkContext, number: int, entry: Any) -> Any:
     """One entry of a batch; amounts are base units, as in all JSON of ours."""
     name = entry.get("call", entry.get("name")) if isinstance(entry, dict) else None
     spec = list_batch_names().get(str(name))

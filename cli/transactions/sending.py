@@ -18,9 +18,9 @@ from chain.transaction import (
     compute_transaction_id,
     sign_transaction,
 )
-from cli.context.facts import Facts
+from cli.context.facts import NetworkContext
 from cli.context.keys import Account
-from cli.errors import CliError, OutcomeUnknown, Refused, UsageFault
+from cli.errors import CliError, OutcomeUnknown, RequestRefused, UsageFault
 from cli.terminal import output
 
 EXPIRY_BLOCKS = 60
@@ -54,7 +54,7 @@ class Draft:
     error: dict[str, Any] | None
 
 
-def draft(facts: Facts, account: bytes, calls: Sequence[Any], wishes: Wishes) -> Draft:
+def draft(facts: NetworkContext, account: bytes, calls: Sequence[Any], wishes: Wishes) -> Draft:
     """The transaction at the account's next nonce, tried by the node without effect."""
     status = facts.check_synced()
     lifetime = facts.spec.system.parameters.transaction_lifetime_blocks_max
@@ -84,23 +84,23 @@ def is_duty_call(call: Any) -> bool:
     )
 
 
-def get_next_nonce(facts: Facts, account: bytes) -> int:
+def get_next_nonce(facts: NetworkContext, account: bytes) -> int:
     """The nonce after all that is included or waiting."""
     found = facts.client.get(f"/v1/accounts/{facts.address(account)}")
     return int(found["nonce_next"])
 
 
 def send(
-    facts: Facts, account: Account, calls: Sequence[Any], wishes: Wishes | None = None
+    facts: NetworkContext, account: Account, calls: Sequence[Any], wishes: Wishes | None = None
 ) -> dict[str, Any]:
-    """The whole way; returns what became of it. Raises Refused, OutcomeUnknown."""
+    """The whole way; returns what became of it. Raises RequestRefused, OutcomeUnknown."""
     wishes = wishes or Wishes()
     made = draft(facts, account.address, calls, wishes)
     check_draft(made)
     confirm(facts, account, made)
     try:
         tx_id = submit(facts, account, made.transaction)
-    except Refused as error:
+    except RequestRefused as error:
         if error.code not in NONCE_LOST:
             raise
         output.say("another transaction took the nonce; signing once more")
@@ -112,14 +112,14 @@ def send(
 
 
 def check_draft(made: Draft) -> None:
-    """Raises Refused if the state machine would refuse the calls, or the fee bound is too low."""
+    """Raises RequestRefused if the state machine would refuse the calls, or the fee bound is too low."""
     if made.error is not None:
-        raise Refused(made.error["code"], made.error["message"])
+        raise RequestRefused(made.error["code"], made.error["message"])
     if made.transaction.fee_max < made.fee:
-        raise Refused("fee_too_low", f"the fee is {made.fee}, --fee-max is {made.transaction.fee_max}")
+        raise RequestRefused("fee_too_low", f"the fee is {made.fee}, --fee-max is {made.transaction.fee_max}")
 
 
-def confirm(facts: Facts, account: Account, made: Draft) -> None:
+def confirm(facts: NetworkContext, account: Account, made: Draft) -> None:
     """Says what it costs, and asks unless that was waived."""
     cost = f"fee {facts.amount(made.fee)} (at most {facts.amount(made.transaction.fee_max)})"
     if made.transaction.tip:
@@ -134,22 +134,22 @@ def confirm(facts: Facts, account: Account, made: Draft) -> None:
         raise CliError("not_confirmed", "nothing was sent")
 
 
-def submit(facts: Facts, account: Account, transaction: Transaction) -> str:
-    """Signs and hands in; returns the id. Raises Refused."""
+def submit(facts: NetworkContext, account: Account, transaction: Transaction) -> str:
+    """Signs and hands in; returns the id. Raises RequestRefused."""
     return submit_bytes(facts, encode(sign_transaction(account.key, transaction)))
 
 
-def submit_bytes(facts: Facts, signed: bytes) -> str:
-    """Hands in signed bytes; returns the id. Raises Refused."""
+def submit_bytes(facts: NetworkContext, signed: bytes) -> str:
+    """Hands in signed bytes; returns the id. Raises RequestRefused."""
     tx_id = compute_transaction_id(signed).hex()
     (outcome,) = facts.client.post("/v1/transactions", [signed.hex()])["results"]
     if outcome["error"] is not None:
-        raise Refused(outcome["error"]["code"], outcome["error"]["message"])
+        raise RequestRefused(outcome["error"]["code"], outcome["error"]["message"])
     return tx_id
 
 
-def wait_final(facts: Facts, tx_id: str, valid_until: int) -> dict[str, Any]:
-    """What became of a transaction; waits until that is certain. Raises Refused, OutcomeUnknown."""
+def wait_final(facts: NetworkContext, tx_id: str, valid_until: int) -> dict[str, Any]:
+    """What became of a transaction; waits until that is certain. Raises RequestRefused, OutcomeUnknown."""
     heard_at = time.monotonic()
     while True:
         try:
@@ -167,14 +167,14 @@ def wait_final(facts: Facts, tx_id: str, valid_until: int) -> dict[str, Any]:
 
 
 def check_outcome(found: dict[str, Any]) -> dict[str, Any]:
-    """The outcome of a transaction that is over; raises Refused if its calls did nothing."""
+    """The outcome of a transaction that is over; raises RequestRefused if its calls did nothing."""
     output.end_line()
     error, receipt = found["error"], found["receipt"]
     if found["status"] != "final":
-        raise Refused(error["code"], f"{error['message']} (transaction {found['id']})")
+        raise RequestRefused(error["code"], f"{error['message']} (transaction {found['id']})")
     if error is not None:
         place = f"transaction {found['id']}, height {found['height']}, the fee is kept"
-        raise Refused(error["code"], f"{error['message']} ({place})")
+        raise RequestRefused(error["code"], f"{error['message']} ({place})")
     told = {"id": found["id"], "status": found["status"], "height": found["height"]}
     return {**told, "fee": receipt["fee"], "events": receipt["events"]}
 

@@ -24,7 +24,7 @@ from node.api.feed import Feed
 from node.api.services import ApiServices, Content
 from node.api.shown import ShownIndex
 from node.home.config import NodeConfig
-from node.ledger.ledger import View
+from node.ledger.ledger import LedgerView
 
 T = TypeVar("T")
 
@@ -69,13 +69,13 @@ async def get_api(request: Request) -> Api:
 ApiOf = Annotated[Api, Depends(get_api)]
 
 
-async def open_view(api: ApiOf) -> AsyncIterator[View]:
+async def open_view(api: ApiOf) -> AsyncIterator[LedgerView]:
     """Chain and state at one head, for the length of a request."""
     with api.services.ledger.open_view() as view:
         yield view
 
 
-ViewOf = Annotated[View, Depends(open_view)]
+ViewOf = Annotated[LedgerView, Depends(open_view)]
 
 
 async def check_token(api: ApiOf, request: Request) -> None:
@@ -120,7 +120,7 @@ class Page(NamedTuple, Generic[T]):
 
 
 def read_page(
-    view: View,
+    view: LedgerView,
     storage: StorageMap[T],
     *parts: KeyPart,
     after: str,
@@ -144,6 +144,6 @@ def read_page(
     return Page(entries, last.hex() if next(pairs, None) is not None else None)
 
 
-def get_epoch(view: View) -> Epoch:
+def get_epoch(view: LedgerView) -> Epoch:
     """The epoch of the next block."""
     return system.compute_epoch(system.get_parameters(view.state), view.height + 1)

@@ -13,7 +13,7 @@ from chain.primitives.codec import encode, replace
 from chain.primitives.types import NO_HASH, SIGNATURE_BYTES, Amount, Hash, TimeMs, Weight
 from chain.state import StateReader
 from chain.transaction import SignedTransaction, Transaction
-from node.ledger.ledger import View
+from node.ledger.ledger import LedgerView
 
 NO_SIGNATURE = bytes(SIGNATURE_BYTES)
 FEE_MARGIN = 2
@@ -31,7 +31,7 @@ class Trial(NamedTuple):
     refusal: InvalidTransaction | None
 
 
-def try_transaction(view: View, genesis_hash: Hash, time_ms: TimeMs, transaction: Transaction) -> Trial:
+def try_transaction(view: LedgerView, genesis_hash: Hash, time_ms: TimeMs, transaction: Transaction) -> Trial:
     """A trial in the next block.
 
     A fee bound of 0 stands for whatever it costs; a nonce ahead of the account's for its turn having come.

@@ -29,7 +29,7 @@ from node.api.crossing import NodeLoop
 from node.api.feed import Feed
 from node.api.services import ApiServices
 from node.home.config import NodeConfig
-from node.ledger.ledger import Committed
+from node.ledger.ledger import CommittedBlock
 
 _log = structlog.get_logger("api")
 
@@ -194,7 +194,7 @@ class ApiThread:
             listener = trio.SocketListener(trio.socket.from_stdlib_socket(listening))
             await Server(self._app).run(listener)
 
-    def on_block(self, committed: Committed) -> None:
+    def on_block(self, committed: CommittedBlock) -> None:
         """There is a new head."""
         self._call_soon(self._feed.on_block)
 

@@ -15,7 +15,7 @@ from chain.genesis import ChainSpec
 from chain.primitives.types import Address, Hash, Height
 from node.clock import Clock
 from node.content.types import DownloadOrder, DownloadProgress, LocalContent, Published
-from node.ledger.ledger import Committed, Ledger
+from node.ledger.ledger import CommittedBlock, Ledger
 from node.ledger.signatures import SignatureMemory
 from node.mempool.pool import Mempool
 from node.metrics import Metrics
@@ -79,7 +79,7 @@ class ApiServices:
     peers: PeerManager
     clock: Clock
     metrics: Metrics
-    watch_blocks: Callable[[Callable[[Committed], None]], None]
+    watch_blocks: Callable[[Callable[[CommittedBlock], None]], None]
     """Has a function called, in the node's loop, for every block that becomes final."""
     account: Address | None
     """The account this node validates and hosts for."""

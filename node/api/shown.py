@@ -16,7 +16,7 @@ from chain.modules.possession import Prove
 from chain.primitives.codec import decode_trusted
 from chain.primitives.types import Address, Epoch, Height
 from chain.transaction import SignedTransaction
-from node.ledger.ledger import View
+from node.ledger.ledger import LedgerView
 from storage.chain_store import TxPlace
 
 EPOCHS_KEPT_MAX = 4
@@ -42,7 +42,7 @@ class ShownIndex:
         self._lock = trio.Lock()
 
     async def find(
-        self, view: View, epoch: Epoch, host: Address, limiter: trio.CapacityLimiter
+        self, view: LedgerView, epoch: Epoch, host: Address, limiter: trio.CapacityLimiter
     ) -> TxPlace | None:
         """The place of the host's proof of the epoch, if it is final; raises Pruned. Reads in a thread."""
         first = system.compute_first_height(system.get_parameters(view.state), epoch)
@@ -61,7 +61,7 @@ class ShownIndex:
         return index
 
 
-def _fill(view: View, epoch: Epoch, index: _EpochIndex, deadline: Height) -> None:
+def _fill(view: LedgerView, epoch: Epoch, index: _EpochIndex, deadline: Height) -> None:
     for height in range(index.following, min(deadline, view.height + 1)):
         data = view.chain.get_block(height)
         if data is None:

@@ -21,8 +21,8 @@ from node.content.downloads import (
     DownloadLimits,
     DownloadResult,
     HostReport,
-    HostSeat,
     Progress,
+    SessionHost,
     download,
 )
 from node.content.lane import ContentLane
@@ -45,7 +45,7 @@ _log = structlog.get_logger("content")
 JOBS_MAX = 256
 
 
-class ContentDesk:
+class DownloadManager:
     """Publishes, fetches and drops data of this node."""
 
     def __init__(
@@ -136,13 +136,13 @@ class ContentDesk:
             hosts=self._list_seats(order.session),
         )
 
-    def _list_seats(self, session_id: Hash) -> tuple[HostSeat, ...]:
+    def _list_seats(self, session_id: Hash) -> tuple[SessionHost, ...]:
         seats = []
         for key, allotment in sessions.ALLOTMENTS.items(self._ledger.state, session_id):
             who = key[:HASH_BYTES]
             host = hosting.get_host(self._ledger.state, who)
             if host is not None and host.peer_id != self._network.peer_id:
-                seats.append(HostSeat(who, host.addresses, allotment.limit))
+                seats.append(SessionHost(who, host.addresses, allotment.limit))
         return tuple(seats)
 
     async def _fetch(self, job: DownloadJob) -> None:

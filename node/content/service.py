@@ -2,7 +2,8 @@
 
 A stream begins with Access; whoever has no session with an allotment for this host is refused before it
 learns anything. At most CREDIT_BYTES go out beyond the best voucher of a session, however many streams it
-uses and however often it comes back (`Tab`). A voucher is written before the chunk that it allows is sent.
+uses and however often it comes back (`CreditAccount`). A voucher is on disk before the chunk that it pays for
+is sent.
 
 Per stream three tasks: one receives requests and vouchers, one reads chunks from the store ahead of the one
 that sends them as credit comes, so that no payment waits for the disk. Queues, streams and waits are bounded.
@@ -35,12 +36,12 @@ from p2p.wire.messages import (
     UNPAID_CHUNKS_MAX,
     Access,
     Cancel,
-    Chunk,
     ChunkRefusal,
+    ChunkReply,
     ChunksRequest,
     ContentRequest,
     Granted,
-    Manifest,
+    ManifestReply,
     ManifestRequest,
     Offer,
     OfferRequest,
@@ -63,7 +64,7 @@ REQUESTS_MAX = 32
 RESENDS_MAX = 16
 """Unpaid chunks that one session may be sent once more, after lost connections."""
 NOT_YET_BLOCKS_MAX = 8
-TABS_MAX = 4096
+CREDIT_ACCOUNTS_MAX = 4096
 FORGERY_POINTS = 25
 
 
@@ -92,7 +93,7 @@ class Head(Protocol):
         """Height of the head."""
 
 
-class Tab:
+class CreditAccount:
     """What a session was sent and has paid, over all its streams.
 
     Invariants: `sent_bytes` - `paid_bytes` is at most CREDIT_BYTES; `unpaid` are the latest chunks that make
@@ -173,7 +174,7 @@ class ContentService:
         rate = self.limits.bytes_per_second_max
         self.cap = TokenBucket(rate, CHUNK_BYTES) if rate else None
         self._network = network
-        self._tabs: OrderedDict[Hash, Tab] = OrderedDict()
+        self._tabs: OrderedDict[Hash, CreditAccount] = OrderedDict()
         self._streams: Counter[Hash] = Counter()
         network.serve(CONTENT, self._serve)
 
@@ -186,9 +187,9 @@ class ContentService:
             return
         with self._count_stream(tab):
             await send_message(stream, Granted(tab.best, tuple(tab.unpaid)))
-            await _Visit(self, stream, tab).run()
+            await _ServingStream(self, stream, tab).run()
 
-    async def _admit(self, stream: Stream) -> Tab:
+    async def _admit(self, stream: Stream) -> CreditAccount:
         with trio.move_on_after(self.limits.access_seconds_max):
             access = await receive_message(stream, ContentRequest)
             if not isinstance(access, Access):
@@ -196,7 +197,7 @@ class ContentService:
             return self._open_tab(stream.peer, access)
         raise Refused(RefusalCode.BUSY, "access took too long")
 
-    def _open_tab(self, peer: PeerId, access: Access) -> Tab:
+    def _open_tab(self, peer: PeerId, access: Access) -> CreditAccount:
         tab = self._tabs.get(access.session) or self._build_tab(access)
         key, genesis_hash = tab.terms.voucher_key, self.head.genesis_hash
         if not is_access_signed(access, key, genesis_hash, peer, self._network.peer_id):
@@ -210,7 +211,7 @@ class ContentService:
         self._keep_tab(tab)
         return tab
 
-    def _build_tab(self, access: Access) -> Tab:
+    def _build_tab(self, access: Access) -> CreditAccount:
         """A tab out of what the chain says of the session; raises Refused."""
         state, session_id = self.head.state, access.session
         session = sessions.get_session(state, session_id)
@@ -232,15 +233,15 @@ class ContentService:
             price_per_gib=session.price_per_gib,
             limit=allotment.limit,
         )
-        return Tab(terms, datum.size_bytes, self.book.get(session_id), allotment.bytes)
+        return CreditAccount(terms, datum.size_bytes, self.book.get(session_id), allotment.bytes)
 
-    def _keep_tab(self, tab: Tab) -> None:
+    def _keep_tab(self, tab: CreditAccount) -> None:
         self._tabs[tab.terms.session] = tab
         self._tabs.move_to_end(tab.terms.session)
-        if len(self._tabs) > TABS_MAX:
+        if len(self._tabs) > CREDIT_ACCOUNTS_MAX:
             del self._tabs[next(session for session in self._tabs if not self._streams[session])]
 
-    def check_running(self, tab: Tab) -> None:
+    def check_running(self, tab: CreditAccount) -> None:
         """Raises Refused if the session is closing or over: what is sent now might not be paid any more."""
         height = self.head.height
         if tab.checked_at == height:
@@ -252,7 +253,7 @@ class ContentService:
         tab.checked_at = height
 
     @contextmanager
-    def _count_stream(self, tab: Tab) -> Iterator[None]:
+    def _count_stream(self, tab: CreditAccount) -> Iterator[None]:
         session = tab.terms.session
         self._streams[session] += 1
         try:
@@ -267,10 +268,10 @@ _Request = int | OfferRequest | ManifestRequest
 """A chunk's number, or something that is asked for once."""
 
 
-class _Visit:
+class _ServingStream:
     """One stream of a session."""
 
-    def __init__(self, service: ContentService, stream: Stream, tab: Tab) -> None:
+    def __init__(self, service: ContentService, stream: Stream, tab: CreditAccount) -> None:
         self._service = service
         self._limits = service.limits
         self._stream = stream
@@ -391,11 +392,11 @@ class _Visit:
         except UnknownDatum:
             raise Refused(RefusalCode.NOT_FOUND, "this host does not have the datum") from None
 
-    def _build_manifest(self, store: ContentStore) -> Manifest:
+    def _build_manifest(self, store: ContentStore) -> ManifestReply:
         manifest = store.get_manifest(self._tab.terms.datum)
         if manifest is None:
             raise Refused(RefusalCode.NOT_FOUND, "this host does not have the datum")
-        return Manifest(encode(manifest))
+        return ManifestReply(encode(manifest))
 
     def _read_chunk(self, store: ContentStore, chunk: int) -> Record:
         datum = self._tab.terms.datum
@@ -406,7 +407,7 @@ class _Visit:
         except (CorruptChunk, SourceGone) as error:
             _log.error("chunk_unreadable", datum=datum.hex(), chunk=chunk, reason=str(error))
             return ChunkRefusal(chunk, RefusalCode.NOT_FOUND)
-        return Chunk(chunk, content, proof)
+        return ChunkReply(chunk, content, proof)
 
     # Sending, as credit comes.
 
@@ -420,17 +421,17 @@ class _Visit:
 
     async def _release(self, reply: Record) -> Record:
         """The reply when it may go out; raises Refused."""
-        if not isinstance(reply, Chunk | ChunkRefusal):
+        if not isinstance(reply, ChunkReply | ChunkRefusal):
             return reply
         chunk = reply.chunk
-        if isinstance(reply, Chunk):
+        if isinstance(reply, ChunkReply):
             self._service.check_running(self._tab)
             await self._wait_for_credit(chunk)
         self._wanted -= Counter((chunk,))
         if chunk in self._cancelled:
             self._cancelled.discard(chunk)
             return ChunkRefusal(chunk, RefusalCode.CANCELLED)
-        if isinstance(reply, Chunk):
+        if isinstance(reply, ChunkReply):
             self._tab.charge(chunk)
             if self._service.cap is not None:
                 await self._service.cap.take(len(reply.content))

@@ -27,7 +27,7 @@ from chain.votes import Evidence, compute_evidence_hash, get_offence_height, get
 from node.content.lane import ContentLane
 from node.content.vouchers import Accounts, VoucherBook, sort_accounts
 from node.ledger.lane import Lane
-from node.ledger.ledger import Committed, Ledger
+from node.ledger.ledger import CommittedBlock, Ledger
 from storage.content.store import ContentStore
 from storage.errors import StorageError
 
@@ -84,7 +84,7 @@ class Duties:
 
     # What others call.
 
-    def on_committed(self, _: Committed) -> None:
+    def on_committed(self, _: CommittedBlock) -> None:
         """A block is final: look at the state. Several blocks may be looked at as one."""
         try:
             self._wake.send_nowait(None)

@@ -20,10 +20,10 @@ from chain.genesis import ChainSpec, parse_chain_spec
 from chain.primitives.keys import KeyPair
 from chain.primitives.types import Hash
 from node.keys import keystore
-from node.keys.derivation import Role
+from node.keys.derivation import KeyRole
 from storage.lock import lock_directory
 
-NODE_ROLES = (Role.CONSENSUS, Role.NETWORK, Role.BEACON)
+NODE_ROLES = (KeyRole.CONSENSUS, KeyRole.NETWORK, KeyRole.BEACON)
 CHAIN_FILE_BYTES_MAX = 4 * 2**20
 PEER_BOOK_BYTES_MAX = 2**20
 
@@ -57,7 +57,7 @@ class Home:
         self.pid_file = self.data / "pid"
         self.api_url_file = self.data / "api-url"
 
-    def create(self, spec_json: bytes, secrets_of: dict[Role, bytes] | None = None) -> None:
+    def create(self, spec_json: bytes, secrets_of: dict[KeyRole, bytes] | None = None) -> None:
         """Make the folder with fresh keys (or those given); raises HomeError if there is a node in it."""
         if self.chain_file.exists():
             raise HomeError(f"{self.path} is a node's home already")
@@ -67,7 +67,7 @@ class Home:
         write_private(self.token_file, secrets.token_hex(32).encode())
         self.chain_file.write_bytes(spec_json)
 
-    def create_keys(self, secrets_of: dict[Role, bytes] | None = None) -> None:
+    def create_keys(self, secrets_of: dict[KeyRole, bytes] | None = None) -> None:
         """The node's own keys, fresh or those given. Some that are there stay: a chain spec may name them."""
         self.keys.mkdir(parents=True, exist_ok=True)
         if not self.password_file.exists():
@@ -91,11 +91,11 @@ class Home:
         """What opens the node's keys."""
         return self.password_file.read_text().strip()
 
-    def load_secret(self, role: Role) -> Hash:
+    def load_secret(self, role: KeyRole) -> Hash:
         """One of the node's secrets; raises KeystoreError."""
         return keystore.unlock(keystore.load(self.keys, role.value), self.load_password())
 
-    def load_key(self, role: Role) -> KeyPair:
+    def load_key(self, role: KeyRole) -> KeyPair:
         """One of the node's keys."""
         return KeyPair(self.load_secret(role))
 

@@ -38,7 +38,7 @@ from chain.primitives.types import Hash, Height, PublicKey, Uint8
 from node.home.config import load_config
 from node.home.home import NODE_ROLES, Home, write_private
 from node.keys import keystore
-from node.keys.derivation import Role
+from node.keys.derivation import KeyRole
 from node.keys.keystore import NONCE_BYTES, Profile
 from storage.errors import CorruptSignState, CorruptWal, SignStateMissing, WalMissing
 from storage.lock import lock_directory
@@ -100,7 +100,7 @@ def export_validator(
     if os.path.lexists(file):
         raise FileExistsError(f"{file} is there already")
     secrets_of = {role: home.load_secret(role) for role in NODE_ROLES}
-    key = KeyPair(secrets_of[Role.CONSENSUS])
+    key = KeyPair(secrets_of[KeyRole.CONSENSUS])
     with lock_directory(home.data):
         state = LastSignState.load(home.sign_state, key.public_key)
         try:
@@ -112,18 +112,18 @@ def export_validator(
 
 
 def _seal(
-    home: Home, secrets_of: dict[Role, Hash], state: SignState, password: str, profile: Profile
+    home: Home, secrets_of: dict[KeyRole, Hash], state: SignState, password: str, profile: Profile
 ) -> Export:
-    secret = secrets_of[Role.CONSENSUS]
-    role = Role.CONSENSUS
+    secret = secrets_of[KeyRole.CONSENSUS]
+    role = KeyRole.CONSENSUS
     key_file = keystore.encode_key_file(
         keystore.seal(role.value, secret, password, role=role, profile=profile)
     )
     contents = Contents(
         compute_genesis_hash(home.load_spec()),
         load_config(home.config_file).account,
-        secrets_of[Role.NETWORK],
-        secrets_of[Role.BEACON],
+        secrets_of[KeyRole.NETWORK],
+        secrets_of[KeyRole.BEACON],
         state,
     )
     nonce = os.urandom(NONCE_BYTES)
@@ -156,8 +156,8 @@ def import_validator(home: Home, file: Path, password: str) -> SignState:
         finally:
             state.close()
         Wal.create(home.wal, 0).close()
-        others = {Role.NETWORK: contents.network_secret, Role.BEACON: contents.beacon_secret}
-        _replace_keys(home, {Role.CONSENSUS: secret, **others})
+        others = {KeyRole.NETWORK: contents.network_secret, KeyRole.BEACON: contents.beacon_secret}
+        _replace_keys(home, {KeyRole.CONSENSUS: secret, **others})
     return contents.sign_state
 
 
@@ -194,7 +194,7 @@ def _check_place(home: Home, contents: Contents) -> None:
 
 def _set_aside_unused(home: Home, key: PublicKey) -> None:
     """A sign-state of a key that never signed makes room; raises WrongPlace for one that did."""
-    own = home.load_key(Role.CONSENSUS).public_key
+    own = home.load_key(KeyRole.CONSENSUS).public_key
     if own == key or not home.sign_state.exists():
         return
     state = LastSignState.load(home.sign_state, own)
@@ -204,7 +204,7 @@ def _set_aside_unused(home: Home, key: PublicKey) -> None:
     home.sign_state.unlink()
 
 
-def _replace_keys(home: Home, secrets_of: dict[Role, Hash]) -> None:
+def _replace_keys(home: Home, secrets_of: dict[KeyRole, Hash]) -> None:
     """The keys of the validator; others that are in their place are kept beside them."""
     for role, secret in secrets_of.items():
         path = home.keys / f"{role.value}.json"
@@ -225,7 +225,7 @@ def forget_signatures(home: Home, signed_up_to: Height | None = None) -> list[Pa
     signed nothing above that height and is in use nowhere: it signs from the next height on, without a
     watch. Raises NothingToForget, StorageError.
     """
-    key = home.load_key(Role.CONSENSUS).public_key
+    key = home.load_key(KeyRole.CONSENSUS).public_key
     with lock_directory(home.data):
         aside = _renew_sign_state(home, key, signed_up_to)
         aside_log = _renew_log(home)

@@ -44,7 +44,7 @@ class InvalidPath(DerivationError):
     """No such branch or index."""
 
 
-class Role(StrEnum):
+class KeyRole(StrEnum):
     """What a secret is for. The numbers of the branches (`_BRANCHES`) are never reused."""
 
     MNEMONIC = "mnemonic"
@@ -54,7 +54,7 @@ class Role(StrEnum):
     BEACON = "beacon"
 
 
-_BRANCHES = {Role.ACCOUNT: 0, Role.CONSENSUS: 1, Role.NETWORK: 2, Role.BEACON: 3}
+_BRANCHES = {KeyRole.ACCOUNT: 0, KeyRole.CONSENSUS: 1, KeyRole.NETWORK: 2, KeyRole.BEACON: 3}
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -92,14 +92,14 @@ def decode_mnemonic(text: str) -> bytes:
         raise InvalidMnemonic("the checksum does not fit: a word is wrong, or two are exchanged") from None
 
 
-def derive(mnemonic: str, role: Role, index: int = 0) -> bytes:
+def derive(mnemonic: str, role: KeyRole, index: int = 0) -> bytes:
     """The 32-byte Ed25519 seed of the key with this role and index."""
     path = build_path(role, index)
     words = encode_mnemonic(decode_mnemonic(mnemonic))
     return derive_path(Mnemonic.to_seed(words), path).key
 
 
-def build_path(role: Role, index: int) -> tuple[int, ...]:
+def build_path(role: KeyRole, index: int) -> tuple[int, ...]:
     """The steps from the master key, all of them hardened; raises InvalidPath."""
     if role not in _BRANCHES:
         raise InvalidPath(f"a {role} is a root and has no path")

@@ -43,7 +43,7 @@ from nacl.pwhash import argon2id
 from chain.primitives.codec import encode
 from chain.primitives.keys import SEED_BYTES, KeyPair
 from chain.primitives.types import Address
-from node.keys.derivation import Role, build_path, decode_mnemonic, derive, encode_mnemonic, format_path
+from node.keys.derivation import KeyRole, build_path, decode_mnemonic, derive, encode_mnemonic, format_path
 
 FILE_BYTES_MAX = 4096
 NAME_CHARS_MAX = 32
@@ -170,7 +170,7 @@ class KeyFile(_Part, frozen=True):
 
     version: Literal[1]
     name: str
-    role: Role
+    role: KeyRole
     profile: Profile
     public_key: HexHash
     path: PathText
@@ -214,7 +214,7 @@ def seal(
     secret: bytes,
     password: str,
     *,
-    role: Role,
+    role: KeyRole,
     path: str = "",
     profile: Profile = Profile.STANDARD,
 ) -> KeyFile:
@@ -248,14 +248,14 @@ def unlock(key_file: KeyFile, password: str) -> bytes:
     return secret
 
 
-def encode_secret(role: Role, secret: bytes) -> str:
+def encode_secret(role: KeyRole, secret: bytes) -> str:
     """A secret as people write it down: 24 words for a mnemonic, else 64 hexadecimal digits."""
-    return encode_mnemonic(secret) if role is Role.MNEMONIC else secret.hex()
+    return encode_mnemonic(secret) if role is KeyRole.MNEMONIC else secret.hex()
 
 
-def decode_secret(role: Role, text: str) -> bytes:
+def decode_secret(role: KeyRole, text: str) -> bytes:
     """The secret in what `encode_secret` wrote; raises InvalidMnemonic or InvalidSecret."""
-    if role is Role.MNEMONIC:
+    if role is KeyRole.MNEMONIC:
         return decode_mnemonic(text)
     if not _SECRET.fullmatch(text.strip()):
         raise InvalidSecret(f"a seed is written as {SEED_BYTES * 2} hexadecimal digits")
@@ -271,7 +271,7 @@ def create(
     secret: bytes,
     password: str,
     *,
-    role: Role,
+    role: KeyRole,
     index: int | None = None,
     profile: Profile = Profile.STANDARD,
     allow_empty_password: bool = False,
@@ -343,7 +343,7 @@ def _is_name(text: str) -> bool:
 # Cryptography.
 
 
-def _build_associated_data(role: Role, profile: Profile, public_key: str, path: str, kdf: Kdf) -> bytes:
+def _build_associated_data(role: KeyRole, profile: Profile, public_key: str, path: str, kdf: Kdf) -> bytes:
     """All but the name (so that renaming needs no password), in the chain's canonical encoding."""
     params = kdf.params
     cost = (kdf.function, params.memory_kib, params.passes, params.lanes, bytes.fromhex(params.salt))
@@ -355,8 +355,8 @@ def _compute_checksum(associated_data: bytes, cipher: Cipher) -> str:
     return hashlib.sha256(associated_data + sealed).hexdigest()
 
 
-def _compute_public_key(role: Role, secret: bytes) -> Address:
-    seed = derive(encode_mnemonic(secret), Role.ACCOUNT) if role is Role.MNEMONIC else secret
+def _compute_public_key(role: KeyRole, secret: bytes) -> Address:
+    seed = derive(encode_mnemonic(secret), KeyRole.ACCOUNT) if role is KeyRole.MNEMONIC else secret
     return KeyPair(seed).public_key
 
 

@@ -48,7 +48,7 @@ class OtherNetwork(Exception):
     """The data directory belongs to another chain spec."""
 
 
-class Committed(NamedTuple):
+class CommittedBlock(NamedTuple):
     """A block that is final, as listeners see it."""
 
     block: Block
@@ -63,7 +63,7 @@ class Committed(NamedTuple):
         return zip(self.tx_ids, self.block.transactions, strict=True)
 
 
-class View:
+class LedgerView:
     """Chain and state as they were together."""
 
     def __init__(self, chain: ChainStore, state: StateStore) -> None:
@@ -102,7 +102,7 @@ class View:
         return self.state.prove(key, height)
 
 
-class Ledger(View):
+class Ledger(LedgerView):
     """The final chain of this node and the state after it."""
 
     def __init__(
@@ -236,7 +236,7 @@ class Ledger(View):
         known = self._results.get(block_hash)
         return known if isinstance(known, BlockResult) else None
 
-    def commit(self, result: BlockResult, certificate: CommitCertificate) -> Committed:
+    def commit(self, result: BlockResult, certificate: CommitCertificate) -> CommittedBlock:
         """Makes an executed block the head, durably; the caller has verified the certificate."""
         header = result.block.header
         assert header.height == self.head.height + 1
@@ -257,7 +257,7 @@ class Ledger(View):
         self.state.on_written(result.update)
         self.head, self.head_hash, self.height = header, result.block_hash, header.height
         self._results.clear()
-        return Committed(result.block, result.block_hash, certificate, result.receipts, tx_ids)
+        return CommittedBlock(result.block, result.block_hash, certificate, result.receipts, tx_ids)
 
     def _list_new_rosters(self, header: Header) -> tuple[bytes, ...]:
         """The roster of the next height, where that is another than this one's."""
@@ -266,7 +266,7 @@ class Ledger(View):
         return (encode(build_roster(validators.get_next(self.state))),)
 
     @contextmanager
-    def open_view(self) -> Iterator[View]:
+    def open_view(self) -> Iterator[LedgerView]:
         """The chain and the state at one head, for reading in any thread while the ledger moves on."""
         with self._store.snapshot() as frozen:
-            yield View(ChainStore(frozen), StateStore(frozen))
+            yield LedgerView(ChainStore(frozen), StateStore(frozen))

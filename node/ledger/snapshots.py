@@ -27,8 +27,8 @@ from chain.snapshot import (
     DEPTH_MAX,
     PLACES_MAX,
     Cut,
-    InvalidManifest,
-    Manifest,
+    InvalidSnapshotManifest,
+    SnapshotManifest,
     SnapshotTooLarge,
     build_part,
     choose_cut,
@@ -37,16 +37,16 @@ from chain.snapshot import (
     compute_place,
     decode_manifest,
 )
-from node.ledger.ledger import Committed, Ledger, View
+from node.ledger.ledger import CommittedBlock, Ledger, LedgerView
 from p2p.errors import RefusalCode, Refused
 from p2p.network import Network
 from p2p.wire.messages import (
     LightBlockReply,
     LightBlockRequest,
-    SnapshotManifest,
+    SnapshotManifestReply,
     SnapshotManifestRequest,
     SnapshotOffer,
-    SnapshotPart,
+    SnapshotPartReply,
     SnapshotPartRequest,
     SnapshotReply,
     SnapshotRequest,
@@ -88,7 +88,7 @@ class SnapshotService:
 
     # Making.
 
-    def on_committed(self, committed: Committed) -> None:
+    def on_committed(self, committed: CommittedBlock) -> None:
         """At the end of an epoch the store is held as it is, until the snapshot is made."""
         height = committed.block.header.height
         if self._is_behind() or not system.is_epoch_end(self._ledger.get_parameters(), height):
@@ -110,7 +110,7 @@ class SnapshotService:
                 frozen.close()
             self.ended += 1
 
-    def _make(self, view: View) -> dict[Hash, SnapshotOffer]:
+    def _make(self, view: LedgerView) -> dict[Hash, SnapshotOffer]:
         try:
             part_count = write_snapshot(view, self._files, trio.from_thread.check_cancelled)
         except (StorageError, SnapshotTooLarge) as error:
@@ -138,7 +138,7 @@ class SnapshotService:
             return None
         try:
             decode_manifest(manifest, height, header.state_root)
-        except InvalidManifest:
+        except InvalidSnapshotManifest:
             return None
         return SnapshotOffer(height, compute_header_hash(header), compute_manifest_hash(manifest))
 
@@ -151,10 +151,10 @@ class SnapshotService:
                 return LightBlockReply(await self._read(partial(self._get_light_block, height)))
             case SnapshotManifestRequest(manifest_hash):
                 height = self._get_height(manifest_hash)
-                return SnapshotManifest(await self._read(partial(self._files.get_manifest, height)))
+                return SnapshotManifestReply(await self._read(partial(self._files.get_manifest, height)))
             case SnapshotPartRequest(manifest_hash, part):
                 height = self._get_height(manifest_hash)
-                return SnapshotPart(await self._read(partial(self._files.get_part, height, part)))
+                return SnapshotPartReply(await self._read(partial(self._files.get_part, height, part)))
             case _:
                 raise Refused(RefusalCode.NOT_SERVED)
 
@@ -190,7 +190,7 @@ class _Frozen:
         self._stack.close()
 
 
-def write_snapshot(view: View, files: SnapshotFiles, keep_on: Callable[[], None]) -> int:
+def write_snapshot(view: LedgerView, files: SnapshotFiles, keep_on: Callable[[], None]) -> int:
     """Writes the snapshot of the view, in so many parts; raises SnapshotTooLarge, StorageError.
 
     Now and then `keep_on` is called, which may raise to end it.
@@ -202,11 +202,11 @@ def write_snapshot(view: View, files: SnapshotFiles, keep_on: Callable[[], None]
         for part, pairs in zip(parts, _collect(_scan(view, keep_on), cut, parts), strict=True):
             files.add_part(view.height, part, build_part(pairs))
     slots = view.state.list_slots(cut.depth)
-    files.finish(view.height, encode(Manifest(view.height, cut.depth, slots, cut.starts)))
+    files.finish(view.height, encode(SnapshotManifest(view.height, cut.depth, slots, cut.starts)))
     return len(cut.starts)
 
 
-def _scan(view: View, keep_on: Callable[[], None]) -> Iterator[Pair]:
+def _scan(view: LedgerView, keep_on: Callable[[], None]) -> Iterator[Pair]:
     for count, pair in enumerate(view.state.scan(b"")):
         if count % PAIRS_BETWEEN == 0:
             keep_on()

@@ -34,7 +34,7 @@ class _HeadView:
         return self._known[key]
 
 
-class PoolCheck:
+class PoolAdmission:
     """Judges by the head of the ledger."""
 
     def __init__(self, ledger: Ledger) -> None:

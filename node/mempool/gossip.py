@@ -17,10 +17,10 @@ from chain.primitives.types import Hash, PeerId
 from chain.transaction import compute_transaction_id, decode_transaction
 from node.ledger.ledger import Ledger
 from node.ledger.signatures import SignatureMemory
-from node.mempool.admission import PoolCheck
+from node.mempool.admission import PoolAdmission
 from node.mempool.batches import split_batches
 from node.mempool.pool import Mempool, Pooled
-from node.network.peer_streams import Links
+from node.network.peer_streams import PeerStreams
 from p2p.errors import PeerFault
 from p2p.network import Network
 from p2p.wire.messages import IDS_MAX, PoolMessage, TransactionIds, Transactions, TransactionsWanted
@@ -56,8 +56,8 @@ class PoolGossip:
         self._signatures = signatures
         self._blame = network.blame
         self._seen: OrderedDict[Hash, None] = OrderedDict()
-        self._check = PoolCheck(ledger)
-        self.links: Links[PoolMessage] = Links(network, POOL, PoolMessage, self._receive)
+        self._check = PoolAdmission(ledger)
+        self.links: PeerStreams[PoolMessage] = PeerStreams(network, POOL, PoolMessage, self._receive)
 
     async def attend(self, peer: PeerId) -> None:
         """Serve one connected peer's outbox; first say what waits here."""

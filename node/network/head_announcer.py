@@ -14,7 +14,7 @@ from chain.block import Header
 from chain.primitives.codec import decode, encode
 from chain.primitives.errors import DecodeError
 from chain.primitives.types import Address, Height
-from node.ledger.ledger import Committed
+from node.ledger.ledger import CommittedBlock
 from p2p.gossip.heads import HEAD_BYTES_MAX, Heads
 from p2p.wire.messages import FinalHeader
 
@@ -23,7 +23,7 @@ _log = structlog.get_logger("heads")
 WAITING_MAX = 8
 
 
-class HeadNews:
+class HeadAnnouncer:
     """Tells own heads, follows up those of others."""
 
     def __init__(
@@ -34,7 +34,7 @@ class HeadNews:
         self._account = account
         self._to_tell, self._telling = trio.open_memory_channel[bytes](WAITING_MAX)
 
-    def on_committed(self, committed: Committed) -> None:
+    def on_committed(self, committed: CommittedBlock) -> None:
         """A block of ours is final; when too much waits, it goes untold."""
         if committed.block.header.proposer != self._account:
             return
@@ -53,7 +53,7 @@ class HeadNews:
             nursery.start_soon(self._tell, heads)
             task_status.started()
             async for head in heads.received:
-                if decode_news(head.announcement).height > self._get_height() + 1:
+                if decode_announcement(head.announcement).height > self._get_height() + 1:
                     self._note_behind()
 
     async def _tell(self, heads: Heads) -> None:
@@ -64,12 +64,12 @@ class HeadNews:
 def is_wrong(announcement: bytes) -> bool:
     """Whether it can be nobody's head, now or later."""
     try:
-        decode_news(announcement)
+        decode_announcement(announcement)
     except DecodeError:
         return True
     return False
 
 
-def decode_news(announcement: bytes) -> Header:
+def decode_announcement(announcement: bytes) -> Header:
     """The announced header; raises DecodeError."""
     return decode(Header, decode(FinalHeader, announcement, HEAD_BYTES_MAX).header)

@@ -15,14 +15,14 @@ from node.version import SOFTWARE
 from p2p.network import Network
 from p2p.peers.manager import ConnectedPeer, PeerDuties, PeerManager, run_peers
 from p2p.tcp.host import open_network
-from p2p.wire.messages import Hello, Role
+from p2p.wire.messages import Hello, PeerRole
 
 LISTEN = "/ip4/127.0.0.1/tcp/0"
 """Nobody needs to reach a guest."""
 
 
 @asynccontextmanager
-async def open_guest_network(seed: bytes, genesis_hash: Hash) -> AsyncIterator[Network]:
+async def open_light_network(seed: bytes, genesis_hash: Hash) -> AsyncIterator[Network]:
     """The network as a guest with this identity, until the block ends."""
     async with open_network(seed, genesis_hash, LISTEN) as network, trio.open_nursery() as nursery:
         await nursery.start(partial(run_peers, PeerManager(network, build_duties(genesis_hash))))
@@ -38,7 +38,7 @@ def build_duties(genesis_hash: Hash) -> PeerDuties:
         spec_version=system.SPEC_VERSION,
         height=0,
         head_hash=NO_HASH,
-        roles=int(Role.GUEST),
+        roles=int(PeerRole.GUEST),
         listen_addresses=(),
         binding=None,
     )

@@ -1,4 +1,4 @@
-"""Links: one long-lived stream to each peer per protocol, for messages that nobody waits for.
+"""PeerStreams: one long-lived stream to each peer per protocol, for messages that nobody waits for.
 
 `broadcast` and `post` put an encoded message into the peer's outbox and return at once; a task per peer
 sends. A full outbox drops its oldest message: whoever needs it asks again (consensus by summaries, the
@@ -53,7 +53,7 @@ class Outbox:
         return frame
 
 
-class Links(Generic[M]):
+class PeerStreams(Generic[M]):
     """All links of one protocol; `M` is its union of messages."""
 
     def __init__(

@@ -8,7 +8,7 @@ lacks, so that a lost message delays a height by a second at most and never stal
 `on_message` raises PeerFault for what its sender must answer for; what is found wrong in a later turn goes
 to `World.blame`. The world says `connected` before a peer's first message goes out, and `start` once.
 
-Bounds: `Sightings` for what validators sign; messages of the next height wait per peer, up to
+Bounds: `SeenMessages` for what validators sign; messages of the next height wait per peer, up to
 EARLY_VOTES_MAX and one proposal, those of later heights only make us look whether we are behind; assemblies
 under way are at most ASSEMBLIES_MAX, of which two per round; what a peer has us send is paced per peer.
 """
@@ -50,17 +50,17 @@ from node.replica.assembly import LIE_POINTS, Assembly
 from node.replica.ports import World
 from node.replica.rate_limit import Allowance
 from node.replica.replica import Replica
-from node.replica.seen_messages import Sightings
+from node.replica.seen_messages import SeenMessages
 from p2p.errors import PeerFault
 from p2p.wire.messages import (
     IDS_MAX,
     BlockTransactions,
     BlockTransactionsWanted,
     BlockWanted,
-    Commit,
+    CommitMessage,
     CompactProposal,
     ConsensusMessage,
-    Polka,
+    PolkaMessage,
     Refusal,
     Summary,
     Votes,
@@ -102,7 +102,7 @@ class Gossip:
         self._ledger = replica.ledger
         self._mempool = mempool
         self._verify = verify
-        self._sightings, self._last_sightings = Sightings(), Sightings()
+        self._sightings, self._last_sightings = SeenMessages(), SeenMessages()
         self._proposers = Proposers(replica.core.validator_set)
         self._peers: dict[PeerId, _Peer] = {}
         self._assemblies: dict[bytes, Assembly] = {}
@@ -136,7 +136,7 @@ class Gossip:
                 self._on_proposal(peer, message, signed)
             case Summary(summary):
                 self._on_summary(peer, _decode(VoteSummary, summary))
-            case Commit(certificate) | Polka(certificate):
+            case CommitMessage(certificate) | PolkaMessage(certificate):
                 self._on_certificate(certificate)
             case BlockTransactionsWanted(block_hash, ids):
                 self._on_transactions_wanted(peer, block_hash, ids)
@@ -169,7 +169,7 @@ class Gossip:
         if again.proposal is not None and block is not None:
             self._world.broadcast(build_compact(again.proposal, block))
         if again.polka is not None:
-            self._world.broadcast(Polka(again.polka))
+            self._world.broadcast(PolkaMessage(again.polka))
         if again.votes:
             self._world.broadcast(Votes(again.votes[:MISSING_COUNT_MAX]))
 
@@ -187,7 +187,7 @@ class Gossip:
 
     def on_new_height(self, core: Core) -> None:
         """Forget the last height, and take up what came early for this one."""
-        self._last_sightings, self._sightings = self._sightings, Sightings()
+        self._last_sightings, self._sightings = self._sightings, SeenMessages()
         self._proposers = Proposers(core.validator_set)
         self._fetches.clear()
         for assembly in self._assemblies.values():
@@ -236,7 +236,7 @@ class Gossip:
         elif kept is not None and len(kept.early_votes) < EARLY_VOTES_MAX:
             kept.early_votes.append(signed)
 
-    def _take_vote(self, core: Core, sightings: Sightings, signed: SignedVote) -> bool:
+    def _take_vote(self, core: Core, sightings: SeenMessages, signed: SignedVote) -> bool:
         """Whether the vote is new; raises PeerFault if it is not signed by a validator of the height."""
         if not sightings.is_wanted_vote(signed, core.round):
             return False
@@ -342,7 +342,7 @@ class Gossip:
         if summary.height < core.height:
             certificate = self._ledger.get_certificate(summary.height)
             if certificate is not None:
-                self._world.post(peer, Commit(certificate))
+                self._world.post(peer, CommitMessage(certificate))
         elif summary.height > core.height + 1:
             self._replica.note_behind()
         elif summary.height == core.height:
@@ -353,9 +353,9 @@ class Gossip:
         votes = tuple(item for item in missing if isinstance(item, SignedVote))
         for item in missing:
             if isinstance(item, CommitCertificate):
-                self._world.post(peer, Commit(item))
+                self._world.post(peer, CommitMessage(item))
             elif isinstance(item, PolkaCertificate):
-                self._world.post(peer, Polka(item))
+                self._world.post(peer, PolkaMessage(item))
             elif isinstance(item, SignedProposal):
                 block = self._replica.candidates.get(item.proposal.block_hash)
                 if block is not None:

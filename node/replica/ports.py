@@ -28,7 +28,7 @@ class Timer(Protocol):
         """It is not to happen; nothing if it has."""
 
 
-class Chance(Protocol):
+class RandomSource(Protocol):
     """What a choice is left to: a `random.Random`, seeded where runs are to repeat."""
 
     def sample(self, population: Sequence[T], k: int) -> list[T]:

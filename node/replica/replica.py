@@ -56,13 +56,13 @@ from consensus.types import (
     TimeoutElapsed,
     VoteReceived,
 )
-from node.ledger.ledger import Committed, Ledger
+from node.ledger.ledger import CommittedBlock, Ledger
 from node.mempool.pool import Mempool
 from node.replica.errors import ConsensusHalted
 from node.replica.journal import Journal, Note
 from node.replica.ports import Messenger, Sync, World
 from node.replica.restoration import replay
-from node.replica.signing.policy import Custody
+from node.replica.signing.policy import SigningPolicy
 from node.replica.signing.signer import Signer
 from node.replica.timers import HeightTimers
 from storage.crash_points import CrashPoint, reach
@@ -105,9 +105,9 @@ class Replica:
         self._synchrony = synchrony
         self._reveal = reveal
         self._report = report
-        self.listeners: list[Callable[[Committed], None]] = []
+        self.listeners: list[Callable[[CommittedBlock], None]] = []
         self.candidates: dict[Hash, Block] = {}
-        self.custody = Custody(world, ledger, signer, journal)
+        self.custody = SigningPolicy(world, ledger, signer, journal)
         self.core = self._build_core()
         self.last_core: Core | None = None
         """Of the last height, if it was decided here: it still counts late precommits."""
@@ -472,13 +472,13 @@ class Replica:
         self._timers.cancel_all()
         self._with_block(certificate.height, certificate.block_hash, finalise)
 
-    def _commit_now(self, result: BlockResult, certificate: CommitCertificate) -> Committed:
+    def _commit_now(self, result: BlockResult, certificate: CommitCertificate) -> CommittedBlock:
         reach(CrashPoint.COMMIT)
         committed = self.ledger.commit(result, certificate)
         reach(CrashPoint.COMMITTED)
         return committed
 
-    def _on_committed(self, committed: Committed, then: Callable[[], None]) -> None:
+    def _on_committed(self, committed: CommittedBlock, then: Callable[[], None]) -> None:
         self.custody.on_final(committed)
         self._mempool.on_block(committed.included, self.ledger)
         for listener in self.listeners:

@@ -19,7 +19,7 @@ FAR_VOTES_MAX = 64
 VOTES_PER_ROUND_MAX = VOTES_PER_SLOT_MAX * len(VoteKind)
 
 
-class Sightings:
+class SeenMessages:
     """Of one height."""
 
     def __init__(self) -> None:

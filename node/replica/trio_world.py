@@ -17,7 +17,7 @@ from chain.primitives.types import PeerId, TimeMs
 from node.clock import Clock
 from node.ledger.lane import Lane
 from node.ledger.ledger import Ledger
-from node.network.peer_streams import Links
+from node.network.peer_streams import PeerStreams
 from node.replica.sync.server import Answers
 from p2p.errors import NetworkError, PeerFault
 from p2p.network import Network
@@ -34,7 +34,7 @@ READERS_MAX = 2
 REQUESTS_MAX = 8
 
 
-class Attended(Protocol):
+class PeerListener(Protocol):
     """Who wants to know which peers there are."""
 
     def connected(self, peer: PeerId) -> None:
@@ -44,7 +44,7 @@ class Attended(Protocol):
         """The peer is gone."""
 
 
-class Hearer(Attended, Protocol):
+class MessageHandler(PeerListener, Protocol):
     """What the messages are for: `node.replica.gossip`."""
 
     def on_message(self, peer: PeerId, message: ConsensusMessage) -> None:
@@ -69,17 +69,23 @@ class ReplicaWorld:
         self._network = network
         self._lane = lane
         self._clock = clock
-        self.links: Links[ConsensusMessage] = Links(network, CONSENSUS, ConsensusMessage, self._receive)
+        self.links: PeerStreams[ConsensusMessage] = PeerStreams(
+            network, CONSENSUS, ConsensusMessage, self._receive
+        )
         self._jobs: deque[tuple[Callable[[], Any], Callable[[Any], None]]] = deque()
         self._jobs_changed = trio.Event()
         self._is_open = trio.Event()
         self._attended: Counter[PeerId] = Counter()
         self._nursery: trio.Nursery
-        self._gossip: Hearer
-        self._sync: Attended
+        self._gossip: MessageHandler
+        self._sync: PeerListener
 
     async def open(
-        self, gossip: Hearer, sync: Attended, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+        self,
+        gossip: MessageHandler,
+        sync: PeerListener,
+        *,
+        task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
     ) -> None:
         """Until cancelled; raises what a job or a turn raises."""
         self._gossip, self._sync = gossip, sync

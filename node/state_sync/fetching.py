@@ -14,10 +14,10 @@ import structlog
 import trio
 
 from chain.primitives.types import Hash, PeerId
-from chain.snapshot import InvalidPart, Manifest, check_part
+from chain.snapshot import InvalidPart, SnapshotManifest, check_part
 from node.state_sync.sources import Sources, build_lie
 from p2p.errors import NetworkError
-from p2p.wire.messages import SnapshotPart, SnapshotPartRequest
+from p2p.wire.messages import SnapshotPartReply, SnapshotPartRequest
 from storage.snapshots import Staging
 
 _log = structlog.get_logger("state_sync")
@@ -39,7 +39,7 @@ class Fetching:
         self,
         sources: Sources,
         staging: Staging,
-        manifest: Manifest,
+        manifest: SnapshotManifest,
         manifest_hash: Hash,
         writer: trio.CapacityLimiter,
     ) -> None:
@@ -111,7 +111,7 @@ class Fetching:
 
     async def _take(self, peer: PeerId, part: int) -> None:
         message = SnapshotPartRequest(self._hash, part)
-        reply = await self._sources.ask(peer, message, SnapshotPart, PART_SECONDS_MAX)
+        reply = await self._sources.ask(peer, message, SnapshotPartReply, PART_SECONDS_MAX)
         try:
             await trio.to_thread.run_sync(partial(self._add, part, reply.part), limiter=self._writer)
         except InvalidPart as error:

@@ -29,7 +29,7 @@ from node.version import SOFTWARE
 from p2p.errors import RefusalCode, Refused
 from p2p.network import Network
 from p2p.peers.manager import ConnectedPeer, PeerDuties, PeerManager, run_peers
-from p2p.wire.messages import Hello, Role
+from p2p.wire.messages import Hello, PeerRole
 from storage.errors import disk_errors
 from storage.files import DISK, atomic_write
 from storage.kv import LevelDbStore
@@ -128,7 +128,7 @@ def _build_hello(spec: ChainSpec, network: Network) -> Hello:
         spec_version=system.SPEC_VERSION,
         height=0,
         head_hash=genesis_hash,
-        roles=int(Role.GUEST),
+        roles=int(PeerRole.GUEST),
         listen_addresses=network.addresses,
         binding=None,
     )

@@ -21,8 +21,8 @@ from chain.modules import validators
 from chain.primitives.codec import Record, decode, encode
 from chain.primitives.types import Hash, Height, PeerId, TimeMs
 from chain.snapshot import (
-    InvalidManifest,
-    Manifest,
+    InvalidSnapshotManifest,
+    SnapshotManifest,
     build_manifest_top,
     compute_manifest_hash,
     decode_manifest,
@@ -35,7 +35,7 @@ from node.state_sync.sources import Sources, build_lie
 from node.state_sync.trust import Anchor, Trust
 from p2p.errors import NetworkError
 from p2p.network import Network
-from p2p.wire.messages import SnapshotManifest, SnapshotManifestRequest, SnapshotOffer
+from p2p.wire.messages import SnapshotManifestReply, SnapshotManifestRequest, SnapshotOffer
 from storage.snapshots import Staging
 
 _log = structlog.get_logger("state_sync")
@@ -57,8 +57,8 @@ class Plan(Record):
     manifest: bytes
 
 
-def decode_for(block: LightBlock, manifest: bytes) -> Manifest:
-    """The manifest of the state after a block; raises InvalidManifest."""
+def decode_for(block: LightBlock, manifest: bytes) -> SnapshotManifest:
+    """The manifest of the state after a block; raises InvalidSnapshotManifest."""
     return decode_manifest(manifest, block.header.height, block.header.state_root)
 
 
@@ -157,7 +157,7 @@ class StateSync:
                 decode_for(block, manifest)
             except NetworkError as error:
                 self.sources.charge(peer, error)
-            except InvalidManifest as error:
+            except InvalidSnapshotManifest as error:
                 # The hash that all of them offered is that of these very bytes.
                 for liar in offered.peers:
                     self.sources.charge(liar, build_lie(f"manifest: {error}"))
@@ -194,13 +194,13 @@ class StateSync:
 
     async def _fetch_manifest(self, peer: PeerId, offer: SnapshotOffer) -> bytes:
         message = SnapshotManifestRequest(offer.manifest_hash)
-        reply = await self.sources.ask(peer, message, SnapshotManifest, MANIFEST_SECONDS_MAX)
+        reply = await self.sources.ask(peer, message, SnapshotManifestReply, MANIFEST_SECONDS_MAX)
         if compute_manifest_hash(reply.manifest) != offer.manifest_hash:
             raise build_lie("another manifest than it offers")
         return reply.manifest
 
 
-def finish(staging: Staging, genesis: Header, block: LightBlock, manifest: Manifest) -> None:
+def finish(staging: Staging, genesis: Header, block: LightBlock, manifest: SnapshotManifest) -> None:
     """With all parts in: the batch that makes the store one that a ledger opens."""
     members = validators.get_previous(staging.state), validators.get_current(staging.state)
     staging.finish(

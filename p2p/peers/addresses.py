@@ -17,7 +17,7 @@ from msgspec import Meta
 from chain.primitives.codec import Record, decode, encode
 from chain.primitives.errors import DecodeError
 from chain.primitives.types import PeerId
-from p2p.errors import InvalidAddress
+from p2p.errors import InvalidPeerAddress
 from p2p.identity import ADDRESS_CHARACTERS_MAX, PeerAddress, parse_address
 
 NEW_MAX = 1024
@@ -83,7 +83,7 @@ class AddressBook:
     _tried: _Table = field(default_factory=lambda: _Table(TRIED_MAX))
 
     def add(self, addresses: Iterable[str], teller: PeerId | None = None) -> None:
-        """Notes what somebody told; raises InvalidAddress, having noted what came before."""
+        """Notes what somebody told; raises InvalidPeerAddress, having noted what came before."""
         for text in addresses:
             address = parse_address(text)
             is_known = address.peer in self._tried or address.peer == self.own_peer
@@ -128,7 +128,7 @@ class AddressBook:
             self.add(saved.new)
             for address in saved.tried:
                 self.mark_reached(address)
-        except (DecodeError, InvalidAddress):
+        except (DecodeError, InvalidPeerAddress):
             return
 
     def __len__(self) -> int:

@@ -12,7 +12,7 @@ import structlog
 import trio
 
 from chain.primitives.types import PeerId
-from p2p.errors import InvalidAddress, NetworkError
+from p2p.errors import InvalidPeerAddress, NetworkError
 from p2p.identity import parse_address
 from p2p.network import Network
 from p2p.peers.addresses import AddressBook
@@ -109,5 +109,5 @@ class Dialling:
 def _get_peer(address: str) -> PeerId | None:
     try:
         return parse_address(address).peer
-    except InvalidAddress:
+    except InvalidPeerAddress:
         return None

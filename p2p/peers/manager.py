@@ -14,7 +14,7 @@ import trio
 
 from chain.primitives.types import PeerId
 from p2p.boundary import run_for_peer
-from p2p.errors import InvalidAddress, PeerFault, PeerGone, Refused
+from p2p.errors import InvalidPeerAddress, PeerFault, PeerGone, Refused
 from p2p.identity import format_peer
 from p2p.network import Network, NetworkEvent, PeerConnected
 from p2p.peers.addresses import AddressBook
@@ -162,7 +162,7 @@ class PeerManager:
     def _note_addresses(self, peer: PeerId, addresses: tuple[str, ...]) -> None:
         try:
             self.book.add(addresses, teller=peer)
-        except InvalidAddress as error:
+        except InvalidPeerAddress as error:
             self.network.blame(peer, PeerFault(f"address: {error}"))
 
     def _note_reason(self, peer: PeerId, reason: str) -> None:

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from chain.primitives.types import PeerId
 from p2p.errors import RefusalCode, Refused
 from p2p.network import Limits
-from p2p.switch.transport import Session
+from p2p.switch.transport import SecureConnection
 
 
 class Admission:
@@ -47,7 +47,7 @@ class Admission:
             _decrement(self._handshakes, host)
 
     @contextmanager
-    def hold_connection(self, session: Session) -> Iterator[None]:
+    def hold_connection(self, session: SecureConnection) -> Iterator[None]:
         """A slot for an authenticated connection; raises Refused."""
         self._check_connection(session)
         self._count(session, 1)
@@ -66,7 +66,7 @@ class Admission:
         _check(self._handshakes.total() < self._limits.handshakes_max, "handshakes")
         _check(self._hosts[host] < self._limits.connections_per_host_max, f"connections from {host}")
 
-    def _check_connection(self, session: Session) -> None:
+    def _check_connection(self, session: SecureConnection) -> None:
         limits = self._limits
         _check(self._peers[session.peer] < limits.connections_per_peer_max, "connections of this peer")
         if self._is_trusted_peer(session.peer):
@@ -80,7 +80,7 @@ class Admission:
             f"connections from {session.host}",
         )
 
-    def _count(self, session: Session, change: int) -> None:
+    def _count(self, session: SecureConnection, change: int) -> None:
         self._peers[session.peer] += change
         if not self._peers[session.peer]:
             del self._peers[session.peer]

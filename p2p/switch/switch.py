@@ -32,7 +32,7 @@ from p2p.network import (
 from p2p.switch.admission import Admission
 from p2p.switch.framing import FramedStream, Meter
 from p2p.switch.scores import Scoreboard
-from p2p.switch.transport import ByteStream, Dialler, Session
+from p2p.switch.transport import ByteStream, Dialler, SecureConnection
 
 _log = structlog.get_logger("p2p")
 
@@ -45,7 +45,7 @@ STREAM_FLOOD_POINTS = 10
 class _Connection:
     """One session and what it did."""
 
-    session: Session
+    session: SecureConnection
     since: float
     streams: Counter[str] = field(default_factory=Counter)
 
@@ -182,7 +182,7 @@ class Switch:
         return lambda: self._watchers.remove(on_event)
 
     async def carry(
-        self, session: Session, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+        self, session: SecureConnection, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
     ) -> None:
         """Runs an authenticated session from admission to its end; raises Refused."""
         try:
@@ -193,14 +193,14 @@ class Switch:
             with trio.CancelScope(shield=True):
                 await session.close()
 
-    async def _carry_dialled(self, session: Session, *, task_status: trio.TaskStatus[None]) -> None:
+    async def _carry_dialled(self, session: SecureConnection, *, task_status: trio.TaskStatus[None]) -> None:
         try:
             await self.carry(session, task_status=task_status)
         except Refused as refusal:
             _log.debug("dialled_peer_not_kept", reason=str(refusal))
             task_status.started()
 
-    async def _run(self, session: Session, task_status: trio.TaskStatus[None]) -> None:
+    async def _run(self, session: SecureConnection, task_status: trio.TaskStatus[None]) -> None:
         connection = _Connection(session, trio.current_time())
         self._add(connection)
         task_status.started()

@@ -30,7 +30,7 @@ class ByteStream(Protocol):
 OnStream = Callable[[str, ByteStream], Awaitable[None]]
 
 
-class Session(Protocol):
+class SecureConnection(Protocol):
     """An authenticated connection with one peer."""
 
     @property
@@ -62,5 +62,5 @@ class Session(Protocol):
 class Dialler(Protocol):
     """The way out."""
 
-    async def dial(self, address: PeerAddress) -> Session:
+    async def dial(self, address: PeerAddress) -> SecureConnection:
         """An authenticated session with exactly that peer; raises PeerGone, PeerFault."""

@@ -19,7 +19,7 @@ from p2p.network import DEFAULT_LIMITS, Limits
 from p2p.switch.admission import Admission
 from p2p.switch.switch import Switch
 from p2p.tcp.libp2p_setup import prepare_libp2p
-from p2p.tcp.session import Libp2pSession, Upgrader
+from p2p.tcp.session import Libp2pConnection, Upgrader
 
 _log = structlog.get_logger("p2p")
 
@@ -66,7 +66,7 @@ class _TcpDialler:
     def __init__(self, upgrader: Upgrader) -> None:
         self._upgrader = upgrader
 
-    async def dial(self, address: PeerAddress) -> Libp2pSession:
+    async def dial(self, address: PeerAddress) -> Libp2pConnection:
         try:
             stream = await trio.open_tcp_stream(address.host, address.port)
         except OSError as error:

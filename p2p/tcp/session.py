@@ -83,7 +83,7 @@ class MuxedByteStream:
             await self._stream._auto_tune_and_send_window_update(bytes_read=count)
 
 
-class Libp2pSession:
+class Libp2pConnection:
     """A `transport.Session`."""
 
     def __init__(self, muxer: BoundedYamux, place: PeerAddress, is_outbound: bool, limits: Limits) -> None:
@@ -146,17 +146,17 @@ class Upgrader:
         self._noise = NoiseTransport(keys, create_x25519_key_pair().private_key)
         self._limits = limits
 
-    async def upgrade_outbound(self, stream: trio.SocketStream, place: PeerAddress) -> Libp2pSession:
+    async def upgrade_outbound(self, stream: trio.SocketStream, place: PeerAddress) -> Libp2pConnection:
         """A session with exactly that peer; raises PeerGone."""
         return await self._upgrade(stream, place.host, place.port, place.peer)
 
-    async def upgrade_inbound(self, stream: trio.SocketStream, host: str, port: int) -> Libp2pSession:
+    async def upgrade_inbound(self, stream: trio.SocketStream, host: str, port: int) -> Libp2pConnection:
         """A session with whoever can prove to be somebody; raises PeerGone."""
         return await self._upgrade(stream, host, port, None)
 
     async def _upgrade(
         self, stream: trio.SocketStream, host: str, port: int, peer: PeerId | None
-    ) -> Libp2pSession:
+    ) -> Libp2pConnection:
         channel = TcpChannel(stream)
         muxer = None
         try:
@@ -168,7 +168,7 @@ class Upgrader:
             await channel.close()
             raise
         place = PeerAddress(host, port, muxer.peer_id.to_bytes())
-        return Libp2pSession(muxer, place, peer is not None, self._limits)
+        return Libp2pConnection(muxer, place, peer is not None, self._limits)
 
     async def _shake_hands(self, channel: TcpChannel, peer: PeerId | None) -> BoundedYamux:
         is_outbound = peer is not None

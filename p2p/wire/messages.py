@@ -62,7 +62,7 @@ class Refusal(Record, tag=127):
 # Protocol hello
 
 
-class Role(IntFlag):
+class PeerRole(IntFlag):
     """What a node says it does; nobody relies on it."""
 
     VALIDATOR = 1
@@ -152,13 +152,13 @@ class Summary(Record, tag=3):
     summary: Annotated[bytes, Meta(max_length=SUMMARY_BYTES_MAX)]
 
 
-class Commit(Record, tag=4):
+class CommitMessage(Record, tag=4):
     """Why a height is decided."""
 
     certificate: CommitCertificate
 
 
-class Polka(Record, tag=5):
+class PolkaMessage(Record, tag=5):
     """Why a value is locked or valid."""
 
     certificate: PolkaCertificate
@@ -196,8 +196,8 @@ ConsensusMessage = (
     CompactProposal
     | Votes
     | Summary
-    | Commit
-    | Polka
+    | CommitMessage
+    | PolkaMessage
     | BlockTransactionsWanted
     | BlockTransactions
     | BlockWanted
@@ -330,8 +330,8 @@ class SnapshotManifestRequest(Record, tag=5):
     manifest_hash: Hash
 
 
-class SnapshotManifest(Record, tag=6):
-    """The bytes with that hash (`chain.snapshot.Manifest`)."""
+class SnapshotManifestReply(Record, tag=6):
+    """The bytes with that hash (`chain.snapshot.ManifestReply`)."""
 
     manifest: Annotated[bytes, Meta(max_length=snapshot.MANIFEST_BYTES_MAX)]
 
@@ -343,14 +343,14 @@ class SnapshotPartRequest(Record, tag=7):
     part: Uint32
 
 
-class SnapshotPart(Record, tag=8):
+class SnapshotPartReply(Record, tag=8):
     """The pairs of the part (`chain.snapshot.Part`)."""
 
     part: Annotated[bytes, Meta(max_length=snapshot.PART_BYTES_MAX)]
 
 
 SnapshotRequest = SnapshotsRequest | LightBlockRequest | SnapshotManifestRequest | SnapshotPartRequest
-SnapshotReply = Snapshots | LightBlockReply | SnapshotManifest | SnapshotPart | Refusal
+SnapshotReply = Snapshots | LightBlockReply | SnapshotManifestReply | SnapshotPartReply | Refusal
 
 
 # Protocol peers, request and reply
@@ -404,7 +404,7 @@ class OfferRequest(Record, tag=3):
 
 
 class Offer(Record, tag=4):
-    """Chunk i is there if bit i mod 8 (lowest first) of byte i // 8 is set; unused bits are zero."""
+    """ChunkReply i is there if bit i mod 8 (lowest first) of byte i // 8 is set; unused bits are zero."""
 
     bitmap: Annotated[bytes, Meta(max_length=BITMAP_BYTES_MAX)]
 
@@ -413,7 +413,7 @@ class ManifestRequest(Record, tag=5):
     """The names and sizes of the files, please."""
 
 
-class Manifest(Record, tag=6):
+class ManifestReply(Record, tag=6):
     """The canonical manifest, whose hash is the datum."""
 
     manifest: Annotated[bytes, Meta(max_length=MANIFEST_BYTES_MAX)]
@@ -425,7 +425,7 @@ class ChunksRequest(Record, tag=7):
     chunks: Annotated[tuple[Uint32, ...], Meta(min_length=1, max_length=CHUNKS_PER_REQUEST_MAX)]
 
 
-class Chunk(Record, tag=8):
+class ChunkReply(Record, tag=8):
     """The answer; the proof leads from the chunk to the datum's root."""
 
     chunk: Uint32
@@ -453,7 +453,7 @@ class Payment(Record, tag=11):
 
 
 ContentRequest = Access | OfferRequest | ManifestRequest | ChunksRequest | Cancel | Payment
-ContentReply = Granted | Offer | Manifest | Chunk | ChunkRefusal | Refusal
+ContentReply = Granted | Offer | ManifestReply | ChunkReply | ChunkRefusal | Refusal
 
 
 def sign_access(

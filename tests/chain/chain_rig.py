@@ -30,7 +30,7 @@ from chain.primitives.hashing import Domain, hash_bytes
 from chain.primitives.keys import KeyPair
 from chain.primitives.types import Address, Amount, Hash
 from chain.runtime import BlockResult, build_call
-from chain.spec_builder import Seat, build_spec
+from chain.spec_builder import GenesisValidator, build_spec
 from chain.state import Changes, MemoryState
 from chain.transaction import SignedTransaction, Transaction, sign_transaction
 from chain.validator_set import compute_total_power, get_validator, is_quorum
@@ -273,7 +273,7 @@ def build_rig(validator_count: int = 4, guest_count: int = 4) -> Rig:
     """
     people = [Person(number) for number in range(validator_count + guest_count)]
     seats = [
-        Seat(
+        GenesisValidator(
             account=person.address,
             consensus_key=person.consensus.public_key,
             bond=100 * VIDYA,

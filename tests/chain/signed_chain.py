@@ -15,7 +15,7 @@ from chain.primitives.codec import replace
 from chain.primitives.hashing import Domain, hash_bytes
 from chain.primitives.keys import KeyPair
 from chain.primitives.types import Address, Hash, Height, Round
-from chain.spec_builder import Seat, build_spec
+from chain.spec_builder import GenesisValidator, build_spec
 from chain.validator_set import (
     Roster,
     ValidatorChange,
@@ -60,7 +60,7 @@ def build_chain_spec(numbers: Iterable[int]) -> ChainSpec:
     """A spec with these persons as validators of equal power, whose trust lasts for long."""
     people = [get_person(number) for number in numbers]
     seats = [
-        Seat(
+        GenesisValidator(
             account=person.address,
             consensus_key=person.consensus.public_key,
             bond=100 * VIDYA,

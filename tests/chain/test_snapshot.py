@@ -11,10 +11,10 @@ from chain.commitment import EMPTY_ROOT, Pair, TreeUpdate, build_top, compute_ke
 from chain.primitives.codec import decode, encode, replace
 from chain.snapshot import (
     PLACES_MAX,
-    InvalidManifest,
     InvalidPart,
-    Manifest,
+    InvalidSnapshotManifest,
     Part,
+    SnapshotManifest,
     SnapshotTooLarge,
     build_part,
     check_part,
@@ -46,7 +46,7 @@ class Sample:
         self.state = state
         self.tree = update(Nodes(TreeUpdate(0, EMPTY_ROOT, (), ())), None, HEIGHT, state)
         slots = read_slots(Nodes(self.tree), HEIGHT, depth)
-        self.manifest = Manifest(HEIGHT, depth, slots, tuple(range(0, 16**depth, width)))
+        self.manifest = SnapshotManifest(HEIGHT, depth, slots, tuple(range(0, 16**depth, width)))
 
     def list_pairs(self, part: int) -> list[Pair]:
         places = get_places(self.manifest, part)
@@ -126,7 +126,7 @@ def test_no_changed_byte_of_a_part_passes(data: st.DataObject) -> None:
             check_part(SAMPLE.manifest, FULL_PART, bad)
 
 
-def move_leaf() -> Manifest:
+def move_leaf() -> SnapshotManifest:
     """A leaf one place further, below the same branch: folded up, it hashes to the same root."""
     manifest = Sample({b"a": b"1", b"b": b"2"}, depth=2).manifest
     place = next(place for place, slot in enumerate(manifest.slots) if slot)
@@ -136,7 +136,7 @@ def move_leaf() -> Manifest:
 
 
 LONE_ROOT = Sample({b"a": b"1", b"b": b"2"}, depth=2).tree.root
-BAD_MANIFESTS: dict[str, tuple[Manifest, bytes]] = {
+BAD_MANIFESTS: dict[str, tuple[SnapshotManifest, bytes]] = {
     "another height": (replace(SAMPLE.manifest, height=HEIGHT + 1), SAMPLE.tree.root),
     "another root": (SAMPLE.manifest, bytes(32)),
     "another state's slot": (
@@ -158,9 +158,9 @@ BAD_MANIFESTS: dict[str, tuple[Manifest, bytes]] = {
 
 
 @pytest.mark.parametrize(("manifest", "root"), BAD_MANIFESTS.values(), ids=BAD_MANIFESTS.keys())
-def test_a_wrong_manifest_is_refused(manifest: Manifest, root: bytes) -> None:
+def test_a_wrong_manifest_is_refused(manifest: SnapshotManifest, root: bytes) -> None:
     """Before a single part is asked for."""
-    with pytest.raises(InvalidManifest):
+    with pytest.raises(InvalidSnapshotManifest):
         decode_manifest(encode(manifest), HEIGHT, root)
 
 
@@ -179,7 +179,7 @@ def test_no_changed_byte_of_a_manifest_gives_other_parts(data: st.DataObject) ->
     bad = good[:place] + data.draw(st.binary(max_size=2)) + good[place + data.draw(st.integers(0, 2)) :]
     try:
         manifest = decode_manifest(bad, HEIGHT, SAMPLE.tree.root)
-    except InvalidManifest:
+    except InvalidSnapshotManifest:
         return
     assert manifest.slots == SAMPLE.manifest.slots
 
@@ -193,7 +193,7 @@ def test_a_cut_holds_its_bounds(peaks: dict[int, int], evenly: int) -> None:
     """Every place is in one part; a part is above the target only if it is one place of the deepest cut."""
     sizes = [peaks.get(place, evenly) for place in range(PLACES_MAX)]
     depth, starts = choose_cut(sizes)
-    manifest = Manifest(HEIGHT, depth, (), starts)
+    manifest = SnapshotManifest(HEIGHT, depth, (), starts)
     width = 16 ** (4 - depth)
     places = [place for part in range(len(starts)) for place in get_places(manifest, part)]
     assert places == list(range(16**depth))

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from cli.errors import HINTS, CliError, Refused, explain
-from cli.exits import Exit, get_exit
+from cli.errors import HINTS, CliError, RequestRefused, explain
+from cli.exits import ExitCode, get_exit
 from cli.main import VERBS, app
 from cli.terminal.output import Format, emit
 from node.keys.keystore import KeyNotFound, WrongPassword
@@ -72,7 +72,7 @@ def test_table_never_shortens_an_id(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_exit_codes_are_fixed() -> None:
     """Scripts branch on these numbers."""
-    assert [(code.name, code.value) for code in Exit] == [
+    assert [(code.name, code.value) for code in ExitCode] == [
         ("OK", 0),
         ("FAILURE", 1),
         ("USAGE", 2),
@@ -107,12 +107,12 @@ def _codes_with_exits() -> list[str]:
 @pytest.mark.parametrize(
     ("error", "code", "status"),
     [
-        (Refused("balances.insufficient_balance", "x"), "balances.insufficient_balance", 5),
-        (Refused("sessions.overdraft", "x"), "sessions.overdraft", 6),
+        (RequestRefused("balances.insufficient_balance", "x"), "balances.insufficient_balance", 5),
+        (RequestRefused("sessions.overdraft", "x"), "sessions.overdraft", 6),
         (KeyNotFound("x"), "key_not_found", 8),
         (WrongPassword("x"), "wrong_password", 9),
         (FileNotFoundError("x"), "system", 1),
-        (CliError("unreachable", "x", status=Exit.UNREACHABLE), "unreachable", 3),
+        (CliError("unreachable", "x", status=ExitCode.UNREACHABLE), "unreachable", 3),
     ],
 )
 def test_failures_keep_their_code(error: Exception, code: str, status: int) -> None:
@@ -123,7 +123,7 @@ def test_failures_keep_their_code(error: Exception, code: str, status: int) -> N
 
 def test_unknown_codes_are_rejections() -> None:
     """A code that nobody thought of is still no success."""
-    assert get_exit("something.new") is Exit.REJECTED
+    assert get_exit("something.new") is ExitCode.REJECTED
 
 
 @pytest.mark.parametrize("arguments", [["-o", "json", "wallet", "list"], ["wallet", "list", "-o", "json"]])

@@ -23,7 +23,7 @@ from libp2p.stream_muxer.yamux.yamux import PROTOCOL_ID as YAMUX
 from libp2p.utils.varint import encode_varint_prefixed
 
 from chain.primitives.types import Hash
-from node.network.light_peer import open_guest_network
+from node.network.light_peer import open_light_network
 from p2p.errors import PeerGone, RefusalCode, Refused
 from p2p.identity import parse_address
 from p2p.network import ProtocolSpec
@@ -141,7 +141,7 @@ async def fire_framed(address: str, genesis_hash: Hash, protocol: str, attack: b
 
     Fails if the bytes did not leave; a protocol that the node does not serve is refused.
     """
-    async with open_guest_network(secrets.token_bytes(32), genesis_hash) as network:
+    async with open_light_network(secrets.token_bytes(32), genesis_hash) as network:
         await network.connect(address)
         try:
             stream = await network.open_bytes(parse_address(address).peer, protocol)

@@ -30,7 +30,7 @@ from cli.nodes.processes import build_start_command, find_process, is_node
 from node.home.config import load_config
 from node.home.home import Home
 from node.keys import keystore
-from node.keys.derivation import Role
+from node.keys.derivation import KeyRole
 from p2p.identity import PeerAddress, compute_peer_id_of_seed, parse_listen_address
 from tests.e2e.reaper import kill_processes, reaped
 
@@ -110,7 +110,7 @@ class Node:
     def address(self) -> str:
         """Where peers reach it."""
         listen = load_config(self.home.config_file).p2p_listen
-        peer = compute_peer_id_of_seed(self.home.load_secret(Role.NETWORK))
+        peer = compute_peer_id_of_seed(self.home.load_secret(KeyRole.NETWORK))
         return str(PeerAddress(*parse_listen_address(listen), peer))
 
     @property

@@ -10,7 +10,7 @@ from cli.devnet.plan import find_ports
 from node.home.config import format_config, load_config
 from node.home.home import Home
 from node.keys import keystore
-from node.keys.derivation import Role
+from node.keys.derivation import KeyRole
 from storage.sign_log import load_signatures
 from tests.e2e.harness import STOP_SECONDS_MAX, Network, Node, wait_for
 from tests.e2e.observer import observe, run_beside
@@ -33,7 +33,7 @@ def build_twin(network: Network, original: Node) -> Node:
     home.data.mkdir()
     (home.keys / "network.json").unlink()
     keystore.create(
-        home.keys, "network", NEW_SEED, home.load_password(), role=Role.NETWORK,
+        home.keys, "network", NEW_SEED, home.load_password(), role=KeyRole.NETWORK,
         profile=keystore.Profile.DEVNET,
     )  # fmt: skip
     p2p_port, api_port = find_ports(2)
@@ -108,7 +108,7 @@ def test_a_stolen_key_costs_the_bond_once(network: Network) -> None:
     prefix = witness.get("status")["prefix"]
     offender = decode_address(prefix, account)
     bond, started_at = witness.get(f"accounts/{account}")["bond"]["active"], witness.height
-    audit, key = Audit(), original.home.load_key(Role.CONSENSUS)
+    audit, key = Audit(), original.home.load_key(KeyRole.CONSENSUS)
     addresses = [node.address for node in network.nodes]
     with run_beside(Thief(addresses, network.genesis_hash, audit, offender, key)):
         wait_for(

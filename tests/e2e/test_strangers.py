@@ -6,7 +6,7 @@ import pytest
 import trio
 
 from chain.primitives.keys import KeyPair
-from node.network.light_peer import open_guest_network
+from node.network.light_peer import open_light_network
 from p2p.errors import PeerGone, RefusalCode, Refused
 from p2p.identity import parse_address
 from p2p.tcp.host import open_network
@@ -32,7 +32,7 @@ async def ask_access(network: Network, address: str, access: Access) -> RefusalC
     """The number with which a host refuses a stranger."""
     peer = parse_address(address).peer
     with trio.fail_after(PATIENCE_SECONDS):
-        async with open_guest_network(secrets.token_bytes(32), network.genesis_hash) as guest:
+        async with open_light_network(secrets.token_bytes(32), network.genesis_hash) as guest:
             await guest.connect(address)
             with pytest.raises(Refused) as caught:
                 await request(guest, peer, CONTENT, access, Granted, PATIENCE_SECONDS)

@@ -16,7 +16,7 @@ from chain.primitives.codec import Record, encode
 from chain.primitives.keys import KeyPair
 from chain.primitives.types import Hash
 from chain.runtime import build_call
-from chain.spec_builder import Seat, build_spec
+from chain.spec_builder import GenesisValidator, build_spec
 from chain.transaction import Transaction, sign_transaction
 from node.app import Keys, Node, Stores, open_stores, start_services
 from node.duties.reveals import compute_chain_secret
@@ -52,14 +52,14 @@ class Person:
         """The account."""
         return self.account.public_key
 
-    def build_seat(self, bond: int) -> Seat:
+    def build_seat(self, bond: int) -> GenesisValidator:
         """The person as a validator of genesis; addresses are those a MemoryHub gives in the order of
         opening.
         """
         peer = compute_peer_id_of_seed(self.keys.network_seed)
         tip = beacon.compute_chain(compute_chain_secret(self.keys.beacon_secret, 0), BEACON_LINKS)
         address = str(PeerAddress("127.0.0.1", 1024 + self.number, peer))
-        return Seat(
+        return GenesisValidator(
             self.address, self.keys.consensus.public_key, bond, 0, tip, BEACON_LINKS, peer, (address,)
         )
 

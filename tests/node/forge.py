@@ -30,7 +30,7 @@ from chain.votes import (
     get_vote_signing_bytes,
 )
 from node.duties.reveals import Reveals
-from node.ledger.ledger import Committed, Ledger
+from node.ledger.ledger import CommittedBlock, Ledger
 from p2p.wire.messages import FinalBlock
 from storage.kv import MemoryStore
 from tests.node.cluster import VIDYA, Person, build_cluster_spec
@@ -126,7 +126,7 @@ class Forge:
         votes = [self.vote(one, VoteKind.PREVOTE, block_hash, round) for one in self.people]
         return build_polka_certificate(votes)
 
-    def commit(self, result: BlockResult) -> Committed:
+    def commit(self, result: BlockResult) -> CommittedBlock:
         """Make a block the head."""
         self._last = self.certify(result.block_hash)
         return self.ledger.commit(result, self._last)

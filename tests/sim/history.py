@@ -13,7 +13,7 @@ from chain.votes import (
     SignedVote,
     build_certificate_votes,
 )
-from p2p.wire.messages import Commit, CompactProposal, ConsensusMessage, Polka, Votes
+from p2p.wire.messages import CommitMessage, CompactProposal, ConsensusMessage, PolkaMessage, Votes
 
 Slot = tuple[Address, Height, Round, int]
 """Who signs, height, round, and the kind of message: 0 proposal, 1 prevote, 2 precommit."""
@@ -69,7 +69,7 @@ class History:
                 proposal = signed.proposal
                 slot = proposal.proposer, proposal.height, proposal.round, PROPOSAL
                 self.signed.setdefault(slot, {}).setdefault(encode(proposal), signed)
-            case Commit(certificate) | Polka(certificate):
+            case CommitMessage(certificate) | PolkaMessage(certificate):
                 self.note_certificate(certificate)
 
     def note_votes(self, votes: Iterable[SignedVote]) -> None:

@@ -20,7 +20,7 @@ from chain.votes import (
 from p2p.wire.messages import (
     CompactProposal,
     ConsensusMessage,
-    Polka,
+    PolkaMessage,
     Votes,
 )
 from tests.sim import forgery
@@ -248,7 +248,9 @@ class ForgedPolRound(Proposer):
         slot = (VoteKind.PREVOTE, proposal.height, proposal.pol_round, proposal.block_hash)
         votes = [self.sign_vote(Vote(*slot, hand.address)) for hand in self.rogue.coven]
         commit = forgery.build_certificate(votes, proposal.block_hash, proposal.height, proposal.pol_round)
-        return [Polka(PolkaCertificate(commit.height, commit.round, commit.block_hash, commit.signatures))]
+        return [
+            PolkaMessage(PolkaCertificate(commit.height, commit.round, commit.block_hash, commit.signatures))
+        ]
 
 
 class ForgedLastCommit(Proposer):

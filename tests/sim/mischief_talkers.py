@@ -12,11 +12,11 @@ from chain.votes import (
 from p2p.wire.messages import (
     Blocks,
     BlocksRequest,
-    Commit,
+    CommitMessage,
     CompactProposal,
     ConsensusMessage,
     FinalBlock,
-    Polka,
+    PolkaMessage,
     Status,
     StatusRequest,
     Votes,
@@ -204,10 +204,10 @@ class CertificateForger(Mischief):
             return
         self.rogue.count(type(self).__name__)
         if self.rogue.random.random() < 0.5:
-            self.rogue.send(peer, Commit(forged))
+            self.rogue.send(peer, CommitMessage(forged))
         else:
             parts = (forged.height, forged.round, forged.block_hash, forged.signatures)
-            self.rogue.send(peer, Polka(PolkaCertificate(*parts)))
+            self.rogue.send(peer, PolkaMessage(PolkaCertificate(*parts)))
 
     def _build(self) -> CommitCertificate | None:
         """Of a block that this villain would like, out of whatever it has."""

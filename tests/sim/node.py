@@ -17,7 +17,7 @@ from chain.primitives.types import Hash, PeerId, TimeMs
 from chain.validator_set import get_validator
 from chain.votes import Certificate, Evidence, build_certificate_votes, get_vote_signing_bytes
 from node.duties.reveals import Reveals
-from node.ledger.ledger import Committed, Ledger
+from node.ledger.ledger import CommittedBlock, Ledger
 from node.mempool.pool import Mempool
 from node.replica.gossip import Gossip
 from node.replica.journal import Journal
@@ -28,7 +28,7 @@ from node.replica.sync.server import Answers
 from node.replica.sync.sync import Sync
 from node.replica.timing import build_synchrony, build_timeouts
 from p2p.errors import NetworkError, PeerFault, PeerGone, PeerSlow, Refused
-from p2p.wire.messages import Commit, ConsensusMessage, Polka, PoolMessage, Refusal, SyncRequest
+from p2p.wire.messages import CommitMessage, ConsensusMessage, PolkaMessage, PoolMessage, Refusal, SyncRequest
 from storage.crash_points import CrashPoint
 from storage.errors import CorruptSignState, CorruptStore, CorruptWal, DiskFailed, StorageError
 from storage.sign_state import LastSignState
@@ -279,7 +279,7 @@ class Life:
             self._site.history.reported.append(fact)
         self.duties.report(evidence)
 
-    def _on_committed(self, committed: Committed) -> None:
+    def _on_committed(self, committed: CommittedBlock) -> None:
         certificate, number, now_ms = committed.certificate, self.machine.number, self._site.schedule.now_ms
         self._site.audit.note(
             self.machine.name,
@@ -458,7 +458,7 @@ class Life:
     def _on_consensus(self, peer: PeerId, message: ConsensusMessage) -> None:
         if self.is_honest:
             self._site.watch.on_heard(self, message)
-            if isinstance(message, Commit | Polka):
+            if isinstance(message, CommitMessage | PolkaMessage):
                 self._note_heard(message.certificate)
         self.gossip.on_message(peer, message)
 

@@ -10,7 +10,7 @@ from chain.primitives.codec import replace
 from chain.primitives.hashing import Domain, hash_bytes
 from chain.primitives.keys import KeyPair
 from chain.primitives.types import Address, Hash, PeerId
-from chain.spec_builder import Seat, build_spec
+from chain.spec_builder import GenesisValidator, build_spec
 from node.duties.reveals import compute_chain_secret
 from node.home.profiles import load_profile
 
@@ -104,11 +104,11 @@ def build_sim_spec(powers: list[int], times: Times) -> ChainSpec:
     return build_spec(_build_profile(times), name="sim", time_ms=GENESIS_MS, seats=seats, accounts=accounts)
 
 
-def _build_seat(person: Person, bond: int) -> Seat:
+def _build_seat(person: Person, bond: int) -> GenesisValidator:
     address = f"/ip4/127.0.0.1/tcp/{1024 + person.number}"
     links = BEACON_LINKS
     key, peer = person.consensus.public_key, person.peer
-    return Seat(person.address, key, bond, 0, person.beacon_tip, links, peer, (address,))
+    return GenesisValidator(person.address, key, bond, 0, person.beacon_tip, links, peer, (address,))
 
 
 @cache

@@ -20,8 +20,8 @@ from chain.transaction import (
     sign_transaction,
 )
 from chain.votes import Evidence, compute_evidence_hash, get_offence_height, get_offender
-from node.ledger.ledger import Committed, Ledger
-from node.mempool.admission import PoolCheck
+from node.ledger.ledger import CommittedBlock, Ledger
+from node.mempool.admission import PoolAdmission
 from node.mempool.pool import Mempool
 from p2p.wire.messages import PoolMessage, Transactions
 from tests.sim.signatures import Signatures
@@ -38,7 +38,7 @@ class Pool:
         self._mempool = mempool
         self._signatures = signatures
         self._relay = relay
-        self._check = PoolCheck(ledger)
+        self._check = PoolAdmission(ledger)
 
     def connected(self, send: Callable[[PoolMessage], None]) -> None:
         """A new peer hears what waits."""
@@ -95,7 +95,7 @@ class Duties:
         """As Duties.report."""
         self._evidence[compute_evidence_hash(evidence)] = evidence
 
-    def on_committed(self, _: Committed) -> None:
+    def on_committed(self, _: CommittedBlock) -> None:
         """After every block, what is open is sent."""
         height = self._ledger.height + 1
         for name, evidence in list(self._evidence.items()):

@@ -10,7 +10,14 @@ from chain.commitment import EMPTY_ROOT, TreeUpdate, compute_key_hash, read_slot
 from chain.primitives.codec import encode
 from chain.primitives.hashing import Domain, hash_bytes, hash_record
 from chain.primitives.types import NO_HASH
-from chain.snapshot import Manifest, build_manifest_top, build_part, check_part, compute_place, get_places
+from chain.snapshot import (
+    SnapshotManifest,
+    build_manifest_top,
+    build_part,
+    check_part,
+    compute_place,
+    get_places,
+)
 from storage.chain_store import ChainStore, Extent
 from storage.errors import CorruptStore, DiskFailed
 from storage.kv import Entry, KeyValueStore, LevelDbStore, MemoryStore
@@ -35,7 +42,7 @@ class Nodes(NoNodes):
 
 STATE = {b"key %d" % number: b"value %d" % number for number in range(300)}
 TREE = update(NoNodes(), None, HEIGHT, STATE)
-MANIFEST = Manifest(HEIGHT, 2, read_slots(Nodes(TREE), HEIGHT, 2), tuple(range(0, 256, 60)))
+MANIFEST = SnapshotManifest(HEIGHT, 2, read_slots(Nodes(TREE), HEIGHT, 2), tuple(range(0, 256, 60)))
 PARTS = [
     check_part(
         MANIFEST,

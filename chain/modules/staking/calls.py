@@ -26,7 +26,6 @@ from chain.modules.staking.types import (
     POT,
     BondCommitted,
     Bonded,
-    Chunk,
     Delegated,
     DelegationClosed,
     DelegationTooSmall,
@@ -36,6 +35,7 @@ from chain.modules.staking.types import (
     NothingUnlocked,
     Pool,
     Unbonded,
+    UnbondingChunk,
     Undelegated,
     Withdrawn,
 )
@@ -101,7 +101,7 @@ def unbond(ctx: Context, sender: Address, call: Unbond) -> None:
     if ledger.active - call.amount < ledger.committed:
         raise BondCommitted(f"{ledger.committed} are committed")
     unlocks_in = compute_unlock_era(get_parameters(ctx.state), ctx.era)
-    unlocking = _add_chunk(ledger.unlocking, Chunk(call.amount, ctx.era, unlocks_in))
+    unlocking = _add_chunk(ledger.unlocking, UnbondingChunk(call.amount, ctx.era, unlocks_in))
     ledger = replace(ledger, active=ledger.active - call.amount, unlocking=unlocking)
     set_ledger(ctx.state, sender, ledger)
     ctx.emit(Unbonded(sender, call.amount, ledger.active, unlocks_in))
@@ -160,7 +160,7 @@ def _buy(pool: Pool, amount: Amount) -> tuple[Pool, Uint]:
     return Pool(pool.amount + amount, pool.shares + shares), shares
 
 
-def _add_chunk(chunks: tuple[Chunk, ...], chunk: Chunk) -> tuple[Chunk, ...]:
+def _add_chunk(chunks: tuple[UnbondingChunk, ...], chunk: UnbondingChunk) -> tuple[UnbondingChunk, ...]:
     """One chunk per era: what leaves in the same era answers for the same offences."""
     if chunks and chunks[-1].era == chunk.era:
         last = chunks[-1]

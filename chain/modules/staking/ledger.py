@@ -11,9 +11,9 @@ from chain.modules.staking.types import (
     PARAMETERS,
     POOLS,
     STANDINGS,
-    Ledger,
     Parameters,
     Pool,
+    StakingLedger,
     Standing,
 )
 from chain.primitives.fixed_point import mul_div
@@ -48,7 +48,7 @@ def get_parameters(state: StateReader) -> Parameters:
     return PARAMETERS.require(state)
 
 
-def get_ledger(state: StateReader, who: Address) -> Ledger:
+def get_ledger(state: StateReader, who: Address) -> StakingLedger:
     """Own stake; empty for an account never seen."""
     return LEDGERS.get(state, who) or NEW_LEDGER
 
@@ -108,7 +108,7 @@ def is_tombstoned(state: StateReader, who: Address) -> bool:
     return get_standing(state, who).is_tombstoned
 
 
-def set_ledger(state: Overlay, who: Address, ledger: Ledger) -> None:
+def set_ledger(state: Overlay, who: Address, ledger: StakingLedger) -> None:
     if ledger == NEW_LEDGER:
         LEDGERS.delete(state, who)
     else:

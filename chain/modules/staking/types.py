@@ -25,7 +25,7 @@ class Parameters(Record):
     """The rest of a slash is burned, and so is the reporter's share where nobody reported."""
 
 
-class Chunk(Record):
+class UnbondingChunk(Record):
     """Own stake that began to leave in `era`."""
 
     amount: Amount
@@ -33,12 +33,12 @@ class Chunk(Record):
     unlocks_in: Era
 
 
-class Ledger(Record):
+class StakingLedger(Record):
     """Own stake of an account; `committed` is what its registered bytes need of `active`."""
 
     active: Amount = 0
     committed: Amount = 0
-    unlocking: tuple[Chunk, ...] = ()
+    unlocking: tuple[UnbondingChunk, ...] = ()
 
 
 class Pool(Record):
@@ -64,7 +64,7 @@ class Standing(Record):
 
 
 PARAMETERS = StorageValue(MODULE.index, 0, Parameters)
-LEDGERS = StorageMap(MODULE.index, 1, Ledger)
+LEDGERS = StorageMap(MODULE.index, 1, StakingLedger)
 POOLS = StorageMap(MODULE.index, 2, Pool)
 DELEGATIONS = StorageMap(MODULE.index, 3, int)
 """Shares by (delegator, host)."""
@@ -74,7 +74,7 @@ EXITS = StorageMap(MODULE.index, 5, Exit)
 """By (delegator, era of unlocking, host): what unlocks first comes first."""
 STANDINGS = StorageMap(MODULE.index, 6, Standing)
 
-NEW_LEDGER = Ledger()
+NEW_LEDGER = StakingLedger()
 NEW_POOL = Pool()
 NEW_STANDING = Standing()
 

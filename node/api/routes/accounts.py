@@ -13,7 +13,7 @@ from node.api.context import AddressPath, Api, ApiOf, ViewOf
 from node.api.forms import format_record
 from node.api.routes.blocks import require_header
 from node.api.schemas import Account, Delegation, ProofEntry, Proven
-from node.ledger.ledger import View
+from node.ledger.ledger import LedgerView
 
 router = APIRouter(prefix="/v1", tags=["accounts"])
 
@@ -34,7 +34,7 @@ async def get_account(
     return _build_account(api, view, who, _prove_account(view, who) if prove else None)
 
 
-def _build_account(api: Api, view: View, who: Address, proof: Proven | None) -> Account:
+def _build_account(api: Api, view: LedgerView, who: Address, proof: Proven | None) -> Account:
     state, prefix = view.state, api.prefix
     stored, member = balances.get_account(state, who), membership.get_membership(state, who)
     hosts = (host for host, _ in islice(staking.DELEGATIONS.items(state, who), DELEGATIONS_MAX))
@@ -59,7 +59,7 @@ def _build_account(api: Api, view: View, who: Address, proof: Proven | None) -> 
     )
 
 
-def _prove_account(view: View, who: Address) -> Proven:
+def _prove_account(view: LedgerView, who: Address) -> Proven:
     return prove_keys(
         view,
         {
@@ -85,7 +85,7 @@ async def get_proof(
     return prove_keys(view, {one: bytes.fromhex(one) for one in key})
 
 
-def prove_keys(view: View, keys: dict[str, bytes]) -> Proven:
+def prove_keys(view: LedgerView, keys: dict[str, bytes]) -> Proven:
     """Values and proofs at the head, whose own header carries the root they lead to."""
     height: Height = view.height
     header, certificate = require_header(view, height), view.get_certificate(height)
@@ -99,7 +99,7 @@ def prove_keys(view: View, keys: dict[str, bytes]) -> Proven:
     )
 
 
-def _prove(view: View, name: str, key: bytes) -> ProofEntry:
+def _prove(view: LedgerView, name: str, key: bytes) -> ProofEntry:
     value = view.state.get(key)
     return ProofEntry(
         name=name,

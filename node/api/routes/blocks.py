@@ -17,7 +17,7 @@ from node.api.forms import (
     format_record,
 )
 from node.api.schemas import Block, Blocks, EncodedHeaders, LightBlock
-from node.ledger.ledger import View
+from node.ledger.ledger import LedgerView
 
 router = APIRouter(prefix="/v1", tags=["blocks"])
 
@@ -100,7 +100,7 @@ async def get_light_block(view: ViewOf, height: HeightOrLatest, response: Respon
     return found
 
 
-def build_light_block(view: View, height: Height) -> LightBlock:
+def build_light_block(view: LedgerView, height: Height) -> LightBlock:
     """What a light client needs of a height; raises NotFound, Gone."""
     header = require_header(view, height)
     certificate, roster = view.get_certificate(height), view.get_roster(header.validators_hash)
@@ -113,7 +113,7 @@ def build_light_block(view: View, height: Height) -> LightBlock:
     )
 
 
-def find_height(view: View, name: str) -> Height:
+def find_height(view: LedgerView, name: str) -> Height:
     """The height of a final block; raises NotFound."""
     if name == "latest":
         return view.height
@@ -123,7 +123,7 @@ def find_height(view: View, name: str) -> Height:
     return height
 
 
-def require_header(view: View, height: Height) -> Header:
+def require_header(view: LedgerView, height: Height) -> Header:
     """A final header; raises NotFound, or Gone below the height at which the node began."""
     header = view.get_header(height) if height <= view.height else None
     if header is None:
@@ -132,7 +132,7 @@ def require_header(view: View, height: Height) -> Header:
     return header
 
 
-def check_kept(view: View, height: Height) -> None:
+def check_kept(view: LedgerView, height: Height) -> None:
     """Raises Gone for a height below the first of a node that began at a snapshot."""
     extent = view.chain.get_extent()
     if extent is not None and height < extent.first:

@@ -12,7 +12,7 @@ from node.api.errors import NotFound
 from node.api.forms import Json, format_record
 from node.api.routes.hosting import format_host
 from node.api.schemas import Datum, Datums, Session
-from node.ledger.ledger import View
+from node.ledger.ledger import LedgerView
 
 router = APIRouter(prefix="/v1", tags=["catalogue"])
 
@@ -48,7 +48,7 @@ def _contains(datum: catalogue.Datum, wanted: str) -> bool:
     return any(wanted in text.casefold() for text in (datum.title, *datum.tags, datum.description))
 
 
-def _format_datum(api: Api, view: View, datum_id: Hash, datum: catalogue.Datum) -> Json:
+def _format_datum(api: Api, view: LedgerView, datum_id: Hash, datum: catalogue.Datum) -> Json:
     return {
         "id": datum_id.hex(),
         **format_record(datum, api.prefix),
@@ -71,7 +71,7 @@ async def get_datum(api: ApiOf, view: ViewOf, datum_id: HashPath) -> Datum:
     )
 
 
-def _list_hosts(api: Api, view: View, datum_id: Hash) -> list[Json]:
+def _list_hosts(api: Api, view: LedgerView, datum_id: Hash) -> list[Json]:
     state, epoch = view.state, get_epoch(view)
     found = []
     for who, _ in islice(hosting.HOLDERS.items(state, datum_id), HOSTS_MAX):

@@ -9,7 +9,7 @@ from node.api.context import AddressPath, Api, ApiOf, Cursor, Limit, ViewOf, rea
 from node.api.errors import NotFound
 from node.api.forms import Json, format_record
 from node.api.schemas import Host, Hosts, Validators
-from node.ledger.ledger import View
+from node.ledger.ledger import LedgerView
 from p2p.identity import format_peer
 
 router = APIRouter(prefix="/v1", tags=["hosts"])
@@ -42,7 +42,7 @@ def _format_validator(api: Api, member: Validator, is_proposer: bool) -> Json:
     }
 
 
-def _format_candidate(api: Api, view: View, who: Address, candidate: validators.Candidate) -> Json:
+def _format_candidate(api: Api, view: LedgerView, who: Address, candidate: validators.Candidate) -> Json:
     state = view.state
     return {
         "address": api.format_address(who),
@@ -86,7 +86,7 @@ async def get_host(
     )
 
 
-def format_host(api: Api, view: View, who: Address, host: hosting.Host) -> Json:
+def format_host(api: Api, view: LedgerView, who: Address, host: hosting.Host) -> Json:
     """A host's particulars, with what decides whether it is worth asking."""
     return {
         "address": api.format_address(who),
@@ -98,7 +98,7 @@ def format_host(api: Api, view: View, who: Address, host: hosting.Host) -> Json:
     }
 
 
-def _format_possession(api: Api, view: View, who: Address) -> Json:
+def _format_possession(api: Api, view: LedgerView, who: Address) -> Json:
     record = possession.get_record(view.state, who)
     return {
         **format_record(record, api.prefix),

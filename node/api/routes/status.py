@@ -24,7 +24,7 @@ from chain.modules import (
 from node.api.context import ApiOf, ViewOf
 from node.api.forms import Json, format_record
 from node.api.schemas import Fees, Status, Supply
-from node.ledger.ledger import View
+from node.ledger.ledger import LedgerView
 
 router = APIRouter(prefix="/v1", tags=["chain"])
 
@@ -109,7 +109,7 @@ async def get_supply(view: ViewOf) -> Supply:
     )
 
 
-def _get_pots(view: View) -> dict[str, int]:
+def _get_pots(view: LedgerView) -> dict[str, int]:
     accounts = balances.ACCOUNTS.items(view.state, balances.POT_TAG)
     return {
         name.rstrip(b"\0").decode(): account.free

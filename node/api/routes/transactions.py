@@ -18,7 +18,7 @@ from node.api.dry_run import FEE_MARGIN, Trial, try_transaction
 from node.api.errors import BadRequest, Gone
 from node.api.forms import Json, format_events, format_failure, format_receipt, format_transaction
 from node.api.schemas import DryRun, Failure, Submitted, SubmittedBatch, TransactionStatus
-from node.ledger.ledger import View
+from node.ledger.ledger import LedgerView
 
 router = APIRouter(prefix="/v1/transactions", tags=["transactions"])
 
@@ -51,7 +51,7 @@ def _verify_all(api: Api, batch: list[bytes]) -> None:
             continue
 
 
-def _judge(view: View, tx_id: Hash, error: InvalidTransaction | None) -> Submitted:
+def _judge(view: LedgerView, tx_id: Hash, error: InvalidTransaction | None) -> Submitted:
     """A transaction that is sent twice is no error."""
     text = tx_id.hex()
     if error is None or error.code == "already_pooled":
@@ -76,7 +76,7 @@ async def try_out(api: ApiOf, body: Annotated[str, Body(max_length=2 * TRANSACTI
         return _format_trial(view, trial, api.prefix)
 
 
-def _format_trial(view: View, trial: Trial, prefix: str) -> DryRun:
+def _format_trial(view: LedgerView, trial: Trial, prefix: str) -> DryRun:
     error: Json | None = None
     if trial.refusal is not None:
         error = {"code": trial.refusal.code, "message": str(trial.refusal), "call": None}
@@ -123,7 +123,7 @@ async def get_transaction(
     return _build_status(wanted, "unknown")
 
 
-def _find_final(view: View, tx_id: Hash, prefix: str) -> TransactionStatus | None:
+def _find_final(view: LedgerView, tx_id: Hash, prefix: str) -> TransactionStatus | None:
     place = view.chain.get_tx_place(tx_id)
     if place is None:
         return None

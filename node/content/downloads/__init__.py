@@ -12,10 +12,10 @@ from node.content.downloads.types import (
     DownloadLimits,
     DownloadResult,
     HostReport,
-    HostSeat,
     OnProgress,
     Outcome,
     Progress,
+    SessionHost,
 )
 
 __all__ = [
@@ -25,9 +25,9 @@ __all__ = [
     "DownloadLimits",
     "DownloadResult",
     "HostReport",
-    "HostSeat",
     "OnProgress",
     "Outcome",
     "Progress",
+    "SessionHost",
     "download",
 ]

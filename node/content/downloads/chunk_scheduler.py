@@ -16,7 +16,7 @@ COPIES_MAX = 2
 H = TypeVar("H", bound=Hashable)
 
 
-class ChunkBoard(Generic[H]):
+class ChunkScheduler(Generic[H]):
     """Chunks to fetch, hosts that offer them, and what is under way. `H` names a host."""
 
     def __init__(self, chunk_count: int, held: int) -> None:

@@ -13,9 +13,9 @@ import trio
 
 from chain.content import CHUNK_BYTES, ChunkProof, Manifest
 from chain.primitives.types import Hash
-from node.content.downloads.chunk_scheduler import ChunkBoard
+from node.content.downloads.chunk_scheduler import ChunkScheduler
+from node.content.downloads.host_connection import HostConnection
 from node.content.downloads.rate import RateMeter
-from node.content.downloads.supplier import Supplier
 from node.content.downloads.types import (
     DownloadError,
     DownloadJob,
@@ -86,11 +86,11 @@ class Download:
         held: int | None,
     ) -> None:
         self.network, self.content, self.job, self.limits = network, content, job, limits
-        self.board: ChunkBoard[int] = ChunkBoard(job.chunk_count, held or 0)
+        self.board: ChunkScheduler[int] = ChunkScheduler(job.chunk_count, held or 0)
         rate = limits.bytes_per_second_max
         self.cap = TokenBucket(rate, CHUNK_BYTES) if rate else None
         self._progress = progress
-        self._suppliers = [Supplier(self, number, seat) for number, seat in enumerate(job.hosts)]
+        self._suppliers = [HostConnection(self, number, seat) for number, seat in enumerate(job.hosts)]
         self._is_known = held is not None
         self._knowing = trio.Lock()
         self._meter = RateMeter(self._count_bytes())

@@ -9,15 +9,15 @@ import trio
 
 from chain.content import compute_chunk_size
 from chain.content.tree import check_chunk_node, check_chunk_size, compute_chunk_node
-from node.content.downloads.shared import Purse
+from node.content.downloads.context import VoucherIssuer
 from node.content.downloads.types import HostFailed, Outcome
 from p2p.errors import PeerFault, RefusalCode
 from p2p.network import Stream
 from p2p.wire.messages import (
     UNPAID_CHUNKS_MAX,
     Cancel,
-    Chunk,
     ChunkRefusal,
+    ChunkReply,
     ChunksRequest,
     ContentReply,
     Granted,
@@ -32,14 +32,14 @@ TAKEOVER_WORK_MIN = 3
 """A host that has fewer chunks under way will deliver them soon, if it delivers at all."""
 
 
-class Conversation:
+class DownloadStream:
     """The chunks of one stream.
 
     `_awaited` are the chunks that were asked for and not answered; `_open` counts those and what was answered
     and is not paid; `_unpaid_bytes` is what has to be left of the allotment for them.
     """
 
-    def __init__(self, purse: Purse, stream: Stream) -> None:
+    def __init__(self, purse: VoucherIssuer, stream: Stream) -> None:
         self._purse, self._stream = purse, stream
         self._shared, self._me = purse.shared, purse.number
         self._job, self._board = purse.shared.job, purse.shared.board
@@ -52,7 +52,7 @@ class Conversation:
         self._is_impatient = False
         self._is_changed = trio.Event()
         self._stall = trio.CancelScope()
-        self._arrivals_in, self._arrivals = trio.open_memory_channel[Chunk](UNPAID_CHUNKS_MAX)
+        self._arrivals_in, self._arrivals = trio.open_memory_channel[ChunkReply](UNPAID_CHUNKS_MAX)
 
     async def run(self, granted: Granted, bitmap: bytes) -> None:
         """Until all chunks are there; raises HostFailed when the host has no more to give before that."""
@@ -161,7 +161,7 @@ class Conversation:
             while True:
                 reply = await receive_message(self._stream, ContentReply)
                 match reply:
-                    case Chunk(chunk):
+                    case ChunkReply(chunk):
                         self._take_off(chunk)
                         await self._arrivals_in.send(reply)
                     case ChunkRefusal(chunk, code):
@@ -203,7 +203,7 @@ class Conversation:
             if self._verified >= CHUNKS_PER_PAYMENT or not self._awaited:
                 await self._pay()
 
-    async def _verify(self, arrived: Chunk) -> None:
+    async def _verify(self, arrived: ChunkReply) -> None:
         """Takes a chunk in if it verifies; raises InvalidProof.
 
         On the loop: half a millisecond of Python, for which a thread would hold the interpreter as long.

@@ -48,7 +48,7 @@ class Outcome(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class HostSeat:
+class SessionHost:
     """A host of the session: where it is reached and the most it may be paid."""
 
     account: Address
@@ -67,7 +67,7 @@ class DownloadJob:
     size_bytes: int
     price_per_gib: Amount
     voucher_key: KeyPair
-    hosts: tuple[HostSeat, ...]
+    hosts: tuple[SessionHost, ...]
 
     @property
     def chunk_count(self) -> int:

@@ -1,4 +1,4 @@
-"""Custody of the consensus key: shows the guard all that is seen of its signatures, and keeps to its answers.
+"""The signing policy: shows the guard all signatures of the consensus key that are seen, and obeys its answers.
 
 Reads log and chain in the lane, before the first height and after every catch-up; listens to what is handed
 in and to what becomes final. What the guard answers is on disk before any later job of the lane can sign.
@@ -20,7 +20,7 @@ from consensus.types import (
     ProposalReceived,
     VoteReceived,
 )
-from node.ledger.ledger import Committed, Ledger
+from node.ledger.ledger import CommittedBlock, Ledger
 from node.replica.journal import Journal
 from node.replica.ports import World
 from node.replica.signing.guard import (
@@ -41,7 +41,7 @@ _log = structlog.get_logger("signing")
 S = TypeVar("S", SignedVote, SignedProposal)
 
 
-class Custody:
+class SigningPolicy:
     """Of the key of one validator; of none if `signer` is None."""
 
     def __init__(self, world: World, ledger: Ledger, signer: Signer | None, journal: Journal) -> None:
@@ -95,7 +95,7 @@ class Custody:
 
         self._world.run(partial(self._read_chain, guard, head), on_read)
 
-    def on_final(self, committed: Committed) -> None:
+    def on_final(self, committed: CommittedBlock) -> None:
         """A block is final."""
         if self.guard is not None:
             certificates = (committed.certificate, committed.block.inherents.last_commit)

@@ -20,10 +20,10 @@ from chain.primitives.types import Height, PeerId
 from chain.runtime import BlockResult
 from chain.votes import CommitCertificate, Verify
 from node.ledger.ledger import Ledger
-from node.replica.ports import Chance, Timer, World
+from node.replica.ports import RandomSource, Timer, World
 from node.replica.sync.checks import execute_final, find_reply_fault
-from node.replica.sync.peer_heights import Claims
-from node.replica.sync.window import BlocksAsked, Held, Window
+from node.replica.sync.peer_heights import PeerHeights
+from node.replica.sync.window import PendingRequest, ReceivedBlock, Window
 from p2p.errors import NetworkError, PeerFault
 from p2p.wire.messages import Blocks, BlocksRequest
 
@@ -38,7 +38,7 @@ PATIENCE_BLOCKS = 64
 LOG_BLOCKS = 500
 
 
-class Commit(Protocol):
+class CommitBlock(Protocol):
     """Makes an executed block final: `Replica.commit`."""
 
     def __call__(
@@ -54,9 +54,9 @@ class CatchUp:
         world: World,
         ledger: Ledger,
         verify: Verify,
-        commit: Commit,
-        chance: Chance,
-        claims: Claims,
+        commit: CommitBlock,
+        chance: RandomSource,
+        claims: PeerHeights,
         then: Callable[[], None],
     ) -> None:
         self._world = world
@@ -162,17 +162,17 @@ class CatchUp:
                 vain = max(vain, claimed)
 
     def _ask(self, peer: PeerId, heights: range) -> None:
-        asked = BlocksAsked(peer, heights)
+        asked = PendingRequest(peer, heights)
         self._window.asked.append(asked)
         late = self._world.call_later(LATE_BLOCKS_MS, partial(self._on_late, asked))
         message = BlocksRequest(heights.start, len(heights))
         self._world.ask(peer, message, Blocks, BLOCKS_MS_MAX, partial(self._on_blocks, asked, late))
 
-    def _on_late(self, asked: BlocksAsked) -> None:
+    def _on_late(self, asked: PendingRequest) -> None:
         asked.is_late = True
         self.advance()
 
-    def _on_blocks(self, asked: BlocksAsked, late: Timer, reply: Blocks | NetworkError) -> None:
+    def _on_blocks(self, asked: PendingRequest, late: Timer, reply: Blocks | NetworkError) -> None:
         late.cancel()
         self._window.asked.remove(asked)
         error = reply if isinstance(reply, NetworkError) else find_reply_fault(asked.heights, reply)
@@ -198,7 +198,7 @@ class CatchUp:
             job = partial(execute_final, self._ledger, self._verify, height, held.final)
             self._world.run(job, partial(self._on_executed, held))
 
-    def _on_executed(self, held: Held, outcome: BlockResult | PeerFault | None) -> None:
+    def _on_executed(self, held: ReceivedBlock, outcome: BlockResult | PeerFault | None) -> None:
         if isinstance(outcome, BlockResult):
             self._commit(outcome, held.final.certificate, self._on_committed)
             return

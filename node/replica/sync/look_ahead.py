@@ -10,9 +10,9 @@ from functools import partial
 from chain.primitives.types import Height, PeerId
 from chain.votes import Verify
 from node.ledger.ledger import Ledger
-from node.replica.ports import Chance, World
+from node.replica.ports import RandomSource, World
 from node.replica.sync.checks import find_final_fault, find_reply_fault
-from node.replica.sync.peer_heights import Claims
+from node.replica.sync.peer_heights import PeerHeights
 from p2p.errors import NetworkError
 from p2p.wire.messages import Blocks, BlocksRequest
 
@@ -28,8 +28,8 @@ class LookAhead:
         world: World,
         ledger: Ledger,
         verify: Verify,
-        claims: Claims,
-        chance: Chance,
+        claims: PeerHeights,
+        chance: RandomSource,
         then: Callable[[bool], None],
     ) -> None:
         self._world = world

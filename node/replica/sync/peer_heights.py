@@ -33,7 +33,7 @@ BATCH_BLOCKS_MAX = 64
 
 
 @dataclass(eq=False)
-class Claim:
+class PeerHeight:
     """What one connected peer says it can deliver."""
 
     height: Height | None = None
@@ -54,13 +54,13 @@ class _Survey:
     late: Timer | None = field(default=None)
 
 
-class Claims:
+class PeerHeights:
     """The connected peers, in the order in which they came."""
 
     def __init__(self, world: World, on_claim: Callable[[], None]) -> None:
         self._world = world
         self._on_claim = on_claim
-        self._claims: dict[PeerId, Claim] = {}
+        self._claims: dict[PeerId, PeerHeight] = {}
         self._doubts: dict[PeerId, int] = {}
         """Until when a peer counts for nothing, by `elapsed_ms`."""
         self._surveys: list[_Survey] = []
@@ -72,7 +72,7 @@ class Claims:
 
     def connected(self, peer: PeerId) -> None:
         """The peer may be asked; what it said over an older connection does not count."""
-        self._claims[peer] = Claim()
+        self._claims[peer] = PeerHeight()
         if any(peer in survey.waiting for survey in self._surveys):
             self.ask(peer)
 
@@ -85,7 +85,7 @@ class Claims:
         """Whether the peer is connected and neither lied nor rests."""
         return peer in self._claims and self._doubts.get(peer, 0) <= self._world.elapsed_ms()
 
-    def get_ahead(self, height: Height, heights: int = 1) -> dict[PeerId, Claim]:
+    def get_ahead(self, height: Height, heights: int = 1) -> dict[PeerId, PeerHeight]:
         """Those believed who claim so many blocks beyond `height`, and to keep the first of them."""
         return {
             peer: claim
@@ -131,7 +131,7 @@ class Claims:
             then = partial(self._on_status, peer, claim)
             self._world.ask(peer, StatusRequest(), Status, STATUS_MS_MAX, then)
 
-    def _on_status(self, peer: PeerId, claim: Claim, reply: Status | NetworkError) -> None:
+    def _on_status(self, peer: PeerId, claim: PeerHeight, reply: Status | NetworkError) -> None:
         if self._claims.get(peer) is not claim:
             return
         claim.asked_ms = None

@@ -15,22 +15,24 @@ from collections.abc import Callable
 from chain.primitives.types import Height, PeerId
 from chain.votes import Verify
 from node.ledger.ledger import Ledger
-from node.replica.ports import Chance, World
-from node.replica.sync.catch_up import CatchUp, Commit
+from node.replica.ports import RandomSource, World
+from node.replica.sync.catch_up import CatchUp, CommitBlock
 from node.replica.sync.look_ahead import LookAhead
-from node.replica.sync.peer_heights import Claims
+from node.replica.sync.peer_heights import PeerHeights
 
 
 class Sync:
     """Catches up with peers, when it is told to."""
 
-    def __init__(self, world: World, ledger: Ledger, verify: Verify, commit: Commit, random: Chance) -> None:
+    def __init__(
+        self, world: World, ledger: Ledger, verify: Verify, commit: CommitBlock, random: RandomSource
+    ) -> None:
         self._world = world
         self._ledger = ledger
         self._verify = verify
         self._commit = commit
         self._chance = random
-        self._claims = Claims(world, self._advance)
+        self._claims = PeerHeights(world, self._advance)
         self._run: CatchUp | None = None
         self._is_looking = False
         self.is_syncing = True

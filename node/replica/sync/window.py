@@ -22,7 +22,7 @@ SIGNATURE_BYTES_MAX = 128
 """Of a certificate in memory, about."""
 
 
-class Held(NamedTuple):
+class ReceivedBlock(NamedTuple):
     """A block that came."""
 
     final: FinalBlock
@@ -35,7 +35,7 @@ class Held(NamedTuple):
 
 
 @dataclass(eq=False)
-class BlocksAsked:
+class PendingRequest:
     """A request under way."""
 
     peer: PeerId
@@ -48,11 +48,11 @@ class Window:
 
     def __init__(self, start: Height = 1) -> None:
         self.next = start
-        self.asked: list[BlocksAsked] = []
-        self._held: dict[Height, Held] = {}
+        self.asked: list[PendingRequest] = []
+        self._held: dict[Height, ReceivedBlock] = {}
         self._held_bytes = 0
 
-    def get(self, height: Height) -> Held | None:
+    def get(self, height: Height) -> ReceivedBlock | None:
         """The block, if it is there."""
         return self._held.get(height)
 
@@ -71,11 +71,11 @@ class Window:
         if (held := self._held.pop(height, None)) is not None:
             self._held_bytes -= held.size_bytes
 
-    def put(self, asked: BlocksAsked, blocks: tuple[FinalBlock, ...]) -> None:
+    def put(self, asked: PendingRequest, blocks: tuple[FinalBlock, ...]) -> None:
         """Keep what came, in the order asked for, where it is still missing."""
         for height, final in zip(asked.heights, blocks, strict=False):
             if self.next <= height < self.next + WINDOW_BLOCKS and height not in self._held:
-                self._held[height] = held = Held(final, asked.peer)
+                self._held[height] = held = ReceivedBlock(final, asked.peer)
                 self._held_bytes += held.size_bytes
 
     def is_asked(self, peer: PeerId) -> bool:

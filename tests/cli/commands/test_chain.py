@@ -13,7 +13,7 @@ from chain.modules import hosting, membership, staking
 from chain.state import MemoryState
 from cli.main import app
 from node.home.home import Home
-from node.keys.derivation import Role
+from node.keys.derivation import KeyRole
 from p2p.identity import compute_peer_id_of_seed
 
 Run = Callable[..., Any]
@@ -72,8 +72,8 @@ def test_seats_become_a_network(run: Run, seats: list[Path], tmp_path: Path) -> 
     for name, (who, key, _) in zip(("ada", "ben"), spec.validators.validators, strict=True):
         home, host = Home(tmp_path / name), hosting.get_host(state, who)
         assert staking.get_bond(state, who) == 5000 * 10**spec.decimals and membership.is_member(state, who)
-        assert home.load_key(Role.CONSENSUS).public_key == key
-        assert host is not None and host.peer_id == compute_peer_id_of_seed(home.load_secret(Role.NETWORK))
+        assert home.load_key(KeyRole.CONSENSUS).public_key == key
+        assert host is not None and host.peer_id == compute_peer_id_of_seed(home.load_secret(KeyRole.NETWORK))
 
 
 def test_a_seat_s_keys_become_its_node(run: Run, seats: list[Path], tmp_path: Path) -> None:

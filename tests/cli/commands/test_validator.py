@@ -12,7 +12,7 @@ from chain.genesis import format_chain_spec
 from cli.main import app
 from node.home.config import NodeConfig, format_config
 from node.home.home import Home
-from node.keys.derivation import Role
+from node.keys.derivation import KeyRole
 from storage.sign_log import SignLog
 from storage.sign_state import LastSignState, SignStep
 from tests.node.home.test_home import SPEC
@@ -38,7 +38,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
         home = Home(tmp_path / name)
         home.create(format_chain_spec(SPEC))
         home.config_file.write_text(format_config(NodeConfig()))
-    key = Home(tmp_path / "source").load_key(Role.CONSENSUS)
+    key = Home(tmp_path / "source").load_key(KeyRole.CONSENSUS)
     state = LastSignState.load(Home(tmp_path / "source").sign_state, key.public_key, create=True)
     state.check_and_record(7, 1, SignStep.PREVOTE, b"block", key.sign)
     state.close()
@@ -53,13 +53,13 @@ def test_validator_moves_by_two_commands(run: Run, tmp_path: Path) -> None:
     assert run("target", "import", file, password="wrong", exit_code=9)["error"]["code"] == "wrong_password"
     moved = run("target", "import", file)
     assert moved["consensus_key"] == out["consensus_key"]
-    assert Home(tmp_path / "target").load_key(Role.CONSENSUS).public_key.hex() == out["consensus_key"]
+    assert Home(tmp_path / "target").load_key(KeyRole.CONSENSUS).public_key.hex() == out["consensus_key"]
     assert run("source", "forget-signatures", exit_code=9)["error"]["code"] == "validator_moved"
 
 
 def test_audit_finds_what_two_logs_contradict(run: Run, tmp_path: Path) -> None:
     """Each log alone is clean; together they show that one slot has two messages."""
-    key = Home(tmp_path / "source").load_key(Role.CONSENSUS)
+    key = Home(tmp_path / "source").load_key(KeyRole.CONSENSUS)
     other = tmp_path / "other.log"
     for path, block in ((Home(tmp_path / "source").sign_log, b"one"), (other, b"two")):
         with SignLog(path, key.public_key) as log:
@@ -78,7 +78,7 @@ def test_files_are_made_anew_where_they_lack(run: Run, tmp_path: Path) -> None:
     claim = ("forget-signatures", "--signed-up-to", "9")
     assert run("source", *claim, exit_code=2)["error"]["code"] == "usage"
     run("source", *claim, "--yes")
-    key = Home(tmp_path / "source").load_key(Role.CONSENSUS)
+    key = Home(tmp_path / "source").load_key(KeyRole.CONSENSUS)
     state = LastSignState.load(Home(tmp_path / "source").sign_state, key.public_key)
     state.close()
     assert state.state.slot == (9, 2**31 - 1, 3)

@@ -13,7 +13,7 @@ from chain.primitives.addresses import decode_address
 from chain.primitives.keys import KeyPair
 from cli.main import app
 from node.keys import keystore
-from node.keys.derivation import Role, derive
+from node.keys.derivation import KeyRole, derive
 
 Run = Callable[..., Any]
 
@@ -41,7 +41,7 @@ def test_new_key_is_the_first_account_of_its_words(run: Run, tmp_path: Path) -> 
     words_file = tmp_path / "words"
     made = run("wallet", "new", "alice", "--weak", "--prefix", "vdev", "--mnemonic-file", str(words_file))
     words = words_file.read_text().strip()
-    public_key = KeyPair(derive(words, Role.ACCOUNT)).public_key
+    public_key = KeyPair(derive(words, KeyRole.ACCOUNT)).public_key
     assert decode_address("vdev", made["address"]) == public_key
     assert stat.S_IMODE(words_file.stat().st_mode) == 0o600
     assert len(words.split()) == 24 and words not in json.dumps(made)

@@ -23,7 +23,7 @@ from chain.transaction import check_signature, decode_transaction
 from cli.commands.light import anchor, report
 from cli.context.client import Client
 from cli.errors import CliError, explain
-from cli.exits import Exit
+from cli.exits import ExitCode
 from cli.light.client import TRUSTED_KEPT_MAX, LightClient, TrustFile, open_light_client
 from cli.light.evidence import keep, submit
 from cli.terminal.options import build_settings
@@ -63,7 +63,7 @@ class Node:
         name = path.removeprefix("/v1/headers/")
         height = self.head if name == "latest" else int(name)
         if height > self.head:
-            raise CliError("not_found", path, status=Exit.NOT_FOUND)
+            raise CliError("not_found", path, status=ExitCode.NOT_FOUND)
         return form(self.chain.blocks[height])
 
     def post(self, path: str, body: Any) -> Any:
@@ -139,7 +139,7 @@ def test_an_anchor_that_can_not_be_meant_is_refused(chain: SignedChain, open_cli
     """Height and 64 digits, or nothing."""
     with pytest.raises(CliError) as caught:
         anchor(open_client(Node(chain)), text)
-    assert caught.value.exit is Exit.USAGE
+    assert caught.value.exit is ExitCode.USAGE
 
 
 def test_an_anchor_with_another_hash_is_refused(chain: SignedChain, open_client: Open) -> None:
@@ -243,7 +243,7 @@ def test_nothing_is_kept_if_no_witness_agrees(chain: SignedChain, open_client: O
     liar.grow(HEAD - 20, salt=b"lie")
     with pytest.raises(CliError) as caught:
         open_client(Node(chain), Node(liar)).reach()
-    assert (caught.value.code, caught.value.exit) == ("no_witness", Exit.NOT_PROVEN)
+    assert (caught.value.code, caught.value.exit) == ("no_witness", ExitCode.NOT_PROVEN)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -252,10 +252,10 @@ def test_a_fork_is_kept_reported_and_told(chain: SignedChain, open_client: Open,
     ours, theirs = Node(chain), Node(fork(chain, 45))
     with pytest.raises(Divergence) as caught:
         open_client(ours, theirs).reach()
-    assert explain(caught.value).exit is Exit.DIVERGENCE
+    assert explain(caught.value).exit is ExitCode.DIVERGENCE
     settings = build_settings({"home": str(tmp_path)})
     told = report(settings, chain.spec, caught.value, [ours, theirs])  # type: ignore[list-item]
-    assert isinstance(told, CliError) and (told.code, told.exit) == ("divergence", Exit.DIVERGENCE)
+    assert isinstance(told, CliError) and (told.code, told.exit) == ("divergence", ExitCode.DIVERGENCE)
     assert "evidence against 6 validators" in told.message and "nodes took 6 reports" in told.message
     evidence = list_equivocations(caught.value.ours, caught.value.theirs)
     assert len(ours.submitted) == len(theirs.submitted) == len(evidence) == 6
@@ -300,4 +300,4 @@ def test_a_node_of_another_network_is_refused(chain: SignedChain, tmp_path: Path
     node = Node(SignedChain(build_chain_spec(range(3))))
     with pytest.raises(CliError) as caught:
         open_light_client(build_settings({"home": str(tmp_path)}), chain.spec, node)
-    assert (caught.value.code, caught.value.exit) == ("other_network", Exit.NOT_PROVEN)
+    assert (caught.value.code, caught.value.exit) == ("other_network", ExitCode.NOT_PROVEN)

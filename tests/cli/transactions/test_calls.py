@@ -14,7 +14,7 @@ from chain.modules.validators import SetCommission
 from chain.primitives.addresses import encode_address
 from chain.runtime import MODULES
 from cli.context.client import Client
-from cli.context.facts import Facts
+from cli.context.facts import NetworkContext
 from cli.errors import UsageFault
 from cli.main import app
 from cli.terminal.options import build_settings
@@ -28,14 +28,14 @@ ID = "ab" * 32
 
 
 @pytest.fixture
-def facts(tmp_path: Path) -> Facts:
+def facts(tmp_path: Path) -> NetworkContext:
     """The facts of the devnet profile; the node behind them is never asked."""
-    found = Facts(build_settings({"home": str(tmp_path)}), Client("http://127.0.0.1:9"))
+    found = NetworkContext(build_settings({"home": str(tmp_path)}), Client("http://127.0.0.1:9"))
     found.__dict__["spec"] = load_profile("devnet")
     return found
 
 
-def build(facts: Facts, name: str, **typed: Any) -> Any:
+def build(facts: NetworkContext, name: str, **typed: Any) -> Any:
     (verb,) = [verb for verb in list_verbs() if verb.name == name]
     values = {field.name: typed.get(field.name) for field in verb.fields}
     return build_arguments(facts, verb, values)
@@ -57,7 +57,7 @@ def test_every_verb_explains_itself(name: str) -> None:
     assert result.exit_code == 0 and "--dry-run" in result.output
 
 
-def test_typed_calls_become_their_records(facts: Facts) -> None:
+def test_typed_calls_become_their_records(facts: NetworkContext) -> None:
     """Amounts, addresses, peers, sizes, shares and lists are read into base units and bytes."""
     address = encode_address("vdev", WHO)
     peer = compute_peer_id(WHO)
@@ -94,7 +94,7 @@ def test_typed_calls_become_their_records(facts: Facts) -> None:
         ("open-session", {"allotments": ["no-amount"]}),
     ],
 )
-def test_what_can_not_be_meant_is_refused(facts: Facts, name: str, typed: dict[str, Any]) -> None:
+def test_what_can_not_be_meant_is_refused(facts: NetworkContext, name: str, typed: dict[str, Any]) -> None:
     """Addresses of another network, typos, short ids and numbers out of bounds never get into a record."""
     defaults = {"datum": ID, "voucher_key": ID, "price_max_per_gib": "1", "expires_at": "1"}
     from chain.primitives.errors import ChainError
@@ -103,7 +103,7 @@ def test_what_can_not_be_meant_is_refused(facts: Facts, name: str, typed: dict[s
         build(facts, name, **{**(defaults if name == "open-session" else {}), **typed})
 
 
-def test_batch_is_read_in_order(facts: Facts) -> None:
+def test_batch_is_read_in_order(facts: NetworkContext) -> None:
     """A batch names calls as the API does or as the verbs do; amounts are base units."""
     document = [
         {"call": "balances.send", "arguments": {"recipient": encode_address("vdev", WHO), "amount": 5}},
@@ -126,7 +126,7 @@ def test_batch_is_read_in_order(facts: Facts) -> None:
         [{"call": "balances.burn_own", "arguments": []}],
     ],
 )
-def test_malformed_batch_is_refused(facts: Facts, document: Any) -> None:
+def test_malformed_batch_is_refused(facts: NetworkContext, document: Any) -> None:
     """Unknown calls, missing or wrong arguments are usage errors, not tracebacks."""
     with pytest.raises(UsageFault):
         read_batch(facts, cast(Any, document))

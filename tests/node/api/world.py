@@ -28,12 +28,12 @@ from node.api.app import build_app
 from node.api.crossing import NodeLoop
 from node.api.feed import Feed
 from node.api.services import ApiServices
-from node.content.download_manager import ContentDesk
+from node.content.download_manager import DownloadManager
 from node.content.downloads import DownloadLimits
 from node.content.lane import ContentLane
 from node.duties.reveals import Reveals
 from node.home.config import NodeConfig
-from node.ledger.ledger import Committed, Ledger
+from node.ledger.ledger import CommittedBlock, Ledger
 from node.ledger.signatures import SignatureMemory
 from node.mempool.gossip import PoolGossip
 from node.mempool.pool import Mempool
@@ -88,7 +88,7 @@ class World:
         self.mempool = Mempool()
         self.pool = PoolGossip(network, self.ledger, self.mempool, self.signatures)
         self.sync = Sync()
-        self.listeners: list[Callable[[Committed], None]] = []
+        self.listeners: list[Callable[[CommittedBlock], None]] = []
         self.metrics = Metrics(VALIDATOR.address)
         self.listeners.append(self.metrics.on_committed)
         self._certificate = self.ledger.get_certificate(self.ledger.height)
@@ -110,10 +110,10 @@ class World:
             content=self._open_desk(network, store),
         )
 
-    def _open_desk(self, network: Network, store: ContentStore | None) -> ContentDesk | None:
+    def _open_desk(self, network: Network, store: ContentStore | None) -> DownloadManager | None:
         if store is None:
             return None
-        return ContentDesk(network, self.ledger, ContentLane(store), DownloadLimits())
+        return DownloadManager(network, self.ledger, ContentLane(store), DownloadLimits())
 
     def build(
         self, person: Person, *calls: Record, nonce: int | None = None, fee_max: int = VIDYA
@@ -136,7 +136,7 @@ class World:
         """A transaction of the person."""
         return sign_transaction(person.account, self.build(person, *calls, nonce=nonce, fee_max=fee_max))
 
-    def make_block(self, *transactions: SignedTransaction) -> Committed:
+    def make_block(self, *transactions: SignedTransaction) -> CommittedBlock:
         """The next block, final, with these transactions or else with what waits in the pool."""
         taken = transactions or tuple(one.signed for one in self.mempool.select(1_000))
         height = self.ledger.height + 1

@@ -25,12 +25,12 @@ from chain.votes import (
     build_commit_certificate,
     get_vote_signing_bytes,
 )
-from node.content.downloads import DownloadJob, HostSeat
+from node.content.downloads import DownloadJob, SessionHost
 from node.content.lane import ContentLane
 from node.content.service import ContentService, ServiceLimits
 from node.content.vouchers import VoucherBook
 from node.duties.reveals import Reveals
-from node.ledger.ledger import Committed, Ledger
+from node.ledger.ledger import CommittedBlock, Ledger
 from p2p.memory import MemoryHub
 from p2p.switch.switch import Switch
 from storage.content.store import ContentStore
@@ -73,7 +73,7 @@ class ContentChain:
         duty = Transaction(1, self.ledger.genesis_hash, key.public_key, 0, until, 0, 0, calls)
         return sign_transaction(key, duty)
 
-    def grow(self, *candidates: SignedTransaction) -> Committed:
+    def grow(self, *candidates: SignedTransaction) -> CommittedBlock:
         """One block; every candidate must get in and succeed."""
         proposer = self.hosts[0]
         epoch = system.compute_epoch(self.ledger.get_parameters(), self.ledger.height + 1)
@@ -187,7 +187,7 @@ def build_job(
 ) -> DownloadJob:
     """The job of downloading a datum from these hosts."""
     seats = tuple(
-        HostSeat(host.person.address, host.network.addresses, limit)
+        SessionHost(host.person.address, host.network.addresses, limit)
         for host, limit in zip(hosts, limits, strict=True)
     )
     return DownloadJob(

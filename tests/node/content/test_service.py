@@ -22,18 +22,18 @@ from p2p.network import Stream
 from p2p.switch.switch import Switch
 from p2p.wire.messages import (
     Cancel,
-    Chunk,
     ChunkRefusal,
+    ChunkReply,
     ChunksRequest,
     ContentReply,
     Granted,
+    ManifestReply,
     ManifestRequest,
     Offer,
     OfferRequest,
     Payment,
     sign_access,
 )
-from p2p.wire.messages import Manifest as ManifestReply
 from p2p.wire.protocols import CONTENT
 from p2p.wire.requests import ask, build_refused, open_stream, receive_message, send_message
 from storage.content.tree import build_datum
@@ -260,7 +260,7 @@ async def test_sending_again_is_bounded(scene: Scene) -> None:
     async with scene.open(limits=QUICK) as (host, client), scene.visit(host, client) as stream:
         await fetch(stream, 0)
         for _ in range(RESENDS_MAX):
-            assert isinstance((await fetch(stream, 0))[0], Chunk)
+            assert isinstance((await fetch(stream, 0))[0], ChunkReply)
         await send_message(stream, ChunksRequest((0,)))
         await expect_refusal(stream, RefusalCode.CREDIT_EXHAUSTED)
 
@@ -342,7 +342,7 @@ async def test_a_chunk_that_rotted_is_refused_alone(scene: Scene) -> None:
             file.write(b"rot")
         replies = await fetch(stream, 0, CHUNKS - 3, 1, 2, 3)
         assert replies[1] == ChunkRefusal(CHUNKS - 3, RefusalCode.NOT_FOUND)
-        assert [reply.chunk for reply in replies if isinstance(reply, Chunk)] == [0, 1, 2, 3]
+        assert [reply.chunk for reply in replies if isinstance(reply, ChunkReply)] == [0, 1, 2, 3]
 
 
 async def test_a_cancelled_chunk_is_answered_and_not_charged(scene: Scene) -> None:

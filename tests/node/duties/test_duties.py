@@ -17,7 +17,7 @@ from chain.runtime import check_invariants, decode_call
 from chain.votes import DuplicateVote, Evidence, SignedVote, Vote, VoteKind, get_vote_signing_bytes
 from node.duties.duties import EVIDENCE_MAX, VALID_BLOCKS, Duties, Hosting
 from node.ledger.lane import Lane
-from node.ledger.ledger import Committed
+from node.ledger.ledger import CommittedBlock
 from node.ledger.signatures import SignatureMemory
 from node.mempool.gossip import PoolGossip
 from node.mempool.pool import Mempool
@@ -62,7 +62,7 @@ class Scene:
         pooled = [self.mempool.get(tx_id) for tx_id in self.mempool.list_ids()]
         return [decode_call(one.signed.transaction.calls[0]).spec.name for one in pooled if one]
 
-    def grow(self) -> Committed:
+    def grow(self) -> CommittedBlock:
         """A block of all that waits."""
         waiting = [pooled.signed for pooled in self.mempool.select(100)]
         committed = self.chain.grow(*waiting)

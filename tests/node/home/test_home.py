@@ -7,7 +7,7 @@ import pytest
 from chain.errors import InvalidChainSpec
 from chain.genesis import format_chain_spec
 from node.home.home import NODE_ROLES, Home, HomeError, write_private
-from node.keys.derivation import Role
+from node.keys.derivation import KeyRole
 from storage.errors import StoreInUse
 from storage.lock import lock_directory
 from tests.node.cluster import build_cluster_spec
@@ -29,7 +29,7 @@ def test_a_new_home_has_its_spec_and_its_keys(home: Home) -> None:
     secrets = [home.load_secret(role) for role in NODE_ROLES]
     assert len(set(secrets)) == len(NODE_ROLES)
     assert secrets == [home.load_secret(role) for role in NODE_ROLES]
-    assert home.load_key(Role.CONSENSUS).public_key == home.load_key(Role.CONSENSUS).public_key
+    assert home.load_key(KeyRole.CONSENSUS).public_key == home.load_key(KeyRole.CONSENSUS).public_key
     assert len(home.load_token()) == 64
     assert home.load_token() != home.load_password()
     assert not home.store.exists(), "the store is made by the node's first start"
@@ -44,20 +44,20 @@ def test_secrets_are_readable_by_their_owner_only(home: Home) -> None:
 
 def test_a_home_is_never_overwritten(home: Home) -> None:
     """Its keys may have signed; neither is a private file."""
-    before = home.load_secret(Role.CONSENSUS)
+    before = home.load_secret(KeyRole.CONSENSUS)
     with pytest.raises(HomeError, match="already"):
         home.create(format_chain_spec(SPEC))
     with pytest.raises(FileExistsError):
         write_private(home.password_file, b"other")
-    assert home.load_secret(Role.CONSENSUS) == before
+    assert home.load_secret(KeyRole.CONSENSUS) == before
 
 
 def test_given_secrets_are_kept(tmp_path: Path) -> None:
     """A devnet decides its keys itself."""
     home = Home(tmp_path / "node")
-    home.create(format_chain_spec(SPEC), {Role.CONSENSUS: b"c" * 32})
-    assert home.load_secret(Role.CONSENSUS) == b"c" * 32
-    assert home.load_secret(Role.NETWORK) != b"c" * 32
+    home.create(format_chain_spec(SPEC), {KeyRole.CONSENSUS: b"c" * 32})
+    assert home.load_secret(KeyRole.CONSENSUS) == b"c" * 32
+    assert home.load_secret(KeyRole.NETWORK) != b"c" * 32
 
 
 def test_what_is_no_home_or_no_spec_is_refused(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from node.home.validator_files import (
     import_validator,
     open_export,
 )
-from node.keys.derivation import Role
+from node.keys.derivation import KeyRole
 from node.keys.keystore import Profile, WrongPassword
 from node.replica.signing.signer import Signer
 from storage.errors import (
@@ -55,14 +55,14 @@ def build_home(tmp_path: Path) -> Callable[..., Home]:
 
 
 def load(home: Home, *, create: bool = False) -> LastSignState:
-    key = home.load_key(Role.CONSENSUS).public_key
+    key = home.load_key(KeyRole.CONSENSUS).public_key
     return LastSignState.load(home.sign_state, key, create=create)
 
 
 def sign(home: Home, height: int, *, create: bool = False) -> None:
     state = load(home, create=create)
     try:
-        state.check_and_record(height, 0, PREVOTE, b"block", home.load_key(Role.CONSENSUS).sign)
+        state.check_and_record(height, 0, PREVOTE, b"block", home.load_key(KeyRole.CONSENSUS).sign)
     finally:
         state.close()
 
@@ -77,7 +77,7 @@ def build_signer(home: Home) -> None:
     """What a node with an account does at its start."""
     state = load(home)
     try:
-        Signer(bytes(32), home.load_key(Role.CONSENSUS), state, bytes(32))
+        Signer(bytes(32), home.load_key(KeyRole.CONSENSUS), state, bytes(32))
     finally:
         state.close()
 
@@ -93,7 +93,7 @@ def test_validator_goes_on_where_it_ended(build_home: Callable[..., Home], tmp_p
     file = export(source, tmp_path / "moved")
     assert file.stat().st_mode & 0o777 == 0o600
     import_validator(target, file, PASSWORD)
-    for role in (Role.CONSENSUS, Role.NETWORK, Role.BEACON):
+    for role in (KeyRole.CONSENSUS, KeyRole.NETWORK, KeyRole.BEACON):
         assert target.load_secret(role) == source.load_secret(role)
     assert (read(target).slot, read(target).hold) == ((7, 0, PREVOTE), Hold.WATCHING)
     state = load(target)
@@ -147,10 +147,10 @@ def test_older_export_is_refused(build_home: Callable[..., Home], tmp_path: Path
 def test_wrong_password_changes_nothing(build_home: Callable[..., Home], tmp_path: Path) -> None:
     """The file stays closed and the folder as it was."""
     source, target = build_home("source", 7), build_home("target")
-    file, key = export(source, tmp_path / "moved"), target.load_secret(Role.CONSENSUS)
+    file, key = export(source, tmp_path / "moved"), target.load_secret(KeyRole.CONSENSUS)
     with pytest.raises(WrongPassword):
         import_validator(target, file, "wrong horse")
-    assert target.load_secret(Role.CONSENSUS) == key and not target.sign_state.exists()
+    assert target.load_secret(KeyRole.CONSENSUS) == key and not target.sign_state.exists()
 
 
 def test_damaged_export_is_refused(build_home: Callable[..., Home], tmp_path: Path) -> None:

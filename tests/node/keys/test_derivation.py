@@ -9,7 +9,7 @@ from node.keys.derivation import (
     INDEX_MAX,
     InvalidMnemonic,
     InvalidPath,
-    Role,
+    KeyRole,
     build_mnemonic,
     build_path,
     decode_mnemonic,
@@ -126,7 +126,7 @@ FROZEN = [
     "2b85e732fb54fbf508fc67ff123ed53462a5f7434be975b82ae17099ea4c86c2",
     "90fcdc92533b523261c32630e97d248bb5591b1f7027ca52e0ab768d0e425346",
 ]
-KEY_ROLES = [Role.ACCOUNT, Role.CONSENSUS, Role.NETWORK, Role.BEACON]
+KEY_ROLES = [KeyRole.ACCOUNT, KeyRole.CONSENSUS, KeyRole.NETWORK, KeyRole.BEACON]
 
 
 @pytest.mark.parametrize(("seed", "path", "chain_code", "private", "public"), VECTORS)
@@ -152,8 +152,8 @@ def test_derive_is_the_slip_applied_to_the_bip() -> None:
         "408b285c123836004f4b8842c89324c1f01382450c0d439af345ba7fc49acf70"
         "5489c6fc77dbd4e3dc1dd8cc6bc9f043db8ada1e243c4a0eafb290d399480840"
     )
-    assert derive(ART, Role.ACCOUNT, 7) == derive_path(seed, (44, 84392, 0, 7)).key
-    assert derive(ART, Role.BEACON) == derive_path(seed, (44, 84392, 3, 0)).key
+    assert derive(ART, KeyRole.ACCOUNT, 7) == derive_path(seed, (44, 84392, 0, 7)).key
+    assert derive(ART, KeyRole.BEACON) == derive_path(seed, (44, 84392, 3, 0)).key
 
 
 def test_known_keys_never_change() -> None:
@@ -212,8 +212,10 @@ def test_any_text_is_refused_in_one_way(text: str) -> None:
         decode_mnemonic(text)
 
 
-@pytest.mark.parametrize(("role", "index"), [(Role.ACCOUNT, -1), (Role.ACCOUNT, 2**31), (Role.MNEMONIC, 0)])
-def test_paths_out_of_bounds_are_refused(role: Role, index: int) -> None:
+@pytest.mark.parametrize(
+    ("role", "index"), [(KeyRole.ACCOUNT, -1), (KeyRole.ACCOUNT, 2**31), (KeyRole.MNEMONIC, 0)]
+)
+def test_paths_out_of_bounds_are_refused(role: KeyRole, index: int) -> None:
     """An index has 31 bits, and a mnemonic is a root."""
     with pytest.raises(InvalidPath):
         derive(ART, role, index)
@@ -221,7 +223,7 @@ def test_paths_out_of_bounds_are_refused(role: Role, index: int) -> None:
 
 def test_paths_read_as_people_write_them() -> None:
     """The text form marks every step as hardened; the root is `m`."""
-    assert format_path(build_path(Role.NETWORK, 3)) == "m/44'/84392'/2'/3'"
+    assert format_path(build_path(KeyRole.NETWORK, 3)) == "m/44'/84392'/2'/3'"
     assert format_path(()) == "m"
 
 

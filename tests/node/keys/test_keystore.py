@@ -14,7 +14,7 @@ from nacl.bindings import crypto_aead_xchacha20poly1305_ietf_encrypt
 from nacl.pwhash import argon2id
 from nacl.signing import SigningKey
 
-from node.keys.derivation import InvalidMnemonic, InvalidPath, Role, derive, encode_mnemonic
+from node.keys.derivation import InvalidMnemonic, InvalidPath, KeyRole, derive, encode_mnemonic
 from node.keys.keystore import (
     InvalidKeystore,
     InvalidName,
@@ -42,12 +42,12 @@ from node.keys.keystore import (
 
 SEED = bytes(range(32))
 PASSWORD = "correct horse"
-SEALED = encode_key_file(seal("alice", SEED, PASSWORD, role=Role.ACCOUNT, profile=Profile.DEVNET))
+SEALED = encode_key_file(seal("alice", SEED, PASSWORD, role=KeyRole.ACCOUNT, profile=Profile.DEVNET))
 
 
 def make(directory: Path, name: str = "alice", **changes: Any) -> KeyFile:
     """A cheap account key in `directory`."""
-    options = {"role": Role.ACCOUNT, "profile": Profile.DEVNET} | changes
+    options = {"role": KeyRole.ACCOUNT, "profile": Profile.DEVNET} | changes
     return create(directory, name, SEED, options.pop("password", PASSWORD), **options)
 
 
@@ -59,8 +59,8 @@ def list_files(directory: Path) -> list[str]:
 # Round trips.
 
 
-@pytest.mark.parametrize("role", list(Role))
-def test_a_key_comes_back(tmp_path: Path, role: Role) -> None:
+@pytest.mark.parametrize("role", list(KeyRole))
+def test_a_key_comes_back(tmp_path: Path, role: KeyRole) -> None:
     """What was created is loaded equal, opens with its password, and is the only file in the directory."""
     made = make(tmp_path, role=role)
     assert load(tmp_path, "alice") == made
@@ -70,14 +70,14 @@ def test_a_key_comes_back(tmp_path: Path, role: Role) -> None:
 
 def test_the_public_key_is_readable_without_password(tmp_path: Path) -> None:
     """A key file shows the public key of its seed; a mnemonic shows that of its first account."""
-    account = derive(encode_mnemonic(SEED), Role.ACCOUNT, 0)
+    account = derive(encode_mnemonic(SEED), KeyRole.ACCOUNT, 0)
     assert make(tmp_path).address == bytes(SigningKey(SEED).verify_key)
-    assert make(tmp_path, "words", role=Role.MNEMONIC).address == bytes(SigningKey(account).verify_key)
+    assert make(tmp_path, "words", role=KeyRole.MNEMONIC).address == bytes(SigningKey(account).verify_key)
 
 
 def test_the_path_is_recorded(tmp_path: Path) -> None:
     """A key of a mnemonic keeps its path, another has none, an index out of bounds makes no file."""
-    assert make(tmp_path, role=Role.CONSENSUS, index=2).path == "m/44'/84392'/1'/2'"
+    assert make(tmp_path, role=KeyRole.CONSENSUS, index=2).path == "m/44'/84392'/1'/2'"
     assert make(tmp_path, "bob").path == ""
     with pytest.raises(InvalidPath):
         make(tmp_path, "carol", index=2**31)
@@ -97,7 +97,9 @@ def test_files_and_directory_are_private(tmp_path: Path) -> None:
 
 def test_the_same_key_is_never_sealed_alike() -> None:
     """Two seals of one secret under one password share neither salt, nonce nor ciphertext."""
-    first, second = (seal("a", SEED, PASSWORD, role=Role.BEACON, profile=Profile.DEVNET).crypto for _ in "12")
+    first, second = (
+        seal("a", SEED, PASSWORD, role=KeyRole.BEACON, profile=Profile.DEVNET).crypto for _ in "12"
+    )
     assert first.kdf.params.salt != second.kdf.params.salt
     assert first.cipher.params.nonce != second.cipher.params.nonce
     assert first.cipher.message != second.cipher.message
@@ -105,7 +107,7 @@ def test_the_same_key_is_never_sealed_alike() -> None:
 
 def test_standard_cost_is_256_mib(tmp_path: Path) -> None:
     """Without a profile a key gets 256 MiB and 3 passes, and opens."""
-    key_file = create(tmp_path, "alice", SEED, PASSWORD, role=Role.ACCOUNT)
+    key_file = create(tmp_path, "alice", SEED, PASSWORD, role=KeyRole.ACCOUNT)
     params = key_file.crypto.kdf.params
     assert (key_file.profile, params.memory_kib, params.passes) == (Profile.STANDARD, 256 * 1024, 3)
     assert unlock(key_file, PASSWORD) == SEED
@@ -153,7 +155,7 @@ def test_the_example_of_the_document_opens() -> None:
     page = (Path(__file__).parents[3] / "docs" / "spec" / "keys.md").read_text()
     example = page.split("```json\n")[1].split("```")[0].encode()
     key_file = decode_key_file(example)
-    assert unlock(key_file, PASSWORD) == derive("abandon " * 23 + "art", Role.ACCOUNT)
+    assert unlock(key_file, PASSWORD) == derive("abandon " * 23 + "art", KeyRole.ACCOUNT)
     assert encode_key_file(key_file) == example
 
 
@@ -204,7 +206,7 @@ def test_a_key_is_never_overwritten(tmp_path: Path) -> None:
     make(tmp_path, "bob")
     before = (tmp_path / "alice.json").read_bytes()
     with pytest.raises(KeyExists):
-        make(tmp_path, role=Role.NETWORK)
+        make(tmp_path, role=KeyRole.NETWORK)
     with pytest.raises(KeyExists):
         import_file(tmp_path, "alice", SEALED, PASSWORD)
     with pytest.raises(KeyExists):
@@ -287,10 +289,10 @@ def test_only_regular_files_of_bounded_size_are_read(tmp_path: Path) -> None:
 def test_export_gives_what_import_takes(tmp_path: Path) -> None:
     """A mnemonic is exported as words, another key as its seed; both read back and need the password."""
     make(tmp_path)
-    make(tmp_path, "words", role=Role.MNEMONIC)
+    make(tmp_path, "words", role=KeyRole.MNEMONIC)
     assert export_secret(tmp_path, "words", PASSWORD) == encode_mnemonic(SEED)
     assert export_secret(tmp_path, "alice", PASSWORD) == SEED.hex()
-    for role in (Role.MNEMONIC, Role.ACCOUNT):
+    for role in (KeyRole.MNEMONIC, KeyRole.ACCOUNT):
         assert decode_secret(role, encode_secret(role, SEED) + "\n") == SEED
     with pytest.raises(WrongPassword):
         export_secret(tmp_path, "alice", "guess")
@@ -300,9 +302,9 @@ def test_export_gives_what_import_takes(tmp_path: Path) -> None:
 def test_other_text_is_no_secret(text: str) -> None:
     """A seed is 64 hexadecimal digits and a mnemonic is words."""
     with pytest.raises(InvalidSecret):
-        decode_secret(Role.NETWORK, text)
+        decode_secret(KeyRole.NETWORK, text)
     with pytest.raises(InvalidMnemonic):
-        decode_secret(Role.MNEMONIC, text)
+        decode_secret(KeyRole.MNEMONIC, text)
 
 
 # The process.
@@ -318,7 +320,7 @@ def run_python(code: str, *arguments: str) -> str:
 
 def test_too_little_memory_is_an_error_of_ours(tmp_path: Path) -> None:
     """Where 256 MiB cannot be had, opening a key says so and the process lives."""
-    create(tmp_path, "alice", SEED, PASSWORD, role=Role.ACCOUNT)
+    create(tmp_path, "alice", SEED, PASSWORD, role=KeyRole.ACCOUNT)
     code = (
         "import resource, sys, pathlib\n"
         "from node.keys.keystore import NotEnoughMemory, load, unlock\n"

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node.keys.derivation import Role
+from node.keys.derivation import KeyRole
 from node.keys.keystore import (
     FILE_BYTES_MAX,
     InvalidKeystore,
@@ -21,7 +21,9 @@ from node.keys.keystore import (
 )
 
 PASSWORD = "correct horse"
-SEALED = encode_key_file(seal("alice", bytes(range(32)), PASSWORD, role=Role.ACCOUNT, profile=Profile.DEVNET))
+SEALED = encode_key_file(
+    seal("alice", bytes(range(32)), PASSWORD, role=KeyRole.ACCOUNT, profile=Profile.DEVNET)
+)
 
 
 def is_refused_when_loaded(data: bytes) -> bool:
@@ -159,7 +161,7 @@ def test_a_cheap_key_cannot_pass_for_a_standard_one(memory_kib: int, passes: int
 
 def test_whole_modules_cannot_be_swapped() -> None:
     """The cipher part of another key of the same password does not fit into a file."""
-    other = seal("alice", bytes(32), PASSWORD, role=Role.ACCOUNT, profile=Profile.DEVNET)
+    other = seal("alice", bytes(32), PASSWORD, role=KeyRole.ACCOUNT, profile=Profile.DEVNET)
     other_crypto = json.loads(encode_key_file(other))["crypto"]
     for part in ("kdf", "cipher", "checksum"):
         with pytest.raises(InvalidKeystore, match="checksum"):

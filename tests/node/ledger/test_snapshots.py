@@ -21,9 +21,9 @@ from p2p.switch.switch import Switch
 from p2p.wire.messages import (
     LightBlockReply,
     LightBlockRequest,
-    SnapshotManifest,
+    SnapshotManifestReply,
     SnapshotManifestRequest,
-    SnapshotPart,
+    SnapshotPartReply,
     SnapshotPartRequest,
     SnapshotRequest,
     Snapshots,
@@ -158,19 +158,19 @@ async def test_peers_are_told_what_is_there(scene: Scene) -> None:
     [offer] = (await scene.ask(SnapshotsRequest(), Snapshots)).offers
     header = scene.forge.ledger.get_header(EPOCH)
     assert (offer.height, offer.block_hash) == (EPOCH, compute_header_hash(header))
-    told = await scene.ask(SnapshotManifestRequest(offer.manifest_hash), SnapshotManifest)
+    told = await scene.ask(SnapshotManifestRequest(offer.manifest_hash), SnapshotManifestReply)
     assert compute_manifest_hash(told.manifest) == offer.manifest_hash
     manifest = decode_manifest(told.manifest, EPOCH, header.state_root)
-    part = await scene.ask(SnapshotPartRequest(offer.manifest_hash, 0), SnapshotPart)
+    part = await scene.ask(SnapshotPartRequest(offer.manifest_hash, 0), SnapshotPartReply)
     check_part(manifest, 0, part.part)
     block = decode(LightBlock, (await scene.ask(LightBlockRequest(EPOCH), LightBlockReply)).block)
     assert block.header == header
     assert block.certificate == scene.forge.ledger.get_certificate(EPOCH)
     for message, reply in (
-        (SnapshotManifestRequest(bytes(32)), SnapshotManifest),
-        (SnapshotPartRequest(bytes(32), 0), SnapshotPart),
-        (SnapshotPartRequest(offer.manifest_hash, len(manifest.starts)), SnapshotPart),
-        (SnapshotPartRequest(offer.manifest_hash, 2**32 - 1), SnapshotPart),
+        (SnapshotManifestRequest(bytes(32)), SnapshotManifestReply),
+        (SnapshotPartRequest(bytes(32), 0), SnapshotPartReply),
+        (SnapshotPartRequest(offer.manifest_hash, len(manifest.starts)), SnapshotPartReply),
+        (SnapshotPartRequest(offer.manifest_hash, 2**32 - 1), SnapshotPartReply),
         (LightBlockRequest(EPOCH + 1), LightBlockReply),
         (LightBlockRequest(2**62), LightBlockReply),
     ):

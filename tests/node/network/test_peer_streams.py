@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from node.mempool.batches import split_batches
-from node.network.peer_streams import Links, Outbox
+from node.network.peer_streams import Outbox, PeerStreams
 from p2p.boundary import run_for_peer
 from p2p.errors import PeerGone
 from p2p.memory import MemoryHub
@@ -66,7 +66,7 @@ class Node:
     def __init__(self, network: Switch, protocol: ProtocolSpec = POOL) -> None:
         self.network = network
         self.received: list[tuple[bytes, PoolMessage]] = []
-        self.links: Links[PoolMessage] = Links(network, protocol, PoolMessage, self.receive)
+        self.links: PeerStreams[PoolMessage] = PeerStreams(network, protocol, PoolMessage, self.receive)
 
     async def receive(self, peer: bytes, message: PoolMessage) -> None:
         """Keep it."""

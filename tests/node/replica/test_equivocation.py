@@ -9,7 +9,7 @@ from chain.modules import staking, validators
 from chain.primitives.types import Address
 from chain.runtime import decode_event
 from node.app import Keys, Node
-from node.replica.signing.policy import Custody
+from node.replica.signing.policy import SigningPolicy
 from tests.node.cluster import MemoryHub, Person, build_cluster_spec, open_node, wait_for_height
 from tests.node.test_cluster import wait_for_all
 
@@ -45,19 +45,21 @@ def list_events(node: Node, name: str) -> list[object]:
 
 def silence_guard(monkeypatch: pytest.MonkeyPatch, offender: Address) -> None:
     """The nodes of this account sign whatever they are asked to, as a program without the guard would."""
-    may_sign, sign, obey = Custody.may_sign, Custody.sign, Custody._obey
+    may_sign, sign, obey = SigningPolicy.may_sign, SigningPolicy.sign, SigningPolicy._obey
 
-    def is_offender(custody: Custody) -> bool:
+    def is_offender(custody: SigningPolicy) -> bool:
         return custody._signer is not None and custody._signer.address == offender
 
-    monkeypatch.setattr(Custody, "may_sign", lambda self, height: is_offender(self) or may_sign(self, height))
     monkeypatch.setattr(
-        Custody,
+        SigningPolicy, "may_sign", lambda self, height: is_offender(self) or may_sign(self, height)
+    )
+    monkeypatch.setattr(
+        SigningPolicy,
         "sign",
         lambda self, message, make: make() if is_offender(self) else sign(self, message, make),
     )
     monkeypatch.setattr(
-        Custody, "_obey", lambda self, order: None if is_offender(self) else obey(self, order)
+        SigningPolicy, "_obey", lambda self, order: None if is_offender(self) else obey(self, order)
     )
 
 

@@ -18,9 +18,9 @@ from p2p.wire.messages import (
     BlockTransactions,
     BlockTransactionsWanted,
     BlockWanted,
-    Commit,
+    CommitMessage,
     CompactProposal,
-    Polka,
+    PolkaMessage,
     Summary,
     Votes,
     WholeBlock,
@@ -107,7 +107,7 @@ def test_what_came_early_counts_when_its_height_comes(scene: Scene) -> None:
     one.say(build_compact(proposal, second.block), Votes((vote,)))
     two.say(Votes((bad,)))
     assert (one.score, two.score) == (100, 100)
-    one.say(Commit(certificate), WholeBlock(1, encode(first.block)))
+    one.say(CommitMessage(certificate), WholeBlock(1, encode(first.block)))
     assert scene.replica.core.height == 2
     assert get_proposals(scene) == [(second.block_hash, True)]
     assert get_seen(scene, PREVOTE) == 1
@@ -334,7 +334,7 @@ def test_a_commit_for_an_unknown_block_makes_the_node_fetch_it(scene: Scene) -> 
     result, _ = propose(scene)
     one = scene.join(1)
     two = scene.join(2)
-    one.say(Commit(scene.forge.certify(result.block_hash)))
+    one.say(CommitMessage(scene.forge.certify(result.block_hash)))
     scene.world.wait_until(lambda: bool(one.list_heard(BlockWanted) or two.list_heard(BlockWanted)))
     forged = replace(result.block, transactions=(scene.forge.sign(ALICE, SEND),))
     one.say(WholeBlock(1, encode(forged)))
@@ -348,7 +348,7 @@ def test_peers_are_asked_for_a_final_block_in_turn(scene: Scene) -> None:
     """One a second; an unasked block of another hash is nobody's fault."""
     result, _ = propose(scene)
     peers = [scene.join(number) for number in (1, 2, 3)]
-    peers[0].say(Commit(scene.forge.certify(result.block_hash)))
+    peers[0].say(CommitMessage(scene.forge.certify(result.block_hash)))
     scene.world.advance(5 * FETCH_MS)
     assert [len(peer.list_heard(BlockWanted)) for peer in peers] == [2, 2, 2]
     peers[1].say(WholeBlock(1, encode(scene.forge.build(gap_ms=12).block)))
@@ -367,12 +367,12 @@ def test_bad_certificates_cost_and_good_ones_count_once(scene: Scene) -> None:
     bad = replace(polka, signatures=(spoilt, *polka.signatures[1:]))
     for number, wrong in enumerate((few, bad), start=1):
         liar = scene.join(number)
-        liar.say(Polka(wrong))
+        liar.say(PolkaMessage(wrong))
         assert liar.score == 50
     peer = scene.join(9)
-    peer.say(Polka(polka))
+    peer.say(PolkaMessage(polka))
     assert get_seen(scene, PREVOTE) == 4
-    peer.say(*[Polka(replace(polka, signatures=polka.signatures[1:]))] * 3, Polka(bad))
+    peer.say(*[PolkaMessage(replace(polka, signatures=polka.signatures[1:]))] * 3, PolkaMessage(bad))
     assert peer.score == 100, "not looked at"
 
 
@@ -437,7 +437,7 @@ def test_summaries_heal_what_was_lost(scene: Scene) -> None:
     scene.world.wait_until(lambda: scene.replica.core.height == 2)
     two.forget()
     two.say(Summary(encode(VoteSummary(1, 0, Step.PROPOSE, ()))))
-    [commit] = two.list_heard(Commit)
+    [commit] = two.list_heard(CommitMessage)
     assert commit.certificate == scene.replica.ledger.get_certificate(1)
 
 

@@ -3,7 +3,7 @@
 from chain.primitives.codec import replace
 from chain.votes import SignedVote, VoteKind
 from consensus.core import ROUNDS_AHEAD_MAX
-from node.replica.seen_messages import FAR_VOTES_MAX, VOTES_PER_ROUND_MAX, Sightings
+from node.replica.seen_messages import FAR_VOTES_MAX, VOTES_PER_ROUND_MAX, SeenMessages
 from tests.node.forge import Forge
 
 FORGE = Forge()
@@ -11,7 +11,7 @@ ONE, OTHER = FORGE.people[:2]
 PREVOTE, PRECOMMIT = VoteKind.PREVOTE, VoteKind.PRECOMMIT
 
 
-def take(sightings: Sightings, vote: SignedVote, round: int = 0) -> bool:
+def take(sightings: SeenMessages, vote: SignedVote, round: int = 0) -> bool:
     """Note the vote if it is wanted."""
     is_wanted = sightings.is_wanted_vote(vote, round)
     if is_wanted:
@@ -21,7 +21,7 @@ def take(sightings: Sightings, vote: SignedVote, round: int = 0) -> bool:
 
 def test_a_vote_is_wanted_once_and_of_an_equivocator_two() -> None:
     """The second is the evidence; the third tells nothing more. Slots do not share their bound."""
-    sightings = Sightings()
+    sightings = SeenMessages()
     votes = [FORGE.vote(ONE, PREVOTE, value) for value in (None, b"a" * 32, b"b" * 32)]
     assert [take(sightings, vote) for vote in (*votes, votes[0])] == [True, True, False, False]
     assert take(sightings, FORGE.vote(ONE, PRECOMMIT, None))
@@ -31,7 +31,7 @@ def test_a_vote_is_wanted_once_and_of_an_equivocator_two() -> None:
 
 def test_a_validator_that_signs_for_many_rounds_is_heard_up_to_a_bound() -> None:
     """More room comes with the rounds; others are not affected."""
-    sightings = Sightings()
+    sightings = SeenMessages()
 
     def count(first: int, round: int) -> int:
         votes = (FORGE.vote(ONE, PREVOTE, None, first + number) for number in range(500))
@@ -45,7 +45,7 @@ def test_a_validator_that_signs_for_many_rounds_is_heard_up_to_a_bound() -> None
 
 def test_two_proposals_of_a_round_and_none_of_far_rounds() -> None:
     """That is what the core keeps."""
-    sightings = Sightings()
+    sightings = SeenMessages()
     proposals = [FORGE.propose(ONE, bytes((number,)) * 32) for number in range(3)]
     wanted = []
     for signed in (*proposals, proposals[0]):
@@ -60,7 +60,7 @@ def test_two_proposals_of_a_round_and_none_of_far_rounds() -> None:
 
 def test_a_certificate_is_new_once_per_round_and_block_whoever_signed_it() -> None:
     """Else one peer could send the same quorum again and again, each time with one signature less."""
-    sightings = Sightings()
+    sightings = SeenMessages()
     commit, polka = FORGE.certify(b"a" * 32), FORGE.polka(b"a" * 32)
     for certificate in (commit, polka):
         assert sightings.is_new_certificate(certificate)

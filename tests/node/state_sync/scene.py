@@ -16,15 +16,15 @@ from chain.modules import balances, system
 from chain.primitives.codec import Record, decode, encode, replace
 from chain.primitives.keys import is_signed_by
 from chain.primitives.types import Height, PeerId
-from chain.snapshot import Manifest, compute_manifest_hash
-from node.ledger.ledger import Committed, Ledger
+from chain.snapshot import SnapshotManifest, compute_manifest_hash
+from node.ledger.ledger import CommittedBlock, Ledger
 from node.ledger.snapshots import SnapshotService, write_snapshot
 from node.state_sync import Anchor, StateSync
 from p2p.errors import Refused
 from p2p.memory import MemoryHub
 from p2p.switch.switch import Switch
 from p2p.wire.messages import (
-    SnapshotManifest,
+    SnapshotManifestReply,
     SnapshotManifestRequest,
     SnapshotReply,
     SnapshotRequest,
@@ -59,7 +59,7 @@ class Chain:
 
     forge: Forge
     files: SnapshotFiles
-    committed: list[Committed]
+    committed: list[CommittedBlock]
 
     @property
     def ledger(self) -> Ledger:
@@ -191,15 +191,15 @@ def offer(**changes: object) -> Change:
     return on(SnapshotsRequest, lie)
 
 
-def cut_manifest(change: Callable[[Manifest], Manifest]) -> Change:
+def cut_manifest(change: Callable[[SnapshotManifest], SnapshotManifest]) -> Change:
     """Another manifest, offered by its hash."""
 
     def make(scene: Scene) -> bytes:
-        return encode(change(decode(Manifest, scene.chain.files.get_manifest(HEIGHT) or b"")))
+        return encode(change(decode(SnapshotManifest, scene.chain.files.get_manifest(HEIGHT) or b"")))
 
     def lie(scene: Scene, message: SnapshotRequest, reply: Any) -> Answer:
         if isinstance(message, SnapshotManifestRequest):
-            return SnapshotManifest(make(scene))
+            return SnapshotManifestReply(make(scene))
         return offer(manifest_hash=compute_manifest_hash(make(scene)))(scene, message, reply)
 
     return lie

@@ -7,7 +7,7 @@ import trio
 
 from chain.light import LightBlock
 from chain.primitives.codec import decode, encode, replace
-from chain.snapshot import Manifest
+from chain.snapshot import SnapshotManifest
 from node import state_sync
 from node.ledger.ledger import Ledger
 from node.state_sync import Anchor, TrustTooOld, UnknownAnchor, fetching
@@ -61,7 +61,7 @@ async def test_parts_come_from_several(scene: Scene) -> None:
     async with scene.join(1, count(1)), scene.join(2, count(2)), scene.join(3, count(3)):
         assert await scene.finish() == HEIGHT
     assert len(served) == 3
-    manifest = decode(Manifest, scene.chain.files.get_manifest(HEIGHT) or b"")
+    manifest = decode(SnapshotManifest, scene.chain.files.get_manifest(HEIGHT) or b"")
     assert len(manifest.starts) <= sum(served.values()) <= len(manifest.starts) + 3
     scene.check_ledger()
 
@@ -82,7 +82,7 @@ async def test_it_goes_on_where_it_was(scene: Scene) -> None:
 
     async with scene.join(1, run_dry), trio.open_nursery() as nursery:
         nursery.start_soon(scene.sync.run)
-        manifest = decode(Manifest, scene.chain.files.get_manifest(HEIGHT) or b"")
+        manifest = decode(SnapshotManifest, scene.chain.files.get_manifest(HEIGHT) or b"")
         await wait_until(
             lambda: len(Staging(scene.store).list_missing(len(manifest.starts))) == len(manifest.starts) - 3
         )

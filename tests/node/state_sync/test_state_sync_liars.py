@@ -13,7 +13,7 @@ from chain.light import LightBlock
 from chain.primitives.codec import Record, decode, encode, replace
 from chain.primitives.keys import KeyPair
 from chain.primitives.types import Height
-from chain.snapshot import Manifest, Part
+from chain.snapshot import Part, SnapshotManifest
 from chain.validator_set import Roster, ValidatorChange, compute_roster_hash
 from chain.votes import (
     CertificateSignature,
@@ -29,9 +29,9 @@ from p2p.errors import RefusalCode, Refused
 from p2p.wire.messages import (
     LightBlockReply,
     LightBlockRequest,
-    SnapshotManifest,
+    SnapshotManifestReply,
     SnapshotManifestRequest,
-    SnapshotPart,
+    SnapshotPartReply,
     SnapshotPartRequest,
     SnapshotRequest,
     SnapshotsRequest,
@@ -102,7 +102,7 @@ def invent(scene: Scene, block: LightBlock) -> LightBlock:
     return LightBlock(header, build_commit_certificate(votes), roster)
 
 
-def spoil_slot(manifest: Manifest) -> Manifest:
+def spoil_slot(manifest: SnapshotManifest) -> SnapshotManifest:
     place = next(place for place, slot in enumerate(manifest.slots) if len(slot) == 32)
     slots = list(manifest.slots)
     slots[place] = bytes(32)
@@ -113,9 +113,9 @@ def send_part(change: Callable[[Scene, SnapshotPartRequest, bytes], bytes]) -> C
     """Another part than the one asked for."""
 
     def lie(scene: Scene, message: SnapshotRequest, reply: Any) -> Answer:
-        assert isinstance(reply, SnapshotPart)
+        assert isinstance(reply, SnapshotPartReply)
         assert isinstance(message, SnapshotPartRequest)
-        return SnapshotPart(change(scene, message, reply.part))
+        return SnapshotPartReply(change(scene, message, reply.part))
 
     return on(SnapshotPartRequest, lie)
 
@@ -168,7 +168,7 @@ LIES: dict[str, Change] = {
     ),
     "a chain of its own validators": show(invent),
     "another manifest than it offers": on(
-        SnapshotManifestRequest, lambda scene, message, reply: SnapshotManifest(b"another")
+        SnapshotManifestRequest, lambda scene, message, reply: SnapshotManifestReply(b"another")
     ),
     "a manifest that leads elsewhere": cut_manifest(spoil_slot),
     "a manifest of another height": cut_manifest(lambda manifest: replace(manifest, height=HEIGHT + 1)),

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from p2p.errors import InvalidAddress
+from p2p.errors import InvalidPeerAddress
 from p2p.identity import (
     PeerAddress,
     compute_peer_id,
@@ -57,18 +57,18 @@ def test_the_text_is_libp2ps() -> None:
     ],
 )
 def test_other_texts_are_refused(text: str) -> None:
-    """What is no address raises InvalidAddress and nothing else."""
-    with pytest.raises(InvalidAddress):
+    """What is no address raises InvalidPeerAddress and nothing else."""
+    with pytest.raises(InvalidPeerAddress):
         parse_address(text)
 
 
 @given(text=st.text(max_size=300))
 def test_no_text_raises_anything_else(text: str) -> None:
-    """Any text is an address or InvalidAddress."""
+    """Any text is an address or InvalidPeerAddress."""
     for parse in (parse_address, parse_listen_address, parse_peer):
         try:
             parse(text)
-        except InvalidAddress:
+        except InvalidPeerAddress:
             continue
 
 

@@ -4,14 +4,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from node.content.downloads.chunk_scheduler import COPIES_MAX, ChunkBoard
+from node.content.downloads.chunk_scheduler import COPIES_MAX, ChunkScheduler
 
 ALL = 0b1111
 
 
 def test_the_rarest_chunk_is_asked_first() -> None:
     """Of chunks that one, two and three hosts offer, the one with one host comes first, then by number."""
-    board: ChunkBoard[str] = ChunkBoard(4, 0)
+    board: ChunkScheduler[str] = ChunkScheduler(4, 0)
     board.join("a", 0b1111)
     board.join("b", 0b1011)
     board.join("c", 0b0011)
@@ -20,7 +20,7 @@ def test_the_rarest_chunk_is_asked_first() -> None:
 
 def test_what_is_held_is_never_asked() -> None:
     """A resumed download asks for the rest alone."""
-    board: ChunkBoard[str] = ChunkBoard(4, 0b0110)
+    board: ChunkScheduler[str] = ChunkScheduler(4, 0b0110)
     board.join("a", ALL)
     assert [board.pick("a") for _ in range(3)] == [0, 3, None]
     assert board.missing_count == 2
@@ -28,7 +28,7 @@ def test_what_is_held_is_never_asked() -> None:
 
 def test_two_hosts_share_the_work() -> None:
     """No chunk is asked of two hosts while another is not asked at all."""
-    board: ChunkBoard[str] = ChunkBoard(4, 0)
+    board: ChunkScheduler[str] = ChunkScheduler(4, 0)
     board.join("a", ALL)
     board.join("b", ALL)
     assert sorted(board.pick(host) or 0 for host in "abab") == [0, 1, 2, 3]
@@ -36,7 +36,7 @@ def test_two_hosts_share_the_work() -> None:
 
 def test_a_host_that_leaves_gives_its_work_back() -> None:
     """Its chunks are asked of the next one."""
-    board: ChunkBoard[str] = ChunkBoard(2, 0)
+    board: ChunkScheduler[str] = ChunkScheduler(2, 0)
     board.join("a", 0b11)
     board.pick("a")
     board.leave("a")
@@ -46,7 +46,7 @@ def test_a_host_that_leaves_gives_its_work_back() -> None:
 
 def test_the_last_chunks_are_taken_over_from_who_has_most_work() -> None:
     """A host without work asks for the last chunk of the busiest, one at a time, and at most twice each."""
-    board: ChunkBoard[str] = ChunkBoard(4, 0)
+    board: ChunkScheduler[str] = ChunkScheduler(4, 0)
     for host in "abc":
         board.join(host, ALL)
     assert [board.pick("a") for _ in range(4)] == [0, 1, 2, 3]
@@ -59,7 +59,7 @@ def test_the_last_chunks_are_taken_over_from_who_has_most_work() -> None:
 
 def test_little_work_is_left_where_it_is() -> None:
     """A host with fewer chunks under way than `work_min` will deliver them soon."""
-    board: ChunkBoard[str] = ChunkBoard(2, 0)
+    board: ChunkScheduler[str] = ChunkScheduler(2, 0)
     board.join("a", 0b11)
     board.join("b", 0b11)
     assert [board.pick("a"), board.pick("a")] == [0, 1]
@@ -69,7 +69,7 @@ def test_little_work_is_left_where_it_is() -> None:
 
 def test_a_chunk_that_comes_twice_counts_once() -> None:
     """The second arrival says so."""
-    board: ChunkBoard[str] = ChunkBoard(3, 0)
+    board: ChunkScheduler[str] = ChunkScheduler(3, 0)
     board.join("a", 0b111)
     board.join("b", 0b111)
     assert [board.pick("a") for _ in range(3)] == [0, 1, 2]
@@ -79,7 +79,7 @@ def test_a_chunk_that_comes_twice_counts_once() -> None:
 
 def test_a_withdrawn_chunk_is_asked_of_others_only() -> None:
     """The host that does not have it after all is not asked again."""
-    board: ChunkBoard[str] = ChunkBoard(1, 0)
+    board: ChunkScheduler[str] = ChunkScheduler(1, 0)
     board.join("a", 1)
     board.join("b", 1)
     assert board.pick("a") == 0
@@ -91,7 +91,7 @@ def test_a_withdrawn_chunk_is_asked_of_others_only() -> None:
 @given(st.lists(st.integers(0, 2**20 - 1), min_size=1, max_size=6))
 def test_the_counter_agrees_with_counting(offers: list[int]) -> None:
     """The chunk picked is offered by as few hosts as any that the first host has."""
-    board: ChunkBoard[int] = ChunkBoard(20, 0)
+    board: ChunkScheduler[int] = ChunkScheduler(20, 0)
     for host, offer in enumerate(offers):
         board.join(host, offer)
     counts = {
@@ -109,7 +109,7 @@ class BoardMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.board: ChunkBoard[int] = ChunkBoard(CHUNKS, 0)
+        self.board: ChunkScheduler[int] = ChunkScheduler(CHUNKS, 0)
         self.work: dict[int, list[int]] = {}
         self.missing = set(range(CHUNKS))
 

@@ -11,8 +11,8 @@ from chain.modules import balances, sessions
 from node.content.downloads import (
     DownloadJob,
     DownloadLimits,
-    HostSeat,
     Outcome,
+    SessionHost,
     download,
 )
 from node.content.lane import ContentLane
@@ -178,8 +178,8 @@ async def test_nobody_there_is_told_host_by_host(scene: Scene) -> None:
         network, content, _ = await scene.open_reader()
         session = scene.chain.open_session(scene.datum, PLENTY)
         seats = [
-            HostSeat(scene.chain.hosts[0].address, (), VIDYA),
-            HostSeat(scene.chain.hosts[1].address, ("/ip4/127.0.0.1/tcp/9/p2p/nonsense",), VIDYA),
+            SessionHost(scene.chain.hosts[0].address, (), VIDYA),
+            SessionHost(scene.chain.hosts[1].address, ("/ip4/127.0.0.1/tcp/9/p2p/nonsense",), VIDYA),
         ]
         job = build_job(scene.chain, session, scene.manifest, [], [])
         job = DownloadJob(**{name: getattr(job, name) for name in job.__slots__} | {"hosts": tuple(seats)})

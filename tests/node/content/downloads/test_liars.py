@@ -16,25 +16,25 @@ from node.content.downloads import (
     DownloadJob,
     DownloadResult,
     HostReport,
-    HostSeat,
     Outcome,
+    SessionHost,
     download,
 )
 from p2p.errors import RefusalCode, StreamEnded
 from p2p.network import Stream
 from p2p.wire.messages import (
     Access,
-    Chunk,
     ChunkRefusal,
+    ChunkReply,
     ChunksRequest,
     ContentRequest,
     Granted,
+    ManifestReply,
     ManifestRequest,
     Offer,
     OfferRequest,
     Payment,
 )
-from p2p.wire.messages import Manifest as ManifestReply
 from p2p.wire.protocols import CONTENT
 from p2p.wire.requests import receive_message, send_message
 from storage.content.store import ContentStore
@@ -96,9 +96,9 @@ class Liar:
             case Payment():
                 self.payments.append(message)
 
-    def read(self, chunk: int) -> Chunk:
+    def read(self, chunk: int) -> ChunkReply:
         """What an honest host would send."""
-        return Chunk(chunk, *self.store.read_chunk(self.scene.datum, chunk))
+        return ChunkReply(chunk, *self.store.read_chunk(self.scene.datum, chunk))
 
 
 async def be_honest(liar: Liar, stream: Stream, chunk: int) -> None:
@@ -107,24 +107,26 @@ async def be_honest(liar: Liar, stream: Stream, chunk: int) -> None:
 
 async def send_wrong_bytes(liar: Liar, stream: Stream, chunk: int) -> None:
     good = liar.read(chunk)
-    await send_message(stream, Chunk(chunk, bytes(len(good.content)), good.proof))
+    await send_message(stream, ChunkReply(chunk, bytes(len(good.content)), good.proof))
 
 
 async def send_short(liar: Liar, stream: Stream, chunk: int) -> None:
     good = liar.read(chunk)
-    await send_message(stream, Chunk(chunk, good.content[:-1], good.proof))
+    await send_message(stream, ChunkReply(chunk, good.content[:-1], good.proof))
 
 
 async def send_long(liar: Liar, stream: Stream, chunk: int) -> None:
     good = liar.read(chunk)
     size = compute_chunk_size(SIZE, chunk)
     content = (good.content + b"x" * CHUNK_BYTES)[: min(size + 1, CHUNK_BYTES)]
-    await send_message(stream, Chunk(chunk, content if len(content) > size else content[:-1], good.proof))
+    await send_message(
+        stream, ChunkReply(chunk, content if len(content) > size else content[:-1], good.proof)
+    )
 
 
 async def send_another(liar: Liar, stream: Stream, chunk: int) -> None:
     other = liar.read((chunk + 1) % (CHUNKS - 1))
-    await send_message(stream, Chunk(chunk, other.content, other.proof))
+    await send_message(stream, ChunkReply(chunk, other.content, other.proof))
 
 
 async def send_unasked(liar: Liar, stream: Stream, chunk: int) -> None:
@@ -145,7 +147,7 @@ async def send_refusals(liar: Liar, stream: Stream, chunk: int) -> None:
 
 
 @asynccontextmanager
-async def open_liar(scene: Scene, answer: Answer, **options: Any) -> AsyncIterator[tuple[Liar, HostSeat]]:
+async def open_liar(scene: Scene, answer: Answer, **options: Any) -> AsyncIterator[tuple[Liar, SessionHost]]:
     """A liar in the place of the first host."""
     person = scene.chain.hosts[0]
     with ContentStore(scene.path / "liar", 2**30) as store:
@@ -153,11 +155,11 @@ async def open_liar(scene: Scene, answer: Answer, **options: Any) -> AsyncIterat
         liar = Liar(scene, person, store, answer, **options)
         async with scene.hub.open_network(person.keys.network_seed, scene.chain.ledger.genesis_hash) as net:
             net.serve(CONTENT, liar.serve)
-            yield liar, HostSeat(person.address, net.addresses, VIDYA)
+            yield liar, SessionHost(person.address, net.addresses, VIDYA)
 
 
 async def download_beside(
-    scene: Scene, seat: HostSeat, *, honest: bool = True
+    scene: Scene, seat: SessionHost, *, honest: bool = True
 ) -> tuple[HostReport, DownloadResult, ContentStore]:
     """Downloads from the liar and an honest host; the liar's report, the result, and the store."""
     hosts = await scene.open_hosts(1) if honest else []

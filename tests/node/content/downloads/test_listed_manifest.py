@@ -9,7 +9,7 @@ from chain.content import FileEntry, Manifest, build_manifest, compute_datum_id
 from chain.primitives.codec import encode, replace
 from chain.primitives.keys import KeyPair
 from node.content.downloads import BadListing, DownloadJob
-from node.content.downloads.supplier import check_listed
+from node.content.downloads.host_connection import check_listed
 from p2p.errors import PeerFault
 
 ROOT = b"r" * 32

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chain.votes import CommitCertificate
-from node.replica.sync.window import WINDOW_BLOCKS, WINDOW_BYTES_MAX, BlocksAsked, Window
+from node.replica.sync.window import WINDOW_BLOCKS, WINDOW_BYTES_MAX, PendingRequest, Window
 from p2p.wire.messages import BLOCK_BYTES_MAX, FinalBlock
 from p2p.wire.protocols import SYNC
 from tests.node.replica.sync.world import build_peer_id
@@ -17,14 +17,14 @@ def build_final(height: int, size: int = 10) -> FinalBlock:
     return FinalBlock(bytes(size), CommitCertificate(height, 0, bytes(32), ()))
 
 
-def ask(window: Window, heights: range, peer: bytes = ONE) -> BlocksAsked:
+def ask(window: Window, heights: range, peer: bytes = ONE) -> PendingRequest:
     """A request under way."""
-    asked = BlocksAsked(peer, heights)
+    asked = PendingRequest(peer, heights)
     window.asked.append(asked)
     return asked
 
 
-def answer(window: Window, asked: BlocksAsked, *heights: int, size: int = 10) -> None:
+def answer(window: Window, asked: PendingRequest, *heights: int, size: int = 10) -> None:
     """Its reply."""
     window.asked.remove(asked)
     window.put(asked, tuple(build_final(height, size) for height in heights))

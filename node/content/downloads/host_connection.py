@@ -23,27 +23,27 @@ from chain.modules.sessions import SignedVoucher, Voucher
 from chain.primitives.codec import Record, decode
 from chain.primitives.errors import DecodeError
 from chain.primitives.types import Amount, PeerId
-from node.content.downloads.shared import Shared
-from node.content.downloads.stream import Conversation
+from node.content.downloads.context import DownloadContext
+from node.content.downloads.stream import DownloadStream
 from node.content.downloads.types import (
     BadListing,
     DownloadJob,
     HostFailed,
     HostReport,
-    HostSeat,
     Outcome,
+    SessionHost,
 )
-from p2p.errors import InvalidAddress, NetworkError, PeerFault, PeerGone, PeerSlow, RefusalCode, Refused
+from p2p.errors import InvalidPeerAddress, NetworkError, PeerFault, PeerGone, PeerSlow, RefusalCode, Refused
 from p2p.network import Stream
 from p2p.wire.messages import (
     UNPAID_CHUNKS_MAX,
     Granted,
+    ManifestReply,
     ManifestRequest,
     Offer,
     OfferRequest,
     sign_access,
 )
-from p2p.wire.messages import Manifest as ManifestReply
 from p2p.wire.protocols import CONTENT
 from p2p.wire.requests import ask, open_stream
 
@@ -61,13 +61,13 @@ _RETRIED = (Outcome.BUSY, Outcome.UNREACHABLE, Outcome.STALLED)
 R = TypeVar("R", bound=Record)
 
 
-class Supplier:
+class HostConnection:
     """A host, for one download."""
 
-    def __init__(self, shared: Shared, number: int, seat: HostSeat) -> None:
+    def __init__(self, shared: DownloadContext, number: int, seat: SessionHost) -> None:
         self.shared, self.number, self.seat = shared, number, seat
         self.outcome, self.reason = Outcome.WAITING, ""
-        self.conversation: Conversation | None = None
+        self.conversation: DownloadStream | None = None
         self.scope = trio.CancelScope()
         self._chunks = self._bytes = 0
         self._promised_bytes = 0
@@ -126,7 +126,7 @@ class Supplier:
             self._set(Outcome.SERVING, "")
             await self.shared.require_manifest(lambda: self._fetch_manifest(stream))
             offer = await self._ask(stream, OfferRequest(), Offer)
-            self.conversation = Conversation(self, stream)
+            self.conversation = DownloadStream(self, stream)
             try:
                 await self.conversation.run(granted, offer.bitmap)
                 await self._part(stream)
@@ -145,7 +145,7 @@ class Supplier:
         for address in self.seat.addresses:
             try:
                 return await self.shared.network.connect(address)
-            except (PeerGone, InvalidAddress) as error:
+            except (PeerGone, InvalidPeerAddress) as error:
                 reason = str(error)
         raise HostFailed(Outcome.UNREACHABLE, reason)
 

@@ -6,19 +6,19 @@ from typing import Protocol
 from chain.content import ChunkProof, Manifest
 from chain.modules.sessions import SignedVoucher
 from chain.primitives.types import Hash
-from node.content.downloads.chunk_scheduler import ChunkBoard
+from node.content.downloads.chunk_scheduler import ChunkScheduler
 from node.content.downloads.types import DownloadJob, DownloadLimits
 from p2p.network import Network
 from p2p.switch.rates import TokenBucket
 
 
-class Shared(Protocol):
+class DownloadContext(Protocol):
     """One download, as its hosts see it (`run.Download`)."""
 
     network: Network
     job: DownloadJob
     limits: DownloadLimits
-    board: ChunkBoard[int]
+    board: ChunkScheduler[int]
     cap: TokenBucket | None
 
     async def require_manifest(self, fetch: Callable[[], Awaitable[Manifest]]) -> None:
@@ -34,10 +34,10 @@ class Shared(Protocol):
         """A host without work may find some on the board now."""
 
 
-class Purse(Protocol):
+class VoucherIssuer(Protocol):
     """The host's part of the deposit (`supplier.Supplier`)."""
 
-    shared: Shared
+    shared: DownloadContext
     number: int
 
     def can_pay(self, size_bytes: int) -> bool:
