@@ -1,4 +1,4 @@
-"""The signing policy: shows the guard all signatures of the consensus key that are seen, and obeys its answers.
+"""The signing policy: shows the guard every signature of the consensus key that is seen, and obeys it.
 
 Reads log and chain in the lane, before the first height and after every catch-up; listens to what is handed
 in and to what becomes final. What the guard answers is on disk before any later job of the lane can sign.
