@@ -29,7 +29,7 @@ def show(settings: Settings, file: File) -> None:
     """What a network starts from, in short."""
     from chain.genesis import compute_genesis_hash
     from chain.primitives.addresses import encode_address
-    from cli.context.facts import load_spec
+    from cli.context.network import load_spec
     from cli.terminal.amounts import format_amount
 
     spec = load_spec(file)
@@ -55,7 +55,7 @@ def show(settings: Settings, file: File) -> None:
 def check(settings: Settings, file: File) -> None:
     """Whether a chain can start from it: every rule that a node checks."""
     from chain.genesis import build_genesis_state, compute_genesis_hash
-    from cli.context.facts import load_spec
+    from cli.context.network import load_spec
 
     spec = load_spec(file)
     entries = len(build_genesis_state(spec))

@@ -9,8 +9,8 @@ from cli.terminal import output
 from cli.terminal.options import Settings, command
 
 if TYPE_CHECKING:
-    from cli.context.facts import NetworkContext
     from cli.context.keys import Account
+    from cli.context.network import NetworkContext
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -31,32 +31,32 @@ def publish(
 ) -> None:
     """Put a file or folder into the catalogue and host it with your own node (--home)."""
     from cli.content import actions
-    from cli.context.facts import connect_own
     from cli.context.keys import find_account
+    from cli.context.network import connect_own
     from cli.context.readable import make_readable
 
-    facts, account = connect_own(settings), find_account(settings)
+    network, account = connect_own(settings), find_account(settings)
     output.show_line(f"the node reads {path}")
-    published = actions.publish(facts, path)
+    published = actions.publish(network, path)
     output.end_line()
     name = title or path.resolve().name[:TITLE_CHARS_MAX]
-    actions.ensure_listed(facts, account, [actions.build_listing(published, name, category, tags or ())])
-    from_epoch = None if no_host else host(facts, account, published["datum"])
+    actions.ensure_listed(network, account, [actions.build_listing(published, name, category, tags or ())])
+    from_epoch = None if no_host else host(network, account, published["datum"])
     told = {"datum": published["datum"], "title": name, "size_bytes": published["size_bytes"]}
     settings.emit(
-        make_readable(facts, {**told, "files": published["files"], "hosted_from_epoch": from_epoch})
+        make_readable(network, {**told, "files": published["files"], "hosted_from_epoch": from_epoch})
     )
 
 
-def host(facts: "NetworkContext", account: "Account", datum: str) -> int | None:
+def host(network: "NetworkContext", account: "Account", datum: str) -> int | None:
     """Registers the datum for the account of the node; the epoch from which on it counts."""
     from cli.content.actions import ensure_registered
     from cli.errors import UsageFault
 
-    own = facts.get_status()["account"]
-    if own != facts.address(account.address):
+    own = network.get_status()["account"]
+    if own != network.address(account.address):
         raise UsageFault(f"this node hosts for {own}, not for {account.name}", "--from NAME, or --no-host")
-    return ensure_registered(facts, account, [bytes.fromhex(datum)])
+    return ensure_registered(network, account, [bytes.fromhex(datum)])
 
 
 @command(app)

@@ -16,8 +16,8 @@ from cli.terminal.options import Settings, command
 
 if TYPE_CHECKING:
     from cli.content.actions import Opened
-    from cli.context.facts import NetworkContext
     from cli.context.keys import Account
+    from cli.context.network import NetworkContext
     from node.content.downloads import DownloadJob, DownloadLimits, DownloadResult, Progress
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
@@ -43,39 +43,39 @@ def get(
     """Download a datum, verified and paid chunk by chunk, from several hosts at once."""
     from cli.commands.query import check_word
     from cli.content.actions import close_sessions, require_datum
-    from cli.context.facts import connect
     from cli.context.keys import find_account
+    from cli.context.network import connect
 
-    facts = connect(settings)
-    account, entry = find_account(settings), require_datum(facts, check_word(id).lower())
-    ensure_member(facts, account)
-    price_max = facts.parse_amount(max_price) if max_price else None
+    network = connect(settings)
+    account, entry = find_account(settings), require_datum(network, check_word(id).lower())
+    ensure_member(network, account)
+    price_max = network.parse_amount(max_price) if max_price else None
     folder = settings.home / "downloads" / entry["id"]
-    opened = resume_session(facts, folder) or begin_session(facts, account, entry, folder, price_max)
-    job, target = build_job(facts, entry, opened), (to or Path(entry["id"])).expanduser()
+    opened = resume_session(network, folder) or begin_session(network, account, entry, folder, price_max)
+    job, target = build_job(network, entry, opened), (to or Path(entry["id"])).expanduser()
     try:
-        result = run_download(facts, job, folder / "store", target, rate)
+        result = run_download(network, job, folder / "store", target, rate)
     finally:
-        close_sessions(facts, account, [opened.session])
-    report(facts, job, result, target)
+        close_sessions(network, account, [opened.session])
+    report(network, job, result, target)
     forget(folder)
 
 
-def ensure_member(facts: "NetworkContext", account: "Account") -> None:
+def ensure_member(network: "NetworkContext", account: "Account") -> None:
     """Passes the gate if the account has not, after asking as for any transaction."""
     from chain.modules.membership import Join
     from cli.transactions.sending import send
 
-    found = facts.client.get(f"/v1/accounts/{facts.address(account.address)}")["membership"]
+    found = network.client.get(f"/v1/accounts/{network.address(account.address)}")["membership"]
     if found is not None and found["unlocks_in"] is None:
         return
-    gate = facts.spec.membership.parameters
-    locked, paid = facts.amount(gate.lock), facts.amount(gate.fee_pooled + gate.fee_burned)
+    gate = network.spec.membership.parameters
+    locked, paid = network.amount(gate.lock), network.amount(gate.fee_pooled + gate.fee_burned)
     output.say(f"{account.name} is no member yet; joining locks {locked} and costs {paid}")
-    send(facts, account, [Join()])
+    send(network, account, [Join()])
 
 
-def resume_session(facts: "NetworkContext", folder: Path) -> "Opened | None":
+def resume_session(network: "NetworkContext", folder: Path) -> "Opened | None":
     """The session of an earlier try, if it is still open."""
     from msgspec import MsgspecError, json
 
@@ -86,15 +86,15 @@ def resume_session(facts: "NetworkContext", folder: Path) -> "Opened | None":
         opened = Opened(**{**saved, "voucher_secret": bytes.fromhex(saved["voucher_secret"])})
     except (FileNotFoundError, MsgspecError, TypeError, ValueError, KeyError):
         return None
-    found = get_if_there(facts, f"/v1/sessions/{opened.session}")
+    found = get_if_there(network, f"/v1/sessions/{opened.session}")
     if found is None or found["session"]["is_closing"]:
         return None
-    is_long_enough = found["session"]["expires_at"] > facts.get_status()["height"] + SPARE_BLOCKS
+    is_long_enough = found["session"]["expires_at"] > network.get_status()["height"] + SPARE_BLOCKS
     return opened if is_long_enough else None
 
 
 def begin_session(
-    facts: "NetworkContext", account: "Account", entry: dict[str, Any], folder: Path, price_max: int | None
+    network: "NetworkContext", account: "Account", entry: dict[str, Any], folder: Path, price_max: int | None
 ) -> "Opened":
     """A new session, noted in the folder."""
     from msgspec import json
@@ -102,22 +102,22 @@ def begin_session(
     from cli.content.actions import open_sessions
     from node.home.home import write_private
 
-    (opened,) = open_sessions(facts, account, [entry], price_max)
+    (opened,) = open_sessions(network, account, [entry], price_max)
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / "session.json"
     file.unlink(missing_ok=True)
     write_private(file, json.encode({**opened._asdict(), "voucher_secret": opened.voucher_secret.hex()}))
-    output.say(f"session {opened.session}: deposit {facts.amount(opened.deposit)}, the rest returns")
+    output.say(f"session {opened.session}: deposit {network.amount(opened.deposit)}, the rest returns")
     return opened
 
 
-def build_job(facts: "NetworkContext", entry: dict[str, Any], opened: "Opened") -> "DownloadJob":
+def build_job(network: "NetworkContext", entry: dict[str, Any], opened: "Opened") -> "DownloadJob":
     """What to fetch and from whom."""
     from chain.primitives.keys import KeyPair
     from node.content.downloads import DownloadJob, SessionHost
 
     addresses = {host["address"]: tuple(host["addresses"]) for host in entry["hosts"]}
-    allotments = facts.client.get(f"/v1/sessions/{opened.session}")["allotments"]
+    allotments = network.client.get(f"/v1/sessions/{opened.session}")["allotments"]
     return DownloadJob(
         session=bytes.fromhex(opened.session),
         opened_at=opened.height,
@@ -127,14 +127,14 @@ def build_job(facts: "NetworkContext", entry: dict[str, Any], opened: "Opened") 
         price_per_gib=opened.price_per_gib,
         voucher_key=KeyPair(opened.voucher_secret),
         hosts=tuple(
-            SessionHost(facts.find_address(one["host"]), addresses.get(one["host"], ()), one["limit"])
+            SessionHost(network.find_address(one["host"]), addresses.get(one["host"], ()), one["limit"])
             for one in allotments
         ),
     )
 
 
 def run_download(
-    facts: "NetworkContext", job: "DownloadJob", store: Path, target: Path, rate: str | None
+    network: "NetworkContext", job: "DownloadJob", store: Path, target: Path, rate: str | None
 ) -> "DownloadResult":
     """Fetches what is missing and writes the files, in an event loop of its own."""
     import trio
@@ -146,11 +146,11 @@ def run_download(
     configure_logs("error")
 
     limits = DownloadLimits(bytes_per_second_max=parse_size(rate) if rate else None)
-    return trio.run(fetch_and_export, facts, job, store, target, limits)
+    return trio.run(fetch_and_export, network, job, store, target, limits)
 
 
 async def fetch_and_export(
-    facts: "NetworkContext", job: "DownloadJob", store: Path, target: Path, limits: "DownloadLimits"
+    network: "NetworkContext", job: "DownloadJob", store: Path, target: Path, limits: "DownloadLimits"
 ) -> "DownloadResult":
     """With a throw-away identity on the network."""
     import secrets
@@ -161,20 +161,20 @@ async def fetch_and_export(
     from storage.content.store import ContentStore
 
     def show(progress: "Progress") -> None:
-        output.show_line(describe(facts, progress))
+        output.show_line(describe(network, progress))
 
     quota_bytes = 2 * job.size_bytes + QUOTA_SPARE_BYTES
     with ContentStore(store, quota_bytes) as opened:
         lane = ContentLane(opened)
-        async with open_light_network(secrets.token_bytes(32), facts.genesis_hash) as network:
-            result = await download(network, lane, job, show, limits)
+        async with open_light_network(secrets.token_bytes(32), network.genesis_hash) as light_network:
+            result = await download(light_network, lane, job, show, limits)
         output.end_line()
         if result.is_complete:
             await lane.run(lambda content: content.export(job.datum, target))
         return result
 
 
-def describe(facts: "NetworkContext", progress: "Progress") -> str:
+def describe(network: "NetworkContext", progress: "Progress") -> str:
     """One line: how far, how fast, from how many, for how much."""
     from cli.terminal.amounts import format_size
     from node.content.downloads import Outcome
@@ -183,16 +183,16 @@ def describe(facts: "NetworkContext", progress: "Progress") -> str:
     left = "" if progress.seconds_left is None else f", {progress.seconds_left} s left"
     done = f"{format_size(progress.bytes_done)} of {format_size(progress.bytes_total)}"
     rate = f"{format_size(progress.bytes_per_second)}/s from {serving} hosts"
-    return f"{done}, {rate}, paid {facts.amount(progress.paid)}{left}"
+    return f"{done}, {rate}, paid {network.amount(progress.paid)}{left}"
 
 
-def report(facts: "NetworkContext", job: "DownloadJob", result: "DownloadResult", target: Path) -> None:
+def report(network: "NetworkContext", job: "DownloadJob", result: "DownloadResult", target: Path) -> None:
     """What each host did and was paid; raises RequestRefused if the datum is not complete."""
     from cli.context.readable import make_readable
 
     rows = [
         {
-            "host": facts.address(host.account),
+            "host": network.address(host.account),
             "outcome": host.outcome.value,
             "chunks": host.chunks,
             "bytes": host.bytes,
@@ -205,12 +205,12 @@ def report(facts: "NetworkContext", job: "DownloadJob", result: "DownloadResult"
         tried = "; ".join(f"{row['host']}: {row['outcome']} {row['reason']}".rstrip() for row in rows)
         code, missing = "download_failed", f"{result.chunks_missing} chunks are missing"
         raise RequestRefused(code, f"{missing}; hosts tried: {tried}", "run it again; it goes on where it is")
-    output.say(f"{target}: complete, verified, paid {facts.amount(result.paid)}")
-    if facts.settings.format is output.Format.TABLE:
-        facts.settings.emit(make_readable(facts, rows), HOST_COLUMNS)
+    output.say(f"{target}: complete, verified, paid {network.amount(result.paid)}")
+    if network.settings.format is output.Format.TABLE:
+        network.settings.emit(make_readable(network, rows), HOST_COLUMNS)
     else:
         told = {"datum": job.datum.hex(), "to": str(target), "bytes": job.size_bytes, "paid": result.paid}
-        facts.settings.emit({**told, "hosts": rows})
+        network.settings.emit({**told, "hosts": rows})
 
 
 def forget(folder: Path) -> None:

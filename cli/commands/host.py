@@ -23,13 +23,13 @@ def add(settings: Settings, ids: Ids) -> None:
     """Have the node fetch datums from their hosts, paid by --from, and register to host them."""
     from cli.commands.query import check_word
     from cli.content import actions
-    from cli.context.facts import connect_own
     from cli.context.keys import find_account
+    from cli.context.network import connect_own
 
-    facts, account = connect_own(settings), find_account(settings)
+    network, account = connect_own(settings), find_account(settings)
     names = [check_word(one).lower() for one in ids]
-    actions.fetch_into_node(facts, account, names)
-    from_epoch = actions.ensure_registered(facts, account, [bytes.fromhex(one) for one in names])
+    actions.fetch_into_node(network, account, names)
+    from_epoch = actions.ensure_registered(network, account, [bytes.fromhex(one) for one in names])
     settings.emit({"datums": names, "hosted_from_epoch": from_epoch})
 
 
@@ -44,35 +44,35 @@ def drop(
     """Stop to host datums: registered until two epochs later, and to be proven until then."""
     from chain.modules.hosting import RegisterSubset
     from cli.content.actions import list_holdings
-    from cli.context.facts import connect_own
     from cli.context.keys import find_account
+    from cli.context.network import connect_own
     from cli.errors import UsageFault
     from cli.transactions.calls import read_id
     from cli.transactions.sending import list_events, send
 
-    facts, account = connect_own(settings), find_account(settings)
+    network, account = connect_own(settings), find_account(settings)
     datums = [read_id(one) for one in ids]
-    held = list_holdings(facts, account.address)
+    held = list_holdings(network, account.address)
     registered = tuple(
         datum for datum in datums if (one := held.get(datum.hex())) and one["until_epoch"] is None
     )
     if forget:
-        if still := [datum.hex() for datum in datums if is_in_effect(facts, held.get(datum.hex()))]:
+        if still := [datum.hex() for datum in datums if is_in_effect(network, held.get(datum.hex()))]:
             raise UsageFault(f"still to be proven: {', '.join(still)}", "`vidya host list` says until when")
-        settings.emit([facts.client.delete(f"/v1/content/{datum.hex()}") for datum in datums])
+        settings.emit([network.client.delete(f"/v1/content/{datum.hex()}") for datum in datums])
         return
     if not registered:
         raise UsageFault("none of these is registered by this account", "`vidya host list`")
-    outcome = send(facts, account, [RegisterSubset((), registered)])
+    outcome = send(network, account, [RegisterSubset((), registered)])
     settings.emit(list_events(outcome, "hosting.HoldingDropped"), ("datum", "until_epoch"))
 
 
-def is_in_effect(facts: Any, holding: dict[str, Any] | None) -> bool:
+def is_in_effect(network: Any, holding: dict[str, Any] | None) -> bool:
     """Whether a holding must still be proven."""
     if holding is None:
         return False
     until = holding["until_epoch"]
-    return until is None or facts.get_status()["epoch"] < until
+    return until is None or network.get_status()["epoch"] < until
 
 
 @command(app, "list")
@@ -80,17 +80,17 @@ def list_content(settings: Settings) -> None:
     """What is on the node's disk and what is registered on chain."""
     from chain.primitives.addresses import decode_address
     from cli.content.actions import list_holdings
-    from cli.context.facts import connect_own
+    from cli.context.network import connect_own
     from cli.context.readable import make_readable
 
-    facts = connect_own(settings)
-    own, local = facts.get_status()["account"], facts.client.get("/v1/content")
-    held = {} if own is None else list_holdings(facts, decode_address(facts.spec.prefix, own))
+    network = connect_own(settings)
+    own, local = network.get_status()["account"], network.client.get("/v1/content")
+    held = {} if own is None else list_holdings(network, decode_address(network.spec.prefix, own))
     here = {one["datum"]: one for one in local["datums"]}
     rows = [describe(datum, here.get(datum), held.get(datum)) for datum in sorted({*here, *held})]
-    settings.emit(make_readable(facts, rows), COLUMNS)
+    settings.emit(make_readable(network, rows), COLUMNS)
     used, quota = (
-        make_readable(facts, {"used_bytes": local[name]}) for name in ("used_bytes", "quota_bytes")
+        make_readable(network, {"used_bytes": local[name]}) for name in ("used_bytes", "quota_bytes")
     )
     output.say(f"disk: {used['used_bytes']} of {quota['used_bytes']}")
 
@@ -112,15 +112,15 @@ def describe(datum: str, here: dict[str, Any] | None, held: dict[str, Any] | Non
 @command(app)
 def status(settings: Settings) -> None:
     """How the node's account does as a host: proofs, jail, what it has earned by serving."""
-    from cli.context.facts import connect_own
+    from cli.context.network import connect_own
     from cli.context.readable import make_readable
     from cli.errors import CliError
 
-    facts = connect_own(settings)
-    own = facts.get_status()["account"]
+    network = connect_own(settings)
+    own = network.get_status()["account"]
     if own is None:
         raise CliError("no_account", "this node observes: it hosts for nobody", "`vidya join`")
-    found, account = facts.client.get(f"/v1/hosts/{own}"), facts.client.get(f"/v1/accounts/{own}")
+    found, account = network.client.get(f"/v1/hosts/{own}"), network.client.get(f"/v1/accounts/{own}")
     effective = {"datums": found["effective"]["datums"], "size_bytes": found["effective"]["bytes"]}
     record = {
         "account": own,
@@ -131,4 +131,4 @@ def status(settings: Settings) -> None:
         "traffic": account["traffic"],
         "withheld": account["withheld"],
     }
-    settings.emit(make_readable(facts, record))
+    settings.emit(make_readable(network, record))

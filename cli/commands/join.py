@@ -21,8 +21,8 @@ from cli.terminal import output
 from cli.terminal.options import Settings, command
 
 if TYPE_CHECKING:
-    from cli.context.facts import NetworkContext
     from cli.context.keys import Account
+    from cli.context.network import NetworkContext
     from node.home.home import Home
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
@@ -56,8 +56,8 @@ def join(
     ] = "",
 ) -> None:
     """Become a validator-host: folder, node, sync, bond, content; each step only if it is not done."""
-    from cli.context.facts import load_spec
     from cli.context.keys import find_account
+    from cli.context.network import load_spec
     from cli.terminal.amounts import parse_share, parse_size
 
     spec, account = load_spec(chain), find_account(settings)
@@ -66,18 +66,18 @@ def join(
     sync = {"state_sync": not full, "trust": check_trust(trust, full)}
     home = prepare_home(settings, chain, account, p2p_listen, api_port, {"disk_bytes": quota, **sync})
     set_sync(home, sync)
-    facts = start(home, settings)
-    wait_synced(facts)
+    network = start(home, settings)
+    wait_synced(network)
     wish = {
-        "stake": facts.parse_amount(stake),
+        "stake": network.parse_amount(stake),
         "commission_ppm": parse_share(commission),
         "capacity": parse_size(capacity),
         "addresses": (get_address(home, p2p_address),),
     }
-    take_standing(facts, account, home, wish)
-    chosen = choose_datums(facts, account, quota)
-    host_datums(facts, account, chosen)
-    settings.emit(describe(facts, account, home, chosen))
+    take_standing(network, account, home, wish)
+    chosen = choose_datums(network, account, quota)
+    host_datums(network, account, chosen)
+    settings.emit(describe(network, account, home, chosen))
 
 
 def check_reach(spec: Any, listen: str | None, address: str | None) -> None:
@@ -113,7 +113,7 @@ def prepare_home(
     """The node's folder, made or found; raises CliError if it is for another network or account."""
     from chain.genesis import compute_genesis_hash
     from chain.primitives.addresses import encode_address
-    from cli.context.facts import load_spec
+    from cli.context.network import load_spec
     from cli.nodes.homes import build_config, create_home
     from node.home.config import load_config
     from node.home.home import Home
@@ -148,7 +148,7 @@ def set_sync(home: "Home", sync: dict[str, Any]) -> None:
 
 def start(home: "Home", settings: Settings) -> "NetworkContext":
     """The node, running."""
-    from cli.context.facts import NetworkContext
+    from cli.context.network import NetworkContext
     from cli.nodes.processes import connect_home, find_process, start_node, try_status, wait_until
     from node.home.config import load_config
 
@@ -160,12 +160,12 @@ def start(home: "Home", settings: Settings) -> "NetworkContext":
     return NetworkContext(settings, connect_home(home))
 
 
-def wait_synced(facts: "NetworkContext") -> None:
+def wait_synced(network: "NetworkContext") -> None:
     """Until the node is at the head of the network."""
     deadline = time.monotonic() + SYNC_SECONDS_MAX
-    age_max = max(30_000, 10 * facts.spec.system.parameters.block_ms)
+    age_max = max(30_000, 10 * network.spec.system.parameters.block_ms)
     while True:
-        status = facts.get_status()
+        status = network.get_status()
         is_fresh = time.time_ns() // 1_000_000 - status["head_time_ms"] < age_max
         if status["peers"] and not status["syncing"] and status["height"] and is_fresh:
             break
@@ -188,21 +188,21 @@ def get_address(home: "Home", p2p_address: str | None) -> str:
     return str(PeerAddress(*parse_listen_address(text), peer))
 
 
-def take_standing(facts: "NetworkContext", account: "Account", home: "Home", wish: dict[str, Any]) -> None:
+def take_standing(network: "NetworkContext", account: "Account", home: "Home", wish: dict[str, Any]) -> None:
     """What the chain must know of a validator-host, in one transaction."""
     from cli.transactions.sending import send
 
-    calls = list_missing_calls(facts, account, home, wish)
+    calls = list_missing_calls(network, account, home, wish)
     if not calls:
         output.say("standing: bonded, host, candidate, beacon, member")
         return
     names = ", ".join(type(call).__name__ for call in calls)
     output.say(f"standing: {names}")
-    send(facts, account, calls)
+    send(network, account, calls)
 
 
 def list_missing_calls(
-    facts: "NetworkContext", account: "Account", home: "Home", wish: dict[str, Any]
+    network: "NetworkContext", account: "Account", home: "Home", wish: dict[str, Any]
 ) -> list[Any]:
     """The calls whose effect is not there yet."""
     from chain.modules.beacon import Commit
@@ -214,10 +214,10 @@ def list_missing_calls(
     from node.keys.derivation import KeyRole
     from p2p.identity import compute_peer_id_of_seed, parse_address
 
-    text = facts.address(account.address)
-    stored, host = facts.client.get(f"/v1/accounts/{text}"), get_if_there(facts, f"/v1/hosts/{text}")
+    text = network.address(account.address)
+    stored, host = network.client.get(f"/v1/accounts/{text}"), get_if_there(network, f"/v1/hosts/{text}")
     key = home.load_key(KeyRole.CONSENSUS).public_key
-    candidates = {one["address"]: one for one in list_pages(facts, "/v1/validators", "candidates")}
+    candidates = {one["address"]: one for one in list_pages(network, "/v1/validators", "candidates")}
     calls: list[Any] = []
     if stored["bond"]["active"] < wish["stake"]:
         calls.append(Bond(wish["stake"] - stored["bond"]["active"]))
@@ -230,19 +230,19 @@ def list_missing_calls(
         calls.append(
             Validate(key, wish["commission_ppm"] if standing is None else standing["commission_ppm"])
         )
-    if not has_beacon(facts, account):
+    if not has_beacon(network, account):
         calls.append(Commit(*build_beacon(home)))
     if stored["membership"] is None:
         calls.append(Join())
     return calls
 
 
-def has_beacon(facts: "NetworkContext", account: "Account") -> bool:
+def has_beacon(network: "NetworkContext", account: "Account") -> bool:
     """Whether the chain knows a beacon chain of the account, in use or to come."""
     from chain.modules.beacon import CHAINS, NEXT_CHAINS
 
     keys = (CHAINS.key(account.address), NEXT_CHAINS.key(account.address))
-    answers = (facts.client.get("/v1/proof", key=key.hex()) for key in keys)
+    answers = (network.client.get("/v1/proof", key=key.hex()) for key in keys)
     return any(answer["entries"][0]["value"] is not None for answer in answers)
 
 
@@ -258,16 +258,16 @@ def build_beacon(home: "Home") -> tuple[bytes, int]:
     ), BEACON_LINKS
 
 
-def choose_datums(facts: "NetworkContext", account: "Account", quota: int) -> list[dict[str, Any]]:
+def choose_datums(network: "NetworkContext", account: "Account", quota: int) -> list[dict[str, Any]]:
     """What to host: what is registered already, then the least hosted that fits disk and bond."""
     from cli.content.actions import list_holdings, list_pages
 
-    held = list_holdings(facts, account.address)
-    bond = facts.client.get(f"/v1/accounts/{facts.address(account.address)}")["bond"]["active"]
-    room = min(quota - quota // DISK_SHARE, compute_bytes_covered(facts, bond))
+    held = list_holdings(network, account.address)
+    bond = network.client.get(f"/v1/accounts/{network.address(account.address)}")["bond"]["active"]
+    room = min(quota - quota // DISK_SHARE, compute_bytes_covered(network, bond))
     room -= sum(one["size_bytes"] for one in held.values())
     chosen = []
-    datums = list(list_pages(facts, "/v1/datums", "datums", limit=500))
+    datums = list(list_pages(network, "/v1/datums", "datums", limit=500))
     for datum in sorted(datums, key=lambda one: (one["holdings"], one["size_bytes"])):
         if datum["id"] in held:
             chosen.append(datum)
@@ -277,15 +277,15 @@ def choose_datums(facts: "NetworkContext", account: "Account", quota: int) -> li
     return chosen
 
 
-def compute_bytes_covered(facts: "NetworkContext", bond: int) -> int:
+def compute_bytes_covered(network: "NetworkContext", bond: int) -> int:
     """Bytes that a bond may stand for."""
     from chain.modules.catalogue import GIB
 
-    per_gib = facts.spec.hosting.parameters.bond_per_gib
+    per_gib = network.spec.hosting.parameters.bond_per_gib
     return bond * GIB // per_gib if per_gib else 2**62
 
 
-def host_datums(facts: "NetworkContext", account: "Account", chosen: list[dict[str, Any]]) -> None:
+def host_datums(network: "NetworkContext", account: "Account", chosen: list[dict[str, Any]]) -> None:
     """Fetched and registered."""
     from cli.content.actions import ensure_registered, fetch_into_node, list_holdings
     from cli.terminal.amounts import format_size
@@ -295,21 +295,21 @@ def host_datums(facts: "NetworkContext", account: "Account", chosen: list[dict[s
         return
     total = format_size(sum(one["size_bytes"] for one in chosen))
     output.say(f"content: {len(chosen)} datums, {total}")
-    fetch_into_node(facts, account, [one["id"] for one in chosen])
-    held = list_holdings(facts, account.address)
+    fetch_into_node(network, account, [one["id"] for one in chosen])
+    held = list_holdings(network, account.address)
     missing = [bytes.fromhex(one["id"]) for one in chosen if one["id"] not in held]
-    from_epoch = ensure_registered(facts, account, missing)
+    from_epoch = ensure_registered(network, account, missing)
     output.say("registered" if from_epoch is None else f"registered: counts from epoch {from_epoch} on")
 
 
 def describe(
-    facts: "NetworkContext", account: "Account", home: "Home", chosen: list[dict[str, Any]]
+    network: "NetworkContext", account: "Account", home: "Home", chosen: list[dict[str, Any]]
 ) -> dict[str, Any]:
     """Where it all is, and when the account can be elected."""
     from cli.content.actions import list_holdings
 
-    status, parameters = facts.get_status(), facts.spec.system.parameters
-    held = list_holdings(facts, account.address).values()
+    status, parameters = network.get_status(), network.spec.system.parameters
+    held = list_holdings(network, account.address).values()
     ready = max(status["epoch"], min((one["from_epoch"] for one in held), default=0))
     era = ready // parameters.era_epochs
     height = (era + 1) * parameters.era_epochs * parameters.epoch_blocks
@@ -319,9 +319,9 @@ def describe(
     )
     output.say(f"`vidya query validators` shows it; `vidya host status --home {home.path}` how it proves")
     return {
-        "account": facts.address(account.address),
+        "account": network.address(account.address),
         "home": str(home.path),
-        "api": facts.client.url,
+        "api": network.client.url,
         "datums": [one["id"] for one in chosen],
         "election_height": height,
     }

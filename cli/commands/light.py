@@ -54,7 +54,7 @@ def verify(
 ) -> None:
     """Verify the header of a height by the signatures of the validators; compare it with witnesses."""
     from chain.light import Divergence
-    from cli.context.facts import load_spec
+    from cli.context.network import load_spec
     from cli.light.client import describe_header
 
     spec = load_spec(chain)
@@ -83,7 +83,7 @@ def sample(
     epochs: Annotated[int, typer.Option(min=1, max=10_000, help="So many, as each is judged.")] = 1,
 ) -> None:
     """Check 16 possession proofs of an epoch, drawn by chance: that hosts have shown what was asked."""
-    from cli.context.facts import load_spec
+    from cli.context.network import load_spec
     from cli.errors import CliError
     from cli.exits import ExitCode
     from cli.light.sampling import describe_chances
@@ -129,7 +129,7 @@ def open_client(
 ) -> tuple["LightClient", list["Client"]]:
     """A light client over the node named, and all nodes that were named."""
     from cli.context.client import Client
-    from cli.context.facts import find_url
+    from cli.context.network import find_url
     from cli.light.client import open_light_client
 
     apis = [Client(url) for url in (node or find_url(settings), *witnesses)]

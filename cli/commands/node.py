@@ -39,7 +39,7 @@ def init(
 ) -> None:
     """Make a node's folder (--home) with fresh keys; the account's key stays in your wallet."""
     from chain.primitives.addresses import decode_address
-    from cli.context.facts import load_spec
+    from cli.context.network import load_spec
     from cli.nodes.homes import build_config, create_home, describe_home
     from cli.terminal.amounts import parse_size
 

@@ -37,16 +37,16 @@ def status(
     ] = False,
 ) -> None:
     """Where the node is: height, peers, synced or not."""
-    from cli.context.facts import connect
+    from cli.context.network import connect
     from cli.context.readable import make_readable
 
-    facts = connect(settings)
+    network = connect(settings)
     if not watch:
-        settings.emit(make_readable(facts, facts.get_status()))
+        settings.emit(make_readable(network, network.get_status()))
         return
     height = -1
     while True:
-        found = facts.get_status()
+        found = network.get_status()
         if found["height"] != height:
             height = found["height"]
             show_status(found)
@@ -66,7 +66,7 @@ def show_status(found: dict[str, Any]) -> None:
 @command(app)
 def peers(settings: Settings) -> None:
     """Connections, and why peers are not used."""
-    from cli.context.facts import connect
+    from cli.context.network import connect
 
     found = connect(settings).client.get("/v1/peers")
     if settings.format is not output.Format.TABLE:
@@ -132,7 +132,7 @@ def check_home(home: "Home") -> list[dict[str, Any]]:
 
 def check_node(settings: Settings) -> list[dict[str, Any]]:
     """The running node."""
-    from cli.context.facts import connect, find_url
+    from cli.context.network import connect, find_url
     from cli.errors import CliError
 
     try:

@@ -28,11 +28,11 @@ def query() -> None:
 
 def ask(settings: Settings, path: str, **parameters: Any) -> None:
     """Show what the API answers."""
-    from cli.context.facts import connect
+    from cli.context.network import connect
     from cli.context.readable import make_readable
 
-    facts = connect(settings)
-    settings.emit(make_readable(facts, facts.client.get(path, **parameters)))
+    network = connect(settings)
+    settings.emit(make_readable(network, network.client.get(path, **parameters)))
 
 
 def show_list(
@@ -42,12 +42,12 @@ def show_list(
     from itertools import islice
 
     from cli.content.actions import list_pages
-    from cli.context.facts import connect
+    from cli.context.network import connect
     from cli.context.readable import make_readable
 
-    facts = connect(settings)
-    records = list(islice(list_pages(facts, path, name, limit=limit, **more), limit))
-    settings.emit(make_readable(facts, records), columns)
+    network = connect(settings)
+    records = list(islice(list_pages(network, path, name, limit=limit, **more), limit))
+    settings.emit(make_readable(network, records), columns)
 
 
 @command(app)
@@ -56,59 +56,59 @@ def account(settings: Settings, who: Who = None, prove: Prove = False, chain: Ch
     from cli.context.keys import find_account
     from cli.context.readable import make_readable
 
-    facts = connect_for(settings, chain)
-    address = facts.find_address(who) if who else find_account(settings).address
+    network = connect_for(settings, chain)
+    address = network.find_address(who) if who else find_account(settings).address
     if prove or chain:
-        found = prove_account(facts, address, chain)
+        found = prove_account(network, address, chain)
     else:
-        found = facts.client.get(f"/v1/accounts/{facts.address(address)}")
+        found = network.client.get(f"/v1/accounts/{network.address(address)}")
         found.pop("proof", None)
-    settings.emit(make_readable(facts, found))
+    settings.emit(make_readable(network, found))
 
 
-def prove_account(facts: Any, address: bytes, chain: Path | None) -> dict[str, Any]:
+def prove_account(network: Any, address: bytes, chain: Path | None) -> dict[str, Any]:
     """What is stored under an account, decoded from values that were proven here."""
     from chain.jsonable import to_json
     from chain.modules import balances, membership, staking
     from chain.primitives.codec import decode
     from cli.light import proofs as light
 
-    text = facts.address(address)
+    text = network.address(address)
     stored: dict[str, Any] = {
         "balances.accounts": balances.ACCOUNTS,
         "staking.ledgers": staking.LEDGERS,
         "membership.memberships": membership.MEMBERSHIPS,
     }
-    answer = facts.client.get(f"/v1/accounts/{text}", prove=True)["proof"]
+    answer = network.client.get(f"/v1/accounts/{text}", prove=True)["proof"]
     keys = {name: storage.key(address) for name, storage in stored.items()}
-    proven = light.check_answer(answer, keys, choose_trust(facts, chain))
+    proven = light.check_answer(answer, keys, choose_trust(network, chain))
     shown = {
         name.partition(".")[2]: None
         if value is None
-        else to_json(decode(stored[name].kind, value), facts.spec.prefix)
+        else to_json(decode(stored[name].kind, value), network.spec.prefix)
         for name, value in proven.values.items()
     }
     return {"address": text, **shown, "proof": proven.describe()}
 
 
-def choose_trust(facts: Any, chain: Path | None) -> Any:
+def choose_trust(network: Any, chain: Path | None) -> Any:
     """The light client over the node asked, if there is a chain spec; else the signatures alone."""
     from cli.light import proofs as light
     from cli.light.client import open_light_client
 
     if chain is None:
-        return light.trust_signatures(facts.genesis_hash)
-    return light.trust_client(open_light_client(facts.settings, facts.spec, facts.client))
+        return light.trust_signatures(network.genesis_hash)
+    return light.trust_client(open_light_client(network.settings, network.spec, network.client))
 
 
 def connect_for(settings: Settings, chain: Path | None) -> Any:
     """The node; with a chain spec of one's own nothing about the network is taken from the node."""
-    from cli.context.facts import connect, load_spec
+    from cli.context.network import connect, load_spec
 
-    facts = connect(settings)
+    network = connect(settings)
     if chain is not None:
-        facts.spec = load_spec(chain)
-    return facts
+        network.spec = load_spec(chain)
+    return network
 
 
 @command(app)
@@ -128,11 +128,11 @@ def tx(settings: Settings, id: Id) -> None:
 @command(app)
 def validators(settings: Settings) -> None:
     """Who decides blocks, and who stands for election."""
-    from cli.context.facts import connect
+    from cli.context.network import connect
     from cli.context.readable import make_readable
 
-    facts = connect(settings)
-    found = facts.client.get("/v1/validators")
+    network = connect(settings)
+    found = network.client.get("/v1/validators")
     if settings.format != output.Format.TABLE:
         settings.emit(found)
         return
@@ -148,13 +148,13 @@ def validators(settings: Settings) -> None:
         "is_jailed",
         "is_tombstoned",
     )
-    settings.emit(make_readable(facts, rows), columns)
+    settings.emit(make_readable(network, rows), columns)
 
 
 @command(app)
 def hosts(settings: Settings, who: Who = None, limit: Limit = 100) -> None:
     """Hosts; or one of them with what it holds and how it proved."""
-    from cli.context.facts import connect
+    from cli.context.network import connect
 
     if who is None:
         show_list(settings, "/v1/hosts", "hosts", HOST_COLUMNS, limit)
@@ -185,7 +185,7 @@ def datums(
 @command(app)
 def params(settings: Settings) -> None:
     """The parameters of every module, in base units."""
-    from cli.context.facts import connect
+    from cli.context.network import connect
 
     settings.emit(connect(settings).client.get("/v1/params"))
 
@@ -193,13 +193,13 @@ def params(settings: Settings) -> None:
 @command(app)
 def supply(settings: Settings) -> None:
     """How many tokens there are, minted and burned, and what the pots hold."""
-    from cli.context.facts import connect
+    from cli.context.network import connect
 
-    facts = connect(settings)
-    found = facts.client.get("/v1/supply")
+    network = connect(settings)
+    found = network.client.get("/v1/supply")
     if settings.format is output.Format.TABLE:
-        pots = {name: facts.amount(units) for name, units in found.pop("pots").items()}
-        found = {**{name: facts.amount(units) for name, units in found.items()}, "pots": pots}
+        pots = {name: network.amount(units) for name, units in found.pop("pots").items()}
+        found = {**{name: network.amount(units) for name, units in found.items()}, "pots": pots}
     settings.emit(found)
 
 
@@ -219,14 +219,14 @@ def proof(
     from cli.errors import UsageFault
     from cli.light import proofs as light
 
-    facts = connect_for(settings, chain)
+    network = connect_for(settings, chain)
     try:
         wanted = bytes.fromhex(key)
     except ValueError as error:
         raise UsageFault(f"{key[:80]!r} is not hex") from error
     name = wanted.hex()
-    answer = facts.client.get("/v1/proof", key=name)
-    proven = light.check_answer(answer, {name: wanted}, choose_trust(facts, chain))
+    answer = network.client.get("/v1/proof", key=name)
+    proven = light.check_answer(answer, {name: wanted}, choose_trust(network, chain))
     value = proven.values[name]
     settings.emit({"key": key, "value": None if value is None else value.hex(), "proof": proven.describe()})
 
@@ -240,7 +240,7 @@ def events(
     """What becomes final, as it does, a JSON line each; until Ctrl-C."""
     from msgspec import json
 
-    from cli.context.facts import connect
+    from cli.context.network import connect
 
     fields: dict[str, str] = {}
     for line in connect(settings).client.stream_lines("/v1/events", kinds=kind or None, since=since):

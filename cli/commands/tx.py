@@ -11,7 +11,7 @@ from typer.main import get_command
 from cli.terminal.options import Settings, command, wrap
 
 if TYPE_CHECKING:
-    from cli.context.facts import NetworkContext
+    from cli.context.network import NetworkContext
     from cli.transactions.calls import Field, Verb
 
 _PANEL = "Transaction"
@@ -85,13 +85,13 @@ def build_function(verb: "Verb") -> Any:
     """The function of a verb, with a parameter per field."""
 
     def run(settings: Settings, **values: Any) -> None:
-        from cli.context.facts import connect
+        from cli.context.network import connect
         from cli.transactions.calls import build_arguments
 
-        facts = connect(settings)
+        network = connect(settings)
         wishes = {key: values.pop(key) for key in WISHES}
         typed = {key.removeprefix(_FIELD): value for key, value in values.items()}
-        run_calls(facts, [build_arguments(facts, verb, typed)], wishes)
+        run_calls(network, [build_arguments(network, verb, typed)], wishes)
 
     scalars = [field for field in verb.fields if not field.is_list]
     shown = [_parameter("settings", Settings)]
@@ -122,21 +122,23 @@ def _parameter(name: str, kind: Any, default: Any = inspect.Parameter.empty) -> 
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)
 
 
-def run_calls(facts: "NetworkContext", calls: list[Any], values: dict[str, Any]) -> None:
+def run_calls(network: "NetworkContext", calls: list[Any], values: dict[str, Any]) -> None:
     """What each verb does with its calls."""
     from cli.context.keys import find_account
     from cli.transactions import sending
 
-    account = find_account(facts.settings)
-    tip, fee_max = (facts.parse_amount(values[key]) if values[key] else None for key in ("tip", "fee_max"))
+    account = find_account(network.settings)
+    tip, fee_max = (network.parse_amount(values[key]) if values[key] else None for key in ("tip", "fee_max"))
     wishes = sending.Wishes(tip or 0, fee_max, values["expiry"], not values["no_wait"])
     if values["dry_run"]:
-        made = sending.draft(facts, account.address, calls, wishes)
-        facts.settings.emit(show_amounts(facts, describe_draft(made)))
+        made = sending.draft(network, account.address, calls, wishes)
+        network.settings.emit(show_amounts(network, describe_draft(made)))
     elif values["generate_only"]:
-        facts.settings.emit(describe_unsigned(facts, sending.draft(facts, account.address, calls, wishes)))
+        network.settings.emit(
+            describe_unsigned(network, sending.draft(network, account.address, calls, wishes))
+        )
     else:
-        facts.settings.emit(show_amounts(facts, sending.send(facts, account, calls, wishes)))
+        network.settings.emit(show_amounts(network, sending.send(network, account, calls, wishes)))
 
 
 def describe_draft(made: Any) -> dict[str, Any]:
@@ -145,7 +147,7 @@ def describe_draft(made: Any) -> dict[str, Any]:
     return {**told, "error": made.error, "events": made.events}
 
 
-def describe_unsigned(facts: "NetworkContext", made: Any) -> dict[str, Any]:
+def describe_unsigned(network: "NetworkContext", made: Any) -> dict[str, Any]:
     """A transaction to be signed elsewhere: readable, and the bytes that count."""
     from chain.jsonable import to_json
     from chain.primitives.codec import encode
@@ -153,18 +155,21 @@ def describe_unsigned(facts: "NetworkContext", made: Any) -> dict[str, Any]:
 
     transaction = made.transaction
     calls = [
-        {"call": f"{one.module.name}.{one.spec.name}", "arguments": to_json(one.arguments, facts.spec.prefix)}
+        {
+            "call": f"{one.module.name}.{one.spec.name}",
+            "arguments": to_json(one.arguments, network.spec.prefix),
+        }
         for one in decode_calls(transaction)
     ]
-    readable = {**to_json(transaction, facts.spec.prefix), "calls": calls}
+    readable = {**to_json(transaction, network.spec.prefix), "calls": calls}
     return {"transaction": readable, "unsigned": encode(transaction).hex()}
 
 
-def show_amounts(facts: "NetworkContext", data: Any) -> Any:
+def show_amounts(network: "NetworkContext", data: Any) -> Any:
     """For people, amounts and sizes in their units; programs get what the API gives."""
     from cli.context.readable import make_readable
 
-    return make_readable(facts, data)
+    return make_readable(network, data)
 
 
 @command(app)
@@ -179,12 +184,12 @@ def batch(
     no_wait: NoWait = False,
 ) -> None:
     """Several calls in one transaction: all of them happen, or none."""
-    from cli.context.facts import connect
+    from cli.context.network import connect
     from cli.transactions.calls import read_batch
 
-    facts = connect(settings)
+    network = connect(settings)
     given = (tip, fee_max, expiry, dry_run, generate_only, no_wait)
-    run_calls(facts, read_batch(facts, read_json(file)), dict(zip(WISHES, given, strict=True)))
+    run_calls(network, read_batch(network, read_json(file)), dict(zip(WISHES, given, strict=True)))
 
 
 @command(app)
@@ -214,17 +219,17 @@ def broadcast(
 ) -> None:
     """Hand in a signed transaction and wait for finality."""
     from chain.transaction import decode_transaction
-    from cli.context.facts import connect
+    from cli.context.network import connect
     from cli.transactions import sending
 
     data = read_hex(file, "signed")
     valid_until = decode_transaction(data).transaction.valid_until
-    facts = connect(settings)
-    tx_id = sending.submit_bytes(facts, data)
+    network = connect(settings)
+    tx_id = sending.submit_bytes(network, data)
     if no_wait:
         settings.emit({"id": tx_id, "status": "pooled", "valid_until": valid_until})
     else:
-        settings.emit(show_amounts(facts, sending.wait_final(facts, tx_id, valid_until)))
+        settings.emit(show_amounts(network, sending.wait_final(network, tx_id, valid_until)))
 
 
 def read_json(file: Path) -> Any:

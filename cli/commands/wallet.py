@@ -151,7 +151,7 @@ def describe(key: Any, prefix: str) -> dict[str, Any]:
 
 def find_prefix(settings: Settings, prefix: str | None) -> str:
     """The one typed, that of the node asked, that of the home's chain, or the usual one."""
-    from cli.context.facts import get_prefix_of_home, try_get_prefix
+    from cli.context.network import get_prefix_of_home, try_get_prefix
 
     if prefix is not None:
         from chain.primitives.addresses import check_prefix

@@ -6,7 +6,7 @@ Programs (`-o json`) get the data as it is: base units, bytes, milliseconds.
 from datetime import UTC, datetime
 from typing import Any
 
-from cli.context.facts import NetworkContext
+from cli.context.network import NetworkContext
 from cli.terminal.amounts import format_amount, format_size
 from cli.terminal.output import Format
 
@@ -53,11 +53,11 @@ SIZES = frozenset(
 )
 
 
-def make_readable(facts: NetworkContext, data: Any) -> Any:
+def make_readable(network: NetworkContext, data: Any) -> Any:
     """The data for the format asked for."""
-    if facts.settings.format is not Format.TABLE:
+    if network.settings.format is not Format.TABLE:
         return data
-    return _convert(data, "", facts.spec.decimals, facts.spec.symbol)
+    return _convert(data, "", network.spec.decimals, network.spec.symbol)
 
 
 def _convert(value: Any, name: str, decimals: int, symbol: str) -> Any:

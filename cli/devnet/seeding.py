@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from cli.content import actions
-from cli.context.facts import NetworkContext
 from cli.context.keys import Account
+from cli.context.network import NetworkContext
 from cli.devnet.library import Source
 from cli.devnet.plan import Devnet, list_founders
 from cli.nodes.processes import connect_home, wait_until
@@ -27,7 +27,7 @@ class Crew(NamedTuple):
     """A node and the key of its account."""
 
     home: Home
-    facts: NetworkContext
+    network: NetworkContext
     account: Account
 
 
@@ -35,8 +35,8 @@ def gather(devnet: Devnet, settings: Settings) -> list[Crew]:
     """All nodes with their accounts."""
     crews = []
     for home in devnet.list_homes():
-        facts = NetworkContext(settings, connect_home(home))
-        crews.append(Crew(home, facts, Account(settings, keystore.load(devnet.wallet, home.path.name))))
+        network = NetworkContext(settings, connect_home(home))
+        crews.append(Crew(home, network, Account(settings, keystore.load(devnet.wallet, home.path.name))))
     return crews
 
 
@@ -58,7 +58,7 @@ def seed(devnet: Devnet, settings: Settings, sources: Sequence[Source]) -> list[
     ids = [datum["id"] for datum in datums]
     output.say(f"listed {len(ids)} datums; {', '.join(crew.account.name for crew in founders)} host them")
     for crew in founders:
-        actions.ensure_registered(crew.facts, crew.account, [bytes.fromhex(one) for one in ids])
+        actions.ensure_registered(crew.network, crew.account, [bytes.fromhex(one) for one in ids])
     wait_in_effect(crews[0], founders, ids)
     spread(crews[len(founders) :], ids)
     wait_proven(founders)
@@ -69,8 +69,8 @@ def spread(crews: Sequence[Crew], ids: Sequence[str]) -> None:
     """Each of these nodes fetches the datums from their hosts and registers them."""
     for crew in crews:
         output.say(f"{crew.account.name} fetches them from the other hosts, paid chunk by chunk")
-        actions.fetch_into_node(crew.facts, crew.account, ids)
-        actions.ensure_registered(crew.facts, crew.account, [bytes.fromhex(one) for one in ids])
+        actions.fetch_into_node(crew.network, crew.account, ids)
+        actions.ensure_registered(crew.network, crew.account, [bytes.fromhex(one) for one in ids])
 
 
 def publish_all(crews: Sequence[Crew], sources: Sequence[Source]) -> list[dict[str, Any]]:
@@ -79,7 +79,7 @@ def publish_all(crews: Sequence[Crew], sources: Sequence[Source]) -> list[dict[s
     for source in sources:
         for crew in crews:
             output.show_line(f"{crew.account.name} reads {source.path}")
-            published = actions.publish(crew.facts, source.path)
+            published = actions.publish(crew.network, source.path)
         output.end_line()
         size = format_size(published["size_bytes"])
         output.say(f"published {source.title}: {published['files']} files, {size}, {published['datum']}")
@@ -92,21 +92,21 @@ def publish_all(crews: Sequence[Crew], sources: Sequence[Source]) -> list[dict[s
                 "source": str(source.path),
             }
         )
-    actions.ensure_listed(crews[0].facts, crews[0].account, listings)
+    actions.ensure_listed(crews[0].network, crews[0].account, listings)
     return datums
 
 
 def wait_in_effect(witness: Crew, hosts: Sequence[Crew], ids: Sequence[str]) -> None:
     """Until what was registered counts, `delay_epochs` later."""
-    spec = witness.facts.spec
+    spec = witness.network.spec
     wait = spec.hosting.parameters.delay_epochs * spec.system.parameters.epoch_blocks
     output.say(f"in effect within {wait} blocks, when the next epochs begin")
 
     def is_met() -> bool:
-        entries = [witness.facts.client.get(f"/v1/datums/{one}") for one in ids]
+        entries = [witness.network.client.get(f"/v1/datums/{one}") for one in ids]
         return all(len(entry["hosts"]) >= len(hosts) for entry in entries)
 
-    wait_until("the holdings to count", [witness.home], is_met, compute_patience(witness.facts, wait))
+    wait_until("the holdings to count", [witness.home], is_met, compute_patience(witness.network, wait))
 
 
 def wait_proven(hosts: Sequence[Crew]) -> None:
@@ -114,20 +114,21 @@ def wait_proven(hosts: Sequence[Crew]) -> None:
 
     def is_met() -> bool:
         found = [
-            crew.facts.client.get(f"/v1/hosts/{crew.facts.address(crew.account.address)}") for crew in hosts
+            crew.network.client.get(f"/v1/hosts/{crew.network.address(crew.account.address)}")
+            for crew in hosts
         ]
         return all(one["possession"]["last_proven"] is not None for one in found)
 
-    blocks = 2 * hosts[0].facts.spec.system.parameters.epoch_blocks
+    blocks = 2 * hosts[0].network.spec.system.parameters.epoch_blocks
     wait_until(
         "proofs of possession",
         [crew.home for crew in hosts],
         is_met,
-        compute_patience(hosts[0].facts, blocks),
+        compute_patience(hosts[0].network, blocks),
     )
     output.say(f"proven by {', '.join(crew.account.name for crew in hosts)}")
 
 
-def compute_patience(facts: NetworkContext, blocks: int) -> float:
+def compute_patience(network: NetworkContext, blocks: int) -> float:
     """Seconds that so many blocks may take at most."""
-    return EFFECT_SECONDS_SPARE + 3 * blocks * facts.spec.system.parameters.block_ms / 1000
+    return EFFECT_SECONDS_SPARE + 3 * blocks * network.spec.system.parameters.block_ms / 1000

@@ -24,7 +24,7 @@ def build_config(
     spec: Any, listen: str | None, api_port: int | None, changes: dict[str, Any]
 ) -> "NodeConfig":
     """The settings of a new node: reachable on the network it joins."""
-    from cli.context.facts import API_PORT
+    from cli.context.network import API_PORT
     from node.home.config import NodeConfig
     from p2p.identity import parse_listen_address
 

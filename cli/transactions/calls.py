@@ -12,7 +12,7 @@ from chain.module import CallSpec, Module
 from chain.primitives.codec import check_bounds
 from chain.primitives.errors import DecodeError
 from chain.runtime import MODULES
-from cli.context.facts import NetworkContext
+from cli.context.network import NetworkContext
 from cli.errors import UsageFault
 from cli.terminal.amounts import parse_share, parse_size
 
@@ -100,13 +100,13 @@ def _choose_bytes_reader(name: str, kind: Any) -> tuple[str, Read]:
     if name == "peer_id":
         return "PEER", read_peer
     if any(getattr(meta, "title", None) == "address" for meta in getattr(kind, "__metadata__", ())):
-        return "ADDRESS|NAME", lambda facts, text: facts.find_address(text)
+        return "ADDRESS|NAME", lambda network, text: network.find_address(text)
     return "ID", lambda _, text: read_id(text)
 
 
 def _choose_number_reader(name: str) -> tuple[str, Read]:
     if name in AMOUNTS:
-        return "AMOUNT", lambda facts, text: facts.parse_amount(text)
+        return "AMOUNT", lambda network, text: network.parse_amount(text)
     if name in SIZES:
         return "SIZE", lambda _, text: parse_size(text)
     if name in SHARES:
@@ -140,46 +140,46 @@ def read_peer(_: NetworkContext, text: str) -> bytes:
     return parse_peer(text)
 
 
-def read_allotment(facts: NetworkContext, text: str) -> Any:
+def read_allotment(network: NetworkContext, text: str) -> Any:
     """`HOST=AMOUNT`."""
     from chain.modules.sessions import HostAllotment
 
     host, separator, amount = text.partition("=")
     if not separator:
         raise UsageFault(f"{text[:80]!r}: write HOST=AMOUNT")
-    return HostAllotment(facts.find_address(host), facts.parse_amount(amount))
+    return HostAllotment(network.find_address(host), network.parse_amount(amount))
 
 
-def build_arguments(facts: NetworkContext, verb: Verb, values: dict[str, Any]) -> Any:
+def build_arguments(network: NetworkContext, verb: Verb, values: dict[str, Any]) -> Any:
     """The record of a call out of what was typed; raises UsageFault."""
     arguments: dict[str, Any] = {}
     for field in verb.fields:
         typed = values[field.name]
         if field.is_list:
-            arguments[field.name] = tuple(field.read(facts, text) for text in typed or ())
+            arguments[field.name] = tuple(field.read(network, text) for text in typed or ())
         elif typed is not None:
-            arguments[field.name] = field.read(facts, typed)
+            arguments[field.name] = field.read(network, typed)
     try:
         return check_bounds(verb.spec.kind(**arguments))
     except DecodeError as error:
         raise UsageFault(f"{verb.name}: {error}") from error
 
 
-def read_batch(facts: NetworkContext, document: Any) -> list[Any]:
+def read_batch(network: NetworkContext, document: Any) -> list[Any]:
     """The calls in a JSON list of `{"call": "balances.send", "arguments": {...}}`, as the API writes them."""
     if not isinstance(document, list) or not document:
         raise UsageFault('a batch is a JSON list of {"call": "balances.send", "arguments": {...}}')
-    return [read_call(facts, number, entry) for number, entry in enumerate(document)]
+    return [read_call(network, number, entry) for number, entry in enumerate(document)]
 
 
-def read_call(facts: NetworkContext, number: int, entry: Any) -> Any:
+def read_call(network: NetworkContext, number: int, entry: Any) -> Any:
     """One entry of a batch; amounts are base units, as in all JSON of ours."""
     name = entry.get("call", entry.get("name")) if isinstance(entry, dict) else None
     spec = list_batch_names().get(str(name))
     if spec is None:
         raise UsageFault(f"entry {number}: no call {name!r}", "`vidya tx --help` lists them")
     try:
-        return from_json(spec.kind, entry.get("arguments", {}), facts.spec.prefix)
+        return from_json(spec.kind, entry.get("arguments", {}), network.spec.prefix)
     except DecodeError as error:
         raise UsageFault(f"entry {number}: {error}") from error
 

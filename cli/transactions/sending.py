@@ -18,8 +18,8 @@ from chain.transaction import (
     compute_transaction_id,
     sign_transaction,
 )
-from cli.context.facts import NetworkContext
 from cli.context.keys import Account
+from cli.context.network import NetworkContext
 from cli.errors import CliError, OutcomeUnknown, RequestRefused, UsageFault
 from cli.terminal import output
 
@@ -54,22 +54,22 @@ class Draft:
     error: dict[str, Any] | None
 
 
-def draft(facts: NetworkContext, account: bytes, calls: Sequence[Any], wishes: Wishes) -> Draft:
+def draft(network: NetworkContext, account: bytes, calls: Sequence[Any], wishes: Wishes) -> Draft:
     """The transaction at the account's next nonce, tried by the node without effect."""
-    status = facts.check_synced()
-    lifetime = facts.spec.system.parameters.transaction_lifetime_blocks_max
+    status = network.check_synced()
+    lifetime = network.spec.system.parameters.transaction_lifetime_blocks_max
     is_duty = any(is_duty_call(call) for call in calls)
     transaction = Transaction(
         version=TRANSACTION_VERSION,
-        genesis_hash=facts.genesis_hash,
+        genesis_hash=network.genesis_hash,
         sender=account,
-        nonce=0 if is_duty else get_next_nonce(facts, account),
+        nonce=0 if is_duty else get_next_nonce(network, account),
         valid_until=status["height"] + min(wishes.expiry_blocks or EXPIRY_BLOCKS, lifetime),
         fee_max=0,
         tip=0 if is_duty else wishes.tip,
         calls=tuple(build_call(call) for call in calls),
     )
-    answer = facts.client.post("/v1/transactions/dry-run", encode(transaction).hex())
+    answer = network.client.post("/v1/transactions/dry-run", encode(transaction).hex())
     fee = int(answer["fee"])
     if not is_duty:
         fee_max = fee * FEE_MARGIN if wishes.fee_max is None else wishes.fee_max
@@ -84,31 +84,31 @@ def is_duty_call(call: Any) -> bool:
     )
 
 
-def get_next_nonce(facts: NetworkContext, account: bytes) -> int:
+def get_next_nonce(network: NetworkContext, account: bytes) -> int:
     """The nonce after all that is included or waiting."""
-    found = facts.client.get(f"/v1/accounts/{facts.address(account)}")
+    found = network.client.get(f"/v1/accounts/{network.address(account)}")
     return int(found["nonce_next"])
 
 
 def send(
-    facts: NetworkContext, account: Account, calls: Sequence[Any], wishes: Wishes | None = None
+    network: NetworkContext, account: Account, calls: Sequence[Any], wishes: Wishes | None = None
 ) -> dict[str, Any]:
     """The whole way; returns what became of it. Raises RequestRefused, OutcomeUnknown."""
     wishes = wishes or Wishes()
-    made = draft(facts, account.address, calls, wishes)
+    made = draft(network, account.address, calls, wishes)
     check_draft(made)
-    confirm(facts, account, made)
+    confirm(network, account, made)
     try:
-        tx_id = submit(facts, account, made.transaction)
+        tx_id = submit(network, account, made.transaction)
     except RequestRefused as error:
         if error.code not in NONCE_LOST:
             raise
         output.say("another transaction took the nonce; signing once more")
-        made = draft(facts, account.address, calls, wishes)
-        tx_id = submit(facts, account, made.transaction)
+        made = draft(network, account.address, calls, wishes)
+        tx_id = submit(network, account, made.transaction)
     if not wishes.is_waiting:
         return {"id": tx_id, "status": "pooled", "valid_until": made.transaction.valid_until}
-    return wait_final(facts, tx_id, made.transaction.valid_until)
+    return wait_final(network, tx_id, made.transaction.valid_until)
 
 
 def check_draft(made: Draft) -> None:
@@ -119,14 +119,14 @@ def check_draft(made: Draft) -> None:
         raise RequestRefused("fee_too_low", f"the fee is {made.fee}, --fee-max is {made.transaction.fee_max}")
 
 
-def confirm(facts: NetworkContext, account: Account, made: Draft) -> None:
+def confirm(network: NetworkContext, account: Account, made: Draft) -> None:
     """Says what it costs, and asks unless that was waived."""
-    cost = f"fee {facts.amount(made.fee)} (at most {facts.amount(made.transaction.fee_max)})"
+    cost = f"fee {network.amount(made.fee)} (at most {network.amount(made.transaction.fee_max)})"
     if made.transaction.tip:
-        cost += f", tip {facts.amount(made.transaction.tip)}"
-    if not facts.settings.is_quiet:
-        output.say(f"{cost}, from {account.name} {facts.address(account.address)}")
-    if facts.settings.is_confirmed:
+        cost += f", tip {network.amount(made.transaction.tip)}"
+    if not network.settings.is_quiet:
+        output.say(f"{cost}, from {account.name} {network.address(account.address)}")
+    if network.settings.is_confirmed:
         return
     if not output.can_ask():
         raise UsageFault("nobody is here to confirm this", "-y confirms it beforehand")
@@ -134,26 +134,26 @@ def confirm(facts: NetworkContext, account: Account, made: Draft) -> None:
         raise CliError("not_confirmed", "nothing was sent")
 
 
-def submit(facts: NetworkContext, account: Account, transaction: Transaction) -> str:
+def submit(network: NetworkContext, account: Account, transaction: Transaction) -> str:
     """Signs and hands in; returns the id. Raises RequestRefused."""
-    return submit_bytes(facts, encode(sign_transaction(account.key, transaction)))
+    return submit_bytes(network, encode(sign_transaction(account.key, transaction)))
 
 
-def submit_bytes(facts: NetworkContext, signed: bytes) -> str:
+def submit_bytes(network: NetworkContext, signed: bytes) -> str:
     """Hands in signed bytes; returns the id. Raises RequestRefused."""
     tx_id = compute_transaction_id(signed).hex()
-    (outcome,) = facts.client.post("/v1/transactions", [signed.hex()])["results"]
+    (outcome,) = network.client.post("/v1/transactions", [signed.hex()])["results"]
     if outcome["error"] is not None:
         raise RequestRefused(outcome["error"]["code"], outcome["error"]["message"])
     return tx_id
 
 
-def wait_final(facts: NetworkContext, tx_id: str, valid_until: int) -> dict[str, Any]:
+def wait_final(network: NetworkContext, tx_id: str, valid_until: int) -> dict[str, Any]:
     """What became of a transaction; waits until that is certain. Raises RequestRefused, OutcomeUnknown."""
     heard_at = time.monotonic()
     while True:
         try:
-            found = facts.client.get(f"/v1/transactions/{tx_id}", valid_until=valid_until)
+            found = network.client.get(f"/v1/transactions/{tx_id}", valid_until=valid_until)
             heard_at = time.monotonic()
             if found["status"] in OVER:
                 return check_outcome(found)

@@ -14,7 +14,7 @@ from chain.modules.validators import SetCommission
 from chain.primitives.addresses import encode_address
 from chain.runtime import MODULES
 from cli.context.client import Client
-from cli.context.facts import NetworkContext
+from cli.context.network import NetworkContext
 from cli.errors import UsageFault
 from cli.main import app
 from cli.terminal.options import build_settings
@@ -28,17 +28,17 @@ ID = "ab" * 32
 
 
 @pytest.fixture
-def facts(tmp_path: Path) -> NetworkContext:
-    """The facts of the devnet profile; the node behind them is never asked."""
+def network(tmp_path: Path) -> NetworkContext:
+    """The network context of the devnet profile; the node behind them is never asked."""
     found = NetworkContext(build_settings({"home": str(tmp_path)}), Client("http://127.0.0.1:9"))
     found.__dict__["spec"] = load_profile("devnet")
     return found
 
 
-def build(facts: NetworkContext, name: str, **typed: Any) -> Any:
+def build(network: NetworkContext, name: str, **typed: Any) -> Any:
     (verb,) = [verb for verb in list_verbs() if verb.name == name]
     values = {field.name: typed.get(field.name) for field in verb.fields}
-    return build_arguments(facts, verb, values)
+    return build_arguments(network, verb, values)
 
 
 def test_every_call_of_an_account_is_a_verb() -> None:
@@ -57,18 +57,18 @@ def test_every_verb_explains_itself(name: str) -> None:
     assert result.exit_code == 0 and "--dry-run" in result.output
 
 
-def test_typed_calls_become_their_records(facts: NetworkContext) -> None:
+def test_typed_calls_become_their_records(network: NetworkContext) -> None:
     """Amounts, addresses, peers, sizes, shares and lists are read into base units and bytes."""
     address = encode_address("vdev", WHO)
     peer = compute_peer_id(WHO)
-    assert build(facts, "send", recipient=address, amount="12.5") == Send(WHO, 12_500_000_000)
-    assert build(facts, "join-collective") == Join()
-    assert build(facts, "set-commission", commission_ppm="7.5%") == SetCommission(75_000)
-    assert build(facts, "register-subset", add=[ID]) == RegisterSubset((bytes.fromhex(ID),), ())
-    host = build(facts, "register-host", peer_id=format_peer(peer), addresses=["/x"], capacity="10MiB")
+    assert build(network, "send", recipient=address, amount="12.5") == Send(WHO, 12_500_000_000)
+    assert build(network, "join-collective") == Join()
+    assert build(network, "set-commission", commission_ppm="7.5%") == SetCommission(75_000)
+    assert build(network, "register-subset", add=[ID]) == RegisterSubset((bytes.fromhex(ID),), ())
+    host = build(network, "register-host", peer_id=format_peer(peer), addresses=["/x"], capacity="10MiB")
     assert host == RegisterHost(peer, ("/x",), 10 * 2**20)
     session = build(
-        facts,
+        network,
         "open-session",
         datum=ID,
         voucher_key=ID,
@@ -94,22 +94,22 @@ def test_typed_calls_become_their_records(facts: NetworkContext) -> None:
         ("open-session", {"allotments": ["no-amount"]}),
     ],
 )
-def test_what_can_not_be_meant_is_refused(facts: NetworkContext, name: str, typed: dict[str, Any]) -> None:
+def test_what_can_not_be_meant_is_refused(network: NetworkContext, name: str, typed: dict[str, Any]) -> None:
     """Addresses of another network, typos, short ids and numbers out of bounds never get into a record."""
     defaults = {"datum": ID, "voucher_key": ID, "price_max_per_gib": "1", "expires_at": "1"}
     from chain.primitives.errors import ChainError
 
     with pytest.raises((UsageFault, ChainError, KeystoreError)):
-        build(facts, name, **{**(defaults if name == "open-session" else {}), **typed})
+        build(network, name, **{**(defaults if name == "open-session" else {}), **typed})
 
 
-def test_batch_is_read_in_order(facts: NetworkContext) -> None:
+def test_batch_is_read_in_order(network: NetworkContext) -> None:
     """A batch names calls as the API does or as the verbs do; amounts are base units."""
     document = [
         {"call": "balances.send", "arguments": {"recipient": encode_address("vdev", WHO), "amount": 5}},
         {"call": "join-collective"},
     ]
-    assert read_batch(facts, document) == [Send(WHO, 5), Join()]
+    assert read_batch(network, document) == [Send(WHO, 5), Join()]
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ def test_batch_is_read_in_order(facts: NetworkContext) -> None:
         [{"call": "balances.burn_own", "arguments": []}],
     ],
 )
-def test_malformed_batch_is_refused(facts: NetworkContext, document: Any) -> None:
+def test_malformed_batch_is_refused(network: NetworkContext, document: Any) -> None:
     """Unknown calls, missing or wrong arguments are usage errors, not tracebacks."""
     with pytest.raises(UsageFault):
-        read_batch(facts, cast(Any, document))
+        read_batch(network, cast(Any, document))
