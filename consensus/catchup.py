@@ -118,7 +118,7 @@ def _iterate_missing(core: Core, summary: VoteSummary) -> Iterator[Message]:
 
 def _get_rounds_of_interest(core: Core) -> list[Round]:
     """The current round, the next, those that proposals refer to, and as many before as there is room for."""
-    proposals = (received.proposal.proposal for received in core.proposals.get(core.round, ()))
+    proposals = (received.signed.proposal for received in core.proposals.get(core.round, ()))
     referred = [proposal.pol_round for proposal in proposals if proposal.pol_round is not None]
     wanted = [core.round, core.round + 1, *referred, *range(core.round - 1, -1, -1)]
     return sorted(list(dict.fromkeys(wanted))[:ROUNDS_MAX])
@@ -132,7 +132,7 @@ def _get_rounds_for(core: Core, summary: VoteSummary) -> list[Round]:
 
 
 def _build_round(core: Core, round: Round) -> RoundSummary:
-    hashes = tuple(received.proposal.proposal.block_hash for received in core.proposals.get(round, ()))
+    hashes = tuple(received.signed.proposal.block_hash for received in core.proposals.get(round, ()))
     values = [
         ValueSummary(kind, value, _build_bits(core, core.tally.get_votes_for(kind, round, value)))
         for kind in VoteKind
@@ -144,7 +144,7 @@ def _build_round(core: Core, round: Round) -> RoundSummary:
 def _get_missing_proposals(core: Core, entry: RoundSummary) -> list[SignedProposal]:
     if len(entry.proposals) >= PROPOSALS_PER_ROUND_MAX:
         return []
-    known = [received.proposal for received in core.proposals.get(entry.round, ())]
+    known = [received.signed for received in core.proposals.get(entry.round, ())]
     return [signed for signed in known if signed.proposal.block_hash not in entry.proposals]
 
 

@@ -173,15 +173,12 @@ class Core:
         if proposal.proposer != self._proposers.get(proposal.round):
             return
         known = self.proposals.setdefault(proposal.round, [])
-        if (
-            any(other.proposal.proposal == proposal for other in known)
-            or len(known) >= PROPOSALS_PER_ROUND_MAX
-        ):
+        if any(other.signed.proposal == proposal for other in known) or len(known) >= PROPOSALS_PER_ROUND_MAX:
             return
         known.append(received)
         self._verdicts.setdefault(proposal.block_hash, is_valid)
         if len(known) == PROPOSALS_PER_ROUND_MAX:
-            self._emit(ReportEquivocation(build_duplicate_proposal(known[0].proposal, signed)))
+            self._emit(ReportEquivocation(build_duplicate_proposal(known[0].signed, signed)))
 
     def _on_vote(self, signed: SignedVote) -> None:
         if signed.vote.height != self.height:
@@ -270,9 +267,9 @@ class Core:
     def _rule_prevote_new(self) -> bool:
         """L22: a proposal of a new block (C2)."""
         received = self._get_awaited_proposal()
-        if received is None or received.proposal.proposal.pol_round is not None:
+        if received is None or received.signed.proposal.pol_round is not None:
             return False
-        block_hash = received.proposal.proposal.block_hash
+        block_hash = received.signed.proposal.block_hash
         is_free = self.locked_round is None or self.locked_hash == block_hash
         is_accepted = self._verdicts[block_hash] and received.is_timely and is_free
         self._prevote(block_hash if is_accepted else None)
@@ -281,9 +278,9 @@ class Core:
     def _rule_prevote_again(self) -> bool:
         """L28: a proposal of an earlier block, and its polka; without the polka wait (C3)."""
         received = self._get_awaited_proposal()
-        if received is None or received.proposal.proposal.pol_round is None:
+        if received is None or received.signed.proposal.pol_round is None:
             return False
-        block_hash, pol_round = received.proposal.proposal.block_hash, received.proposal.proposal.pol_round
+        block_hash, pol_round = received.signed.proposal.block_hash, received.signed.proposal.pol_round
         if not self.tally.has_quorum(PREVOTE, pol_round, block_hash):
             return False
         is_free = (
@@ -394,12 +391,12 @@ class Core:
 
     def _get_own_proposal(self) -> SignedProposal | None:
         known = self.proposals.get(self.round)
-        return known[0].proposal if known and known[0].proposal.proposal.proposer == self._me else None
+        return known[0].signed if known and known[0].signed.proposal.proposer == self._me else None
 
     def _get_block_with_polka(self) -> Hash | None:
         """The valid block out of this round's proposals that has a polka in this round."""
         for received in self.proposals.get(self.round, ()):
-            block_hash = received.proposal.proposal.block_hash
+            block_hash = received.signed.proposal.block_hash
             if self._verdicts[block_hash] and self.tally.has_quorum(PREVOTE, self.round, block_hash):
                 return block_hash
         return None

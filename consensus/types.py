@@ -53,7 +53,7 @@ class ProposalReceived(Record, tag=2):
     time.
     """
 
-    proposal: SignedProposal
+    signed: SignedProposal
     is_valid: bool
     is_timely: bool
 
@@ -61,7 +61,7 @@ class ProposalReceived(Record, tag=2):
 class VoteReceived(Record, tag=3):
     """A vote whose signature holds; the node's own votes come back in by this door."""
 
-    vote: SignedVote
+    signed: SignedVote
 
 
 class CommitCertificateReceived(Record, tag=4):

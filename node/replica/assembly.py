@@ -31,7 +31,7 @@ class Assembly:
     @property
     def proposal(self) -> Proposal:
         """What was signed."""
-        return self.message.proposal.proposal
+        return self.message.signed.proposal
 
     def check(self) -> None:
         """Raises PeerFault unless all of the short form is what the proposer signed for.

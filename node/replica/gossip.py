@@ -201,7 +201,7 @@ class Gossip:
     def _receive_early(self, peer: PeerId, votes: list[SignedVote], proposal: CompactProposal | None) -> None:
         try:
             if proposal is not None:
-                self._on_proposal(peer, proposal, proposal.proposal)
+                self._on_proposal(peer, proposal, proposal.signed)
             self._on_votes(peer, tuple(votes))
         except PeerFault as fault:
             self._world.blame(peer, fault)
@@ -314,13 +314,13 @@ class Gossip:
         if not self._is_for_now(assembly.proposal.height):
             self._forget(assembly)
             return
-        signed = assembly.message.proposal
+        signed = assembly.message.signed
         self._sightings.note_proposal(signed)
         self._world.broadcast(assembly.message, but=assembly.sources)
         self._replica.put_proposal(signed, block, assembly.received_ms, partial(self._forget, assembly))
 
     def _forget(self, assembly: Assembly) -> None:
-        signature = assembly.message.proposal.signature
+        signature = assembly.message.signed.signature
         if self._assemblies.get(signature) is assembly:
             del self._assemblies[signature]
 

@@ -296,7 +296,7 @@ class Replica:
             self._carry_out(output)
 
     def _is_late(self, received: VoteReceived) -> bool:
-        return self.last_core is not None and self.last_core.height == received.vote.vote.height
+        return self.last_core is not None and self.last_core.height == received.signed.vote.height
 
     def _count_late(self, received: VoteReceived) -> None:
         """A precommit that comes after its height was decided still counts for its validator's pay."""

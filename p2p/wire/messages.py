@@ -134,7 +134,7 @@ class Ping(Record, tag=1):
 class CompactProposal(Record, tag=1):
     """A proposal with its block in short: the receiver takes the transactions out of its pool."""
 
-    proposal: SignedProposal
+    signed: SignedProposal
     header: Header
     inherents: Annotated[bytes, Meta(max_length=INHERENTS_BYTES_MAX)]
     transaction_ids: Annotated[tuple[Hash, ...], Meta(max_length=TRANSACTIONS_PER_BLOCK_MAX)]

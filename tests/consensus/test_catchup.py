@@ -93,7 +93,7 @@ def test_what_is_missing_is_sent() -> None:
     source = build(proposed(0, "x"), *votes(PREVOTE, 0, "x", "ab"), *votes(PRECOMMIT, 0, None, "d"))
     peer = build(*votes(PREVOTE, 0, "x", "a"))
     missing = select_missing(source, build_summary(peer), MANY)
-    assert missing == [proposed(0, "x").proposal, vote(PREVOTE, 0, "x", "b"), vote(PRECOMMIT, 0, None, "d")]
+    assert missing == [proposed(0, "x").signed, vote(PREVOTE, 0, "x", "b"), vote(PRECOMMIT, 0, None, "d")]
 
 
 def test_a_missing_polka_is_sent_whole() -> None:
@@ -115,7 +115,7 @@ def test_the_other_vote_of_an_equivocator_is_sent() -> None:
 
 
 def _message(received: VoteReceived) -> SignedVote:
-    return received.vote
+    return received.signed
 
 
 def test_a_commit_makes_the_rest_needless() -> None:
@@ -153,14 +153,14 @@ def test_both_proposals_of_an_equivocator_spread() -> None:
     """Who has one of two proposals gets the other, and with it the evidence."""
     source = build(proposed(0, "y"), proposed(0, "x"))
     peer = build(proposed(0, "x"))
-    assert select_missing(source, build_summary(peer), MANY) == [proposed(0, "y").proposal]
+    assert select_missing(source, build_summary(peer), MANY) == [proposed(0, "y").signed]
 
 
 def test_answers_are_bounded() -> None:
     """Never more than the caller allows, the most useful first; nothing to a peer elsewhere or done."""
     source = build(proposed(0, "x"), *votes(PREVOTE, 0, "x", "ab"))
     summary = build_summary(build())
-    assert select_missing(source, summary, 1) == [proposed(0, "x").proposal]
+    assert select_missing(source, summary, 1) == [proposed(0, "x").signed]
     assert select_missing(source, summary, 0) == []
     assert select_missing(source, replace(summary, height=HEIGHT + 1), MANY) == []
     assert select_missing(source, replace(summary, step=Step.DECIDED), MANY) == []

@@ -247,7 +247,7 @@ def describe_expected(output: Any) -> list[str]:
             vote = read_vote(arguments[0]).vote
             return [f"{vote.kind.name} {vote.round} {name_of(vote.block_hash)}"]
         case "ProposalOutput":
-            proposal = read_proposal(arguments[0]).proposal.proposal
+            proposal = read_proposal(arguments[0]).signed.proposal
             return [f"PROPOSAL {proposal.round} {name_of(proposal.block_hash)} {proposal.pol_round}"]
         case "DecidedOutput":
             round, value = arguments[0]

@@ -45,7 +45,7 @@ class Proposer(Mischief):
         """What is told in place of the message; None where it is to be told as it is."""
         if not isinstance(message, CompactProposal):
             return None
-        signed = message.proposal
+        signed = message.signed
         is_new = signed.proposal.pol_round is None or self.forges_again
         if signed.proposal.proposer != self.rogue.hand.address or not is_new:
             return None
@@ -53,7 +53,7 @@ class Proposer(Mischief):
             self._forged[signed.signature] = forged = self._try_to_forge(signed.proposal)
             if forged is not None:
                 self.rogue.count(type(self).__name__)
-                told, old = forged.proposal.proposal, signed.proposal
+                told, old = forged.signed.proposal, signed.proposal
                 self._replaced[old.height, old.round, old.block_hash] = told.block_hash
         return self._forged[signed.signature]
 
@@ -88,7 +88,7 @@ class Proposer(Mischief):
         if isinstance(message, Votes):
             return [Votes(tuple(self._bend(signed) for signed in message.votes))]
         forged = self.get_forged(message)
-        return [message] if forged is None else [forged, *self.second(forged.proposal.proposal)]
+        return [message] if forged is None else [forged, *self.second(forged.signed.proposal)]
 
     def _bend(self, signed: SignedVote) -> SignedVote:
         """An own vote for what it has replaced: to sign both would be another mischief."""
@@ -119,7 +119,7 @@ class EquivocatingProposer(Proposer):
         forged = self.get_forged(message)
         if forged is None:
             return [message]
-        proposal = forged.proposal.proposal
+        proposal = forged.signed.proposal
         votes = [
             self.sign_vote(Vote(kind, proposal.height, proposal.round, proposal.block_hash, hand.address))
             for kind in VoteKind
@@ -281,7 +281,7 @@ class OldPolka(Mischief):
         """Some block of an earlier round in place of the one that is due."""
         if not isinstance(message, CompactProposal):
             return [message]
-        proposal, core = message.proposal.proposal, self.rogue.core
+        proposal, core = message.signed.proposal, self.rogue.core
         if (proposal.proposer, proposal.height) != (self.rogue.hand.address, core.height):
             return [message]
         for pol_round in range(proposal.round):
@@ -350,7 +350,7 @@ class OutOfTurn(Mischief):
         """The other's block, made its own."""
         if not isinstance(message, CompactProposal):
             return
-        proposal, hand = message.proposal.proposal, self.rogue.hand
+        proposal, hand = message.signed.proposal, self.rogue.hand
         block = self.rogue.get_block(proposal.block_hash)
         if block is None or proposal.proposer == hand.address or self.rogue.random.random() < 0.5:
             return

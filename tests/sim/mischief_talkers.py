@@ -62,10 +62,10 @@ class SplitVoter(Voter):
     def _get_other(self, vote: Vote) -> Hash | None:
         """Nil for a block; for nil a block that was proposed, or one that never was."""
         proposed = [
-            received.proposal.proposal.block_hash
+            received.signed.proposal.block_hash
             for known in self.rogue.core.proposals.values()
             for received in known
-            if received.proposal.proposal.block_hash != vote.block_hash
+            if received.signed.proposal.block_hash != vote.block_hash
         ]
         if proposed:
             return proposed[-1]

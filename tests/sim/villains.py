@@ -127,7 +127,7 @@ class VillainLife(Life):
     def _note_told(self, message: ConsensusMessage) -> None:
         """What the coven has really signed belongs to what was said in the run; its forgeries do not."""
         mine = [hand.address for hand in self.coven]
-        if isinstance(message, CompactProposal) and message.proposal.proposal.proposer in mine:
+        if isinstance(message, CompactProposal) and message.signed.proposal.proposer in mine:
             self._site.history.note_message(message)
         if isinstance(message, Votes):
             self._site.history.note_votes(one for one in message.votes if one.vote.validator in mine)

@@ -142,7 +142,7 @@ def propose(
 def get_proposals(scene: Scene) -> list[tuple[bytes, bool]]:
     """What the core has been told: block and verdict."""
     received = scene.replica.core.proposals.get(0, ())
-    return [(one.proposal.proposal.block_hash, one.is_valid) for one in received]
+    return [(one.signed.proposal.block_hash, one.is_valid) for one in received]
 
 
 def test_a_block_out_of_the_pool_needs_no_transaction_sent(scene: Scene) -> None:
@@ -212,13 +212,13 @@ Lie = Callable[[Scene, CompactProposal], CompactProposal]
 
 def with_other_key(scene: Scene, compact: CompactProposal) -> CompactProposal:
     other = next(one for one in scene.forge.people if one != scene.forge.get_proposer())
-    forged = scene.forge.propose(other, compact.proposal.proposal.block_hash)
-    return replace(compact, proposal=replace(compact.proposal, signature=forged.signature))
+    forged = scene.forge.propose(other, compact.signed.proposal.block_hash)
+    return replace(compact, signed=replace(compact.signed, signature=forged.signature))
 
 
 def out_of_turn(scene: Scene, compact: CompactProposal) -> CompactProposal:
     other = next(one for one in scene.forge.people if one != scene.forge.get_proposer())
-    return replace(compact, proposal=scene.forge.propose(other, compact.proposal.proposal.block_hash))
+    return replace(compact, signed=scene.forge.propose(other, compact.signed.proposal.block_hash))
 
 
 LIES: dict[str, Lie] = {
