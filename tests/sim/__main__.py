@@ -61,7 +61,7 @@ class Summary:
         return f"{self.seeds:>6} seeds  {heights:>6} heights  {seconds:>5.0f} s  {self.audit[:16]}"
 
     def describe(self) -> str:
-        """The whole, for people."""
+        """The whole, for validators."""
         totals = self.totals
         return "\n".join(
             (

@@ -1,7 +1,8 @@
 """The control: with more than a third of the power villains fork the chain, and the checkers must say so.
 
-The honest are cut in two halves; the coven, which both can hear, signs for each half what that half wants. A
-simulator that finds no fork here would find none anywhere. Who forked must be convicted by what was sent.
+The honest validators are cut in two halves. Both halves hear the colluders, who sign for each half what that
+half wants. A simulator that finds no fork here would find none anywhere. What was sent must convict those who
+forked the chain.
 """
 
 from random import Random
@@ -10,13 +11,13 @@ from typing import NamedTuple
 from chain.errors import ChainError
 from chain.primitives.types import Address, Height
 from chain.validator_set import compute_total_power
-from tests.sim import checkers
-from tests.sim.checkers import Violation
-from tests.sim.people import Times, get_person
+from tests.sim.adversary.catalogue import CONTROL
+from tests.sim.adversary.colluders import Colluders
+from tests.sim.checks import checkers
+from tests.sim.checks.checkers import Violation
 from tests.sim.plan import Plan
 from tests.sim.run import Sim
-from tests.sim.villains import Coven
-from tests.sim.villainy import CONTROL
+from tests.sim.world.accounts import Times, get_validator_keys
 
 CHAOS_MS = 40_000
 """Rounds enough for every honest proposer to have had its turn."""
@@ -45,23 +46,23 @@ def draw_sides(random: Random) -> tuple[list[int], list[int], tuple[list[int], l
     while True:
         powers = [random.randint(10, 40) for _ in range(random.choice((4, 5, 7)))]
         numbers = random.sample(range(len(powers)), len(powers))
-        coven_size = random.randint(1, len(powers) - 2)
-        coven, rest = numbers[:coven_size], numbers[coven_size:]
+        colluders_size = random.randint(1, len(powers) - 2)
+        colluders, rest = numbers[:colluders_size], numbers[colluders_size:]
         halves = rest[: len(rest) // 2], rest[len(rest) // 2 :]
-        shares = [sum(powers[number] for number in group) for group in (coven, *halves)]
+        shares = [sum(powers[number] for number in group) for group in (colluders, *halves)]
         has_quorums = all(3 * (shares[0] + half) > 2 * sum(powers) for half in shares[1:])
         if 3 * shares[0] > sum(powers) and 3 * shares[0] <= 2 * sum(powers) and has_quorums:
-            return powers, coven, halves
+            return powers, colluders, halves
 
 
 def run_control(seed: int) -> Fork:
     """A run that must fork."""
     random = Random(f"control {seed}")
     powers, members, halves = draw_sides(random)
-    coven = Coven(random, dict.fromkeys(members, (CONTROL,)))
-    stories = {get_person(number).peer: half for half in (0, 1) for number in halves[half]}
-    coven.split(stories)
-    sim = Sim(seed, plan=_build_plan(powers), villains=coven.lives)
+    colluders = Colluders(random, dict.fromkeys(members, (CONTROL,)))
+    sides = {get_validator_keys(number).peer: half for half in (0, 1) for number in halves[half]}
+    colluders.split(sides)
+    sim = Sim(seed, plan=_build_plan(powers), villains=colluders.processes)
     sim.network.cut((one, other) for one in halves[0] for other in halves[1])
     sim.network.cut((other, one) for one in halves[0] for other in halves[1])
     try:
@@ -101,7 +102,7 @@ def _judge(sim: Sim, violations: list[Violation]) -> Fork:
     )
     powers = {member.address: member.power for member in members.validators}
     guilty = {who: powers[who] for who in offenders.get(height, {})}
-    villains = frozenset(get_person(number).address for number in sim.villains)
+    villains = frozenset(get_validator_keys(number).address for number in sim.villains)
     return Fork(violations, height, guilty, compute_total_power(members), villains)
 
 

@@ -7,9 +7,9 @@ world with all of them at once rarely gets far enough to reach what one of them 
 from random import Random
 from typing import NamedTuple
 
-from tests.sim.people import Times, draw_powers
+from tests.sim.world.accounts import Times, draw_powers
 
-NETWORK_FAULTS = ("cut", "minority", "halves", "ring", "swizzle", "flap", "storm", "schemer")
+NETWORK_FAULTS = ("cut", "minority", "halves", "ring", "swizzle", "flap", "storm", "censor")
 CRASH_FAULTS = ("crash", "crash_at_point", "crash_in_disk", "crash_all")
 DISK_FAULTS = (
     "disk_full",
@@ -50,7 +50,7 @@ class Plan(NamedTuple):
     """Nodes that start for the first time later, and when."""
 
     def describe(self) -> str:
-        """For people."""
+        """For validators."""
         kinds = ", ".join(self.kinds) or "no faults"
         network = f"{self.topology}, loss {self.loss_ppm // 10_000} %, jitter {self.jitter_ms} ms"
         return f"powers {self.powers}; {network}; {len(self.faults)} faults of: {kinds}; skewed {self.skewed}"

@@ -20,20 +20,22 @@ from node.replica.signing.guard import Phase
 from storage import crash_points
 from storage.crash_points import CrashPoint
 from storage.errors import StorageError
-from tests.sim import checkers, conduct, faults
-from tests.sim.checkers import Replay, Violation
-from tests.sim.clocks import SimClock
-from tests.sim.disk import SimStore
-from tests.sim.history import History
-from tests.sim.network import Network, build_rtts
-from tests.sim.node import Life, Machine
-from tests.sim.people import GENESIS_MS, build_sim_spec, get_guests, get_person
+from tests.sim import faults
+from tests.sim.adversary.colluders import draw_colluders
+from tests.sim.checks import checkers, conduct
+from tests.sim.checks.checkers import Replay, Violation
+from tests.sim.checks.history import History
+from tests.sim.checks.watch import Watch
 from tests.sim.plan import Plan, draw_plan
-from tests.sim.schedule import Audit, Schedule
-from tests.sim.signatures import Signatures
-from tests.sim.villains import draw_coven
-from tests.sim.watch import Watch
-from tests.sim.workload import Workload
+from tests.sim.world.accounts import GENESIS_MS, build_sim_spec, get_user_keys, get_validator_keys
+from tests.sim.world.clocks import SimClock
+from tests.sim.world.disk import SimStore
+from tests.sim.world.machine import Machine
+from tests.sim.world.network import Network, build_rtts
+from tests.sim.world.process import Process
+from tests.sim.world.schedule import Audit, Schedule
+from tests.sim.world.signatures import Signatures
+from tests.sim.world.workload import Workload
 
 ROUNDS_MAX = 4
 """Until the first block after healing, and for each after it; one more for each that fails for good."""
@@ -45,7 +47,7 @@ CAUGHT_UP_MS = 60_000
 """Beyond that: until the last node has all of it."""
 STEPS_MAX = 200_000
 
-BuildLife = Callable[[Machine], Life]
+BuildProcess = Callable[[Machine], Process]
 
 
 class Outcome(NamedTuple):
@@ -74,7 +76,7 @@ class Sim:
         seed: int,
         *,
         plan: Plan | None = None,
-        villains: dict[int, BuildLife] | None = None,
+        villains: dict[int, BuildProcess] | None = None,
         tell: Callable[[str], None] | None = None,
     ) -> None:
         self.seed = seed
@@ -103,19 +105,17 @@ class Sim:
         self._failing: dict[int, None] = dict.fromkeys([*self.villains, *dict(self.plan.late)])
         self.machines = [self._build_machine(number) for number in range(count)]
         self.network.ends = list(self.machines)
-        people = [machine.person for machine in self.machines]
-        self._workload = Workload(Random(self.random.random()), people, get_guests())
+        validators = [machine.keys for machine in self.machines]
+        self._workload = Workload(Random(self.random.random()), validators, get_user_keys())
 
     def _build_machine(self, number: int) -> Machine:
         clock = SimClock(self.schedule, GENESIS_MS, self.random)
         clock.offset_ms, clock.drift_ppm = self.plan.skewed.get(number, (self.random.randint(-200, 200), 0))
-        machine = Machine(self, number, get_person(number), clock)
-        machine.build_life = self.villains.get(number, Life)
-        return machine
+        return Machine(self, number, get_validator_keys(number), clock, self.villains.get(number, Process))
 
     @property
     def _honest_addresses(self) -> list[Address]:
-        return [machine.person.address for machine in self.honest]
+        return [machine.keys.address for machine in self.honest]
 
     @property
     def honest(self) -> list[Machine]:
@@ -125,16 +125,16 @@ class Sim:
     # What machines and faults ask.
 
     def find(self, peer: PeerId) -> Machine | None:
-        """As Site."""
-        return next((machine for machine in self.machines if machine.person.peer == peer), None)
+        """As RunContext."""
+        return next((machine for machine in self.machines if machine.keys.peer == peer), None)
 
     def on_halted(self, number: int, error: ConsensusHalted) -> None:
-        """As Site: with less than a third of the power faulty this must not be."""
+        """As RunContext: with less than a third of the power faulty this must not be."""
         self.violations.append(Violation("halted", f"node {number}: {error}"))
-        self.machines[number].life = None
+        self.machines[number].process = None
 
     def may_fail_for_good(self, machine: Machine) -> bool:
-        """As Stage."""
+        """As FaultContext."""
         powers, failing = self.plan.powers, {*self._failing, machine.number}
         if 3 * sum(powers[number] for number in failing) >= sum(powers):
             return False
@@ -179,14 +179,14 @@ class Sim:
         faults.BY_NAME[kind](self)
 
     def _submit(self) -> None:
-        life = self.random.choice(self.machines).life
-        if life is not None:
-            life.turn("submit", lambda: self._submit_to(life))
+        process = self.random.choice(self.machines).process
+        if process is not None:
+            process.turn("submit", lambda: self._submit_to(process))
 
-    def _submit_to(self, life: Life) -> None:
-        data = self._workload.draw(life.ledger, has_stake_moves=self.plan.has_stake_moves)
-        refusal = life.pool.submit(data)
-        self.audit.note(life.machine.name, "submit", data, str(refusal or "taken"))
+    def _submit_to(self, process: Process) -> None:
+        data = self._workload.draw(process.ledger, has_stake_moves=self.plan.has_stake_moves)
+        refusal = process.pool.submit(data)
+        self.audit.note(process.machine.name, "submit", data, str(refusal or "taken"))
 
     def _heal(self) -> None:
         """All faults end; what stopped starts again."""
@@ -201,10 +201,10 @@ class Sim:
             machine.clock.set_right()
             self.schedule.after(self.random.randint(0, 1_000), machine.start)
         readable = [machine for machine in self.honest if not machine.disk.is_damaged]
-        lives = [machine.life for machine in readable if machine.life is not None]
+        processes = [machine.process for machine in readable if machine.process is not None]
         self.healed_height = max((fact.height for fact in self.history.finalities), default=0)
         self.healed_round = self._find_round(self.healed_height + 1)
-        self.healed_last_round = self._compute_last_round(lives) if lives else ALL_DOWN_ROUNDS
+        self.healed_last_round = self._compute_last_round(processes) if processes else ALL_DOWN_ROUNDS
 
     def _go_on(self) -> None:
         lively_ms = self._compute_lively_ms
@@ -226,13 +226,15 @@ class Sim:
         honest = frozenset(self._honest_addresses)
         return max((round for who, at, round, _ in signed if at == height and who in honest), default=0)
 
-    def _compute_last_round(self, lives: list[Life]) -> Round:
+    def _compute_last_round(self, processes: list[Process]) -> Round:
         """By which round the first height after healing must end: a few after all honest have proposed in it.
 
         A block that one of them alone is locked on, since nobody else saw its polka in time, can only be
         proposed by that one; others take no valid value out of a round that is over (L36).
         """
-        members = max((life.ledger for life in lives), key=lambda chain: chain.height).get_validators()
+        members = max(
+            (process.ledger for process in processes), key=lambda chain: chain.height
+        ).get_validators()
         proposers, last = Proposers(members), self.healed_round
         waiting = [one.address for one in members.validators if one.address in self._honest_addresses]
         while waiting:
@@ -248,7 +250,7 @@ class Sim:
         return self.plan.chaos_ms + rounds_ms + LIVELY_MS
 
     def _is_over(self, lively_ms: int) -> bool:
-        heights = [machine.life.ledger.height if machine.life else 0 for machine in self.honest]
+        heights = [machine.process.ledger.height if machine.process else 0 for machine in self.honest]
         if min(heights) >= self.healed_height + self.plan.heights_after:
             return True
         is_late = self.schedule.now_ms > lively_ms and max(heights) <= self.healed_height
@@ -273,7 +275,7 @@ class Sim:
     def check(self) -> None:
         """Has all checkers look at what is left."""
         chains, verify = self.open_chains(), self.signatures.verify
-        restored = {m.number: (m.person.address, m.restored_height) for m in self.honest if m.is_restored}
+        restored = {m.number: (m.keys.address, m.restored_height) for m in self.honest if m.is_restored}
         self._unaware = checkers.find_unaware(self.history, chains, restored)
         found = checkers.check_agreement(chains, self.history)
         if not found and chains:
@@ -297,12 +299,12 @@ class Sim:
     def _check_custody(self) -> list[Violation]:
         """No alarm is false: who signed with one disk and one process, however often it crashed, may sign."""
         phases = {
-            machine.number: machine.life.replica.custody.guard.phase
+            machine.number: machine.process.replica.custody.guard.phase
             for machine in self.honest
             if not machine.is_restored
             and machine.number not in dict(self.plan.late)
-            and machine.life is not None
-            and machine.life.replica.custody.guard is not None
+            and machine.process is not None
+            and machine.process.replica.custody.guard is not None
         }
         wrong = {
             number: phase for number, phase in phases.items() if phase in (Phase.WATCHING, Phase.STOPPED)
@@ -317,7 +319,7 @@ class Sim:
 
     def _check_conduct(self, chain: Ledger, chains: checkers.Chains, replayed: Replay) -> list[Violation]:
         sets = {**replayed.sets, chain.height + 1: replayed.final.get_validators()}
-        villains = [*(get_person(number).address for number in self.villains), *self._unaware]
+        villains = [*(get_validator_keys(number).address for number in self.villains), *self._unaware]
         return [
             *conduct.check_votes(self.history, sets, self._list_aware()),
             *conduct.check_seals(chains, sets, self.signatures.verify),
@@ -367,7 +369,7 @@ def build_sim(seed: int, tell: Callable[[str], None] | None = None) -> Sim:
     if random.random() < 0.5:
         return Sim(seed, tell=tell)
     plan = draw_plan(random, is_villainous=True)
-    return Sim(seed, plan=plan, villains=draw_coven(random, plan.powers).lives, tell=tell)
+    return Sim(seed, plan=plan, villains=draw_colluders(random, plan.powers).processes, tell=tell)
 
 
 def run_seed(seed: int, tell: Callable[[str], None] | None = None) -> Outcome:

@@ -14,11 +14,11 @@ from chain.votes import (
 )
 from storage.kv import Prefix
 from storage.state_store import StateHead
-from tests.sim import checkers
-from tests.sim.history import Acknowledgement, Finality, Reported
-from tests.sim.people import get_person
+from tests.sim.checks import checkers
+from tests.sim.checks.history import Acknowledgement, Finality, Reported
 from tests.sim.run import Sim, silence
 from tests.sim.test_sim import QUIET
+from tests.sim.world.accounts import get_validator_keys
 
 OTHER = b"\x07" * 32
 HEIGHT = 3
@@ -41,9 +41,9 @@ def chains(sim):
 
 def sign(sim, number, kind, block_hash, round=0, height=HEIGHT):
     """A vote of one of the validators."""
-    vote = Vote(kind, height, round, block_hash, get_person(number).address)
+    vote = Vote(kind, height, round, block_hash, get_validator_keys(number).address)
     message = get_vote_signing_bytes(sim.genesis_hash, vote)
-    return SignedVote(vote, get_person(number).consensus.sign(message))
+    return SignedVote(vote, get_validator_keys(number).consensus.sign(message))
 
 
 def get_rules(violations):
@@ -103,7 +103,7 @@ def test_two_roots_of_a_height_are_seen(chains):
 
 def test_a_second_signature_in_a_slot_is_seen(sim):
     """Two different votes of an honest key; of a villain's key nobody expects better."""
-    honest = [get_person(number).address for number in range(4)]
+    honest = [get_validator_keys(number).address for number in range(4)]
     assert checkers.check_signatures(sim.history, honest) == []
     sim.history.note_votes([sign(sim, 2, VoteKind.PREVOTE, OTHER)])
     assert get_rules(checkers.check_signatures(sim.history, honest)) == ["equivocation"]
@@ -112,7 +112,7 @@ def test_a_second_signature_in_a_slot_is_seen(sim):
 
 def test_who_could_not_know_of_its_signatures_is_excused(sim, chains):
     """After an old disk was put back: only if nothing later on its own chain shows a signature."""
-    who = get_person(2).address
+    who = get_validator_keys(2).address
     assert checkers.find_unaware(sim.history, chains, {2: (who, 1)}) == []
     sim.history.note_votes([sign(sim, 2, VoteKind.PREVOTE, OTHER, height=6)])
     assert checkers.find_unaware(sim.history, chains, {2: (who, 1)}) == []

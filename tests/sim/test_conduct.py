@@ -11,40 +11,40 @@ from chain.primitives.types import Hash
 from chain.validator_set import ValidatorChange, ValidatorSet, build_validator_set, rotate
 from chain.votes import Proposal, Vote, VoteKind
 from p2p.wire.messages import CompactProposal, Votes
-from tests.sim import conduct, forgery
-from tests.sim.conduct import Seal, find_seal_fault
-from tests.sim.forgery import Hand
-from tests.sim.history import History
-from tests.sim.people import GENESIS_MS, get_person
+from tests.sim.adversary import forgery
+from tests.sim.checks import conduct
+from tests.sim.checks.conduct import Seal, find_seal_fault
+from tests.sim.checks.history import History
 from tests.sim.run import Sim, silence
 from tests.sim.test_villains import VILLAIN, build_plan, run_villain
+from tests.sim.world.accounts import GENESIS_MS, get_validator_keys
 
 PREVOTE, PRECOMMIT = VoteKind.PREVOTE, VoteKind.PRECOMMIT
 GENESIS: Hash = b"g" * 32
 ONE, OTHER = b"1" * 32, b"2" * 32
-HANDS = [Hand(get_person(number).account, get_person(number).consensus) for number in range(4)]
-SET = build_validator_set(ValidatorChange(hand.address, hand.key.public_key, 10) for hand in HANDS)
+KEYS = [get_validator_keys(number) for number in range(4)]
+SET = build_validator_set(ValidatorChange(keys.address, keys.consensus.public_key, 10) for keys in KEYS)
 
 
 def say(history: History, kind: VoteKind, round: int, block_hash: Hash | None, *numbers: int) -> None:
     """These validators vote."""
-    hands = [HANDS[number] for number in numbers]
-    votes = [Vote(kind, 1, round, block_hash, hand.address) for hand in hands]
+    signers = [KEYS[number] for number in numbers]
+    votes = [Vote(kind, 1, round, block_hash, keys.address) for keys in signers]
     history.note_votes(
-        forgery.sign_vote(hand, GENESIS, vote) for hand, vote in zip(hands, votes, strict=True)
+        forgery.sign_vote(keys, GENESIS, vote) for keys, vote in zip(signers, votes, strict=True)
     )
 
 
 def propose(history: History, round: int, block_hash: Hash, pol_round: int | None = None) -> None:
     """Somebody proposes the block."""
-    proposal = Proposal(1, round, block_hash, pol_round, HANDS[round].address)
-    signed = forgery.sign_proposal(HANDS[round], GENESIS, proposal)
+    proposal = Proposal(1, round, block_hash, pol_round, KEYS[round].address)
+    signed = forgery.sign_proposal(KEYS[round], GENESIS, proposal)
     history.note_message(CompactProposal(signed, b"", b"", ()))
 
 
 def judge(history: History) -> list[str]:
     """What is wrong with the votes of validator 0."""
-    return [one.detail for one in conduct.check_votes(history, {1: SET}, [HANDS[0].address])]
+    return [one.detail for one in conduct.check_votes(history, {1: SET}, [KEYS[0].address])]
 
 
 def build_lock() -> History:
@@ -125,7 +125,7 @@ def get_sets() -> dict[int, ValidatorSet]:
     """Who decides each height of it."""
     sim = run_once()
     chain = sim.open_chains()[1]
-    from tests.sim.checkers import replay
+    from tests.sim.checks.checkers import replay
 
     return replay(sim.spec, chain, is_signed_by).sets
 
@@ -179,7 +179,7 @@ def test_punishment_of_the_innocent_is_seen() -> None:
     """The same chain, with a villain and without."""
     sim = run_villain("split voter", 1)
     chain = sim.open_chains()[1]
-    assert conduct.check_punishments(chain, [get_person(VILLAIN).address]) == []
+    assert conduct.check_punishments(chain, [get_validator_keys(VILLAIN).address]) == []
     [violation] = conduct.check_punishments(chain, [])
     assert "innocent" in violation.detail
 
@@ -188,12 +188,11 @@ def test_a_message_that_the_disk_does_not_stand_for_is_seen() -> None:
     """Neither sign-state nor log know of a vote in a later round."""
     sim = run_once()
     machine = sim.machines[1]
-    assert machine.life is not None
-    person, height = machine.person, machine.life.ledger.height + 1
-    vote = Vote(PREVOTE, height, 7, ONE, person.address)
-    hand = Hand(person.account, person.consensus)
+    assert machine.process is not None
+    keys, height = machine.keys, machine.process.ledger.height + 1
+    vote = Vote(PREVOTE, height, 7, ONE, keys.address)
     before = len(sim.watch.violations)
-    sim.watch.on_sent(machine.life, Votes((forgery.sign_vote(hand, sim.genesis_hash, vote),)))
+    sim.watch.on_sent(machine.process, Votes((forgery.sign_vote(keys, sim.genesis_hash, vote),)))
     found = sim.watch.violations[before:]
     del sim.watch.violations[before:]
     assert [one.rule for one in found] == ["durable", "durable"]

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.sim.node import Life
-from tests.sim.people import Times
 from tests.sim.plan import Plan
 from tests.sim.run import Sim, run_seed, silence
+from tests.sim.world.accounts import Times
+from tests.sim.world.process import Process
 
 SEEDS = range(1, 21)
 ROOT = Path(__file__).parents[2]
@@ -51,7 +51,7 @@ def test_no_run_depends_on_the_order_of_sets():
     assert first == run_program("2")
 
 
-class SilentLife(Life):
+class SilentProcess(Process):
     """Says nothing about consensus."""
 
     def post(self, peer, message):
@@ -63,14 +63,14 @@ class SilentLife(Life):
 
 def test_without_a_quorum_liveness_is_reported():
     """A chain that cannot go on is seen not to."""
-    villains = dict.fromkeys((1, 2), SilentLife)
+    villains = dict.fromkeys((1, 2), SilentProcess)
     outcome = Sim(1, plan=QUIET, villains=villains).run()
     assert [violation.rule for violation in outcome.violations] == ["liveness"]
 
 
 def test_with_less_than_a_third_silent_the_chain_goes_on():
     """One of four says nothing: blocks become final all the same."""
-    outcome = Sim(1, plan=QUIET, villains={1: SilentLife}).run()
+    outcome = Sim(1, plan=QUIET, villains={1: SilentProcess}).run()
     assert outcome.violations == []
 
 

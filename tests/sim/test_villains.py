@@ -10,15 +10,14 @@ from chain.modules import beacon
 from node.duties.reveals import Reveals
 from node.ledger.ledger import Ledger
 from storage.kv import MemoryStore
-from tests.sim import forgery
-from tests.sim.conduct import iterate_proven
+from tests.sim.adversary import forgery
+from tests.sim.adversary.catalogue import BEHAVIOURS, CONTROL
+from tests.sim.adversary.colluders import Colluders, draw_colluders
+from tests.sim.checks.conduct import iterate_proven
 from tests.sim.control import run_control
-from tests.sim.forgery import Hand
-from tests.sim.people import Times, build_sim_spec, get_person
 from tests.sim.plan import Plan
 from tests.sim.run import Sim, silence
-from tests.sim.villains import Coven, draw_coven
-from tests.sim.villainy import CONTROL, MISCHIEF
+from tests.sim.world.accounts import Times, build_sim_spec, get_validator_keys
 
 POWERS = [25, 20, 30, 20]
 VILLAIN = 0
@@ -45,15 +44,15 @@ def build_plan(seed: int) -> Plan:
 
 
 def run_villain(name: str, seed: int) -> Sim:
-    """One villain with one mischief."""
+    """One villain with one behaviour."""
     silence()
-    coven = Coven(Random(seed), {VILLAIN: (name,)})
-    sim = Sim(seed, plan=build_plan(seed), villains=coven.lives)
+    colluders = Colluders(Random(seed), {VILLAIN: (name,)})
+    sim = Sim(seed, plan=build_plan(seed), villains=colluders.processes)
     sim.run()
     return sim
 
 
-@pytest.mark.parametrize("name", [name for name in MISCHIEF if name not in (CONTROL, "old polka")])
+@pytest.mark.parametrize("name", [name for name in BEHAVIOURS if name not in (CONTROL, "old polka")])
 def test_the_honest_go_on_whatever_one_villain_does(name: str) -> None:
     """Every checker is content, and the villain really did something within a few seeds."""
     for seed in range(1, 9):
@@ -70,14 +69,14 @@ def test_an_equivocator_is_slashed_once() -> None:
     assert sim.history.reported
     [chain, *_] = sim.open_chains().values()
     events = [event for height in range(1, chain.height + 1) for event in iterate_proven(chain, height)]
-    assert [event.validator for event in events] == [get_person(VILLAIN).address]
+    assert [event.validator for event in events] == [get_validator_keys(VILLAIN).address]
 
 
 def test_villains_of_a_seed_have_less_than_a_third() -> None:
-    """However a coven is drawn."""
+    """However a colluders is drawn."""
     for seed in range(200):
-        coven = draw_coven(Random(seed), POWERS)
-        assert 0 < 3 * sum(POWERS[number] for number in coven.members) < sum(POWERS)
+        colluders = draw_colluders(Random(seed), POWERS)
+        assert 0 < 3 * sum(POWERS[number] for number in colluders.members) < sum(POWERS)
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
@@ -94,13 +93,12 @@ class Workshop:
     """A ledger at genesis, and the block that its first validator would propose."""
 
     def __init__(self) -> None:
-        self.person = get_person(0)
-        self.hand = Hand(self.person.account, self.person.consensus)
+        self.keys = get_validator_keys(0)
         self.ledger = Ledger(MemoryStore(), build_sim_spec(POWERS, Times()))
-        chain = beacon.get_chain(self.ledger.state, self.person.address, 0)
-        link = Reveals(self.person.beacon_secret).get_next_link(chain)
+        chain = beacon.get_chain(self.ledger.state, self.keys.address, 0)
+        link = Reveals(self.keys.beacon_secret).get_next_link(chain)
         time_ms = self.ledger.head.time_ms + 1_000
-        result, _ = self.ledger.build(self.person.address, time_ms, Inherents(link, None), [])
+        result, _ = self.ledger.build(self.keys.address, time_ms, Inherents(link, None), [])
         self.block = result.block
 
 

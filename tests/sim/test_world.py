@@ -9,10 +9,10 @@ import pytest
 
 from storage.errors import CorruptStore, DiskFailed, DiskFull
 from storage.files import atomic_write
-from tests.sim.clocks import SimClock
-from tests.sim.disk import SimDisk, SimStore
-from tests.sim.network import Network, build_rtts
-from tests.sim.schedule import Audit, Schedule
+from tests.sim.world.clocks import SimClock
+from tests.sim.world.disk import SimDisk, SimStore
+from tests.sim.world.network import Network, build_rtts
+from tests.sim.world.schedule import Audit, Schedule
 
 FILE = Path("file")
 

@@ -5,7 +5,7 @@ Both run at the node's own speed, which a bad quartz makes differ from virtual t
 
 from random import Random
 
-from tests.sim.schedule import Schedule
+from tests.sim.world.schedule import Schedule
 
 MILLION = 1_000_000
 

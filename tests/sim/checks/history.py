@@ -56,7 +56,7 @@ class History:
     signed: dict[Slot, dict[bytes, SignedVote | SignedProposal]] = field(default_factory=dict)
     """Every signed message that an honest node sent or passed on, by slot and by what was signed."""
     spoiled: dict[Hash, str] = field(default_factory=dict)
-    """Blocks that a villain has made invalid, and by which mischief."""
+    """Blocks that a villain has made invalid, and by which behaviour."""
     blames: list[tuple[int, int, str]] = field(default_factory=list)
     """An honest node charged another with a fault: who, whom, why."""
 

@@ -17,10 +17,10 @@ from node.home.profiles import load_profile
 VIDYA = 10**9
 GENESIS_MS = 1_767_225_600_000
 BEACON_LINKS = 256
-GUESTS = 3
+USERS = 3
 
 
-class Person:
+class ValidatorKeys:
     """A validator and all its keys, by number."""
 
     def __init__(self, number: int) -> None:
@@ -66,15 +66,15 @@ class Person:
 
 
 @cache
-def get_person(number: int) -> Person:
+def get_validator_keys(number: int) -> ValidatorKeys:
     """Everybody is made once per process: keys cost time."""
-    return Person(number)
+    return ValidatorKeys(number)
 
 
 @cache
-def get_guests() -> list[KeyPair]:
+def get_user_keys() -> list[KeyPair]:
     """Accounts that only send money."""
-    return [KeyPair(bytes((9, number)) * 16) for number in range(GUESTS)]
+    return [KeyPair(bytes((9, number)) * 16) for number in range(USERS)]
 
 
 class Times(NamedTuple):
@@ -95,20 +95,20 @@ def draw_powers(random: Random, count: int) -> list[int]:
 
 
 def build_sim_spec(powers: list[int], times: Times) -> ChainSpec:
-    """Validators 0.. with these powers in thousands of VIDYA, and three guests with money."""
-    people = [get_person(number) for number in range(len(powers))]
+    """Validators 0.. with these powers in thousands of VIDYA, and three users with money."""
+    validators = [get_validator_keys(number) for number in range(len(powers))]
     bonds = [power * 1_000 * VIDYA for power in powers]
-    seats = [_build_seat(person, bond) for person, bond in zip(people, bonds, strict=True)]
+    seats = [_build_seat(keys, bond) for keys, bond in zip(validators, bonds, strict=True)]
     accounts = [(seat.account, 2 * seat.bond) for seat in seats]
-    accounts += [(guest.public_key, 1_000 * VIDYA) for guest in get_guests()]
+    accounts += [(user.public_key, 1_000 * VIDYA) for user in get_user_keys()]
     return build_spec(_build_profile(times), name="sim", time_ms=GENESIS_MS, seats=seats, accounts=accounts)
 
 
-def _build_seat(person: Person, bond: int) -> GenesisValidator:
-    address = f"/ip4/127.0.0.1/tcp/{1024 + person.number}"
+def _build_seat(keys: ValidatorKeys, bond: int) -> GenesisValidator:
+    address = f"/ip4/127.0.0.1/tcp/{1024 + keys.number}"
     links = BEACON_LINKS
-    key, peer = person.consensus.public_key, person.peer
-    return GenesisValidator(person.address, key, bond, 0, person.beacon_tip, links, peer, (address,))
+    key, peer = keys.consensus.public_key, keys.peer
+    return GenesisValidator(keys.address, key, bond, 0, keys.beacon_tip, links, peer, (address,))
 
 
 @cache

@@ -1,4 +1,4 @@
-"""What people do meanwhile: transfers, and stake that moves, so that the validator set changes.
+"""What validators do meanwhile: transfers, and stake that moves, so that the validator set changes.
 
 Each account submits in the order of its nonces and waits for its last transaction before the next one; one
 that is not final after a while is submitted again at another node, as a wallet would. Whoever submits
@@ -14,7 +14,7 @@ from chain.primitives.keys import KeyPair
 from chain.runtime import build_call
 from chain.transaction import Transaction, sign_transaction
 from node.ledger.ledger import Ledger
-from tests.sim.people import Person
+from tests.sim.world.accounts import ValidatorKeys
 
 VIDYA = 10**9
 LIFETIME_BLOCKS = 40
@@ -39,28 +39,28 @@ def build_transaction(ledger: Ledger, key: KeyPair, *calls: Record) -> bytes:
 class Workload:
     """Draws who does what next."""
 
-    def __init__(self, random: Random, people: list[Person], guests: list[KeyPair]) -> None:
+    def __init__(self, random: Random, validators: list[ValidatorKeys], users: list[KeyPair]) -> None:
         self._random = random
-        self._people = people
-        self._guests = guests
+        self._validators = validators
+        self._users = users
 
     def draw(self, ledger: Ledger, *, has_stake_moves: bool) -> bytes:
         """The next transaction, by the state that some node has."""
         if not has_stake_moves or self._random.random() < 0.6:
-            sender = self._random.choice(self._guests)
-            other = self._random.choice(self._guests).public_key
+            sender = self._random.choice(self._users)
+            other = self._random.choice(self._users).public_key
             return build_transaction(ledger, sender, balances.Send(other, self._random.randint(1, 1_000)))
-        person = self._random.choice(self._people)
-        return build_transaction(ledger, person.account, self._draw_stake(ledger, person))
+        keys = self._random.choice(self._validators)
+        return build_transaction(ledger, keys.account, self._draw_stake(ledger, keys))
 
-    def _draw_stake(self, ledger: Ledger, person: Person) -> Record:
+    def _draw_stake(self, ledger: Ledger, keys: ValidatorKeys) -> Record:
         """A validator bonds or unbonds, leaves, comes back, gets out of jail."""
-        who = person.address
+        who = keys.address
         if staking.get_standing(ledger.state, who).is_jailed:
             return offences.Unjail()
         candidate = validators.get_candidate(ledger.state, who)
         if candidate is None or candidate.is_chilled:
-            return validators.Validate(person.consensus.public_key, 0)
+            return validators.Validate(keys.consensus.public_key, 0)
         bond = staking.get_bond(ledger.state, who)
         moves: list[Callable[[], Record]] = [
             lambda: staking.Bond(self._random.randint(1, 2_000) * VIDYA),

@@ -1,11 +1,10 @@
 """Wrong records, well signed: what a validator's key can make and no honest node would.
 
 A forged block is wrong in one place and right in all others: its roots are those of its content, so that no
-other check can refuse it in place of the one it is meant for. Not here: to whom it is told (`mischief`).
+other check can refuse it in place of the one it is meant for. Not here: to whom it is told (`behaviour`).
 """
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
 
 from chain import runtime
 from chain.block import (
@@ -18,8 +17,7 @@ from chain.block import (
 )
 from chain.primitives.codec import encode, replace
 from chain.primitives.hashing import Domain, hash_bytes
-from chain.primitives.keys import KeyPair
-from chain.primitives.types import Address, Hash, Round, TimeMs
+from chain.primitives.types import Hash, Round, TimeMs
 from chain.transaction import SignedTransaction
 from chain.votes import (
     CertificateSignature,
@@ -33,30 +31,19 @@ from chain.votes import (
 )
 from node.ledger.ledger import Ledger
 from p2p.wire.messages import CompactProposal
+from tests.sim.world.accounts import ValidatorKeys
 
 UNBOUNDED = 2**31
 
 
-class Hand(NamedTuple):
-    """A validator: its account's key and its consensus key."""
-
-    account: KeyPair
-    key: KeyPair
-
-    @property
-    def address(self) -> Address:
-        """Its account."""
-        return self.account.public_key
-
-
-def sign_vote(hand: Hand, genesis_hash: Hash, vote: Vote) -> SignedVote:
+def sign_vote(keys: ValidatorKeys, genesis_hash: Hash, vote: Vote) -> SignedVote:
     """Whatever it says, and however often."""
-    return SignedVote(vote, hand.key.sign(get_vote_signing_bytes(genesis_hash, vote)))
+    return SignedVote(vote, keys.consensus.sign(get_vote_signing_bytes(genesis_hash, vote)))
 
 
-def sign_proposal(hand: Hand, genesis_hash: Hash, proposal: Proposal) -> SignedProposal:
+def sign_proposal(keys: ValidatorKeys, genesis_hash: Hash, proposal: Proposal) -> SignedProposal:
     """Whatever it says, and however often."""
-    return SignedProposal(proposal, hand.key.sign(get_proposal_signing_bytes(genesis_hash, proposal)))
+    return SignedProposal(proposal, keys.consensus.sign(get_proposal_signing_bytes(genesis_hash, proposal)))
 
 
 def build_compact(signed: SignedProposal, block: Block) -> CompactProposal:
@@ -64,11 +51,13 @@ def build_compact(signed: SignedProposal, block: Block) -> CompactProposal:
     return CompactProposal(signed, encode(block.header), encode(block.inherents), list_transaction_ids(block))
 
 
-def propose(hand: Hand, genesis_hash: Hash, block: Block, round: Round, pol_round: Round | None = None):
+def propose(
+    keys: ValidatorKeys, genesis_hash: Hash, block: Block, round: Round, pol_round: Round | None = None
+):
     """The message that proposes the block."""
     block_hash = compute_header_hash(block.header)
-    proposal = Proposal(block.header.height, round, block_hash, pol_round, hand.address)
-    return build_compact(sign_proposal(hand, genesis_hash, proposal), block)
+    proposal = Proposal(block.header.height, round, block_hash, pol_round, keys.address)
+    return build_compact(sign_proposal(keys, genesis_hash, proposal), block)
 
 
 def rebuild(
@@ -114,10 +103,10 @@ def spoil_state_root(block: Block) -> Block:
     return replace(block, header=replace(block.header, state_root=root))
 
 
-def appropriate(block: Block, hand: Hand) -> Block:
+def appropriate(block: Block, keys: ValidatorKeys) -> Block:
     """The block as if this validator had made it; its beacon link is the other's and stays out."""
     inherents = Inherents(None, block.inherents.last_commit)
-    return seal(replace(block.header, proposer=hand.address), inherents, block.transactions)
+    return seal(replace(block.header, proposer=keys.address), inherents, block.transactions)
 
 
 def build_certificate(votes: Iterable[SignedVote], block_hash: Hash, height: int, round: Round):

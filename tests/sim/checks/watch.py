@@ -35,11 +35,11 @@ from node.replica.journal import _decode_notes
 from p2p.wire.messages import CompactProposal, ConsensusMessage, Votes
 from storage.sign_state import SignSlot, SignState
 from storage.wal import _Image
-from tests.sim.checkers import Violation
-from tests.sim.disk import SimDisk
+from tests.sim.checks.checkers import Violation
+from tests.sim.world.disk import SimDisk
 
 if TYPE_CHECKING:
-    from tests.sim.node import Life
+    from tests.sim.world.process import Process
 
 Message = Vote | Proposal
 Signed = SignedVote | SignedProposal
@@ -76,15 +76,15 @@ def read_durable_slot(disk: SimDisk) -> SignSlot | None:
         return None
 
 
-def is_logged(life: "Life", said: Message) -> bool:
+def is_logged(process: "Process", said: Message) -> bool:
     """Whether the log that a power loss would leave makes a fresh core say this."""
-    data = life.machine.disk.read_durable(WAL)
+    data = process.machine.disk.read_durable(WAL)
     if data is None:
         return False
     image = _Image(WAL, data)
     if image.height != said.height:
         return image.height > said.height
-    members, me = life.ledger.get_validators(), life.machine.person.address
+    members, me = process.ledger.get_validators(), process.machine.keys.address
     core = Core(said.height, members, me, TimeoutParameters())
     notes = (note for note in _decode_notes(image.entries()) if not isinstance(note, Block))
     wanted = CastVote(said) if isinstance(said, Vote) else SendProposal(said)
@@ -105,40 +105,40 @@ class Watch:
 
     # Before it leaves.
 
-    def on_sent(self, life: "Life", message: ConsensusMessage) -> None:
+    def on_sent(self, process: "Process", message: ConsensusMessage) -> None:
         """An honest machine is sending this."""
-        me, number = life.machine.person.address, life.machine.number
+        me, number = process.machine.keys.address, process.machine.number
         for who, said, _ in iterate_messages(message):
             name = number, encode(said)
             if who == me and name not in self._sent:
                 self._sent[name] = None
-                self._check_durable(life, said)
+                self._check_durable(process, said)
 
-    def _check_durable(self, life: "Life", said: Message) -> None:
-        if life.machine.disk.is_flipped:
+    def _check_durable(self, process: "Process", said: Message) -> None:
+        if process.machine.disk.is_flipped:
             return
-        what = f"node {life.machine.number} sends {type(said).__name__} of {get_step(said)}"
-        slot = read_durable_slot(life.machine.disk)
+        what = f"node {process.machine.number} sends {type(said).__name__} of {get_step(said)}"
+        slot = read_durable_slot(process.machine.disk)
         if slot is None or slot < get_step(said):
             self.violations.append(Violation("durable", f"{what}, its sign-state on disk is of {slot}"))
-        if life.ledger.height + 1 == said.height and not is_logged(life, said):
+        if process.ledger.height + 1 == said.height and not is_logged(process, said):
             self.violations.append(Violation("durable", f"{what}, which its log on disk does not lead to"))
 
     # As it arrives.
 
-    def on_heard(self, life: "Life", message: ConsensusMessage) -> None:
+    def on_heard(self, process: "Process", message: ConsensusMessage) -> None:
         """An honest machine is about to judge this."""
-        core, number = life.replica.core, life.machine.number
-        is_open = core.step < Step.DECIDED and not life.sync.is_syncing
+        core, number = process.replica.core, process.machine.number
+        is_open = core.step < Step.DECIDED and not process.sync.is_syncing
         for who, said, signed in iterate_messages(message):
             self._talk[number, who, said.height] += 1
             is_heard = self._talk[number, who, said.height] < TALK_MAX
             if not is_open or said.height != core.height:
                 continue
-            if not self._is_signed(life.ledger, core, who, signed):
+            if not self._is_signed(process.ledger, core, who, signed):
                 return  # Who sends one forged vote is not listened to any further.
             if is_heard and said.round <= core.round + ROUNDS_AHEAD_MAX:
-                self._note(life, who, said)
+                self._note(process, who, said)
 
     def _is_signed(self, ledger: Ledger, core: Core, who: Address, signed: Signed) -> bool:
         member, genesis_hash = get_validator(core.validator_set, who), ledger.genesis_hash
@@ -148,11 +148,11 @@ class Watch:
         message = get_vote_signing_bytes(genesis_hash, signed.vote)
         return self._verify(member.consensus_key, message, signed.signature)
 
-    def _note(self, life: "Life", who: Address, said: Message) -> None:
-        machine = life.machine
+    def _note(self, process: "Process", who: Address, said: Message) -> None:
+        machine = process.machine
         slot = machine.number, who, get_step(said)
         if self._heard.setdefault(slot, encode(said)) != encode(said):
-            now_ms = machine.site.schedule.now_ms
+            now_ms = machine.context.schedule.now_ms
             self._seen.setdefault(who, (machine.number, said.height, now_ms))
 
     def find_unpunished(self, final: Ledger, deadline_ms: int, crashed: Collection[int]) -> list[Violation]:

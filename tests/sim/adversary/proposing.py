@@ -23,21 +23,21 @@ from p2p.wire.messages import (
     PolkaMessage,
     Votes,
 )
-from tests.sim import forgery
-from tests.sim.mischief import Mischief, Rogue
+from tests.sim.adversary import forgery
+from tests.sim.adversary.behaviour import Behaviour, Villain
 
 HEARD_MAX = 400
 HOUR_MS = 3_600_000
 
 
-class Proposer(Mischief):
+class Proposer(Behaviour):
     """Makes something else of the villain's own new proposals."""
 
     forges_again = False
     """Whether it also forges what had a polka before."""
 
-    def __init__(self, rogue: Rogue) -> None:
-        super().__init__(rogue)
+    def __init__(self, villain: Villain) -> None:
+        super().__init__(villain)
         self._forged: dict[bytes, CompactProposal | None] = {}
         self._replaced: dict[tuple[Height, Round, Hash | None], Hash] = {}
 
@@ -47,19 +47,19 @@ class Proposer(Mischief):
             return None
         signed = message.signed
         is_new = signed.proposal.pol_round is None or self.forges_again
-        if signed.proposal.proposer != self.rogue.hand.address or not is_new:
+        if signed.proposal.proposer != self.villain.keys.address or not is_new:
             return None
         if signed.signature not in self._forged:
             self._forged[signed.signature] = forged = self._try_to_forge(signed.proposal)
             if forged is not None:
-                self.rogue.count(type(self).__name__)
+                self.villain.count(type(self).__name__)
                 told, old = forged.signed.proposal, signed.proposal
                 self._replaced[old.height, old.round, old.block_hash] = told.block_hash
         return self._forged[signed.signature]
 
     def _try_to_forge(self, proposal: Proposal) -> CompactProposal | None:
-        block = self.rogue.get_block(proposal.block_hash)
-        if block is None or proposal.height != self.rogue.ledger.height + 1:
+        block = self.villain.get_block(proposal.block_hash)
+        if block is None or proposal.height != self.villain.ledger.height + 1:
             return None
         try:
             return self.forge(block, proposal)
@@ -69,11 +69,11 @@ class Proposer(Mischief):
     def forge(self, block: Block, proposal: Proposal) -> CompactProposal | None:
         """The proposal in another form."""
         spoiled = self.spoil(block)
-        self.rogue.keep_block(spoiled)
+        self.villain.keep_block(spoiled)
         if spoiled != block and self.is_invalid(spoiled):
             block_hash = compute_header_hash(spoiled.header)
-            self.rogue.note_spoiled(block_hash, type(self).__name__)
-        return forgery.propose(self.rogue.hand, self.genesis_hash, spoiled, proposal.round)
+            self.villain.note_spoiled(block_hash, type(self).__name__)
+        return forgery.propose(self.villain.keys, self.genesis_hash, spoiled, proposal.round)
 
     def spoil(self, block: Block) -> Block:
         """The block with something wrong."""
@@ -91,8 +91,8 @@ class Proposer(Mischief):
         return [message] if forged is None else [forged, *self.second(forged.signed.proposal)]
 
     def _bend(self, signed: SignedVote) -> SignedVote:
-        """An own vote for what it has replaced: to sign both would be another mischief."""
-        vote, mine = signed.vote, self.rogue.hand.address
+        """An own vote for what it has replaced: to sign both would be another behaviour."""
+        vote, mine = signed.vote, self.villain.keys.address
         other = self._replaced.get((vote.height, vote.round, vote.block_hash))
         is_own = vote.validator == mine
         return self.sign_vote(replace(vote, block_hash=other)) if is_own and other else signed
@@ -109,25 +109,25 @@ class EquivocatingProposer(Proposer):
         """A block that is as good."""
         fewer = block.transactions[:-1]
         other = forgery.rebuild(
-            self.rogue.ledger, block, time_ms=block.header.time_ms + 1, transactions=fewer
+            self.villain.ledger, block, time_ms=block.header.time_ms + 1, transactions=fewer
         )
-        self.rogue.keep_block(other)
-        return forgery.propose(self.rogue.hand, self.genesis_hash, other, proposal.round)
+        self.villain.keep_block(other)
+        return forgery.propose(self.villain.keys, self.genesis_hash, other, proposal.round)
 
     def on_sending(self, peer: PeerId, message: ConsensusMessage) -> list[ConsensusMessage]:
-        """One story, the other, or both."""
+        """One side, the other, or both."""
         forged = self.get_forged(message)
         if forged is None:
             return [message]
         proposal = forged.signed.proposal
         votes = [
-            self.sign_vote(Vote(kind, proposal.height, proposal.round, proposal.block_hash, hand.address))
+            self.sign_vote(Vote(kind, proposal.height, proposal.round, proposal.block_hash, keys.address))
             for kind in VoteKind
-            for hand in self.rogue.coven
+            for keys in self.villain.colluders
         ]
         other = [forged, Votes(tuple(votes))]
-        stories: list[list[ConsensusMessage]] = [[message], other, [message, *other]]
-        return stories[self.rogue.get_story(peer)]
+        sides: list[list[ConsensusMessage]] = [[message], other, [message, *other]]
+        return sides[self.villain.get_side(peer)]
 
 
 class WrongTime(Proposer):
@@ -135,14 +135,14 @@ class WrongTime(Proposer):
 
     def spoil(self, block: Block) -> Block:
         """The same at another time."""
-        now_ms, parent_ms = block.header.time_ms, self.rogue.ledger.head.time_ms
-        precision_ms = self.rogue.ledger.get_parameters().precision_ms
+        now_ms, parent_ms = block.header.time_ms, self.villain.ledger.head.time_ms
+        precision_ms = self.villain.ledger.get_parameters().precision_ms
         times = (now_ms + HOUR_MS, now_ms + 3 * precision_ms, parent_ms, parent_ms - HOUR_MS)
-        return forgery.rebuild(self.rogue.ledger, block, time_ms=self.rogue.random.choice(times))
+        return forgery.rebuild(self.villain.ledger, block, time_ms=self.villain.random.choice(times))
 
     def is_invalid(self, spoiled: Block) -> bool:
         """A time that is only far from the clocks may be proposed again and be right then."""
-        return spoiled.header.time_ms <= self.rogue.ledger.head.time_ms
+        return spoiled.header.time_ms <= self.villain.ledger.head.time_ms
 
 
 class WrongStateRoot(Proposer):
@@ -158,7 +158,7 @@ class WrongParent(Proposer):
 
     def spoil(self, block: Block) -> Block:
         """The same on its grandparent, or on nothing."""
-        parent_hash = self.rogue.ledger.head.parent_hash
+        parent_hash = self.villain.ledger.head.parent_hash
         return replace(block, header=replace(block.header, parent_hash=parent_hash))
 
 
@@ -167,9 +167,9 @@ class BadTransaction(Proposer):
 
     def spoil(self, block: Block) -> Block:
         """The victim's whole balance goes to the villain."""
-        ledger, hand = self.rogue.ledger, self.rogue.hand
-        others = [who.address for who in ledger.get_validators().validators if who.address != hand.address]
-        victim: Address = self.rogue.random.choice(others)
+        ledger, keys = self.villain.ledger, self.villain.keys
+        others = [who.address for who in ledger.get_validators().validators if who.address != keys.address]
+        victim: Address = self.villain.random.choice(others)
         transaction = Transaction(
             version=1,
             genesis_hash=ledger.genesis_hash,
@@ -178,9 +178,9 @@ class BadTransaction(Proposer):
             valid_until=block.header.height + 5,
             fee_max=ledger.get_free(victim) // 2,
             tip=0,
-            calls=(build_call(balances.Send(hand.address, ledger.get_free(victim) // 4)),),
+            calls=(build_call(balances.Send(keys.address, ledger.get_free(victim) // 4)),),
         )
-        stolen = SignedTransaction(transaction, hand.key.sign(encode(transaction)))
+        stolen = SignedTransaction(transaction, keys.consensus.sign(encode(transaction)))
         return forgery.rebuild(ledger, block, transactions=(stolen, *_drop_sender(block, victim)))
 
 
@@ -193,37 +193,37 @@ class Oversized(Proposer):
 
     def forge(self, block: Block, proposal: Proposal) -> CompactProposal | None:
         """Roots that are right, or ids without transactions."""
-        if self.rogue.random.random() < 0.5:
+        if self.villain.random.random() < 0.5:
             return super().forge(block, proposal)
-        message = forgery.propose(self.rogue.hand, self.genesis_hash, block, proposal.round)
-        ghosts = tuple(self.rogue.random.randbytes(32) for _ in range(1_000))
+        message = forgery.propose(self.villain.keys, self.genesis_hash, block, proposal.round)
+        ghosts = tuple(self.villain.random.randbytes(32) for _ in range(1_000))
         return replace(message, transaction_ids=ghosts)
 
     def spoil(self, block: Block) -> Block:
         """Full, and one more."""
-        ledger, hand = self.rogue.ledger, self.rogue.hand
+        ledger, keys = self.villain.ledger, self.villain.keys
         parameters = ledger.get_parameters()
-        kept = _drop_sender(block, hand.address)
+        kept = _drop_sender(block, keys.address)
         missing = min(parameters.block_transactions_max + 1, 200) - len(kept)
-        nonce = ledger.get_nonce(hand.address)
+        nonce = ledger.get_nonce(keys.address)
         added = [self._build_transfer(nonce + number) for number in range(missing)]
         return forgery.rebuild(ledger, block, transactions=(*kept, *added))
 
     def _build_transfer(self, nonce: int) -> SignedTransaction:
-        ledger, hand = self.rogue.ledger, self.rogue.hand
-        transfer = balances.Send(hand.address, 1)
-        fee_max = ledger.get_free(hand.address) // 1_000
+        ledger, keys = self.villain.ledger, self.villain.keys
+        transfer = balances.Send(keys.address, 1)
+        fee_max = ledger.get_free(keys.address) // 1_000
         transaction = Transaction(
             1,
             ledger.genesis_hash,
-            hand.address,
+            keys.address,
             nonce,
             ledger.height + 5,
             fee_max,
             0,
             (build_call(transfer),),
         )
-        return sign_transaction(hand.account, transaction)
+        return sign_transaction(keys.account, transaction)
 
 
 class ForgedPolRound(Proposer):
@@ -237,16 +237,16 @@ class ForgedPolRound(Proposer):
     def forge(self, block: Block, proposal: Proposal) -> CompactProposal | None:
         """Another block than any that had a polka, with a reference."""
         rounds = (proposal.round - 1, 0) if proposal.round else (0, 1)
-        other = forgery.rebuild(self.rogue.ledger, block, time_ms=block.header.time_ms + 1)
-        self.rogue.keep_block(other)
-        pol_round = self.rogue.random.choice(rounds)
-        return forgery.propose(self.rogue.hand, self.genesis_hash, other, proposal.round, pol_round)
+        other = forgery.rebuild(self.villain.ledger, block, time_ms=block.header.time_ms + 1)
+        self.villain.keep_block(other)
+        pol_round = self.villain.random.choice(rounds)
+        return forgery.propose(self.villain.keys, self.genesis_hash, other, proposal.round, pol_round)
 
     def second(self, proposal: Proposal) -> list[ConsensusMessage]:
-        """The certificate of a polka that never was, signed by the coven alone."""
+        """The certificate of a polka that never was, signed by the colluders alone."""
         assert proposal.pol_round is not None
         slot = (VoteKind.PREVOTE, proposal.height, proposal.pol_round, proposal.block_hash)
-        votes = [self.sign_vote(Vote(*slot, hand.address)) for hand in self.rogue.coven]
+        votes = [self.sign_vote(Vote(*slot, keys.address)) for keys in self.villain.colluders]
         commit = forgery.build_certificate(votes, proposal.block_hash, proposal.height, proposal.pol_round)
         return [
             PolkaMessage(PolkaCertificate(commit.height, commit.round, commit.block_hash, commit.signatures))
@@ -258,47 +258,47 @@ class ForgedLastCommit(Proposer):
 
     def spoil(self, block: Block) -> Block:
         """One signer as many, too few, or a signature of nobody: executed where the rules let it pass."""
-        commit, random = block.inherents.last_commit, self.rogue.random
+        commit, random = block.inherents.last_commit, self.villain.random
         if commit is None:
             return block
         part = random.choice(commit.signatures)
-        forged = replace(part, signature=self.rogue.hand.key.sign(commit.block_hash))
+        forged = replace(part, signature=self.villain.keys.consensus.sign(commit.block_hash))
         parts = [forged if one is part else one for one in commit.signatures]
         ways = ((part,) * len(commit.signatures), (part,), tuple(parts))
         commit = replace(commit, signatures=random.choice(ways))
         inherents = replace(block.inherents, last_commit=commit)
         spoiled = forgery.seal(block.header, inherents, block.transactions)
         try:
-            return forgery.rebuild(self.rogue.ledger, spoiled)
+            return forgery.rebuild(self.villain.ledger, spoiled)
         except InvalidBlock:
             return spoiled
 
 
-class OldPolka(Mischief):
+class OldPolka(Behaviour):
     """Proposes again what had a polka once, though something else had one since."""
 
     def on_sending(self, peer: PeerId, message: ConsensusMessage) -> list[ConsensusMessage]:
         """Some block of an earlier round in place of the one that is due."""
         if not isinstance(message, CompactProposal):
             return [message]
-        proposal, core = message.signed.proposal, self.rogue.core
-        if (proposal.proposer, proposal.height) != (self.rogue.hand.address, core.height):
+        proposal, core = message.signed.proposal, self.villain.core
+        if (proposal.proposer, proposal.height) != (self.villain.keys.address, core.height):
             return [message]
         for pol_round in range(proposal.round):
             for block_hash in core.tally.get_values(VoteKind.PREVOTE, pol_round):
-                block = self.rogue.get_block(block_hash) if block_hash else None
+                block = self.villain.get_block(block_hash) if block_hash else None
                 if block is not None and core.tally.has_quorum(VoteKind.PREVOTE, pol_round, block_hash):
-                    self.rogue.count(type(self).__name__)
-                    hand, round = self.rogue.hand, proposal.round
-                    return [forgery.propose(hand, self.genesis_hash, block, round, pol_round)]
+                    self.villain.count(type(self).__name__)
+                    keys, round = self.villain.keys, proposal.round
+                    return [forgery.propose(keys, self.genesis_hash, block, round, pol_round)]
         return [message]
 
 
 class EvidenceForger(Proposer):
     """Accuses the innocent, in its own blocks: forged signatures, votes of two slots, one vote twice."""
 
-    def __init__(self, rogue: Rogue) -> None:
-        super().__init__(rogue)
+    def __init__(self, villain: Villain) -> None:
+        super().__init__(villain)
         self._heard: list[SignedVote] = []
 
     def on_heard(self, peer: PeerId, message: ConsensusMessage) -> None:
@@ -313,53 +313,53 @@ class EvidenceForger(Proposer):
             return block
         call = build_call(offences.Report(evidence))
         transaction = Transaction(
-            1, self.genesis_hash, self.rogue.hand.address, 0, block.header.height + 5, 0, 0, (call,)
+            1, self.genesis_hash, self.villain.keys.address, 0, block.header.height + 5, 0, 0, (call,)
         )
-        report = sign_transaction(self.rogue.hand.account, transaction)
+        report = sign_transaction(self.villain.keys.account, transaction)
         try:
-            return forgery.rebuild(self.rogue.ledger, block, transactions=(report, *block.transactions))
+            return forgery.rebuild(self.villain.ledger, block, transactions=(report, *block.transactions))
         except InvalidTransaction:
             return forgery.seal(block.header, block.inherents, (report, *block.transactions))
 
     def _build_expired(self, height: Height) -> DuplicateVote:
         """A true accusation of itself, too late."""
-        vote = Vote(VoteKind.PREVOTE, height, 0, None, self.rogue.hand.address)
+        vote = Vote(VoteKind.PREVOTE, height, 0, None, self.villain.keys.address)
         pair = self.sign_vote(vote), self.sign_vote(replace(vote, block_hash=bytes(32)))
         return build_duplicate_vote(*pair)
 
     def _build_evidence(self, block: Block) -> DuplicateVote | DuplicateProposal | None:
-        parameters = self.rogue.ledger.get_parameters()
+        parameters = self.villain.ledger.get_parameters()
         height = block.header.height - parameters.evidence_age_blocks - parameters.epoch_blocks - 2
-        if height > 0 and self.rogue.random.random() < 0.7:
+        if height > 0 and self.villain.random.random() < 0.7:
             return self._build_expired(height)
-        mine = [hand.address for hand in self.rogue.coven]
+        mine = [keys.address for keys in self.villain.colluders]
         votes = [one for one in self._heard if one.vote.validator not in mine]
         if not votes:
             return None
-        first = self.rogue.random.choice(votes)
-        other = replace(first.vote, block_hash=self.rogue.random.randbytes(32))
-        forged = SignedVote(other, self.rogue.hand.key.sign(encode(other)))
-        second = self.rogue.random.choice([forged, first, self.rogue.random.choice(votes)])
+        first = self.villain.random.choice(votes)
+        other = replace(first.vote, block_hash=self.villain.random.randbytes(32))
+        forged = SignedVote(other, self.villain.keys.consensus.sign(encode(other)))
+        second = self.villain.random.choice([forged, first, self.villain.random.choice(votes)])
         return build_duplicate_vote(first, second)
 
 
-class OutOfTurn(Mischief):
+class OutOfTurn(Behaviour):
     """Proposes beside whose turn it is, in its own name."""
 
     def on_heard(self, peer: PeerId, message: ConsensusMessage) -> None:
         """The other's block, made its own."""
         if not isinstance(message, CompactProposal):
             return
-        proposal, hand = message.signed.proposal, self.rogue.hand
-        block = self.rogue.get_block(proposal.block_hash)
-        if block is None or proposal.proposer == hand.address or self.rogue.random.random() < 0.5:
+        proposal, keys = message.signed.proposal, self.villain.keys
+        block = self.villain.get_block(proposal.block_hash)
+        if block is None or proposal.proposer == keys.address or self.villain.random.random() < 0.5:
             return
-        if proposal.height != self.rogue.ledger.height + 1:
+        if proposal.height != self.villain.ledger.height + 1:
             return
         try:
-            mine = forgery.rebuild(self.rogue.ledger, forgery.appropriate(block, hand))
+            mine = forgery.rebuild(self.villain.ledger, forgery.appropriate(block, keys))
         except (InvalidBlock, InvalidTransaction):
             return
-        self.rogue.count(type(self).__name__)
-        self.rogue.keep_block(mine)
-        self.send_all(forgery.propose(hand, self.genesis_hash, mine, proposal.round))
+        self.villain.count(type(self).__name__)
+        self.villain.keep_block(mine)
+        self.send_all(forgery.propose(keys, self.genesis_hash, mine, proposal.round))

@@ -24,7 +24,7 @@ from node.ledger.ledger import CommittedBlock, Ledger
 from node.mempool.admission import PoolAdmission
 from node.mempool.pool import Mempool
 from p2p.wire.messages import PoolMessage, Transactions
-from tests.sim.signatures import Signatures
+from tests.sim.world.signatures import Signatures
 
 VALID_BLOCKS = 3
 Relay = Callable[[PoolMessage, Collection[PeerId]], None]

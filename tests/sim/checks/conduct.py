@@ -25,8 +25,8 @@ from chain.votes import (
     get_vote_signing_bytes,
 )
 from node.ledger.ledger import Ledger
-from tests.sim.checkers import Chains, Violation
-from tests.sim.history import History
+from tests.sim.checks.checkers import Chains, Violation
+from tests.sim.checks.history import History
 
 PREVOTE, PRECOMMIT = VoteKind.PREVOTE, VoteKind.PRECOMMIT
 

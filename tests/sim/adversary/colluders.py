@@ -1,8 +1,11 @@
 """Villains: validators of a run that break rules, alone or together.
 
-A villain runs the real replica, so that it is always where the others are; its mischief stands between it and
-the network. Villains of a run are a coven: they have each other's keys and tell the same stories. Up to a
-third of the power may be theirs (`draw_coven`), except in the control that must end in a fork.
+A villain runs the real replica, so that it is always where the others are; its behaviours stand between it
+and the network. The villains of a run collude: they know each other's keys, and agree on which peers are told
+what. They have less than a third of the power (`draw_colluders`), except in the control, which must fork.
+
+Villains are silent about themselves: their replica reports no equivocation of a colluder, as no real
+equivocator would.
 """
 
 from collections.abc import Callable, Collection
@@ -22,134 +25,134 @@ from p2p.wire.messages import (
     Votes,
     WholeBlock,
 )
-from tests.sim.forgery import Hand
-from tests.sim.mischief import Mischief
-from tests.sim.node import Life, Machine
-from tests.sim.people import get_person
-from tests.sim.villainy import CONTROL, MISCHIEF, SILENT
-from tests.sim.wire import decode_message
+from tests.sim.adversary.behaviour import Behaviour
+from tests.sim.adversary.catalogue import BEHAVIOURS, CONTROL, SILENT
+from tests.sim.world.accounts import ValidatorKeys, get_validator_keys
+from tests.sim.world.machine import Machine
+from tests.sim.world.process import Process
+from tests.sim.world.wire import decode_message
 
 TICK_MS = (200, 600)
 BLOCKS_KEPT_MAX = 64
-STORIES = (0, 0, 0, 1, 1, 1, 2)
+SIDES = (0, 0, 0, 1, 1, 1, 2)
 
 
-class Coven:
-    """The villains of a run: their keys, what each is up to, and who is told which story."""
+class Colluders:
+    """The villains of a run: their keys, what each does, and which peers are on which side."""
 
     def __init__(self, random: Random, members: dict[int, tuple[str, ...]]) -> None:
         self.random = random
         self.members = members
-        people = [get_person(number) for number in members]
-        self.hands = tuple(Hand(person.account, person.consensus) for person in people)
-        self._peers = [person.peer for person in people]
-        self._stories: dict[PeerId, int] = {}
+        validators = [get_validator_keys(number) for number in members]
+        self.signers = tuple(validators)
+        self._peers = [keys.peer for keys in validators]
+        self._sides: dict[PeerId, int] = {}
 
     @property
-    def lives(self) -> dict[int, Callable[[Machine], Life]]:
-        """Who lives as a villain."""
-        return dict.fromkeys(self.members, self._build_life)
+    def processes(self) -> dict[int, Callable[[Machine], Process]]:
+        """How the process of each villain is built."""
+        return dict.fromkeys(self.members, self._build_process)
 
-    def _build_life(self, machine: Machine) -> "VillainLife":
-        return VillainLife(machine, self)
+    def _build_process(self, machine: Machine) -> "VillainProcess":
+        return VillainProcess(machine, self)
 
-    def get_story(self, peer: PeerId) -> int:
+    def get_side(self, peer: PeerId) -> int:
         """0 or 1; 2 for both, which is what members tell each other."""
         if peer in self._peers:
             return 2
-        return self._stories.setdefault(peer, self.random.choice(STORIES))
+        return self._sides.setdefault(peer, self.random.choice(SIDES))
 
-    def split(self, stories: dict[PeerId, int]) -> None:
-        """Who is told which story, not left to chance."""
-        self._stories = dict(stories)
+    def split(self, sides: dict[PeerId, int]) -> None:
+        """Who is told which side, not left to chance."""
+        self._sides = dict(sides)
 
 
-class VillainLife(Life):
-    """A process of a villain; implements `mischief.Rogue`."""
+class VillainProcess(Process):
+    """A process of a villain; implements `behaviour.Villain`."""
 
     is_honest = False
 
-    def __init__(self, machine: Machine, coven: Coven) -> None:
-        self._coven = coven
+    def __init__(self, machine: Machine, colluders: Colluders) -> None:
+        self._colluders = colluders
         self._kept: dict[Hash, Block] = {}
-        self._mischief: list[Mischief] = []
+        self._behaviours: list[Behaviour] = []
         super().__init__(machine)
-        self.random = Random(coven.random.random())
-        self.hand = Hand(machine.person.account, machine.person.consensus)
-        names = coven.members[machine.number]
-        self._mischief = [MISCHIEF[name](self) for name in names]
+        self.random = Random(colluders.random.random())
+        self.keys = machine.keys
+        names = colluders.members[machine.number]
+        self._behaviours = [BEHAVIOURS[name](self) for name in names]
         self._tick_later()
 
-    # As mischief sees it.
+    # As behaviour sees it.
 
     @property
-    def coven(self) -> tuple[Hand, ...]:
-        """As Rogue."""
-        return self._coven.hands
+    def colluders(self) -> tuple[ValidatorKeys, ...]:
+        """As Villain."""
+        return self._colluders.signers
 
     @property
     def core(self) -> Core:
-        """As Rogue."""
+        """As Villain."""
         return self.replica.core
 
-    def get_story(self, peer: PeerId) -> int:
-        """As Rogue."""
-        return self._coven.get_story(peer)
+    def get_side(self, peer: PeerId) -> int:
+        """As Villain."""
+        return self._colluders.get_side(peer)
 
     def get_block(self, block_hash: Hash) -> Block | None:
-        """As Rogue."""
+        """As Villain."""
         return self._kept.get(block_hash) or self.replica.candidates.get(block_hash)
 
     def keep_block(self, block: Block) -> None:
-        """As Rogue."""
+        """As Villain."""
         self._kept[compute_header_hash(block.header)] = block
         if len(self._kept) > BLOCKS_KEPT_MAX:
             del self._kept[next(iter(self._kept))]
 
     def note_spoiled(self, block_hash: Hash, what: str) -> None:
-        """As Rogue."""
-        self._site.history.spoiled[block_hash] = what
+        """As Villain."""
+        self._context.history.spoiled[block_hash] = what
 
     def later(self, delay_ms: int, action: Callable[[], None]) -> None:
-        """As Rogue."""
-        self._site.schedule.after(delay_ms, lambda: self.turn("mischief", action))
+        """As Villain."""
+        self._context.schedule.after(delay_ms, lambda: self.turn("behaviour", action))
 
     def count(self, what: str) -> None:
-        """As Rogue."""
-        self._site.counts[what] += 1
+        """As Villain."""
+        self._context.counts[what] += 1
 
     def send(self, peer: PeerId, message: ConsensusMessage) -> None:
-        """As Rogue."""
+        """As Villain."""
         if peer in self._peers:
             self._note_told(message)
             self._send(peer, "consensus", encode(message))
 
     def _note_told(self, message: ConsensusMessage) -> None:
-        """What the coven has really signed belongs to what was said in the run; its forgeries do not."""
-        mine = [hand.address for hand in self.coven]
+        """What the colluders has really signed belongs to what was said in the run; its forgeries do not."""
+        mine = [keys.address for keys in self.colluders]
         if isinstance(message, CompactProposal) and message.signed.proposal.proposer in mine:
-            self._site.history.note_message(message)
+            self._context.history.note_message(message)
         if isinstance(message, Votes):
-            self._site.history.note_votes(one for one in message.votes if one.vote.validator in mine)
+            self._context.history.note_votes(one for one in message.votes if one.vote.validator in mine)
 
     # Between the replica and the network.
 
     def post(self, peer: PeerId, message: ConsensusMessage) -> None:
-        """As World, with mischief."""
+        """As World, with behaviour."""
         told: list[ConsensusMessage] = [message]
-        for mischief in self._mischief:
-            told = [other for one in told for other in mischief.on_sending(peer, one)]
+        for behaviour in self._behaviours:
+            told = [other for one in told for other in behaviour.on_sending(peer, one)]
         for one in told:
             self.send(peer, one)
 
     def broadcast(self, message: ConsensusMessage, but: Collection[PeerId] = ()) -> None:
-        """As World, with mischief."""
+        """As World, with behaviour."""
         for peer in self.peers:
             if peer not in but:
                 self.post(peer, message)
 
     def on_message(self, number: int, channel: str, data: bytes) -> None:
-        """As Life; mischief hears it first."""
+        """As Process; behaviour hears it first."""
         if channel == "consensus":
             peer = self._get_peer(number)
             try:
@@ -157,8 +160,8 @@ class VillainLife(Life):
             except PeerFault:
                 return
             self._serve(peer, message)
-            for mischief in self._mischief:
-                mischief.on_heard(peer, message)
+            for behaviour in self._behaviours:
+                behaviour.on_heard(peer, message)
         super().on_message(number, channel, data)
 
     def _serve(self, peer: PeerId, message: ConsensusMessage) -> None:
@@ -172,9 +175,9 @@ class VillainLife(Life):
                 self.send(peer, WholeBlock(height, encode(self._kept[block_hash])))
 
     def answer(self, peer: PeerId, request: Record) -> Record:
-        """As Life, unless mischief has another answer."""
-        for mischief in self._mischief:
-            reply = mischief.on_request(peer, request)
+        """As Process, unless behaviour has another answer."""
+        for behaviour in self._behaviours:
+            reply = behaviour.on_request(peer, request)
             if reply is not None:
                 return reply
         return super().answer(peer, request)
@@ -183,18 +186,18 @@ class VillainLife(Life):
         self.later(self.random.randint(*TICK_MS), self._tick)
 
     def _tick(self) -> None:
-        for mischief in self._mischief:
-            mischief.on_tick()
+        for behaviour in self._behaviours:
+            behaviour.on_tick()
         self._tick_later()
 
 
-def draw_coven(random: Random, powers: list[int]) -> Coven:
-    """One or several with less than a third of the power; each has one mischief or several."""
+def draw_colluders(random: Random, powers: list[int]) -> Colluders:
+    """One or several with less than a third of the power; each has one behaviour or several."""
     members: dict[int, tuple[str, ...]] = {}
-    names = [name for name in MISCHIEF if name != CONTROL]
+    names = [name for name in BEHAVIOURS if name != CONTROL]
     for number in random.sample(range(len(powers)), random.choice((1, 1, 2, 3))):
         power = sum(powers[member] for member in (*members, number))
         if 3 * power < sum(powers):
             drawn = random.sample(names, random.choice((1, 2, 3, 4)))
             members[number] = tuple(drawn[:1] if SILENT in drawn[:1] else [n for n in drawn if n != SILENT])
-    return Coven(Random(random.random()), members)
+    return Colluders(Random(random.random()), members)

@@ -14,7 +14,7 @@ from chain.primitives.types import Address, Height, Round
 from p2p.wire.messages import CompactProposal, ConsensusMessage, Votes
 
 
-class Schemer:
+class Censor:
     """Judges each consensus message on its way."""
 
     def __init__(self, random: Random, addresses: Sequence[Address], powers: Sequence[int]) -> None:

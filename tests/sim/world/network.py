@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from random import Random
 from typing import Protocol
 
-from tests.sim.schedule import Audit, Schedule
+from tests.sim.world.schedule import Audit, Schedule
 
 MILLION = 1_000_000
 NOTICE_MS = (2_000, 12_000)

@@ -1,15 +1,13 @@
-"""A simulated machine with a validator on it: the real replica, gossip and sync over a world of the seed.
+"""One process of a validator: the real replica, gossip and sync over the simulated machine that it runs on.
 
-`Machine` is what outlives a crash: disk, clocks, keys, place in the network. `Life` is one process on it, and
-the replica's world; when it ends, by a crash or by its own doing, nothing of it is called any more. A villain
-is a machine whose lives are made by another `build_life`.
+`Process` implements `node.replica.ports.World`: clocks, timers, the lane and peers, all decided by the seed.
 """
 
 import random as standard_random
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from chain.modules import beacon, system
 from chain.primitives.codec import Record, encode
@@ -29,189 +27,28 @@ from node.replica.sync.sync import Sync
 from node.replica.timing import build_synchrony, build_timeouts
 from p2p.errors import NetworkError, PeerFault, PeerGone, PeerSlow, Refused
 from p2p.wire.messages import CommitMessage, ConsensusMessage, PolkaMessage, PoolMessage, Refusal, SyncRequest
-from storage.crash_points import CrashPoint
-from storage.errors import CorruptSignState, CorruptStore, CorruptWal, DiskFailed, StorageError
+from storage.errors import StorageError
 from storage.sign_state import LastSignState
 from storage.wal import Wal
-from tests.sim.clocks import SimClock
-from tests.sim.disk import SimDisk, SimStore
-from tests.sim.history import Finality, History, Reported
-from tests.sim.network import Network
-from tests.sim.people import Person
-from tests.sim.pool import Duties, Pool
-from tests.sim.schedule import Audit, Schedule
-from tests.sim.signatures import Signatures
-from tests.sim.watch import Watch
-from tests.sim.wire import NUMBER_BYTES, decode_message, decode_reply, describe
+from tests.sim.checks.history import Finality, Reported
+from tests.sim.world.disk import SimStore
+from tests.sim.world.machine import SIGN_STATE, WAL, Crashed, Machine
+from tests.sim.world.pool import Duties, Pool
+from tests.sim.world.wire import NUMBER_BYTES, decode_message, decode_reply
 
 T = TypeVar("T")
 R = TypeVar("R", bound=Record)
 
-WAL, SIGN_STATE = Path("wal"), Path("sign-state")
-RESTART_MS = (200, 6_000)
 
-
-class Crashed(BaseException):
-    """The machine stops here; no handler of the program sees it."""
-
-    def __init__(self, is_power_loss: bool) -> None:
-        super().__init__("the machine stops")
-        self.is_power_loss = is_power_loss
-
-
-class Site(Protocol):
-    """The run, as its machines see it."""
-
-    schedule: Schedule
-    audit: Audit
-    network: Network
-    history: History
-    random: standard_random.Random
-    signatures: Signatures
-    spec: Any
-    current: "Machine | None"
-    counts: Counter[str]
-    watch: Watch
-
-    def find(self, peer: PeerId) -> "Machine | None":
-        """The machine with this name."""
-
-    def on_halted(self, number: int, error: ConsensusHalted) -> None:
-        """A node says that consensus has failed."""
-
-
-class Machine:
-    """What outlives a crash."""
-
-    def __init__(self, site: Site, number: int, person: Person, clock: SimClock) -> None:
-        self.site = site
-        self.number = number
-        self.person = person
-        self.clock = clock
-        self.disk = SimDisk(standard_random.Random(site.random.random()))
-        self.disk.on_step = self._on_disk_step
-        self.life: Life | None = None
-        self.build_life: Callable[[Machine], Life] = Life
-        self.is_observer = False
-        """Log or sign-state are damaged: until the end it takes part without signing."""
-        self.is_restored = False
-        """Its disk was put back: the guard must notice, and let nothing be signed for long."""
-        self.restored_height = 0
-        """The height of the last signature in what was put back."""
-        self.crashes = 0
-        self.disk_steps = 0
-        self.crash_at: dict[CrashPoint, int] = {}
-        """Crash at the so-manieth passing of a point from now."""
-        self.crash_at_step = 0
-        self.is_power_loss = False
-        self.restart_ms = RESTART_MS
-        self.has_store = False
-
-    @property
-    def name(self) -> str:
-        """In traces and in the audit."""
-        return str(self.number)
-
-    @property
-    def is_up(self) -> bool:
-        """Whether a process runs on it."""
-        return self.life is not None
-
-    # Starting and stopping.
-
-    def start(self) -> None:
-        """A process starts, if none runs."""
-        if self.life is not None:
-            return
-        self.site.audit.note(self.name, "start")
-        self.site.current, failure = self, None
-        try:
-            life = self.build_life(self)
-            self.life = life
-            life.start()
-        except (Crashed, StorageError) as error:
-            failure = error
-        finally:
-            self.site.current = None
-        if failure is None:
-            self.site.network.on_started(self.number)
-        else:
-            self.end(failure)
-
-    def end(self, cause: BaseException) -> None:
-        """The process is over; what an operator does is done, and it starts again later."""
-        self.site.audit.note(self.name, "end", text=f"{type(cause).__name__}: {cause}")
-        was_up, self.life = self.life is not None, None
-        self.crash_at, self.crash_at_step = {}, 0
-        if isinstance(cause, Crashed) and cause.is_power_loss:
-            self.disk.lose_power()
-        else:
-            self.disk.restart()
-        self.crashes += 1
-        if isinstance(cause, CorruptStore) and self.disk.is_damaged:
-            self.disk.remove_store()
-            self.has_store = False
-        elif isinstance(cause, CorruptWal | CorruptSignState) and self.disk.is_flipped:
-            self.is_observer = True
-        elif not isinstance(cause, Crashed | DiskFailed):
-            raise cause
-        if was_up:
-            self.site.network.on_stopped(self.number)
-        self.site.schedule.after(self.site.random.randint(*self.restart_ms), self.start)
-
-    def crash(self, *, is_power_loss: bool) -> None:
-        """The process stops between two turns."""
-        if self.life is not None:
-            self.end(Crashed(is_power_loss))
-
-    # Crashes inside.
-
-    def on_point(self, point: CrashPoint) -> None:
-        """The process is at this point."""
-        left = self.crash_at.get(point)
-        if left is not None:
-            self.crash_at[point] = left - 1
-            if left <= 1:
-                raise Crashed(self.is_power_loss)
-
-    def _on_disk_step(self, _: str) -> None:
-        self.disk_steps += 1
-        if self.crash_at_step:
-            self.crash_at_step -= 1
-            if self.crash_at_step == 0:
-                raise Crashed(self.is_power_loss)
-
-    # The network's end.
-
-    def on_connected(self, peer: int) -> None:
-        """As network.End."""
-        if self.life is not None:
-            life = self.life
-            life.turn("connected", lambda: life.on_connected(peer))
-
-    def on_disconnected(self, peer: int) -> None:
-        """As network.End."""
-        if self.life is not None:
-            life = self.life
-            life.turn("disconnected", lambda: life.on_disconnected(peer))
-
-    def on_message(self, peer: int, channel: str, data: bytes) -> None:
-        """As network.End."""
-        if self.life is not None:
-            life = self.life
-            self.site.audit.note(self.name, f"{channel}<{peer}", data, lambda: describe(channel, data))
-            life.turn(channel, lambda: life.on_message(peer, channel, data))
-
-
-class Life:
+class Process:
     """One process: implements `node.replica.ports.World`."""
 
     is_honest = True
 
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
-        self._site = site = machine.site
-        self._random = site.random
+        self._context = context = machine.context
+        self._random = context.random
         self._jobs: deque[tuple[Callable[[], Any], Callable[[Any], None]]] = deque()
         self._done: deque[tuple[Callable[[Any], None], Any]] = deque()
         self._peers: dict[PeerId, int] = {}
@@ -219,17 +56,17 @@ class Life:
         self._asked_count = 0
         self._open()
         self.mempool = Mempool()
-        self.reveals = Reveals(machine.person.beacon_secret)
-        self.pool = Pool(self.ledger, self.mempool, site.signatures, self._relay)
-        self.duties = Duties(self.ledger, self.pool.submit, machine.person.duty)
+        self.reveals = Reveals(machine.keys.beacon_secret)
+        self.pool = Pool(self.ledger, self.mempool, context.signatures, self._relay)
+        self.duties = Duties(self.ledger, self.pool.submit, machine.keys.duty)
         self._build()
 
     def _open(self) -> None:
         """As `node.app.open_stores`: the store last, since that it is there tells that the others must be."""
-        machine, disk, key = self.machine, self.machine.disk, self.machine.person.consensus
+        machine, disk, key = self.machine, self.machine.disk, self.machine.keys.consensus
         self.signer = None
         is_new = not machine.has_store
-        site = self._site
+        context = self._context
         if not machine.is_observer:
             wal = Wal.create(WAL, 0, disk) if is_new and not disk.has(WAL) else Wal.load(WAL, disk)
             state = LastSignState.load(SIGN_STATE, key.public_key, create=is_new, files=disk)
@@ -237,14 +74,14 @@ class Life:
             wal = Wal.create(Path("observer-wal"), 0, disk)
         machine.has_store = True
         store = SimStore(disk)
-        check, verify = site.signatures.check, site.signatures.verify
-        self.ledger = Ledger(store, site.spec, check=check, verify=verify)
+        check, verify = context.signatures.check, context.signatures.verify
+        self.ledger = Ledger(store, context.spec, check=check, verify=verify)
         if not machine.is_observer:
-            self.signer = Signer(machine.person.address, key, state, self.ledger.genesis_hash)
+            self.signer = Signer(machine.keys.address, key, state, self.ledger.genesis_hash)
         self.journal = Journal(wal)
 
     def _build(self) -> None:
-        parameters, verify = self.ledger.get_parameters(), self._site.signatures.verify
+        parameters, verify = self.ledger.get_parameters(), self._context.signatures.verify
         self.replica = Replica(
             self,
             self.ledger,
@@ -269,19 +106,23 @@ class Life:
 
     def _get_reveal(self) -> Hash | None:
         """As `node.app.Node`."""
-        address = self.machine.person.address
+        address = self.machine.keys.address
         epoch = system.compute_epoch(self.ledger.get_parameters(), self.ledger.height + 1)
         return self.reveals.get_next_link(beacon.get_chain(self.ledger.state, address, epoch))
 
     def _report(self, evidence: Evidence) -> None:
         if self.is_honest:
-            fact = Reported(self._site.schedule.now_ms, self.machine.number, evidence)
-            self._site.history.reported.append(fact)
+            fact = Reported(self._context.schedule.now_ms, self.machine.number, evidence)
+            self._context.history.reported.append(fact)
         self.duties.report(evidence)
 
     def _on_committed(self, committed: CommittedBlock) -> None:
-        certificate, number, now_ms = committed.certificate, self.machine.number, self._site.schedule.now_ms
-        self._site.audit.note(
+        certificate, number, now_ms = (
+            committed.certificate,
+            self.machine.number,
+            self._context.schedule.now_ms,
+        )
+        self._context.audit.note(
             self.machine.name,
             "final",
             committed.block_hash,
@@ -290,16 +131,16 @@ class Life:
         if self.is_honest:
             height, block_hash = certificate.height, committed.block_hash
             fact = Finality(now_ms, number, height, certificate.round, block_hash)
-            self._site.history.note_final(fact, committed.tx_ids)
+            self._context.history.note_final(fact, committed.tx_ids)
 
     # Turns.
 
     def turn(self, what: str, action: Callable[[], None]) -> None:
         """Lets the process do something, if it still runs; ends it if that says so."""
         machine = self.machine
-        if machine.life is not self:
+        if machine.process is not self:
             return
-        machine.site.current = machine
+        machine.context.current = machine
         try:
             action()
         except PeerFault:
@@ -307,9 +148,9 @@ class Life:
         except (Crashed, StorageError) as cause:
             machine.end(cause)
         except ConsensusHalted as error:
-            self._site.on_halted(machine.number, error)
+            self._context.on_halted(machine.number, error)
         finally:
-            machine.site.current = None
+            machine.context.current = None
 
     # The world: time.
 
@@ -324,7 +165,7 @@ class Life:
     def call_later(self, delay_ms: int, action: Callable[[], None]) -> Timer:
         """As World."""
         virtual_ms = self.machine.clock.compute_virtual_ms(delay_ms)
-        return self._site.schedule.after(virtual_ms, lambda: self.turn("timer", action))
+        return self._context.schedule.after(virtual_ms, lambda: self.turn("timer", action))
 
     # The world: the lane.
 
@@ -336,13 +177,13 @@ class Life:
 
     def _begin_job(self) -> None:
         duration_ms = self._random.choice((0, 0, 1, 1, 2, 5, self.machine.disk.slow_ms))
-        self._site.schedule.after(duration_ms, lambda: self.turn("job", self._do_job))
+        self._context.schedule.after(duration_ms, lambda: self.turn("job", self._do_job))
 
     def _do_job(self) -> None:
         job, then = self._jobs[0]
         self._done.append((then, job()))
         self._jobs.popleft()
-        self._site.schedule.after(self._random.randint(0, 1), lambda: self.turn("then", self._hand_over))
+        self._context.schedule.after(self._random.randint(0, 1), lambda: self.turn("then", self._hand_over))
         if self._jobs:
             self._begin_job()
 
@@ -373,11 +214,11 @@ class Life:
 
     def _note_sent(self, message: ConsensusMessage) -> None:
         if self.is_honest:
-            self._site.history.note_message(message)
-            self._site.watch.on_sent(self, message)
+            self._context.history.note_message(message)
+            self._context.watch.on_sent(self, message)
 
     def _send(self, peer: PeerId, channel: str, data: bytes) -> None:
-        self._site.network.send(self.machine.number, self._peers[peer], channel, data)
+        self._context.network.send(self.machine.number, self._peers[peer], channel, data)
 
     def _relay(self, message: PoolMessage, but: Collection[PeerId]) -> None:
         data = encode(message)
@@ -409,15 +250,15 @@ class Life:
         timer = self.call_later(limit_ms, lambda: end(slow))
         self._asked[number] = end
         data = number.to_bytes(NUMBER_BYTES, "big") + encode(message)
-        self._site.network.send(self.machine.number, self._peers[peer], "request", data, is_lossy=False)
+        self._context.network.send(self.machine.number, self._peers[peer], "request", data, is_lossy=False)
 
     def blame(self, peer: PeerId, fault: PeerFault) -> None:
         """As World. Validators are trusted peers: their score never bans them."""
-        machine = self._site.find(peer)
+        machine = self._context.find(peer)
         whom = -1 if machine is None else machine.number
-        self._site.audit.note(self.machine.name, "blame", text=f"{whom}: {fault.reason}")
+        self._context.audit.note(self.machine.name, "blame", text=f"{whom}: {fault.reason}")
         if self.is_honest:
-            self._site.history.blames.append((self.machine.number, whom, fault.reason))
+            self._context.history.blames.append((self.machine.number, whom, fault.reason))
 
     # Inbound.
 
@@ -437,7 +278,7 @@ class Life:
             self.sync.disconnected(peer)
 
     def _get_peer(self, number: int) -> PeerId:
-        return self._site.network.ends[number].person.peer  # type: ignore[attr-defined,no-any-return]
+        return self._context.network.ends[number].keys.peer  # type: ignore[attr-defined,no-any-return]
 
     def on_message(self, number: int, channel: str, data: bytes) -> None:
         """A message, behind the boundary of its peer."""
@@ -457,7 +298,7 @@ class Life:
 
     def _on_consensus(self, peer: PeerId, message: ConsensusMessage) -> None:
         if self.is_honest:
-            self._site.watch.on_heard(self, message)
+            self._context.watch.on_heard(self, message)
             if isinstance(message, CommitMessage | PolkaMessage):
                 self._note_heard(message.certificate)
         self.gossip.on_message(peer, message)
@@ -468,15 +309,15 @@ class Life:
         for signed in build_certificate_votes(certificate):
             member = get_validator(members, signed.vote.validator)
             message = get_vote_signing_bytes(genesis_hash, signed.vote)
-            verify = self._site.signatures.verify
+            verify = self._context.signatures.verify
             if member is not None and verify(member.consensus_key, message, signed.signature):
-                self._site.history.note_votes((signed,))
+                self._context.history.note_votes((signed,))
 
     def _on_request(self, peer: PeerId, number: int, data: bytes) -> None:
         """The reply goes back where the request came from, whether or not that peer has said hello."""
         head, body = data[:NUMBER_BYTES], data[NUMBER_BYTES:]
         reply = head + encode(self.answer(peer, decode_message(SyncRequest, body)))
-        self._site.network.send(self.machine.number, number, "reply", reply, is_lossy=False)
+        self._context.network.send(self.machine.number, number, "reply", reply, is_lossy=False)
 
     def answer(self, peer: PeerId, request: Record) -> Record:
         """What a peer that syncs is told."""

@@ -1,8 +1,8 @@
 """What a villain may do, one rule broken per class; a villain has one or several.
 
-A villain is a whole validator that follows the protocol, except that its mischief stands between it and the
+A villain is a whole validator that follows the protocol, except that its behaviour stands between it and the
 network: it may change, drop or add what is sent to each peer, hears what arrives, answers requests in the
-villain's place, and may act at any time. It has the keys of its coven and of nobody else.
+villain's place, and may act at any time. It has the keys of its colluders and of nobody else.
 """
 
 from collections.abc import Callable
@@ -22,20 +22,20 @@ from node.ledger.ledger import Ledger
 from p2p.wire.messages import (
     ConsensusMessage,
 )
-from tests.sim import forgery
-from tests.sim.forgery import Hand
+from tests.sim.adversary import forgery
+from tests.sim.world.accounts import ValidatorKeys
 
 HEARD_MAX = 400
 HOUR_MS = 3_600_000
 PREVOTE, PRECOMMIT = VoteKind.PREVOTE, VoteKind.PRECOMMIT
 
 
-class Rogue(Protocol):
-    """A villain as its mischief sees it."""
+class Villain(Protocol):
+    """A villain as its behaviour sees it."""
 
     random: Random
-    hand: Hand
-    coven: tuple[Hand, ...]
+    keys: ValidatorKeys
+    colluders: tuple[ValidatorKeys, ...]
 
     @property
     def ledger(self) -> Ledger: ...
@@ -45,10 +45,10 @@ class Rogue(Protocol):
     def peers(self) -> tuple[PeerId, ...]: ...
 
     def send(self, peer: PeerId, message: ConsensusMessage) -> None:
-        """To this peer, past all mischief."""
+        """To this peer, past all behaviour."""
 
-    def get_story(self, peer: PeerId) -> int:
-        """Which of two stories the peer is told, always the same: 0 or 1; 2 for both."""
+    def get_side(self, peer: PeerId) -> int:
+        """Which of two sides the peer is told, always the same: 0 or 1; 2 for both."""
 
     def get_block(self, block_hash: Hash) -> Block | None:
         """A block that it proposed or saw."""
@@ -66,11 +66,11 @@ class Rogue(Protocol):
         """Something wrong was done, once more."""
 
 
-class Mischief:
+class Behaviour:
     """None: an honest validator."""
 
-    def __init__(self, rogue: Rogue) -> None:
-        self.rogue = rogue
+    def __init__(self, villain: Villain) -> None:
+        self.villain = villain
 
     def on_sending(self, peer: PeerId, message: ConsensusMessage) -> list[ConsensusMessage]:
         """What is sent to this peer in place of the message."""
@@ -90,18 +90,18 @@ class Mischief:
 
     @property
     def genesis_hash(self) -> Hash:
-        return self.rogue.ledger.genesis_hash
+        return self.villain.ledger.genesis_hash
 
     def sign_vote(self, vote: Vote) -> SignedVote:
         """With the key of its validator."""
-        hand = next(hand for hand in self.rogue.coven if hand.address == vote.validator)
-        return forgery.sign_vote(hand, self.genesis_hash, vote)
+        keys = next(keys for keys in self.villain.colluders if keys.address == vote.validator)
+        return forgery.sign_vote(keys, self.genesis_hash, vote)
 
     def pick_peer(self) -> PeerId | None:
         """Any peer."""
-        return self.rogue.random.choice(self.rogue.peers) if self.rogue.peers else None
+        return self.villain.random.choice(self.villain.peers) if self.villain.peers else None
 
     def send_all(self, message: ConsensusMessage) -> None:
         """To everybody."""
-        for peer in self.rogue.peers:
-            self.rogue.send(peer, message)
+        for peer in self.villain.peers:
+            self.villain.send(peer, message)

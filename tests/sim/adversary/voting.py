@@ -21,9 +21,9 @@ from p2p.wire.messages import (
     StatusRequest,
     Votes,
 )
-from tests.sim import forgery
-from tests.sim.forgery import Hand
-from tests.sim.mischief import Mischief, Rogue
+from tests.sim.adversary import forgery
+from tests.sim.adversary.behaviour import Behaviour, Villain
+from tests.sim.world.accounts import ValidatorKeys
 
 HEARD_MAX = 400
 LATE_MS_MAX = 2_500
@@ -32,7 +32,7 @@ PREVOTE, PRECOMMIT = VoteKind.PREVOTE, VoteKind.PRECOMMIT
 # Voters.
 
 
-class Voter(Mischief):
+class Voter(Behaviour):
     """Makes something else of the villain's own votes."""
 
     def on_sending(self, peer: PeerId, message: ConsensusMessage) -> list[ConsensusMessage]:
@@ -41,7 +41,7 @@ class Voter(Mischief):
             return [message]
         told: list[SignedVote] = []
         for signed in message.votes:
-            is_own = signed.vote.validator == self.rogue.hand.address
+            is_own = signed.vote.validator == self.villain.keys.address
             told += self.tell(peer, signed) if is_own else [signed]
         return [Votes(tuple(told))] if told else []
 
@@ -54,16 +54,16 @@ class SplitVoter(Voter):
     """Votes for one value before some and for another before others; some get both."""
 
     def tell(self, peer: PeerId, signed: SignedVote) -> list[SignedVote]:
-        """One story, the other, or both."""
-        self.rogue.count(type(self).__name__)
+        """One side, the other, or both."""
+        self.villain.count(type(self).__name__)
         other = self.sign_vote(replace(signed.vote, block_hash=self._get_other(signed.vote)))
-        return [[signed], [other], [signed, other]][self.rogue.get_story(peer)]
+        return [[signed], [other], [signed, other]][self.villain.get_side(peer)]
 
     def _get_other(self, vote: Vote) -> Hash | None:
         """Nil for a block; for nil a block that was proposed, or one that never was."""
         proposed = [
             received.signed.proposal.block_hash
-            for known in self.rogue.core.proposals.values()
+            for known in self.villain.core.proposals.values()
             for received in known
             if received.signed.proposal.block_hash != vote.block_hash
         ]
@@ -72,34 +72,34 @@ class SplitVoter(Voter):
         return None if vote.block_hash is not None else vote.validator
 
 
-class Silent(Mischief):
+class Silent(Behaviour):
     """Says nothing: never, nothing to some, no proposals, or no votes."""
 
-    def __init__(self, rogue: Rogue) -> None:
-        super().__init__(rogue)
-        self._mutes = rogue.random.choice(("all", "some", "proposals", "votes", "precommits"))
+    def __init__(self, villain: Villain) -> None:
+        super().__init__(villain)
+        self._mutes = villain.random.choice(("all", "some", "proposals", "votes", "precommits"))
 
     def on_sending(self, peer: PeerId, message: ConsensusMessage) -> list[ConsensusMessage]:
         """The message, unless this villain is silent about it."""
         votes = message.votes if isinstance(message, Votes) else ()
         is_mute = {
             "all": True,
-            "some": self.rogue.get_story(peer) == 0,
+            "some": self.villain.get_side(peer) == 0,
             "proposals": isinstance(message, CompactProposal),
             "votes": bool(votes),
             "precommits": any(one.vote.kind is PRECOMMIT for one in votes),
         }[self._mutes]
         if is_mute:
-            self.rogue.count(type(self).__name__)
+            self.villain.count(type(self).__name__)
         return [] if is_mute else [message]
 
 
-class Procrastinator(Mischief):
+class Procrastinator(Behaviour):
     """Says what it has to say about when others stop waiting for it, to each at another time."""
 
     def on_sending(self, peer: PeerId, message: ConsensusMessage) -> list[ConsensusMessage]:
         """Own votes and proposals come late."""
-        me = self.rogue.hand.address
+        me = self.villain.keys.address
         match message:
             case Votes(votes):
                 is_own = any(signed.vote.validator == me for signed in votes)
@@ -109,63 +109,63 @@ class Procrastinator(Mischief):
                 is_own = False
         if not is_own:
             return [message]
-        self.rogue.count(type(self).__name__)
-        delay_ms = self.rogue.random.randrange(LATE_MS_MAX)
-        self.rogue.later(delay_ms, lambda: self.rogue.send(peer, message))
+        self.villain.count(type(self).__name__)
+        delay_ms = self.villain.random.randrange(LATE_MS_MAX)
+        self.villain.later(delay_ms, lambda: self.villain.send(peer, message))
         return []
 
 
-class Amnesiac(Mischief):
+class Amnesiac(Behaviour):
     """Forgets what it is locked on, and votes for whatever is proposed."""
 
     def on_heard(self, peer: PeerId, message: ConsensusMessage) -> None:
         """Whatever it is: it was forgotten before."""
-        core = self.rogue.core
+        core = self.villain.core
         if core.locked_hash is not None:
-            self.rogue.count(type(self).__name__)
+            self.villain.count(type(self).__name__)
         core.locked_hash = core.locked_round = None
-        if self.rogue.random.random() < 0.5:
+        if self.villain.random.random() < 0.5:
             core.valid_hash = core.valid_round = None
 
 
 # Talkers.
 
 
-class Stale(Mischief):
+class Stale(Behaviour):
     """Says again what was said before, of whatever height and round, and signs anew for slots long past."""
 
-    def __init__(self, rogue: Rogue) -> None:
-        super().__init__(rogue)
+    def __init__(self, villain: Villain) -> None:
+        super().__init__(villain)
         self._heard: list[ConsensusMessage] = []
 
     def on_heard(self, peer: PeerId, message: ConsensusMessage) -> None:
         """Remember it."""
         self._heard.append(message)
         if len(self._heard) > HEARD_MAX:
-            self._heard.pop(self.rogue.random.randrange(HEARD_MAX))
+            self._heard.pop(self.villain.random.randrange(HEARD_MAX))
 
     def on_tick(self) -> None:
         """Some of it again, and a vote in the past."""
         peer = self.pick_peer()
         if peer is None or not self._heard:
             return
-        self.rogue.count(type(self).__name__)
-        for message in self.rogue.random.sample(self._heard, min(3, len(self._heard))):
-            self.rogue.send(peer, message)
-        core = self.rogue.core
-        height = self.rogue.random.randint(max(1, core.height - 3), core.height)
-        kind, block_hash = self.rogue.random.choice(list(VoteKind)), self.rogue.random.randbytes(32)
-        vote = Vote(kind, height, 0, block_hash, self.rogue.hand.address)
-        self.rogue.send(peer, Votes((self.sign_vote(vote),)))
+        self.villain.count(type(self).__name__)
+        for message in self.villain.random.sample(self._heard, min(3, len(self._heard))):
+            self.villain.send(peer, message)
+        core = self.villain.core
+        height = self.villain.random.randint(max(1, core.height - 3), core.height)
+        kind, block_hash = self.villain.random.choice(list(VoteKind)), self.villain.random.randbytes(32)
+        vote = Vote(kind, height, 0, block_hash, self.villain.keys.address)
+        self.villain.send(peer, Votes((self.sign_vote(vote),)))
 
 
-class Flooder(Mischief):
+class Flooder(Behaviour):
     """Votes in rounds and heights that are far ahead, and for values that nobody proposed."""
 
     def on_tick(self) -> None:
         """A handful to everybody."""
-        self.rogue.count(type(self).__name__)
-        random, core = self.rogue.random, self.rogue.core
+        self.villain.count(type(self).__name__)
+        random, core = self.villain.random, self.villain.core
         ahead = [random.choice((0, 1, 4, 5, 64, 2**20)) for _ in range(6)]
         votes = [
             Vote(
@@ -173,18 +173,18 @@ class Flooder(Mischief):
                 core.height + random.choice((0, 0, 1, 2, 1_000)),
                 core.round + rounds,
                 random.choice((None, random.randbytes(32))),
-                self.rogue.hand.address,
+                self.villain.keys.address,
             )
             for rounds in ahead
         ]
         self.send_all(Votes(tuple(self.sign_vote(vote) for vote in votes)))
 
 
-class CertificateForger(Mischief):
+class CertificateForger(Behaviour):
     """Certificates that are none: one signer many times, too few, of prevotes, of another height or block."""
 
-    def __init__(self, rogue: Rogue) -> None:
-        super().__init__(rogue)
+    def __init__(self, villain: Villain) -> None:
+        super().__init__(villain)
         self._heard: dict[tuple[VoteKind, Height, Round, Hash | None], list[SignedVote]] = {}
 
     def on_heard(self, peer: PeerId, message: ConsensusMessage) -> None:
@@ -202,16 +202,16 @@ class CertificateForger(Mischief):
         forged = self._build()
         if peer is None or forged is None:
             return
-        self.rogue.count(type(self).__name__)
-        if self.rogue.random.random() < 0.5:
-            self.rogue.send(peer, CommitMessage(forged))
+        self.villain.count(type(self).__name__)
+        if self.villain.random.random() < 0.5:
+            self.villain.send(peer, CommitMessage(forged))
         else:
             parts = (forged.height, forged.round, forged.block_hash, forged.signatures)
-            self.rogue.send(peer, PolkaMessage(PolkaCertificate(*parts)))
+            self.villain.send(peer, PolkaMessage(PolkaCertificate(*parts)))
 
     def _build(self) -> CommitCertificate | None:
         """Of a block that this villain would like, out of whatever it has."""
-        random, core = self.rogue.random, self.rogue.core
+        random, core = self.villain.random, self.villain.core
         if not self._heard:
             return None
         slot = random.choice(list(self._heard))
@@ -220,18 +220,18 @@ class CertificateForger(Mischief):
         height, round = core.height, core.round
         if random.random() < 0.5:
             return forgery.build_certificate(self._heard[slot], block_hash, height, round)
-        mine = self.sign_vote(Vote(PRECOMMIT, height, round, block_hash, self.rogue.hand.address))
+        mine = self.sign_vote(Vote(PRECOMMIT, height, round, block_hash, self.villain.keys.address))
         light = forgery.build_certificate([mine], block_hash, height, round)
         return replace(light, signatures=light.signatures * len(core.validator_set.validators))
 
 
-class Impersonator(Mischief):
+class Impersonator(Behaviour):
     """Votes in the name of others, and signs with its own key."""
 
     def on_tick(self) -> None:
         """Everybody votes for what this villain has proposed, or for nothing."""
-        self.rogue.count(type(self).__name__)
-        core, random = self.rogue.core, self.rogue.random
+        self.villain.count(type(self).__name__)
+        core, random = self.villain.core, self.villain.random
         values = [*core.tally.get_values(PREVOTE, core.round), None, bytes(32)]
         block_hash, kind = random.choice(values), random.choice(list(VoteKind))
         votes = [
@@ -239,28 +239,28 @@ class Impersonator(Mischief):
             for who in core.validator_set.validators
         ]
         forged = [
-            replace(self.sign_vote(replace(vote, validator=self.rogue.hand.address)), vote=vote)
+            replace(self.sign_vote(replace(vote, validator=self.villain.keys.address)), vote=vote)
             for vote in votes
         ]
         self.send_all(Votes(tuple(forged)))
 
 
-class SyncLiar(Mischief):
+class SyncLiar(Behaviour):
     """Claims to be far ahead, and serves blocks that are not final, not in order, or not blocks."""
 
     def on_request(self, peer: PeerId, request: Record) -> Record | None:
         """A lie in most cases."""
-        self.rogue.count(type(self).__name__)
-        ledger = self.rogue.ledger
+        self.villain.count(type(self).__name__)
+        ledger = self.villain.ledger
         match request:
             case StatusRequest():
-                return Status(ledger.height + self.rogue.random.choice((1, 2, 50)), ledger.head_hash, 1)
+                return Status(ledger.height + self.villain.random.choice((1, 2, 50)), ledger.head_hash, 1)
             case BlocksRequest(start, count):
                 return self._build_blocks(start, count)
         return None
 
     def _build_blocks(self, start: Height, count: int) -> Blocks:
-        ledger, random = self.rogue.ledger, self.rogue.random
+        ledger, random = self.villain.ledger, self.villain.random
         found: list[FinalBlock] = []
         for height in range(start, min(start + count, ledger.height + 1)):
             block, certificate = ledger.get_block(height), ledger.get_certificate(height)
@@ -277,13 +277,13 @@ class SyncLiar(Mischief):
         return Blocks(start + (lie == "start"), tuple(found))
 
     def _spoil_block(self, final: FinalBlock) -> FinalBlock:
-        place = self.rogue.random.randrange(len(final.block))
-        flipped = final.block[place] ^ 1 << self.rogue.random.randrange(8)
+        place = self.villain.random.randrange(len(final.block))
+        flipped = final.block[place] ^ 1 << self.villain.random.randrange(8)
         return replace(final, block=final.block[:place] + bytes([flipped]) + final.block[place + 1 :])
 
     def _spoil_certificate(self, final: FinalBlock) -> FinalBlock:
         """Too few, one as many, or one signature of another."""
-        certificate, random = final.certificate, self.rogue.random
+        certificate, random = final.certificate, self.villain.random
         parts = list(certificate.signatures)
         place = random.randrange(len(parts))
         way = random.choice(("few", "one", "forged"))
@@ -292,19 +292,19 @@ class SyncLiar(Mischief):
         elif way == "one":
             parts = [parts[place]] * len(parts)
         else:
-            forged = self.rogue.hand.key.sign(certificate.block_hash)
+            forged = self.villain.keys.consensus.sign(certificate.block_hash)
             parts[place] = replace(parts[place], signature=forged)
         return replace(final, certificate=replace(certificate, signatures=tuple(parts)))
 
 
-class Echo(Mischief):
-    """The control: with the coven's keys it repeats every honest vote, to those alone who heard it.
+class Echo(Behaviour):
+    """The control: with the colluders's keys it repeats every honest vote, to those alone who heard it.
 
     So each half of a network that is cut in two has a quorum whenever its honest members agree.
     """
 
-    def __init__(self, rogue: Rogue) -> None:
-        super().__init__(rogue)
+    def __init__(self, villain: Villain) -> None:
+        super().__init__(villain)
         self._echoed: set[bytes] = set()
 
     def on_sending(self, peer: PeerId, message: ConsensusMessage) -> list[ConsensusMessage]:
@@ -313,19 +313,19 @@ class Echo(Mischief):
 
     def on_heard(self, peer: PeerId, message: ConsensusMessage) -> None:
         """The same from each member, to the half that the voter is in."""
-        story = self.rogue.get_story(peer)
+        side = self.villain.get_side(peer)
         for signed in message.votes if isinstance(message, Votes) else ():
-            if signed.vote.validator not in [hand.address for hand in self.rogue.coven]:
-                self._echo(story, signed)
+            if signed.vote.validator not in [keys.address for keys in self.villain.colluders]:
+                self._echo(side, signed)
 
-    def _echo(self, story: int, signed: SignedVote) -> None:
-        echoes = [self._copy(hand, signed) for hand in self.rogue.coven]
-        name = bytes([story]) + encode(echoes[0].vote)
+    def _echo(self, side: int, signed: SignedVote) -> None:
+        echoes = [self._copy(keys, signed) for keys in self.villain.colluders]
+        name = bytes([side]) + encode(echoes[0].vote)
         if name not in self._echoed:
             self._echoed.add(name)
-            for peer in self.rogue.peers:
-                if self.rogue.get_story(peer) == story:
-                    self.rogue.send(peer, Votes(tuple(echoes)))
+            for peer in self.villain.peers:
+                if self.villain.get_side(peer) == side:
+                    self.villain.send(peer, Votes(tuple(echoes)))
 
-    def _copy(self, hand: Hand, signed: SignedVote) -> SignedVote:
-        return forgery.sign_vote(hand, self.genesis_hash, replace(signed.vote, validator=hand.address))
+    def _copy(self, keys: ValidatorKeys, signed: SignedVote) -> SignedVote:
+        return forgery.sign_vote(keys, self.genesis_hash, replace(signed.vote, validator=keys.address))

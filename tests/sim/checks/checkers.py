@@ -32,7 +32,7 @@ from chain.votes import (
 from node.ledger.ledger import Ledger
 from storage.errors import CorruptStore
 from storage.kv import MemoryStore
-from tests.sim.history import History
+from tests.sim.checks.history import History
 
 Chains = Mapping[int, Ledger]
 """The final chain of each honest node, by the node's number, opened anew from what is on its disk."""

@@ -1,9 +1,9 @@
-"""The names of all mischief; a run draws from them."""
+"""The names of all behaviour; a run draws from them."""
 
 from collections.abc import Callable
 
-from tests.sim.mischief import Mischief, Rogue
-from tests.sim.mischief_proposers import (
+from tests.sim.adversary.behaviour import Behaviour, Villain
+from tests.sim.adversary.proposing import (
     BadTransaction,
     EquivocatingProposer,
     EvidenceForger,
@@ -16,7 +16,7 @@ from tests.sim.mischief_proposers import (
     WrongStateRoot,
     WrongTime,
 )
-from tests.sim.mischief_talkers import (
+from tests.sim.adversary.voting import (
     Amnesiac,
     CertificateForger,
     Echo,
@@ -30,11 +30,11 @@ from tests.sim.mischief_talkers import (
 )
 
 SILENT = "silent"
-"""Alone: it would keep other mischief from being heard of."""
+"""Alone: it would keep other behaviour from being heard of."""
 CONTROL = "echo"
 """Of no use to less than a third; with more it forks the chain (`Echo`)."""
 
-MISCHIEF: dict[str, Callable[[Rogue], Mischief]] = {
+BEHAVIOURS: dict[str, Callable[[Villain], Behaviour]] = {
     "equivocating proposer": EquivocatingProposer,
     "split voter": SplitVoter,
     "amnesiac": Amnesiac,
