@@ -243,10 +243,10 @@ STORAGE_BUGS = (
         "block and state committed in two steps",
         LEDGER,
         "        self._store.write_batch(\n"
-        "            [*self.chain.stage_block(stored), *self.state.context(result.update, result.changes)]\n"
+        "            [*self.chain.stage_block(stored), *self.state.stage(result.update, result.changes)]\n"
         "        )\n",
         "        self._store.write_batch(self.chain.stage_block(stored))\n"
-        "        self._store.write_batch(self.state.context(result.update, result.changes))\n",
+        "        self._store.write_batch(self.state.stage(result.update, result.changes))\n",
     ),
 )
 
