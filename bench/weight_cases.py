@@ -88,20 +88,20 @@ def _list_money(world: World, ctx: Context) -> list[Case]:
 
 def _list_stake(world: World, ctx: Context) -> list[Case]:
     host, exiting, delegating = world.hosts[1], world.accounts[110], world.accounts[111]
-    for leaving_host in world.hosts[: staking.EXITS_PER_WITHDRAWAL_MAX]:
-        pool = staking.Pool(2 * VIDYA, 2 * VIDYA)
-        staking.LEAVING_POOLS.set(ctx.state, pool, leaving_host, 5)
-        staking.EXITS.set(ctx.state, staking.Exit(VIDYA, 5), exiting, ERA - 10, leaving_host)
-        balances.transfer(ctx, LISTER, staking.POT, 2 * VIDYA)
+    for leaving_host in world.hosts[: staking.calls.EXITS_PER_WITHDRAWAL_MAX]:
+        pool = staking.types.Pool(2 * VIDYA, 2 * VIDYA)
+        staking.types.LEAVING_POOLS.set(ctx.state, pool, leaving_host, 5)
+        staking.types.EXITS.set(ctx.state, staking.types.Exit(VIDYA, 5), exiting, ERA - 10, leaving_host)
+        balances.transfer(ctx, LISTER, staking.types.POT, 2 * VIDYA)
     leave_stake(ctx, exiting, range(ERA - 22, ERA))
     leave_stake(ctx, host, range(ERA - 22, ERA))
-    staking.delegate(ctx, delegating, staking.Delegate(host, 100 * VIDYA))
+    staking.calls.delegate(ctx, delegating, staking.calls.Delegate(host, 100 * VIDYA))
     return [
         Case("21 chunks leaving", 0, host, staking.Bond(VIDYA)),
-        Case("22 chunks leaving, one free", 0, host, staking.Unbond(VIDYA)),
-        Case("22 chunks, 16 exits free", 0, exiting, staking.Withdraw()),
-        Case("", 0, world.accounts[112], staking.Delegate(host, 10 * VIDYA)),
-        Case("", 0, delegating, staking.Undelegate(host, 10 * VIDYA)),
+        Case("22 chunks leaving, one free", 0, host, staking.calls.Unbond(VIDYA)),
+        Case("22 chunks, 16 exits free", 0, exiting, staking.calls.Withdraw()),
+        Case("", 0, world.accounts[112], staking.calls.Delegate(host, 10 * VIDYA)),
+        Case("", 0, delegating, staking.calls.Undelegate(host, 10 * VIDYA)),
     ]
 
 
@@ -109,8 +109,8 @@ def _list_validators(world: World, ctx: Context) -> list[Case]:
     who, key = world.hosts[2], make_key("fresh", 0).public_key
     return [
         Case("a new key", 0, who, validators.Validate(key, 50_000)),
-        Case("", 0, who, validators.Chill()),
-        Case("", 0, who, validators.SetCommission(55_000)),
+        Case("", 0, who, validators.calls.Chill()),
+        Case("", 0, who, validators.calls.SetCommission(55_000)),
     ]
 
 
@@ -141,25 +141,25 @@ def _list_hosting(world: World, ctx: Context) -> list[Case]:
 def _ask(count: int) -> Step:
     def adjust(ctx: Context) -> None:
         parameters = possession.get_parameters(ctx.state)
-        possession.PARAMETERS.set(ctx.state, replace(parameters, leaves_per_epoch=count))
+        possession.types.PARAMETERS.set(ctx.state, replace(parameters, leaves_per_epoch=count))
 
     return adjust
 
 
 def _list_possession(world: World, ctx: Context) -> list[Case]:
     host, watched, sender = world.hosts[4], world.hosts[5], world.accounts[140]
-    epoch, leaves, demanded = world.epoch, possession.LEAVES_MAX, world.datums[7]
-    demand = possession.Demand(world.members[1], possession.get_parameters(ctx.state).demand_fee)
-    possession.DEMANDS.set(ctx.state, demand, epoch, host, demanded)
+    epoch, leaves, demanded = world.epoch, possession.types.LEAVES_MAX, world.datums[7]
+    demand = possession.types.Demand(world.members[1], possession.get_parameters(ctx.state).demand_fee)
+    possession.types.DEMANDS.set(ctx.state, demand, epoch, host, demanded)
     for datum_id in world.datums[: possession.get_parameters(ctx.state).demands_per_host_max - 1]:
-        possession.DEMANDS.set(ctx.state, demand, epoch + 1, watched, datum_id)
-    balances.transfer(ctx, LISTER, possession.POT, 100 * VIDYA)
+        possession.types.DEMANDS.set(ctx.state, demand, epoch + 1, watched, datum_id)
+    balances.transfer(ctx, LISTER, possession.types.POT, 100 * VIDYA)
     four, most = (PROVEN_LEAF,) * 4, (PROVEN_LEAF,) * leaves
     return [
         Case("4 leaves of 1 GiB", 4, sender, possession.Prove(host, epoch, four)),
         Case("demanded", 4, sender, possession.Prove(host, epoch, four, demanded)),
         Case("16 leaves of 1 GiB", leaves, sender, possession.Prove(host, epoch, most), _ask(leaves)),
-        Case("the 16th", 0, world.members[1], possession.Challenge(watched, world.datums[-1])),
+        Case("the 16th", 0, world.members[1], possession.calls.Challenge(watched, world.datums[-1])),
     ]
 
 
@@ -177,8 +177,8 @@ def _list_sessions(world: World, ctx: Context) -> list[Case]:
     assert datum is not None
     catalogue.DATUMS.set(ctx.state, replace(datum, members=2), datum_id)
     session_id = sessions.get_next_session_id(ctx.state, world.genesis_hash, payer)
-    opening = build_opening(world, datum_id, sessions.HOSTS_MAX, world.height + 100)
-    sessions.open_session(ctx, payer, opening)
+    opening = build_opening(world, datum_id, sessions.types.HOSTS_MAX, world.height + 100)
+    sessions.calls.open_session(ctx, payer, opening)
     voucher = sessions.Voucher(world.genesis_hash, session_id, host, GIB, PRICE)
     signed = sessions.sign_voucher(VOUCHER_KEY, voucher)
     other, expires_at = world.members[3], world.height + 100

@@ -142,7 +142,7 @@ def _prove_from(world: World, first: int) -> Step:
     def adjust(ctx: Context) -> None:
         for host in world.hosts[first:]:
             history = possession.get_record(ctx.state, host)
-            possession.HISTORIES.set(ctx.state, replace(history, last_proven=ctx.epoch), host)
+            possession.types.HISTORIES.set(ctx.state, replace(history, last_proven=ctx.epoch), host)
 
     return adjust
 
@@ -153,8 +153,8 @@ def _miss(world: World, window: bytes, in_row: int) -> Step:
     def adjust(ctx: Context) -> None:
         _prove_from(world, ABSENT_HOSTS)(ctx)
         for host in world.hosts[:ABSENT_HOSTS]:
-            before = possession.History(window=window, misses_in_row=in_row)
-            possession.HISTORIES.set(ctx.state, before, host)
+            before = possession.types.History(window=window, misses_in_row=in_row)
+            possession.types.HISTORIES.set(ctx.state, before, host)
 
     return adjust
 
@@ -167,7 +167,7 @@ def _end_holdings(world: World) -> Step:
             for datum_id, holding in list(hosting.HOLDINGS.items(ctx.state, host)):
                 over = replace(holding, until_epoch=ctx.epoch)
                 hosting.HOLDINGS.set(ctx.state, over, host, datum_id)
-                hosting.ENDINGS.set(ctx.state, True, ctx.height, host, datum_id)
+                hosting.types.ENDINGS.set(ctx.state, True, ctx.height, host, datum_id)
 
     return adjust
 
@@ -176,7 +176,7 @@ def _leave(world: World) -> Step:
     """A host has left with the last epoch."""
 
     def adjust(ctx: Context) -> None:
-        hosting.LEAVING.set(ctx.state, ctx.epoch, world.hosts[0])
+        hosting.types.LEAVING.set(ctx.state, ctx.epoch, world.hosts[0])
 
     return adjust
 
@@ -185,14 +185,14 @@ def _fill_row(world: World) -> Step:
     """A host holds as many datums as may be, and one changes."""
 
     def adjust(ctx: Context) -> None:
-        host, count = world.hosts[0], hosting.SUBSET_DATUMS_MAX - 1
+        host, count = world.hosts[0], hosting.types.SUBSET_DATUMS_MAX - 1
         known = [datum_id for datum_id in world.datums if datum_id != world.datums[0]]
         others = [make_id("row", number) for number in range(count - len(known))]
         leaves = [(datum_id, 2**20) for datum_id in sorted(known + others)]
         extent = hosting.Extent(count, count * GIB, count * 2**20, ctx.epoch)
         hosting.EXTENTS.set(ctx.state, extent, host)
-        hosting.LAYOUTS.set(ctx.state, hosting.build_layout(leaves), host, ctx.epoch)
-        hosting.CHANGES.set(ctx.state, True, ctx.height, host, world.datums[0])
+        hosting.types.LAYOUTS.set(ctx.state, hosting.layout.build_layout(leaves), host, ctx.epoch)
+        hosting.types.CHANGES.set(ctx.state, True, ctx.height, host, world.datums[0])
 
     return adjust
 
@@ -201,10 +201,10 @@ def _open_sessions(world: World) -> Step:
     """As many sessions as may end in a block do, each with as many hosts as may be."""
 
     def adjust(ctx: Context) -> None:
-        opening = build_opening(world, world.datums[0], sessions.HOSTS_MAX, world.height + 10)
+        opening = build_opening(world, world.datums[0], sessions.types.HOSTS_MAX, world.height + 10)
         cheap = tuple(replace(allotment, amount=1) for allotment in opening.allotments)
         for number in range(SESSIONS):
             payer = world.members[10 + number % 40]
-            sessions.open_session(ctx, payer, replace(opening, allotments=cheap))
+            sessions.calls.open_session(ctx, payer, replace(opening, allotments=cheap))
 
     return adjust

@@ -32,14 +32,14 @@ def _open_session(count: int) -> Record:
 
 
 def _register_subset(count: int) -> Record:
-    added = min(count, hosting.CHANGES_MAX)
+    added = min(count, hosting.types.CHANGES_MAX)
     return RegisterSubset((NO_HASH,) * added, (NO_HASH,) * (count - added))
 
 
 PER_ITEM: dict[type[Record], tuple[str, int, Callable[[int], Record]]] = {
-    Prove: ("leaf", possession.LEAVES_MAX, _prove),
-    OpenSession: ("host", sessions.HOSTS_MAX, _open_session),
-    RegisterSubset: ("datum", 2 * hosting.CHANGES_MAX, _register_subset),
+    Prove: ("leaf", possession.types.LEAVES_MAX, _prove),
+    OpenSession: ("host", sessions.types.HOSTS_MAX, _open_session),
+    RegisterSubset: ("datum", 2 * hosting.types.CHANGES_MAX, _register_subset),
 }
 """Calls whose weight is a fixed part and one per item: the item, how many at most, such a call."""
 

@@ -110,7 +110,7 @@ class World:
 
     def _build_spec(self) -> ChainSpec:
         tip = beacon.compute_chain(SECRET, LINKS)
-        addresses = tuple("/dns4/" + "a" * 122 for _ in range(hosting.ADDRESSES_MAX))
+        addresses = tuple("/dns4/" + "a" * 122 for _ in range(hosting.types.ADDRESSES_MAX))
         seats = [
             GenesisValidator(host, key.public_key, 10_000 * VIDYA, 50_000, tip, LINKS, b"p" * 38, addresses)
             for host, key in zip(self.hosts, self.consensus_keys, strict=True)
@@ -187,7 +187,7 @@ class World:
             ctx = self.open_context(self.first_height(self.epoch - 4) + number // HOSTS_PER_BLOCK)
             for start in range(0, DATUMS, REGISTERED_AT_ONCE):
                 named = tuple(self.datums[start : start + REGISTERED_AT_ONCE])
-                hosting.register_subset(ctx, host, hosting.RegisterSubset(named, ()))
+                hosting.calls.register_subset(ctx, host, hosting.RegisterSubset(named, ()))
             self.commit(ctx.state.changes)
 
     def grow_old(self) -> None:
@@ -208,9 +208,9 @@ class World:
             validators.Participation(host, 149, 140, 2 if number % 2 else 1, 140 * 10_000)
             for number, host in enumerate(sorted(self.hosts))
         )
-        validators.TALLY.set(ctx.state, validators.Tally(ctx.epoch, entries))
+        validators.types.TALLY.set(ctx.state, validators.types.Tally(ctx.epoch, entries))
         for host in self.hosts:
-            sessions.BURNED.set(ctx.state, VIDYA, ctx.epoch, host)
+            sessions.types.BURNED.set(ctx.state, VIDYA, ctx.epoch, host)
 
 
 def build_listing(files_hash: Hash) -> catalogue.ListDatum:
@@ -240,16 +240,16 @@ def admit(ctx: Context, datum_id: Hash) -> None:
 def _age_host(ctx: Context, host: Address) -> None:
     unbonding = staking.get_parameters(ctx.state).unbonding_eras
     release = escrow.get_parameters(ctx.state).release_eras
-    window = possession.PROVEN * possession.get_parameters(ctx.state).window_epochs
-    possession.HISTORIES.set(ctx.state, possession.History(window, 4, 3, 0, ctx.epoch - 1), host)
+    window = possession.types.PROVEN * possession.get_parameters(ctx.state).window_epochs
+    possession.types.HISTORIES.set(ctx.state, possession.types.History(window, 4, 3, 0, ctx.epoch - 1), host)
     leave_stake(ctx, host, range(ctx.era - unbonding, ctx.era))
-    staking.delegate(ctx, LISTER, staking.Delegate(host, 1_000 * VIDYA))
+    staking.calls.delegate(ctx, LISTER, staking.calls.Delegate(host, 1_000 * VIDYA))
     for era in range(ctx.era - release, ctx.era):
-        staking.LEAVING_POOLS.set(ctx.state, staking.Pool(VIDYA, VIDYA), host, era)
+        staking.types.LEAVING_POOLS.set(ctx.state, staking.types.Pool(VIDYA, VIDYA), host, era)
         escrow.GRANTS.set(ctx.state, escrow.Grant(VIDYA, release), host, era)
     escrow.WITHHELD.set(ctx.state, release * VIDYA, host)
     balances.transfer(ctx, LISTER, escrow.POT, release * VIDYA)
-    balances.transfer(ctx, LISTER, staking.POT, release * VIDYA)
+    balances.transfer(ctx, LISTER, staking.types.POT, release * VIDYA)
     jailings = tuple(range(ctx.era - offences.JAILINGS_KEPT_MAX, ctx.era))
     offences.JAILINGS.set(ctx.state, jailings, host)
 
@@ -258,7 +258,8 @@ def leave_stake(ctx: Context, who: Address, eras: range) -> None:
     """A chunk of own stake that began to leave in each of these eras."""
     parameters, ledger = staking.get_parameters(ctx.state), staking.get_ledger(ctx.state, who)
     chunks = tuple(
-        staking.UnbondingChunk(VIDYA, era, staking.compute_unlock_era(parameters, era)) for era in eras
+        staking.types.UnbondingChunk(VIDYA, era, staking.ledger.compute_unlock_era(parameters, era))
+        for era in eras
     )
     staking.LEDGERS.set(ctx.state, replace(ledger, unlocking=chunks), who)
-    balances.transfer(ctx, LISTER, staking.POT, len(chunks) * VIDYA)
+    balances.transfer(ctx, LISTER, staking.types.POT, len(chunks) * VIDYA)

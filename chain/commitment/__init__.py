@@ -36,29 +36,3 @@ from chain.commitment.subtrees import (
     read_slots,
 )
 from chain.commitment.updates import TreeUpdate, update
-
-__all__ = [
-    "EMPTY_ROOT",
-    "PROOF_BYTES_MAX",
-    "DamagedTree",
-    "NodeReader",
-    "Pair",
-    "Proof",
-    "Subtree",
-    "TreeSummary",
-    "TreeUpdate",
-    "UnknownVersion",
-    "build_subtree",
-    "build_top",
-    "check_proof",
-    "check_tree",
-    "compute_key_hash",
-    "compute_node_key",
-    "compute_place_path",
-    "compute_summary",
-    "get_root",
-    "is_at_home",
-    "prove",
-    "read_slots",
-    "update",
-]

@@ -139,10 +139,12 @@ class ContentWorld(World):
     def host(self, who: Address, *datums: Hash) -> None:
         """Make `who` a bonded host of datums, which take effect two epochs later."""
         if hosting.get_host(self.state, who) is None:
-            self.call(staking.bond, who, staking.Bond(BOND))
-            self.call(hosting.register_host, who, RegisterHost(b"peer", ("/ip4/127.0.0.1/tcp/1",), 1_000))
+            self.call(staking.calls.bond, who, staking.Bond(BOND))
+            self.call(
+                hosting.calls.register_host, who, RegisterHost(b"peer", ("/ip4/127.0.0.1/tcp/1",), 1_000)
+            )
         if datums:
-            self.call(hosting.register_subset, who, RegisterSubset(datums, ()))
+            self.call(hosting.calls.register_subset, who, RegisterSubset(datums, ()))
 
     def get_duties(self, who: Address) -> tuple[Duty, ...]:
         """The duties that the host's node sees between the last block and this one."""
@@ -157,7 +159,7 @@ class ContentWorld(World):
 
     def prove(self, who: Address, demanded: Hash | None = None) -> list[Record]:
         """Give the honest answer."""
-        return self.call(possession.prove, who, self.build_proof(who, demanded))
+        return self.call(possession.calls.prove, who, self.build_proof(who, demanded))
 
 
 def build_hosts(number: int) -> list[Address]:

@@ -69,7 +69,7 @@ SESSIONS = sessions.Parameters(
     settle_blocks=4,
     lifetime_blocks_max=60,
 )
-REWARDS = rewards.Parameters(
+REWARDS = rewards.types.Parameters(
     emission_ppm=80_000,
     hosting_ppm=400_000,
     upload_ppm=200_000,
@@ -78,7 +78,7 @@ REWARDS = rewards.Parameters(
     replicas=7,
     scarce_below=3,
     scarce_ppm=1_250_000,
-    tenure=(rewards.Tenure(1, 1_100_000), rewards.Tenure(3, 1_200_000)),
+    tenure=(rewards.types.Tenure(1, 1_100_000), rewards.types.Tenure(3, 1_200_000)),
     weight_ppm_max=2_000_000,
 )
 FEES = fees.Parameters(base_fee_min=1_000, transaction_weight=100, byte_weight_ppm=50_000)
@@ -91,7 +91,7 @@ class Market(World):
         self,
         *,
         sold: sessions.Parameters = SESSIONS,
-        paid: rewards.Parameters = REWARDS,
+        paid: rewards.types.Parameters = REWARDS,
         admission_members: int = 0,
     ) -> None:
         owned = dict.fromkeys((*HOSTS, *MEMBERS, LISTER, STRANGER), 10_000 * VIDYA)
@@ -105,9 +105,9 @@ class Market(World):
         beacon.build_genesis(ctx, beacon.GenesisConfig(replace(BEACON, links_max=LINKS), chains))
         fees.build_genesis(ctx, fees.GenesisConfig(FEES))
         for number, host in enumerate(HOSTS, 1):
-            staking.bond(ctx, host, staking.Bond(BOND))
+            staking.calls.bond(ctx, host, staking.Bond(BOND))
             address = f"/ip4/127.0.0.1/tcp/{number}"
-            hosting.register_host(ctx, host, RegisterHost(b"peer", (address,), 1_000))
+            hosting.calls.register_host(ctx, host, RegisterHost(b"peer", (address,), 1_000))
         catalogue.build_genesis(
             ctx, catalogue.GenesisConfig(replace(CATALOGUE, admission_members=admission_members))
         )
@@ -196,7 +196,7 @@ class Market(World):
         self.call(catalogue.list_datum, LISTER, call)
         self.contents[content.datum] = content
         for host in hosts:
-            self.call(hosting.register_subset, host, RegisterSubset((content.datum,), ()))
+            self.call(hosting.calls.register_subset, host, RegisterSubset((content.datum,), ()))
         return content.datum
 
     def prove(self, hosts: Iterable[Address]) -> None:
@@ -206,24 +206,24 @@ class Market(World):
             places = possession.get_challenges(self.state, host, epoch)
             leaves = tuple(self.contents[place.datum].prove(place.leaf_index) for place in places)
             if leaves:
-                self.call(possession.prove, STRANGER, Prove(host, epoch, leaves))
+                self.call(possession.calls.prove, STRANGER, Prove(host, epoch, leaves))
 
     def open(self, datum: Hash, *amounts: int, payer: Address = MEMBER, blocks: int = 40) -> Hash:
         """Open a session with an allotment for each of the first hosts; returns its id."""
         parts = tuple(HostAllotment(host, amount) for host, amount in zip(HOSTS, amounts, strict=False))
         call = OpenSession(datum, VOUCHER_KEY.public_key, PRICE, self.height + blocks, parts)
-        (opened,) = self.call(sessions.open_session, payer, call)
-        assert isinstance(opened, sessions.SessionOpened)
+        (opened,) = self.call(sessions.calls.open_session, payer, call)
+        assert isinstance(opened, sessions.types.SessionOpened)
         return opened.session
 
     def settle(self, session: Hash, host: Address, size: int, sender: Address = STRANGER) -> sessions.Settled:
         """Settle the honest voucher for so many bytes."""
-        events = self.call(sessions.settle, sender, build_settle(session, host, size))
+        events = self.call(sessions.calls.settle, sender, build_settle(session, host, size))
         return next(event for event in events if isinstance(event, sessions.Settled))
 
     @property
     def fee_pool(self) -> int:
-        return self.balance(sessions.FEE_POOL)
+        return self.balance(sessions.types.FEE_POOL)
 
     def minted(self) -> int:
         return balances.get_supply(self.state).minted

@@ -10,7 +10,7 @@ from functools import cache
 from chain.block import Header, compute_header_hash
 from chain.genesis import ChainSpec
 from chain.light import LightBlock, TrustRules, build_genesis_light_block, build_rules
-from chain.modules.validators import compute_step
+from chain.modules.validators.sets import compute_step
 from chain.primitives.codec import replace
 from chain.primitives.hashing import Domain, hash_bytes
 from chain.primitives.keys import KeyPair

@@ -40,5 +40,5 @@ def test_the_listing_costs_what_the_call_costs() -> None:
 def test_the_holding_is_in_effect_at_once() -> None:
     """A host of genesis holds its datum in epoch 0, and no other host does."""
     state, datum = build_state(), catalogue.compute_datum_id(LISTING)
-    assert hosting.get_hosts_of(state, datum, 0) == (Person(0).address,)
+    assert hosting.queries.get_hosts_of(state, datum, 0) == (Person(0).address,)
     assert possession.get_record(state, Person(1).address) == possession.get_record(state, b"\0" * 32)

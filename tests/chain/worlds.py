@@ -63,7 +63,7 @@ ESCROW = escrow.Parameters(
     tiers=(escrow.Tier(2, 750_000), escrow.Tier(4, 500_000), escrow.Tier(6, 250_000)),
     last_share_ppm=100_000,
 )
-STAKING = staking.Parameters(
+STAKING = staking.types.Parameters(
     unbonding_eras=2,
     delegation_min=VIDYA,
     slash_repair_ppm=250_000,
@@ -80,10 +80,10 @@ CATALOGUE = catalogue.Parameters(
     admission_members=0,
     datum_bytes_max=2**40,
 )
-HOSTING = hosting.Parameters(
+HOSTING = hosting.types.Parameters(
     bond_per_gib=6 * VIDYA, delay_epochs=2, drop_interval_epochs=4, subset_datums_max=100
 )
-POSSESSION = possession.Parameters(
+POSSESSION = possession.types.Parameters(
     leaves_per_epoch=4,
     deadline_blocks=3,
     seed_delay_epochs=1,
@@ -100,7 +100,7 @@ POSSESSION = possession.Parameters(
 MEMBERSHIP = membership.Parameters(
     gate="fixed_gate", lock=45 * VIDYA, fee_pooled=3 * VIDYA, fee_burned=2 * VIDYA, unlocking_eras=1
 )
-VALIDATORS = validators.Parameters(
+VALIDATORS = validators.types.Parameters(
     bond_min=10 * VIDYA,
     power_unit=VIDYA,
     validators_max=10,
@@ -222,7 +222,7 @@ def build_collective(*, is_listed: bool = False, **changes: int) -> World:
     world = World({account(number): (1_100 if number in named else 1_000) * VIDYA for number in range(1, 10)})
     ctx = world.context()
     for number in named:
-        staking.bond(ctx, account(number), staking.Bond(100 * VIDYA))
+        staking.calls.bond(ctx, account(number), staking.Bond(100 * VIDYA))
     chains = tuple((account(number), b"t" * 32, 1_000) for number in named)
     keys = tuple((account(number), consensus_key(number).public_key, 0) for number in named)
     beacon.build_genesis(ctx, beacon.GenesisConfig(BEACON, chains))

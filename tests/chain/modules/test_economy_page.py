@@ -7,7 +7,7 @@ from pathlib import Path
 from chain.jsonable import from_json
 from chain.modules import escrow, possession, rewards, sessions
 from chain.modules.catalogue import GIB
-from chain.modules.possession import History
+from chain.modules.possession.types import History
 from chain.primitives.fixed_point import mul_div, mul_ppm
 from chain.primitives.types import PPM
 
@@ -25,10 +25,14 @@ def read_example(page: str) -> dict[str, int]:
 def compute_example(spec: dict) -> dict[str, int]:
     """The same figures by the functions that pay."""
     parts = {
-        name: from_json(module.Parameters, spec[name]["parameters"], "vidya")
-        for name, module in (("sessions", sessions), ("rewards", rewards), ("escrow", escrow))
+        name: from_json(kind, spec[name]["parameters"], "vidya")
+        for name, kind in (
+            ("sessions", sessions.Parameters),
+            ("rewards", rewards.types.Parameters),
+            ("escrow", escrow.Parameters),
+        )
     }
-    proving = from_json(possession.Parameters, spec["possession"]["parameters"], "vidya")
+    proving = from_json(possession.types.Parameters, spec["possession"]["parameters"], "vidya")
     sale = compute_sale(parts["sessions"])
     system = spec["system"]["parameters"]
     pools = compute_pools(parts["rewards"], system["block_ms"] * system["epoch_blocks"])
@@ -45,12 +49,12 @@ def compute_example(spec: dict) -> dict[str, int]:
 
 def compute_sale(parameters: sessions.Parameters) -> dict[str, int]:
     price = sessions.compute_price(1_000_000_001, parameters.price_per_gib)
-    split = sessions.compute_split(parameters, price)
+    split = sessions.calls.compute_split(parameters, price)
     return {"price": price, "income": split.income, "fee pool": split.fee_pool, "burned": split.burned}
 
 
-def compute_pools(parameters: rewards.Parameters, epoch_ms: int) -> dict[str, int]:
-    emission = rewards.compute_emission(parameters.emission_ppm, SUPPLY, epoch_ms)
+def compute_pools(parameters: rewards.types.Parameters, epoch_ms: int) -> dict[str, int]:
+    emission = rewards.payments.compute_emission(parameters.emission_ppm, SUPPLY, epoch_ms)
     return {
         "emission": emission,
         "hosting pool": mul_ppm(emission, parameters.hosting_ppm),
@@ -59,23 +63,25 @@ def compute_pools(parameters: rewards.Parameters, epoch_ms: int) -> dict[str, in
     }
 
 
-def compute_uploads(parameters: rewards.Parameters, pools: dict[str, int], burned: int) -> dict[str, int]:
+def compute_uploads(
+    parameters: rewards.types.Parameters, pools: dict[str, int], burned: int
+) -> dict[str, int]:
     pool, others = pools["upload pool"], 8 * VIDYA
-    match = rewards.compute_match(parameters.match_ppm, burned, pool, burned + others)
-    rest = rewards.compute_match(parameters.match_ppm, others, pool, burned + others)
+    match = rewards.payments.compute_match(parameters.match_ppm, burned, pool, burned + others)
+    rest = rewards.payments.compute_match(parameters.match_ppm, others, pool, burned + others)
     return {"match": match, "match of the other": rest, "unspent": pool - match - rest}
 
 
 def compute_hosting(
-    parameters: rewards.Parameters, proving: possession.Parameters, pool: int
+    parameters: rewards.types.Parameters, proving: possession.types.Parameters, pool: int
 ) -> dict[str, int]:
-    history = History(window=possession.PROVEN * 95 + possession.MISSED)
-    pay_factor = possession.compute_pay_factor(proving, history)
+    history = History(window=possession.types.PROVEN * 95 + possession.types.MISSED)
+    pay_factor = possession.history.compute_pay_factor(proving, history)
     weights = []
     for size, hosts, eras in ((10 * GIB, 5, 40), (4 * GIB, 2, 3)):
-        scarcity = rewards.compute_scarcity(parameters, hosts)
-        tenure = rewards.compute_tenure(parameters, eras)
-        factor = rewards.compute_factor(parameters, pay_factor, scarcity, tenure)
+        scarcity = rewards.payments.compute_scarcity(parameters, hosts)
+        tenure = rewards.payments.compute_tenure(parameters, eras)
+        factor = rewards.payments.compute_factor(parameters, pay_factor, scarcity, tenure)
         weights += [factor, mul_ppm(size, factor)]
     names = ("factor of A", "weight of A", "factor of B", "weight of B")
     return {
@@ -88,7 +94,7 @@ def compute_hosting(
 
 def compute_validator(pool: int) -> dict[str, int]:
     pay = mul_div(pool, 148 * 2_000, 150 * 100_000)
-    delegated = rewards.compute_delegators_part(pay, 1_500 * VIDYA, 500 * VIDYA, 100_000)
+    delegated = rewards.payments.compute_delegators_part(pay, 1_500 * VIDYA, 500 * VIDYA, 100_000)
     return {"validator pay": pay, "to delegators": delegated, "own part": pay - delegated}
 
 

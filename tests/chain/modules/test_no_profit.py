@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from chain.errors import InvalidChainSpec
 from chain.modules import escrow, rewards, sessions
-from chain.modules.rewards import EpochRewarded, HostingRewarded, UploadRewarded, ValidatorRewarded
+from chain.modules.rewards.types import EpochRewarded, HostingRewarded, UploadRewarded, ValidatorRewarded
 from chain.modules.sessions import CloseSession, HostAllotment, OpenSession
 from chain.primitives.codec import replace
 from chain.primitives.types import PPM, Hash
@@ -46,10 +46,10 @@ def test_genesis_refuses_splits_by_which_faking_pays(split: tuple[int, int, int]
     sold = replace(SESSIONS, host_ppm=host, fee_pool_ppm=pool)
     paid = replace(REWARDS, match_ppm=match)
     if loss >= Fraction(2, 100):
-        rewards.check_no_profit(paid, sold)
+        rewards.hooks.check_no_profit(paid, sold)
     else:
         with pytest.raises(InvalidChainSpec):
-            rewards.check_no_profit(paid, sold)
+            rewards.hooks.check_no_profit(paid, sold)
 
 
 def wealth(world: Market, coalition: tuple[bytes, ...]) -> int:
@@ -60,7 +60,7 @@ def wealth(world: Market, coalition: tuple[bytes, ...]) -> int:
 
 
 @st.composite
-def fakes(draw: st.DrawFn) -> tuple[sessions.Parameters, rewards.Parameters, tuple, list]:
+def fakes(draw: st.DrawFn) -> tuple[sessions.Parameters, rewards.types.Parameters, tuple, list]:
     """A price, a split that genesis accepts, a coalition of 1-5 keys, and downloads among its keys."""
     burned = draw(st.integers(20_000, PPM))
     host = draw(st.integers(0, PPM - burned))
@@ -93,9 +93,9 @@ PROFILE = (SESSIONS, REWARDS, (ONE,), [(ONE, ONE, 2**26)])
 def test_no_coalition_profits_from_paying_itself(fake) -> None:
     """Against the same world without the fake, a coalition with the fee pool loses 2 % of the price."""
     sold, paid, coalition, downloads = fake
-    rewards.check_no_profit(paid, sold)
+    rewards.hooks.check_no_profit(paid, sold)
     honest, common, _ = build_hosted()
-    sessions.PARAMETERS.set(honest.state, sold)
+    sessions.types.PARAMETERS.set(honest.state, sold)
     rewards.hooks.PARAMETERS.set(honest.state, paid)
     faking = honest.fork()
     spent = sum(fake_download(faking, common, sold.price_per_gib, *download) for download in downloads)
@@ -114,16 +114,16 @@ def fake_download(world: Market, datum: Hash, price: int, payer: bytes, host: by
         return 0
     part = (HostAllotment(host, amount),)
     call = OpenSession(datum, VOUCHER_KEY.public_key, price, world.height + 40, part)
-    (opened,) = world.call(sessions.open_session, payer, call)
-    world.call(sessions.settle, payer, build_settle(opened.session, host, size, amount=amount))
+    (opened,) = world.call(sessions.calls.open_session, payer, call)
+    world.call(sessions.calls.settle, payer, build_settle(opened.session, host, size, amount=amount))
     return amount
 
 
 @given(st.integers(1, 10**16))
 def test_the_margin_is_two_percent_and_not_more(amount: int) -> None:
     """With the profile's split and the whole match, a faked download loses 2 %, within 2 base units."""
-    parts = sessions.compute_split(SESSIONS, amount)
-    match = rewards.compute_match(REWARDS.match_ppm, parts.burned, 10**17, parts.burned)
+    parts = sessions.calls.compute_split(SESSIONS, amount)
+    match = rewards.payments.compute_match(REWARDS.match_ppm, parts.burned, 10**17, parts.burned)
     loss = amount - parts.income - parts.fee_pool - match
     assert Fraction(amount, 50) <= loss < Fraction(amount, 50) + 2
 
@@ -142,7 +142,7 @@ def test_rule_p_traffic_moves_no_other_pool(bought: list[tuple[bytes, int, int]]
     for payer, number, size in bought:
         session = busy.open(common, *[30 * VIDYA] * 4, payer=payer)
         busy.settle(session, HOSTS[number], size)
-        busy.call(sessions.close_session, payer, CloseSession(session))
+        busy.call(sessions.calls.close_session, payer, CloseSession(session))
     before, after = finish(calm), finish(busy)
     told, told_busy = pick(before, EpochRewarded), pick(after, EpochRewarded)
     assert told.pools == told_busy.pools

@@ -74,8 +74,8 @@ def build_hosting_world() -> World:
     datum = catalogue.ListDatum(FILES_HASH, ROOT, len(CONTENT), "title", "text", (), "")
     world.call(catalogue.list_datum, MEMBER, datum)
     for who in (ONE, TWO, THREE, FOUR):
-        world.call(hosting.register_host, who, hosting.RegisterHost(who[:8], (), 1))
-        world.call(hosting.register_subset, who, hosting.RegisterSubset((SMALL,), ()))
+        world.call(hosting.calls.register_host, who, hosting.RegisterHost(who[:8], (), 1))
+        world.call(hosting.calls.register_subset, who, hosting.RegisterSubset((SMALL,), ()))
     while world.height < 2 * EPOCH_BLOCKS:
         run_block(world)
     return world
@@ -90,7 +90,7 @@ def run_epoch(world: World, provers: Collection[bytes]) -> list[Record]:
                 leaf = possession.ProvenLeaf(CONTENT, LeafProof(()))
                 leaves = (leaf,) * POSSESSION.leaves_per_epoch
                 call = possession.Prove(host, world.context().epoch, leaves)
-                world.call(possession.prove, host, call)
+                world.call(possession.calls.prove, host, call)
 
     events = run_block(world, prove)
     for _ in range(EPOCH_BLOCKS - 1):
@@ -121,7 +121,7 @@ def test_equivocation_is_slashed_and_tombstoned_once() -> None:
     evidence = build_evidence(4, 1)
     events = world.call(offences.report, MEMBER, Report(evidence))
     (proven,) = find(events, offences.EquivocationProven)
-    (slashed,) = find(events, staking.Slashed)
+    (slashed,) = find(events, staking.types.Slashed)
     assert (proven.offenders, proven.validators, proven.ppm) == (1, 4, 562_500)
     assert slashed.bond == 100 * VIDYA * 562_500 // PPM
     assert world.balance(MEMBER) == 1_000 * VIDYA + slashed.bond // 10
@@ -152,12 +152,12 @@ def test_slash_is_of_the_stake_of_the_offence(own: int, delegated: int, leaving:
     """Stake that left since the offence is slashed, stake that came since adds nothing to the slash."""
     world = build_collective()
     run_block(world)
-    world.call(staking.unbond, FOUR, staking.Unbond(leaving * VIDYA))
-    world.call(staking.bond, FOUR, staking.Bond(own * VIDYA))
-    world.call(staking.delegate, MEMBER, staking.Delegate(FOUR, delegated * VIDYA))
+    world.call(staking.calls.unbond, FOUR, staking.calls.Unbond(leaving * VIDYA))
+    world.call(staking.calls.bond, FOUR, staking.Bond(own * VIDYA))
+    world.call(staking.calls.delegate, MEMBER, staking.calls.Delegate(FOUR, delegated * VIDYA))
     events = world.call(offences.report, MEMBER, Report(build_evidence(4, 1)))
     (proven,) = find(events, offences.EquivocationProven)
-    (slashed,) = find(events, staking.Slashed)
+    (slashed,) = find(events, staking.types.Slashed)
     total = (100 + own + delegated) * VIDYA
     behind = 101 * VIDYA - 1
     assert (proven.ppm, proven.stake_ppm) == (562_500, min(PPM, PPM * behind // total))
@@ -171,7 +171,7 @@ def test_power_on_its_way_out_is_backed_by_all_of_its_stake() -> None:
     """A validator whose power is being taken away block by block answers with what it was elected with."""
     world = build_collective()
     run_block(world)
-    validators.TARGET.set(world.state, validators.get_target(world.state)[:1])
+    validators.types.TARGET.set(world.state, validators.queries.get_target(world.state)[:1])
     for _ in range(3):
         run_block(world)
     member = get_validator(validators.get_members_at(world.state, world.height), THREE)
@@ -262,14 +262,14 @@ def test_misses_lead_to_jail_slash_and_removal() -> None:
     (punished,) = find(events, offences.MissesPunished)
     assert punished == offences.MissesPunished(FOUR, 4, 8, 0, 1_000, epoch + 3)
     assert staking.get_bond(world.state, FOUR) == bond - bond // 1_000
-    assert FOUR not in [member.address for member in validators.get_target(world.state)]
+    assert FOUR not in [member.address for member in validators.queries.get_target(world.state)]
     world.refuse(offences.StillJailed, offences.unjail, FOUR, Unjail())
     while world.context().epoch < punished.until:
         run_epoch(world, others)
     world.call(offences.unjail, FOUR, Unjail())
     for _ in range(10):
         assert find(run_epoch(world, (*others, FOUR)), offences.MissesPunished) == []
-    assert FOUR in [member.address for member in validators.get_target(world.state)]
+    assert FOUR in [member.address for member in validators.queries.get_target(world.state)]
 
 
 def test_unjailed_host_starts_afresh() -> None:
@@ -306,7 +306,7 @@ def test_epoch_that_most_missed_counts_for_nobody() -> None:
     for _ in range(8):
         events += run_epoch(world, (ONE,))
     assert find(events, offences.MissesPunished) == []
-    elected = find(events, validators.Elected)[-1]
+    elected = find(events, validators.types.Elected)[-1]
     assert (elected.candidates, elected.unpaid) == (1, (TWO, THREE, FOUR))
     assert possession.get_pay_factor(world.state, FOUR) == PPM
 
@@ -330,7 +330,7 @@ def test_equivocator_hosts_nothing_any_more() -> None:
     world.call(offences.report, MEMBER, Report(build_evidence(4, 1)))
     run_epoch(world, ())
     assert hosting.get_extent(world.state, FOUR).leaves == 0
-    world.call(staking.unbond, FOUR, staking.Unbond(staking.get_bond(world.state, FOUR)))
+    world.call(staking.calls.unbond, FOUR, staking.calls.Unbond(staking.get_bond(world.state, FOUR)))
 
 
 def test_jailings_double_up_to_the_cap() -> None:
@@ -389,13 +389,13 @@ def test_failed_demands_refund_the_member_and_end_in_a_slash() -> None:
     before, bond = world.balance(MEMBER), staking.get_bond(world.state, FOUR)
     events: list[Record] = []
     for _ in range(3):
-        world.call(possession.challenge, MEMBER, possession.Challenge(FOUR, SMALL))
+        world.call(possession.calls.challenge, MEMBER, possession.calls.Challenge(FOUR, SMALL))
         events += run_epoch(world, (ONE, TWO, THREE, FOUR))
     events += run_epoch(world, (ONE, TWO, THREE, FOUR))
     assert world.balance(MEMBER) == before + 3 * VIDYA
     assert find(events, offences.DemandsFailed) == [offences.DemandsFailed(FOUR, SMALL, 3, 50_000)]
     assert staking.get_bond(world.state, FOUR) == (bond - 3 * VIDYA) * 95 // 100
-    assert possession.get_failed_demands(world.state, FOUR, SMALL) == 0
+    assert possession.history.get_failed_demands(world.state, FOUR, SMALL) == 0
 
 
 def test_declared_loss_costs_half_by_share_and_drops_the_datum() -> None:
@@ -405,8 +405,8 @@ def test_declared_loss_costs_half_by_share_and_drops_the_datum() -> None:
     other = catalogue.compute_datum_id(datum)
     run_block(world)
     world.call(catalogue.list_datum, MEMBER, datum)
-    world.call(hosting.register_host, FOUR, hosting.RegisterHost(b"peer", (), 1))
-    world.call(hosting.register_subset, FOUR, hosting.RegisterSubset((DATUM, other), ()))
+    world.call(hosting.calls.register_host, FOUR, hosting.RegisterHost(b"peer", (), 1))
+    world.call(hosting.calls.register_subset, FOUR, hosting.RegisterSubset((DATUM, other), ()))
     world.refuse(offences.NotHeld, offences.declare_loss, FOUR, DeclareLoss(DATUM))
     while world.height < 2 * EPOCH_BLOCKS + 1:
         run_block(world)

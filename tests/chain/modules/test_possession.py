@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 from chain.content import LEAF_BYTES
 from chain.errors import DecodeError, DispatchError, InvalidChainSpec
 from chain.modules import balances, hosting, membership, possession
-from chain.modules.possession import Challenge, History, Judgement, Prove, ProvenLeaf
+from chain.modules.possession import Prove, ProvenLeaf
+from chain.modules.possession.calls import Challenge
+from chain.modules.possession.types import History, Judgement
 from chain.primitives.codec import check_bounds, replace
 from chain.primitives.types import PPM, Address, Hash
 from chain.state import StateReader
@@ -77,9 +79,9 @@ def test_anybody_may_bring_a_proof_and_it_counts_once() -> None:
     world = build_world(ALICE)
     proof = world.build_proof(ALICE)
     assert not possession.is_proven(world.state, ALICE, 2)
-    assert world.call(possession.prove, DAVE, proof) == [possession.Proven(ALICE, 2, 4)]
+    assert world.call(possession.calls.prove, DAVE, proof) == [possession.Proven(ALICE, 2, 4)]
     assert possession.is_proven(world.state, ALICE, 2)
-    world.refuse(possession.NothingAsked, possession.prove, ALICE, proof)
+    world.refuse(possession.types.NothingAsked, possession.calls.prove, ALICE, proof)
 
 
 def forge(proof: Prove, position: int, /, **changes: object) -> Prove:
@@ -104,17 +106,17 @@ def test_every_single_leaf_must_be_right(position: int) -> None:
         forge(proof, position, leaf=other.leaf, proof=other.proof),
     ]
     for one in forged:
-        world.refuse(possession.ProofRejected, possession.prove, ALICE, one)
-    world.call(possession.prove, ALICE, proof)
+        world.refuse(possession.types.ProofRejected, possession.calls.prove, ALICE, one)
+    world.call(possession.calls.prove, ALICE, proof)
 
 
 REFUSALS = [
-    (possession.RoundClosed, {"epoch": 1}),
-    (possession.RoundClosed, {"epoch": 3}),
-    (possession.NothingAsked, {"host": BOB}),
-    (possession.NothingAsked, {"demanded": SONGS.datum}),
-    (possession.NothingAsked, {"demanded": b"?" * 32}),
-    (possession.WrongLeafCount, {"leaves": ()}),
+    (possession.types.RoundClosed, {"epoch": 1}),
+    (possession.types.RoundClosed, {"epoch": 3}),
+    (possession.types.NothingAsked, {"host": BOB}),
+    (possession.types.NothingAsked, {"demanded": SONGS.datum}),
+    (possession.types.NothingAsked, {"demanded": b"?" * 32}),
+    (possession.types.WrongLeafCount, {"leaves": ()}),
 ]
 
 
@@ -122,7 +124,7 @@ REFUSALS = [
 def test_what_is_not_asked_is_refused(error: type[DispatchError], changes: dict[str, object]) -> None:
     """Proofs of other epochs, for who holds nothing, of datums nobody demanded, and of no leaves."""
     world = build_world(ALICE)
-    world.refuse(error, possession.prove, ALICE, replace(world.build_proof(ALICE), **changes))
+    world.refuse(error, possession.calls.prove, ALICE, replace(world.build_proof(ALICE), **changes))
 
 
 def test_another_epochs_proof_is_worth_nothing() -> None:
@@ -130,8 +132,8 @@ def test_another_epochs_proof_is_worth_nothing() -> None:
     world = build_world(ALICE)
     old = world.build_proof(ALICE)
     world.go_to_epoch(3)
-    world.refuse(possession.RoundClosed, possession.prove, ALICE, old)
-    world.refuse(possession.ProofRejected, possession.prove, ALICE, replace(old, epoch=3))
+    world.refuse(possession.types.RoundClosed, possession.calls.prove, ALICE, old)
+    world.refuse(possession.types.ProofRejected, possession.calls.prove, ALICE, replace(old, epoch=3))
 
 
 def test_one_leaf_too_many_is_refused() -> None:
@@ -139,8 +141,13 @@ def test_one_leaf_too_many_is_refused() -> None:
     world = build_world(ALICE)
     proof = world.build_proof(ALICE)
     longer = replace(proof, leaves=(*proof.leaves, proof.leaves[0]))
-    world.refuse(possession.WrongLeafCount, possession.prove, ALICE, longer)
-    world.refuse(possession.WrongLeafCount, possession.prove, ALICE, replace(proof, leaves=proof.leaves[:-1]))
+    world.refuse(possession.types.WrongLeafCount, possession.calls.prove, ALICE, longer)
+    world.refuse(
+        possession.types.WrongLeafCount,
+        possession.calls.prove,
+        ALICE,
+        replace(proof, leaves=proof.leaves[:-1]),
+    )
 
 
 def test_the_deadline_judges() -> None:
@@ -148,15 +155,15 @@ def test_the_deadline_judges() -> None:
     world = build_world(ALICE, BOB)
     first = 2 * EPOCH_BLOCKS + 1
     deadline = first + POSSESSION.deadline_blocks
-    assert possession.get_round(world.state) == possession.Round(2, deadline)
+    assert possession.get_round(world.state) == possession.types.Round(2, deadline)
     assert world.go_to_height(deadline - 1) == []
     late = world.build_proof(BOB)
     world.prove(ALICE)
     assert world.go_to_height(deadline) == [
         possession.Missed(BOB, 2, is_covered=False, credits=0, misses=1, pay_factor=0),
-        possession.Judged(2, hosts=2, missed=1, leaves=100, leaves_missed=50, is_excused=False),
+        possession.types.Judged(2, hosts=2, missed=1, leaves=100, leaves_missed=50, is_excused=False),
     ]
-    world.refuse(possession.RoundClosed, possession.prove, BOB, late)
+    world.refuse(possession.types.RoundClosed, possession.calls.prove, BOB, late)
     assert possession.get_judgement(world.state) == Judgement(2, deadline, 2, (BOB,), False, ())
     assert (get_window(world, ALICE), get_window(world, BOB)) == (b"p", b"m")
     assert possession.get_pay_factor(world.state, ALICE) == PPM
@@ -168,7 +175,7 @@ def test_who_holds_nothing_is_not_judged() -> None:
     """An epoch without holdings leaves no mark, and there is nothing to be paid for."""
     world = build_world(ALICE)
     world.prove(ALICE)
-    world.call(hosting.register_subset, ALICE, hosting.RegisterSubset((), (SONGS.datum, FILMS.datum)))
+    world.call(hosting.calls.register_subset, ALICE, hosting.RegisterSubset((), (SONGS.datum, FILMS.datum)))
     world.go_to_epoch(3)
     world.prove(ALICE)
     world.go_to_epoch(6)
@@ -187,7 +194,7 @@ def test_a_mass_miss_counts_for_nobody() -> None:
     """If more than the share of hosts and leaves miss, no window moves, though all who proved have proven."""
     world = build_world(ALICE, BOB, CAROL, DAVE, mass_miss_ppm=500_000, mass_miss_hosts_min=3)
     world.prove(ALICE)
-    assert world.go_to_deadline() == [possession.Judged(2, 4, 3, 200, 150, is_excused=True)]
+    assert world.go_to_deadline() == [possession.types.Judged(2, 4, 3, 200, 150, is_excused=True)]
     assert [get_window(world, who) for who in (ALICE, BOB)] == [b"", b""]
     assert possession.is_proven(world.state, ALICE, 2)
     assert not possession.is_proven(world.state, BOB, 2)
@@ -221,7 +228,10 @@ def test_a_mass_has_many_hosts_and_much_data(
 ) -> None:
     """More than 10 % of the hosts, at least two, with more than 10 % of the leaves: nobody makes it alone."""
     parameters = replace(POSSESSION, mass_miss_ppm=100_000, mass_miss_hosts_min=2)
-    assert possession.is_mass_miss(parameters, build_extents(*leaves), build_extents(*missed)) is is_excused
+    assert (
+        possession.judging.is_mass_miss(parameters, build_extents(*leaves), build_extents(*missed))
+        is is_excused
+    )
 
 
 def test_credits_keep_misses_from_jail_but_not_from_pay() -> None:
@@ -254,7 +264,7 @@ def test_the_pay_factor_is_the_exact_curve_rounded_down(course: bytes, floor: in
     """A' = max(0, (A - floor) / (1 - floor)) to the millionth; nothing judged is worth nothing."""
     window = course.translate(bytes(b"pmc"[value % 3] for value in range(256)))
     parameters = replace(POSSESSION, pay_floor_ppm=floor)
-    factor = possession.compute_pay_factor(parameters, History(window))
+    factor = possession.history.compute_pay_factor(parameters, History(window))
     if not window:
         assert factor == 0
         return
@@ -266,27 +276,32 @@ def test_the_pay_factor_is_the_exact_curve_rounded_down(course: bytes, floor: in
 
 def test_hiding_one_percent_costs_a_fifth_of_the_pay() -> None:
     """4 misses of 100 epochs, which hiding 1 % leads to, leave 80 % of the pay."""
-    assert possession.compute_pay_factor(POSSESSION, History(b"p" * 96 + b"m" * 4)) == 800_000
+    assert possession.history.compute_pay_factor(POSSESSION, History(b"p" * 96 + b"m" * 4)) == 800_000
 
 
 def demand(world: ContentWorld, host: Address = ALICE, datum: Hash = SONGS.datum) -> None:
-    world.call(possession.challenge, MEMBER, Challenge(host, datum))
+    world.call(possession.calls.challenge, MEMBER, Challenge(host, datum))
 
 
 def test_a_demand_met_earns_the_fee() -> None:
     """The member pays now; four more leaves of the datum are due in the next epoch; the host gets the fee."""
     world = build_world(ALICE)
     before = world.balance(MEMBER), world.balance(ALICE)
-    events = world.call(possession.challenge, MEMBER, Challenge(ALICE, SONGS.datum))
-    assert events == [possession.Demanded(MEMBER, ALICE, SONGS.datum, 3, FEE)]
-    assert world.balance(possession.POT) == FEE
+    events = world.call(possession.calls.challenge, MEMBER, Challenge(ALICE, SONGS.datum))
+    assert events == [possession.types.Demanded(MEMBER, ALICE, SONGS.datum, 3, FEE)]
+    assert world.balance(possession.types.POT) == FEE
     assert possession.get_challenges(world.state, ALICE, 2, SONGS.datum) == ()
     world.go_to_epoch(3)
     places = possession.get_challenges(world.state, ALICE, 3, SONGS.datum)
     assert [place.datum for place in places] == [SONGS.datum] * 4
-    assert world.prove(ALICE, SONGS.datum) == [possession.DemandProven(ALICE, SONGS.datum, 3, FEE)]
+    assert world.prove(ALICE, SONGS.datum) == [possession.types.DemandProven(ALICE, SONGS.datum, 3, FEE)]
     assert not possession.is_proven(world.state, ALICE, 3)
-    world.refuse(possession.NothingAsked, possession.prove, ALICE, Prove(ALICE, 3, (), demanded=SONGS.datum))
+    world.refuse(
+        possession.types.NothingAsked,
+        possession.calls.prove,
+        ALICE,
+        Prove(ALICE, 3, (), demanded=SONGS.datum),
+    )
     assert world.balance(MEMBER) == before[0] - FEE
     assert world.balance(ALICE) == before[1] + FEE
 
@@ -300,15 +315,15 @@ def test_a_host_that_is_there_and_fails_a_demand_is_at_fault() -> None:
         epoch = world.epoch + 1
         world.go_to_epoch(epoch)
         world.prove(ALICE)
-        failed = possession.DemandFailed(ALICE, SONGS.datum, epoch, MEMBER, FEE, 2 * FEE, count)
+        failed = possession.types.DemandFailed(ALICE, SONGS.datum, epoch, MEMBER, FEE, 2 * FEE, count)
         assert failed in world.go_to_deadline()
         judgement = possession.get_judgement(world.state)
         assert judgement is not None
-        assert judgement.failures == (possession.Failure(ALICE, SONGS.datum, MEMBER, 2 * FEE, count),)
+        assert judgement.failures == (possession.types.Failure(ALICE, SONGS.datum, MEMBER, 2 * FEE, count),)
         assert world.balance(MEMBER) == before
-    assert possession.get_failed_demands(world.state, ALICE, SONGS.datum) == 2
+    assert possession.history.get_failed_demands(world.state, ALICE, SONGS.datum) == 2
     possession.clear_failed_demands(world.state, ALICE, SONGS.datum)
-    assert possession.get_failed_demands(world.state, ALICE, SONGS.datum) == 0
+    assert possession.history.get_failed_demands(world.state, ALICE, SONGS.datum) == 0
 
 
 def test_a_demand_of_an_absent_host_just_returns() -> None:
@@ -317,10 +332,10 @@ def test_a_demand_of_an_absent_host_just_returns() -> None:
     before = world.balance(MEMBER)
     demand(world)
     world.go_to_epoch(3)
-    assert possession.DemandReturned(ALICE, SONGS.datum, 3, MEMBER, FEE) in world.go_to_deadline()
+    assert possession.types.DemandReturned(ALICE, SONGS.datum, 3, MEMBER, FEE) in world.go_to_deadline()
     assert world.balance(MEMBER) == before
-    assert possession.get_failed_demands(world.state, ALICE, SONGS.datum) == 0
-    assert list(possession.DEMANDS.items(world.state)) == []
+    assert possession.history.get_failed_demands(world.state, ALICE, SONGS.datum) == 0
+    assert list(possession.types.DEMANDS.items(world.state)) == []
 
 
 def test_a_demand_returns_when_the_epoch_counts_for_nobody() -> None:
@@ -329,7 +344,7 @@ def test_a_demand_returns_when_the_epoch_counts_for_nobody() -> None:
     demand(world)
     world.go_to_epoch(3)
     world.prove(ALICE)
-    assert possession.DemandReturned(ALICE, SONGS.datum, 3, MEMBER, FEE) in world.go_to_deadline()
+    assert possession.types.DemandReturned(ALICE, SONGS.datum, 3, MEMBER, FEE) in world.go_to_deadline()
 
 
 def test_a_demand_returns_when_the_holding_ends() -> None:
@@ -340,24 +355,28 @@ def test_a_demand_returns_when_the_holding_ends() -> None:
     world.go_to_epoch(3)
     assert possession.get_challenges(world.state, ALICE, 3, SONGS.datum) == ()
     world.prove(ALICE)
-    assert possession.DemandReturned(ALICE, SONGS.datum, 3, MEMBER, FEE) in world.go_to_deadline()
+    assert possession.types.DemandReturned(ALICE, SONGS.datum, 3, MEMBER, FEE) in world.go_to_deadline()
 
 
 def test_demands_are_refused_that_can_not_be_met() -> None:
     """Only members, only what is held in the next epoch, once, and a bounded number per host."""
     world = build_world(ALICE, BOB, demands_per_host_max=1)
     songs = Challenge(ALICE, SONGS.datum)
-    world.refuse(membership.NotMember, possession.challenge, DAVE, songs)
-    world.refuse(hosting.NotHeld, possession.challenge, MEMBER, Challenge(CAROL, SONGS.datum))
-    world.refuse(hosting.NotHeld, possession.challenge, MEMBER, Challenge(ALICE, b"?" * 32))
+    world.refuse(membership.NotMember, possession.calls.challenge, DAVE, songs)
+    world.refuse(hosting.NotHeld, possession.calls.challenge, MEMBER, Challenge(CAROL, SONGS.datum))
+    world.refuse(hosting.NotHeld, possession.calls.challenge, MEMBER, Challenge(ALICE, b"?" * 32))
     demand(world)
-    world.refuse(possession.AlreadyDemanded, possession.challenge, MEMBER, songs)
-    world.refuse(possession.TooManyDemands, possession.challenge, MEMBER, Challenge(ALICE, FILMS.datum))
+    world.refuse(possession.types.AlreadyDemanded, possession.calls.challenge, MEMBER, songs)
+    world.refuse(
+        possession.types.TooManyDemands, possession.calls.challenge, MEMBER, Challenge(ALICE, FILMS.datum)
+    )
     demand(world, BOB, FILMS.datum)
     world.go_to_epoch(3)
     demand(world, ALICE, FILMS.datum)
     world.run(balances.transfer, MEMBER, DAVE, world.balance(MEMBER) - FEE + 1)
-    world.refuse(balances.InsufficientBalance, possession.challenge, MEMBER, Challenge(BOB, SONGS.datum))
+    world.refuse(
+        balances.InsufficientBalance, possession.calls.challenge, MEMBER, Challenge(BOB, SONGS.datum)
+    )
 
 
 def test_a_node_sees_what_it_still_owes() -> None:
@@ -388,9 +407,9 @@ SPECS = [
     {"deadline_blocks": 0},
     {"deadline_blocks": EPOCH_BLOCKS},
     {"leaves_per_epoch": 0},
-    {"leaves_per_epoch": possession.LEAVES_MAX + 1},
+    {"leaves_per_epoch": possession.types.LEAVES_MAX + 1},
     {"window_epochs": 0},
-    {"window_epochs": possession.WINDOW_EPOCHS_MAX + 1},
+    {"window_epochs": possession.types.WINDOW_EPOCHS_MAX + 1},
     {"pay_floor_ppm": PPM},
     {"credit_proven_epochs": 0},
     {"demand_refund_factor": 0},

@@ -61,7 +61,7 @@ def change_subset(world: ContentWorld, chance: Random, who: Address, datums: lis
     drop = (chance.choice(held),) if len(held) > 2 else ()
     add = (chance.choice(free),) if free else ()
     if add or drop:
-        world.call(hosting.register_subset, who, RegisterSubset(add, drop))
+        world.call(hosting.calls.register_subset, who, RegisterSubset(add, drop))
 
 
 def build_changing_world(chance: Random, hosts: list[Address]) -> tuple[ContentWorld, list[Hash]]:
@@ -196,7 +196,7 @@ def test_hiding_data_never_pays(hidden_permille: int) -> None:
     proven = (1 - hidden) ** 4
     factor = Fraction(0)
     for count in range(97):
-        history = possession.History(b"p" * count + b"m" * (96 - count))
+        history = possession.types.History(b"p" * count + b"m" * (96 - count))
         chance = comb(96, count) * proven**count * (1 - proven) ** (96 - count)
-        factor += chance * possession.compute_pay_factor(POSSESSION, history)
+        factor += chance * possession.history.compute_pay_factor(POSSESSION, history)
     assert proven * factor / 1_000_000 < 1 - hidden

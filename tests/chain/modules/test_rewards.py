@@ -8,12 +8,7 @@ from hypothesis import strategies as st
 
 from chain.errors import InvalidChainSpec
 from chain.modules import balances, escrow, hosting, possession, rewards, sessions, staking, validators
-from chain.modules.rewards import (
-    EpochRewarded,
-    HostingRewarded,
-    UploadRewarded,
-    ValidatorRewarded,
-)
+from chain.modules.rewards.types import EpochRewarded, HostingRewarded, UploadRewarded, ValidatorRewarded
 from chain.primitives.codec import replace
 from chain.primitives.types import PPM
 from tests.chain.market_worlds import (
@@ -41,7 +36,7 @@ YEAR_MS = 365 * 86_400_000
 def test_emission_is_the_yearly_share_spread_over_time() -> None:
     """An epoch mints its part of 8 % a year of the era's supply, rounded down, and so do its pools."""
     world, _, _ = build_hosted()
-    pools = rewards.get_pools(world.state)
+    pools = rewards.payments.get_pools(world.state)
     exact = Fraction(pools.supply * 8 * EPOCH_MS, 100 * YEAR_MS)
     assert pools.emission == exact.__floor__()
     assert (pools.hosting, pools.uploads) == (pools.emission * 40 // 100, pools.emission * 20 // 100)
@@ -51,14 +46,16 @@ def test_emission_is_the_yearly_share_spread_over_time() -> None:
 def test_emission_follows_the_supply_of_the_era() -> None:
     """Burning and minting change the emission of the next era, not of this one."""
     world, _, _ = build_hosted()
-    before = rewards.get_pools(world.state)
+    before = rewards.payments.get_pools(world.state)
     world.run(balances.burn, TREASURY, SUPPLY // 2)
     world.go_to_epoch(5)
-    assert rewards.get_pools(world.state).emission == before.emission
+    assert rewards.payments.get_pools(world.state).emission == before.emission
     world.go_to_epoch(6)
-    after = rewards.get_pools(world.state)
+    after = rewards.payments.get_pools(world.state)
     assert after.supply == balances.get_total_supply(world.state)
-    assert after.emission == rewards.compute_emission(80_000, after.supply, EPOCH_MS) < before.emission
+    assert (
+        after.emission == rewards.payments.compute_emission(80_000, after.supply, EPOCH_MS) < before.emission
+    )
 
 
 @pytest.mark.parametrize(
@@ -67,12 +64,12 @@ def test_emission_follows_the_supply_of_the_era() -> None:
 )
 def test_scarcity(hosts: int, scarcity: int) -> None:
     """v(n) is 1.25 below 3 hosts, 1 up to 7, then 7/n."""
-    assert rewards.compute_scarcity(REWARDS, hosts) == scarcity
+    assert rewards.payments.compute_scarcity(REWARDS, hosts) == scarcity
 
 
 def test_scarcity_never_pays_a_replica_more_than_it_takes() -> None:
     """A datum with more hosts costs the pool no less in all, and its single host earns no more."""
-    shares = [rewards.compute_scarcity(REWARDS, hosts) for hosts in range(1, 60)]
+    shares = [rewards.payments.compute_scarcity(REWARDS, hosts) for hosts in range(1, 60)]
     assert shares == sorted(shares, reverse=True)
     assert all(share * hosts <= 7 * PPM for hosts, share in enumerate(shares, 1))
 
@@ -82,13 +79,16 @@ def test_scarcity_never_pays_a_replica_more_than_it_takes() -> None:
 )
 def test_tenure(eras: int, factor: int) -> None:
     """t is the factor of the last step reached, 1 before the first."""
-    assert rewards.compute_tenure(REWARDS, eras) == factor
+    assert rewards.payments.compute_tenure(REWARDS, eras) == factor
 
 
 def test_factors_multiply_up_to_the_bound() -> None:
     """The product is rounded down once and never above 2."""
-    assert rewards.compute_factor(REWARDS, 333_333, 777_777, 1_100_000) == 333_333 * 777_777 * 11 // 10**7
-    assert rewards.compute_factor(REWARDS, PPM, 1_500_000, 1_500_000) == 2_000_000
+    assert (
+        rewards.payments.compute_factor(REWARDS, 333_333, 777_777, 1_100_000)
+        == 333_333 * 777_777 * 11 // 10**7
+    )
+    assert rewards.payments.compute_factor(REWARDS, PPM, 1_500_000, 1_500_000) == 2_000_000
 
 
 def test_hosting_is_paid_by_size_and_factors() -> None:
@@ -126,9 +126,9 @@ def test_rewards_pass_through_escrow_by_age() -> None:
 def test_age_counts_from_the_era_of_registration() -> None:
     """A host that came later has more withheld than those of the first era, and less tenure."""
     world, common, _ = build_hosted()
-    world.call(staking.bond, STRANGER, staking.Bond(100 * VIDYA))
-    world.call(hosting.register_host, STRANGER, hosting.RegisterHost(b"peer", (), 1_000))
-    world.call(hosting.register_subset, STRANGER, hosting.RegisterSubset((common,), ()))
+    world.call(staking.calls.bond, STRANGER, staking.Bond(100 * VIDYA))
+    world.call(hosting.calls.register_host, STRANGER, hosting.RegisterHost(b"peer", (), 1_000))
+    world.call(hosting.calls.register_subset, STRANGER, hosting.RegisterSubset((common,), ()))
     world.go_to_epoch(6)
     events = finish(world, (*HOSTS, STRANGER))
     young = pick([event for event in events if getattr(event, "account", None) == STRANGER], escrow.Paid)
@@ -219,9 +219,9 @@ def test_match_never_exceeds_burned_nor_pool(burned: int, others: int, pool: int
     """A match is below what was burned and the host's share of the pool, and all are within the pool."""
     assume(burned > 0)
     total = burned + others
-    amount = rewards.compute_match(match_ppm, burned, pool, total)
+    amount = rewards.payments.compute_match(match_ppm, burned, pool, total)
     assert amount * PPM <= burned * match_ppm and amount * total <= pool * burned
-    rest = rewards.compute_match(match_ppm, others, pool, total)
+    rest = rewards.payments.compute_match(match_ppm, others, pool, total)
     assert amount + rest <= pool
 
 
@@ -272,8 +272,8 @@ def test_slashed_money_for_validators_is_paid_out_of_the_pot() -> None:
 def test_delegators_get_their_part_less_commission() -> None:
     """Half of the stake gets half of the pay less 1 %, added to its pool; the rest goes through escrow."""
     world, _, _ = build_hosted()
-    world.call(staking.delegate, MEMBER, staking.Delegate(ONE, 1_000 * VIDYA))
-    world.call(validators.set_commission, ONE, validators.SetCommission(10_000))
+    world.call(staking.calls.delegate, MEMBER, staking.calls.Delegate(ONE, 1_000 * VIDYA))
+    world.call(validators.calls.set_commission, ONE, validators.calls.SetCommission(10_000))
     events = finish(world)
     event = pick(events, ValidatorRewarded, ONE)
     assert (event.bond, event.delegated, event.commission_ppm) == (1_000 * VIDYA, 1_000 * VIDYA, 10_000)
@@ -288,37 +288,37 @@ def test_delegators_never_get_more_than_their_stake_earned(
     amount: int, bond: int, delegated: int, commission: int
 ) -> None:
     """Their part is at most pro rata, all of it without commission, none of it with a full one."""
-    part = rewards.compute_delegators_part(amount, bond, delegated, commission)
+    part = rewards.payments.compute_delegators_part(amount, bond, delegated, commission)
     assert 0 <= part <= amount
     assert part * (bond + delegated) * PPM <= amount * delegated * (PPM - commission)
     if delegated:
-        assert rewards.compute_delegators_part(amount, bond, delegated, PPM) == 0
+        assert rewards.payments.compute_delegators_part(amount, bond, delegated, PPM) == 0
 
 
 def test_every_reward_explains_itself() -> None:
     """What `explain_host` computes before the epoch ends is, to the unit, what the events then say."""
     world, common, _ = build_hosted()
-    for number in range(100, 100 + rewards.DATUMS_LISTED_MAX + 2):
+    for number in range(100, 100 + rewards.types.DATUMS_LISTED_MAX + 2):
         world.publish(number, 100 * number, (ONE,))
     world.go_to_epoch(6)
     session = world.open(common, VIDYA, VIDYA)
     world.settle(session, ONE, 3 * MIB)
     world.prove((ONE, TWO, THREE))
     world.go_to_last_block()
-    explained = {host: rewards.explain_host(world.state, host, 6) for host in (*HOSTS, STRANGER)}
+    explained = {host: rewards.payments.explain_host(world.state, host, 6) for host in (*HOSTS, STRANGER)}
     events = world.end_block()
     for host in HOSTS:
         one = explained[host]
         told = pick(events, HostingRewarded, host)
         assert one.hosting is not None and one.hosting.datums == len(one.hosting.factors)
-        cut = one.hosting.factors[: rewards.DATUMS_LISTED_MAX]
+        cut = one.hosting.factors[: rewards.types.DATUMS_LISTED_MAX]
         assert replace(one.hosting, factors=cut) == told
         assert one.validator == pick(events, ValidatorRewarded, host)
     assert explained[ONE].upload == pick(events, UploadRewarded, ONE)
     assert explained[TWO].upload is None
-    assert explained[STRANGER] == rewards.HostExplanation(None, None, None)
+    assert explained[STRANGER] == rewards.types.HostExplanation(None, None, None)
     listed = explained[ONE].hosting
-    assert listed is not None and listed.datums == rewards.DATUMS_LISTED_MAX + 4
+    assert listed is not None and listed.datums == rewards.types.DATUMS_LISTED_MAX + 4
     weights = [part.weight for part in listed.factors]
     assert weights == sorted(weights, reverse=True) and sum(weights) == listed.weight
 
@@ -359,8 +359,8 @@ def test_an_epoch_never_mints_more_than_its_pools() -> None:
     [
         {"match_ppm": 900_001},
         {"hosting_ppm": 650_001},
-        {"tenure": (rewards.Tenure(2, PPM), rewards.Tenure(1, PPM))},
-        {"tenure": (rewards.Tenure(1, 1_200_000), rewards.Tenure(2, 1_100_000))},
+        {"tenure": (rewards.types.Tenure(2, PPM), rewards.types.Tenure(1, PPM))},
+        {"tenure": (rewards.types.Tenure(1, 1_200_000), rewards.types.Tenure(2, 1_100_000))},
     ],
 )
 def test_nonsense_parameters_are_refused(change: dict[str, object]) -> None:

@@ -55,7 +55,7 @@ def state_of(world: Market) -> dict[bytes, bytes]:
 
 def refuse(world: Market, error: type[DispatchError], call: Settle) -> None:
     before = state_of(world)
-    world.refuse(error, sessions.settle, STRANGER, call)
+    world.refuse(error, sessions.calls.settle, STRANGER, call)
     assert state_of(world) == before
 
 
@@ -67,10 +67,10 @@ def test_opening_locks_the_deposit() -> None:
     session_id = world.open(datum, 3 * VIDYA, 2 * VIDYA)
     assert session_id == expected != sessions.get_next_session_id(world.state, GENESIS_HASH, MEMBER)
     assert world.balance(MEMBER) == before - 5 * VIDYA
-    assert world.balance(sessions.POT) == 5 * VIDYA
+    assert world.balance(sessions.types.POT) == 5 * VIDYA
     session = sessions.get_session(world.state, session_id)
     assert session is not None and (session.payer, session.price_per_gib) == (MEMBER, PRICE)
-    assert sessions.get_allotment(world.state, session_id, TWO) == sessions.Allotment(2 * VIDYA)
+    assert sessions.get_allotment(world.state, session_id, TWO) == sessions.types.Allotment(2 * VIDYA)
 
 
 def test_ids_differ_by_payer_and_counter() -> None:
@@ -86,16 +86,20 @@ LIFETIME = SESSIONS.lifetime_blocks_max
 @pytest.mark.parametrize(
     ("error", "sender", "changes"),
     [
-        (sessions.NotMember, STRANGER, {}),
-        (sessions.BadVoucherKey, MEMBER, {"voucher_key": bytes(32)}),
-        (sessions.PriceAboveLimit, MEMBER, {"price_max_per_gib": PRICE - 1}),
-        (sessions.InvalidExpiry, MEMBER, {"expires_at": 21}),
-        (sessions.InvalidExpiry, MEMBER, {"expires_at": 21 + LIFETIME + 1}),
-        (sessions.InvalidAllotments, MEMBER, {"allotments": ()}),
-        (sessions.InvalidAllotments, MEMBER, {"allotments": (HostAllotment(ONE, 0),)}),
-        (sessions.InvalidAllotments, MEMBER, {"allotments": (HostAllotment(ONE, 1), HostAllotment(ONE, 1))}),
-        (sessions.NotHosting, MEMBER, {"allotments": (HostAllotment(FOUR, 1),)}),
-        (sessions.NotHosting, MEMBER, {"datum": b"n" * 32}),
+        (sessions.types.NotMember, STRANGER, {}),
+        (sessions.types.BadVoucherKey, MEMBER, {"voucher_key": bytes(32)}),
+        (sessions.types.PriceAboveLimit, MEMBER, {"price_max_per_gib": PRICE - 1}),
+        (sessions.types.InvalidExpiry, MEMBER, {"expires_at": 21}),
+        (sessions.types.InvalidExpiry, MEMBER, {"expires_at": 21 + LIFETIME + 1}),
+        (sessions.types.InvalidAllotments, MEMBER, {"allotments": ()}),
+        (sessions.types.InvalidAllotments, MEMBER, {"allotments": (HostAllotment(ONE, 0),)}),
+        (
+            sessions.types.InvalidAllotments,
+            MEMBER,
+            {"allotments": (HostAllotment(ONE, 1), HostAllotment(ONE, 1))},
+        ),
+        (sessions.types.NotHosting, MEMBER, {"allotments": (HostAllotment(FOUR, 1),)}),
+        (sessions.types.NotHosting, MEMBER, {"datum": b"n" * 32}),
         (balances.InsufficientBalance, MEMBER, {"allotments": (HostAllotment(ONE, 10_000 * VIDYA),)}),
         (balances.InsufficientBalance, MEMBER, {"allotments": (HostAllotment(ONE, INTEGER_MAX),)}),
     ],
@@ -105,8 +109,8 @@ def test_opening_is_refused(error, sender, changes) -> None:
     world, datum = build()
     assert world.height == 21
     good = OpenSession(datum, KEY, PRICE, 21 + LIFETIME, (HostAllotment(ONE, VIDYA),))
-    world.refuse(error, sessions.open_session, sender, replace(good, **changes))
-    world.call(sessions.open_session, MEMBER, good)
+    world.refuse(error, sessions.calls.open_session, sender, replace(good, **changes))
+    world.call(sessions.calls.open_session, MEMBER, good)
 
 
 def test_settlement_is_split_to_the_base_unit() -> None:
@@ -150,7 +154,7 @@ def test_highest_voucher_wins_and_no_byte_is_paid_twice() -> None:
     first = world.settle(session, ONE, 3 * MIB)
     world.go_to_epoch(5)
     for size in (3 * MIB, 3 * MIB - 1, 1, 0):
-        refuse(world, sessions.NotHigher, build_settle(session, ONE, size))
+        refuse(world, sessions.types.NotHigher, build_settle(session, ONE, size))
     second = world.settle(session, ONE, 10 * MIB)
     assert first.amount + second.amount == sessions.compute_price(10 * MIB, PRICE)
     assert second.bytes == 7 * MIB
@@ -166,18 +170,18 @@ def test_vouchers_that_pay_nothing() -> None:
     tampered = Settle(replace(good.signed, voucher=replace(good.signed.voucher, host=TWO)))
     elsewhere = Settle(replace(good.signed, voucher=replace(good.signed.voucher, session=other)))
     largest = (VIDYA // 10) * 2**30 // PRICE
-    refuse(world, sessions.OtherNetwork, build_settle(session, ONE, size, genesis_hash=b"o" * 32))
-    refuse(world, sessions.NoSuchSession, build_settle(b"s" * 32, ONE, size))
-    refuse(world, sessions.NotAllotted, build_settle(session, THREE, size))
-    refuse(world, sessions.WrongAmount, build_settle(session, ONE, size, amount=amount + 1))
-    refuse(world, sessions.WrongAmount, build_settle(session, ONE, size, amount=amount - 1))
-    refuse(world, sessions.Overdraft, build_settle(session, ONE, largest + 1))
-    refuse(world, sessions.BadVoucherSignature, build_settle(session, ONE, size, stranger))
-    refuse(world, sessions.BadVoucherSignature, tampered)
-    refuse(world, sessions.BadVoucherSignature, elsewhere)
-    refuse(world, sessions.BadVoucherSignature, Settle(replace(good.signed, signature=bytes(64))))
+    refuse(world, sessions.types.OtherNetwork, build_settle(session, ONE, size, genesis_hash=b"o" * 32))
+    refuse(world, sessions.types.NoSuchSession, build_settle(b"s" * 32, ONE, size))
+    refuse(world, sessions.types.NotAllotted, build_settle(session, THREE, size))
+    refuse(world, sessions.types.WrongAmount, build_settle(session, ONE, size, amount=amount + 1))
+    refuse(world, sessions.types.WrongAmount, build_settle(session, ONE, size, amount=amount - 1))
+    refuse(world, sessions.types.Overdraft, build_settle(session, ONE, largest + 1))
+    refuse(world, sessions.types.BadVoucherSignature, build_settle(session, ONE, size, stranger))
+    refuse(world, sessions.types.BadVoucherSignature, tampered)
+    refuse(world, sessions.types.BadVoucherSignature, elsewhere)
+    refuse(world, sessions.types.BadVoucherSignature, Settle(replace(good.signed, signature=bytes(64))))
     world.settle(session, ONE, largest)
-    world.call(sessions.settle, MEMBER, build_settle(session, TWO, largest))
+    world.call(sessions.calls.settle, MEMBER, build_settle(session, TWO, largest))
 
 
 def test_a_running_session_settles_once_per_epoch_and_host() -> None:
@@ -186,12 +190,12 @@ def test_a_running_session_settles_once_per_epoch_and_host() -> None:
     session = world.open(datum, VIDYA, VIDYA)
     world.settle(session, ONE, 2 * MIB)
     again = build_settle(session, ONE, 4 * MIB)
-    refuse(world, sessions.SettledInEpoch, again)
+    refuse(world, sessions.types.SettledInEpoch, again)
     assert not sessions.is_due(world.state, again.signed.voucher, world.height, 4)
     world.settle(session, TWO, 2 * MIB)
     world.go_to_epoch(5)
     assert sessions.is_due(world.state, again.signed.voucher, world.height, 5)
-    world.call(sessions.settle, STRANGER, again)
+    world.call(sessions.calls.settle, STRANGER, again)
 
 
 def test_small_settlements_wait_for_the_end_and_come_once() -> None:
@@ -200,12 +204,12 @@ def test_small_settlements_wait_for_the_end_and_come_once() -> None:
     session = world.open(datum, VIDYA, VIDYA)
     small = build_settle(session, ONE, MIB)
     assert small.signed.voucher.amount < SESSIONS.settle_min
-    refuse(world, sessions.SettlementTooSmall, small)
+    refuse(world, sessions.types.SettlementTooSmall, small)
     assert not sessions.is_due(world.state, small.signed.voucher, world.height, 4)
-    world.call(sessions.close_session, MEMBER, CloseSession(session))
+    world.call(sessions.calls.close_session, MEMBER, CloseSession(session))
     assert sessions.is_due(world.state, small.signed.voucher, world.height, 4)
-    world.call(sessions.settle, STRANGER, small)
-    refuse(world, sessions.SettlementTooSmall, build_settle(session, ONE, MIB + MIB // 2))
+    world.call(sessions.calls.settle, STRANGER, small)
+    refuse(world, sessions.types.SettlementTooSmall, build_settle(session, ONE, MIB + MIB // 2))
     world.settle(session, TWO, 1)
 
 
@@ -214,7 +218,7 @@ def test_a_payer_can_not_shut_a_host_out() -> None:
     world, datum = build()
     session = world.open(datum, VIDYA)
     world.settle(session, ONE, 2 * MIB, sender=MEMBER)
-    world.call(sessions.close_session, MEMBER, CloseSession(session))
+    world.call(sessions.calls.close_session, MEMBER, CloseSession(session))
     world.settle(session, ONE, 2 * MIB + 1, sender=MEMBER)
     world.settle(session, ONE, 90 * MIB)
     allotment = sessions.get_allotment(world.state, session, ONE)
@@ -226,30 +230,30 @@ def test_closing_leaves_hosts_time_and_returns_the_rest() -> None:
     world, datum = build()
     before = world.balance(MEMBER)
     session = world.open(datum, VIDYA, VIDYA)
-    (closing,) = world.call(sessions.close_session, MEMBER, CloseSession(session))
+    (closing,) = world.call(sessions.calls.close_session, MEMBER, CloseSession(session))
     ends_at = world.height + 1 + SESSIONS.settle_blocks
-    assert closing == sessions.SessionClosing(session, ends_at)
+    assert closing == sessions.types.SessionClosing(session, ends_at)
     world.step(SESSIONS.settle_blocks)
     paid = world.settle(session, ONE, 10 * MIB).amount
-    ended = [event for event in world.step() if isinstance(event, sessions.SessionEnded)]
+    ended = [event for event in world.step() if isinstance(event, sessions.types.SessionEnded)]
     assert world.height == ends_at
-    assert ended == [sessions.SessionEnded(session, MEMBER, 10 * MIB, paid, 2 * VIDYA - paid)]
+    assert ended == [sessions.types.SessionEnded(session, MEMBER, 10 * MIB, paid, 2 * VIDYA - paid)]
     assert world.balance(MEMBER) == before - paid
-    assert world.balance(sessions.POT) == 0
-    refuse(world, sessions.NoSuchSession, build_settle(session, TWO, 10 * MIB))
-    world.refuse(sessions.NoSuchSession, sessions.close_session, MEMBER, CloseSession(session))
+    assert world.balance(sessions.types.POT) == 0
+    refuse(world, sessions.types.NoSuchSession, build_settle(session, TWO, 10 * MIB))
+    world.refuse(sessions.types.NoSuchSession, sessions.calls.close_session, MEMBER, CloseSession(session))
 
 
 def test_only_the_payer_closes_and_only_once() -> None:
     """A session is closed by who opened it, as long as it runs."""
     world, datum = build()
     session, short = world.open(datum, VIDYA), world.open(datum, VIDYA, blocks=1)
-    world.refuse(sessions.NotPayer, sessions.close_session, OTHER, CloseSession(session))
-    world.refuse(sessions.NoSuchSession, sessions.close_session, OTHER, CloseSession(b"s" * 32))
-    world.call(sessions.close_session, MEMBER, CloseSession(session))
-    world.refuse(sessions.AlreadyClosing, sessions.close_session, MEMBER, CloseSession(session))
+    world.refuse(sessions.types.NotPayer, sessions.calls.close_session, OTHER, CloseSession(session))
+    world.refuse(sessions.types.NoSuchSession, sessions.calls.close_session, OTHER, CloseSession(b"s" * 32))
+    world.call(sessions.calls.close_session, MEMBER, CloseSession(session))
+    world.refuse(sessions.types.AlreadyClosing, sessions.calls.close_session, MEMBER, CloseSession(session))
     world.step(2)
-    world.refuse(sessions.AlreadyClosing, sessions.close_session, MEMBER, CloseSession(short))
+    world.refuse(sessions.types.AlreadyClosing, sessions.calls.close_session, MEMBER, CloseSession(short))
 
 
 def test_expiry_does_what_closing_does() -> None:
@@ -259,7 +263,7 @@ def test_expiry_does_what_closing_does() -> None:
     session = world.open(datum, VIDYA, blocks=1)
     world.step(1)
     world.settle(session, ONE, 2 * MIB)
-    refuse(world, sessions.SettledInEpoch, build_settle(session, ONE, 4 * MIB))
+    refuse(world, sessions.types.SettledInEpoch, build_settle(session, ONE, 4 * MIB))
     world.step(1)
     paid = world.settle(session, ONE, 4 * MIB).amount * 2
     world.step(SESSIONS.settle_blocks - 1)
@@ -280,7 +284,7 @@ def test_endings_are_bounded_and_late_ones_pay_nothing(monkeypatch: pytest.Monke
         left = [one for one in opened if sessions.get_session(world.state, one) is not None]
         counts.append(len(left))
         for one in left:
-            refuse(world, sessions.NoSuchSession, build_settle(one, ONE, 2 * MIB))
+            refuse(world, sessions.types.NoSuchSession, build_settle(one, ONE, 2 * MIB))
         world.step()
     assert counts == [3, 1, 0]
 
@@ -290,7 +294,7 @@ def test_paying_for_all_of_a_datum_counts_once_for_its_admission() -> None:
     world, datum = build(admission_members=2)
     for payer, members, is_admitted in ((MEMBER, 0, False), (MEMBER, 1, False), (OTHER, 1, True)):
         session = world.open(datum, VIDYA, VIDYA, payer=payer)
-        world.call(sessions.close_session, payer, CloseSession(session))
+        world.call(sessions.calls.close_session, payer, CloseSession(session))
         world.settle(session, ONE, SIZE - 1)
         known = catalogue.get_datum(world.state, datum)
         assert known is not None and known.members == members
@@ -311,7 +315,7 @@ def test_price_is_rounded_up_once(size: int, more: int, price: int) -> None:
 def test_split_is_exact(amount: int, host: int, pool: int) -> None:
     """The three parts are the whole; who receives rounds down, so at least the intended share is burned."""
     parameters = replace(SESSIONS, host_ppm=host, fee_pool_ppm=min(pool, 10**6 - host))
-    parts = sessions.compute_split(parameters, amount)
+    parts = sessions.calls.compute_split(parameters, amount)
     assert parts.income + parts.fee_pool + parts.burned == amount
     assert parts.income * 10**6 <= amount * host < (parts.income + 1) * 10**6
     assert parts.burned * 10**6 >= amount * (10**6 - parameters.host_ppm - parameters.fee_pool_ppm)
@@ -329,7 +333,7 @@ def test_nothing_is_lost_and_no_allotment_overdrawn(vouchers: list[tuple[int, in
     burned, pooled = world.burned(), world.fee_pool
     session = world.open(datum, VIDYA, VIDYA // 2, VIDYA // 3, blocks=2)
     if is_closed:
-        world.call(sessions.close_session, MEMBER, CloseSession(session))
+        world.call(sessions.calls.close_session, MEMBER, CloseSession(session))
     paid = 0
     for number, size in vouchers:
         try:
@@ -368,7 +372,7 @@ def test_burned_is_taken_once() -> None:
 def test_counters_stop_at_their_maximum() -> None:
     """Statistics that could grow without end do not break the chain when they reach the largest integer."""
     world, datum = build()
-    full = sessions.Traffic(*[INTEGER_MAX] * 4)
+    full = sessions.types.Traffic(*[INTEGER_MAX] * 4)
     for who in (ONE, MEMBER):
         sessions.TRAFFIC.set(world.state, full, who)
     world.settle(world.open(datum, VIDYA), ONE, 2 * MIB)
@@ -377,10 +381,10 @@ def test_counters_stop_at_their_maximum() -> None:
 
 def test_voucher_bytes_are_bounded_by_the_codec() -> None:
     """A voucher for more bytes than a session can sum up is no voucher."""
-    voucher = Voucher(GENESIS_HASH, bytes(32), ONE, sessions.VOUCHER_BYTES_MAX, 1)
+    voucher = Voucher(GENESIS_HASH, bytes(32), ONE, sessions.vouchers.VOUCHER_BYTES_MAX, 1)
     assert decode(Voucher, encode(voucher)) == voucher
     with pytest.raises(DecodeError):
-        decode(Voucher, encode(replace(voucher, bytes=sessions.VOUCHER_BYTES_MAX + 1)))
+        decode(Voucher, encode(replace(voucher, bytes=sessions.vouchers.VOUCHER_BYTES_MAX + 1)))
 
 
 def test_opening_weighs_one_settlement_per_host() -> None:
@@ -411,4 +415,4 @@ def test_vouchers_have_known_bytes() -> None:
     assert sessions.sign_voucher(VOUCHER_KEY, voucher).signature == VOUCHER_KEY.sign(message)
     named = msgpack.packb([b"g" * 32, account(7), 3])
     key = blake3(b"vidya SESSION").digest()
-    assert sessions.compute_session_id(b"g" * 32, account(7), 3) == blake3(named, key=key).digest()
+    assert sessions.vouchers.compute_session_id(b"g" * 32, account(7), 3) == blake3(named, key=key).digest()

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from chain.errors import DispatchError, InvalidChainSpec
 from chain.modules import balances, escrow, staking
-from chain.modules.staking import Bond, Delegate, Unbond, Undelegate, Withdraw
+from chain.modules.staking import Bond
+from chain.modules.staking.calls import Delegate, Unbond, Undelegate, Withdraw
 from chain.primitives.codec import replace
 from chain.primitives.types import PPM
 from tests.chain.worlds import ERA_BLOCKS, STAKING, VIDYA, World, account
@@ -17,19 +18,19 @@ HOST, ALICE, BOB, REPORTER = account(1), account(2), account(3), account(4)
 def build_world(bond: int = 100 * VIDYA) -> World:
     world = World(dict.fromkeys((HOST, ALICE, BOB), 1000 * VIDYA))
     if bond:
-        world.call(staking.bond, HOST, Bond(bond))
+        world.call(staking.calls.bond, HOST, Bond(bond))
     return world
 
 
 def delegate(world: World, who: bytes, vidya: int) -> None:
-    world.call(staking.delegate, who, Delegate(HOST, vidya * VIDYA))
+    world.call(staking.calls.delegate, who, Delegate(HOST, vidya * VIDYA))
 
 
 def test_bond_moves_balance_to_stake() -> None:
     """A bond leaves the free balance and is power at once."""
     world = build_world(0)
-    events = world.call(staking.bond, HOST, Bond(7))
-    assert events == [staking.Bonded(HOST, 7, 7)]
+    events = world.call(staking.calls.bond, HOST, Bond(7))
+    assert events == [staking.types.Bonded(HOST, 7, 7)]
     assert world.balance(HOST) == 1_000 * VIDYA - 7
     assert staking.get_bond(world.state, HOST) == staking.get_power(world.state, HOST) == 7
 
@@ -37,15 +38,15 @@ def test_bond_moves_balance_to_stake() -> None:
 def test_unbonded_stake_waits_full_eras() -> None:
     """Stake that leaves in era 0 with 2 eras to wait is free in era 3, not before."""
     world = build_world()
-    events = world.call(staking.unbond, HOST, Unbond(40 * VIDYA))
-    assert events == [staking.Unbonded(HOST, 40 * VIDYA, 60 * VIDYA, 3)]
+    events = world.call(staking.calls.unbond, HOST, Unbond(40 * VIDYA))
+    assert events == [staking.types.Unbonded(HOST, 40 * VIDYA, 60 * VIDYA, 3)]
     world.go_to_era(3)
     world.height -= 1
-    world.refuse(staking.NothingUnlocked, staking.withdraw, HOST, Withdraw())
+    world.refuse(staking.types.NothingUnlocked, staking.calls.withdraw, HOST, Withdraw())
     world.height += 1
-    assert world.call(staking.withdraw, HOST, Withdraw()) == [staking.Withdrawn(HOST, 40 * VIDYA)]
+    assert world.call(staking.calls.withdraw, HOST, Withdraw()) == [staking.types.Withdrawn(HOST, 40 * VIDYA)]
     assert world.balance(HOST) == 940 * VIDYA
-    world.refuse(staking.NothingUnlocked, staking.withdraw, HOST, Withdraw())
+    world.refuse(staking.types.NothingUnlocked, staking.calls.withdraw, HOST, Withdraw())
 
 
 def test_chunks_are_bounded_by_eras() -> None:
@@ -53,8 +54,8 @@ def test_chunks_are_bounded_by_eras() -> None:
     world = build_world()
     for era in range(8):
         world.go_to_era(era)
-        world.call(staking.unbond, HOST, Unbond(1))
-        world.call(staking.unbond, HOST, Unbond(1))
+        world.call(staking.calls.unbond, HOST, Unbond(1))
+        world.call(staking.calls.unbond, HOST, Unbond(1))
     chunks = staking.get_ledger(world.state, HOST).unlocking
     assert [(chunk.amount, chunk.era) for chunk in chunks] == [(2, 5), (2, 6), (2, 7)]
     assert world.balance(HOST) == 900 * VIDYA + 10
@@ -63,17 +64,17 @@ def test_chunks_are_bounded_by_eras() -> None:
 @pytest.mark.parametrize(
     ("error", "handler", "arguments"),
     [
-        (balances.ZeroAmount, staking.bond, Bond(0)),
-        (balances.InsufficientBalance, staking.bond, Bond(901 * VIDYA)),
-        (balances.ZeroAmount, staking.unbond, Unbond(0)),
-        (staking.NotBonded, staking.unbond, Unbond(100 * VIDYA + 1)),
-        (staking.BondCommitted, staking.unbond, Unbond(40 * VIDYA + 1)),
-        (staking.NothingUnlocked, staking.withdraw, Withdraw()),
-        (staking.DelegationTooSmall, staking.delegate, Delegate(HOST, VIDYA - 1)),
-        (staking.DelegationClosed, staking.delegate, Delegate(BOB, VIDYA)),
-        (balances.InsufficientBalance, staking.delegate, Delegate(HOST, 901 * VIDYA)),
-        (staking.NotBonded, staking.undelegate, Undelegate(HOST, 1)),
-        (balances.ZeroAmount, staking.undelegate, Undelegate(HOST, 0)),
+        (balances.ZeroAmount, staking.calls.bond, Bond(0)),
+        (balances.InsufficientBalance, staking.calls.bond, Bond(901 * VIDYA)),
+        (balances.ZeroAmount, staking.calls.unbond, Unbond(0)),
+        (staking.types.NotBonded, staking.calls.unbond, Unbond(100 * VIDYA + 1)),
+        (staking.types.BondCommitted, staking.calls.unbond, Unbond(40 * VIDYA + 1)),
+        (staking.types.NothingUnlocked, staking.calls.withdraw, Withdraw()),
+        (staking.types.DelegationTooSmall, staking.calls.delegate, Delegate(HOST, VIDYA - 1)),
+        (staking.types.DelegationClosed, staking.calls.delegate, Delegate(BOB, VIDYA)),
+        (balances.InsufficientBalance, staking.calls.delegate, Delegate(HOST, 901 * VIDYA)),
+        (staking.types.NotBonded, staking.calls.undelegate, Undelegate(HOST, 1)),
+        (balances.ZeroAmount, staking.calls.undelegate, Undelegate(HOST, 0)),
     ],
 )
 def test_refusals(error, handler, arguments) -> None:
@@ -86,7 +87,7 @@ def test_refusals(error, handler, arguments) -> None:
 def test_commitment_needs_bond_but_may_always_shrink() -> None:
     """Bytes can not be covered by bond that is not there; whoever was slashed may still drop bytes."""
     world = build_world()
-    with pytest.raises(staking.InsufficientBond):
+    with pytest.raises(staking.types.InsufficientBond):
         staking.set_commitment(world.context(), HOST, 100 * VIDYA + 1)
     world.run(staking.set_commitment, HOST, 100 * VIDYA)
     world.run(staking.slash, HOST, 500_000, 1, None, "test")
@@ -99,12 +100,12 @@ def test_delegation_counts_as_power_and_returns() -> None:
     world = build_world()
     delegate(world, ALICE, 50)
     assert staking.get_power(world.state, HOST) == 150 * VIDYA
-    assert staking.list_delegations(world.state, ALICE) == ((HOST, 50 * VIDYA),)
-    world.call(staking.undelegate, ALICE, Undelegate(HOST, 50 * VIDYA))
+    assert staking.ledger.list_delegations(world.state, ALICE) == ((HOST, 50 * VIDYA),)
+    world.call(staking.calls.undelegate, ALICE, Undelegate(HOST, 50 * VIDYA))
     assert staking.get_power(world.state, HOST) == 100 * VIDYA
-    world.refuse(staking.NothingUnlocked, staking.withdraw, ALICE, Withdraw())
+    world.refuse(staking.types.NothingUnlocked, staking.calls.withdraw, ALICE, Withdraw())
     world.go_to_era(3)
-    world.call(staking.withdraw, ALICE, Withdraw())
+    world.call(staking.calls.withdraw, ALICE, Withdraw())
     assert world.balance(ALICE) == 1_000 * VIDYA
 
 
@@ -112,8 +113,10 @@ def test_no_crumbs_of_a_delegation_stay() -> None:
     """What is left of a delegation is nothing or at least the smallest delegation."""
     world = build_world()
     delegate(world, ALICE, 5)
-    world.refuse(staking.DelegationTooSmall, staking.undelegate, ALICE, Undelegate(HOST, 4 * VIDYA + 1))
-    world.call(staking.undelegate, ALICE, Undelegate(HOST, 4 * VIDYA))
+    world.refuse(
+        staking.types.DelegationTooSmall, staking.calls.undelegate, ALICE, Undelegate(HOST, 4 * VIDYA + 1)
+    )
+    world.call(staking.calls.undelegate, ALICE, Undelegate(HOST, 4 * VIDYA))
     assert staking.get_delegation(world.state, ALICE, HOST) == VIDYA
 
 
@@ -136,16 +139,16 @@ def test_reward_without_delegators_moves_nothing() -> None:
 
 def test_many_exits_are_paid_in_bounded_portions() -> None:
     """One withdrawal pays at most so many exits; another pays the rest."""
-    hosts = [account(100 + number) for number in range(staking.EXITS_PER_WITHDRAWAL_MAX + 1)]
+    hosts = [account(100 + number) for number in range(staking.calls.EXITS_PER_WITHDRAWAL_MAX + 1)]
     world = World(dict.fromkeys((ALICE, *hosts), 100 * VIDYA))
     for host in hosts:
-        world.call(staking.bond, host, Bond(VIDYA))
-        world.call(staking.delegate, ALICE, Delegate(host, VIDYA))
-        world.call(staking.undelegate, ALICE, Undelegate(host, VIDYA))
+        world.call(staking.calls.bond, host, Bond(VIDYA))
+        world.call(staking.calls.delegate, ALICE, Delegate(host, VIDYA))
+        world.call(staking.calls.undelegate, ALICE, Undelegate(host, VIDYA))
     world.go_to_era(3)
-    world.call(staking.withdraw, ALICE, Withdraw())
+    world.call(staking.calls.withdraw, ALICE, Withdraw())
     assert world.balance(ALICE) == 99 * VIDYA
-    world.call(staking.withdraw, ALICE, Withdraw())
+    world.call(staking.calls.withdraw, ALICE, Withdraw())
     assert world.balance(ALICE) == 100 * VIDYA
 
 
@@ -153,15 +156,15 @@ def test_slash_takes_from_all_that_answers_and_shares_it_out() -> None:
     """Bond, chunk, delegation, leaving delegation and escrow each lose the share; four places receive it."""
     world = build_world()
     delegate(world, ALICE, 40)
-    world.call(staking.undelegate, ALICE, Undelegate(HOST, 20 * VIDYA))
-    world.call(staking.unbond, HOST, Unbond(10 * VIDYA))
+    world.call(staking.calls.undelegate, ALICE, Undelegate(HOST, 20 * VIDYA))
+    world.call(staking.calls.unbond, HOST, Unbond(10 * VIDYA))
     world.run(escrow.pay, HOST, 4 * VIDYA, 0)
     events = world.run(staking.slash, HOST, 100_000, 1, REPORTER, "test")
-    event = next(event for event in events if isinstance(event, staking.Slashed))
+    event = next(event for event in events if isinstance(event, staking.types.Slashed))
     parts = (event.bond, event.unlocking, event.delegated, event.leaving, event.escrow)
     assert parts == (9 * VIDYA, VIDYA, 2 * VIDYA, 2 * VIDYA, 3 * VIDYA // 10)
     total = sum(parts)
-    assert event.repair == world.balance(staking.REPAIR_POT) == total // 4
+    assert event.repair == world.balance(staking.types.REPAIR_POT) == total // 4
     assert event.validators == world.balance(staking.VALIDATOR_POT) == total * 15 // 100
     assert event.reporter == world.balance(REPORTER) == total // 10
     assert event.burned == balances.get_supply(world.state).burned == total // 2
@@ -181,18 +184,18 @@ def test_stake_answers_for_its_era_and_the_first_block_after() -> None:
     for offence_height, is_liable in ((1, True), (first - 1, True), (first, True), (first + 1, False)):
         world = build_world()
         delegate(world, ALICE, 10)
-        world.call(staking.unbond, HOST, Unbond(50 * VIDYA))
-        world.call(staking.undelegate, ALICE, Undelegate(HOST, 10 * VIDYA))
+        world.call(staking.calls.unbond, HOST, Unbond(50 * VIDYA))
+        world.call(staking.calls.undelegate, ALICE, Undelegate(HOST, 10 * VIDYA))
         world.go_to_era(2)
         events = world.run(staking.slash, HOST, PPM, offence_height, None, "test")
-        event = next(event for event in events if isinstance(event, staking.Slashed))
+        event = next(event for event in events if isinstance(event, staking.types.Slashed))
         expected = (50 * VIDYA, 10 * VIDYA) if is_liable else (0, 0)
         assert (event.unlocking, event.leaving) == expected, offence_height
         world.go_to_era(3)
         if is_liable:
-            world.refuse(staking.NothingUnlocked, staking.withdraw, HOST, Withdraw())
+            world.refuse(staking.types.NothingUnlocked, staking.calls.withdraw, HOST, Withdraw())
         else:
-            world.call(staking.withdraw, HOST, Withdraw())
+            world.call(staking.calls.withdraw, HOST, Withdraw())
 
 
 def test_everything_slashed_closes_the_pool() -> None:
@@ -200,21 +203,21 @@ def test_everything_slashed_closes_the_pool() -> None:
     world = build_world()
     delegate(world, ALICE, 10)
     world.run(staking.slash, HOST, PPM, 1, None, "test")
-    world.call(staking.bond, HOST, Bond(VIDYA))
-    world.refuse(staking.DelegationClosed, staking.delegate, BOB, Delegate(HOST, VIDYA))
-    world.refuse(staking.NotBonded, staking.undelegate, ALICE, Undelegate(HOST, 1))
+    world.call(staking.calls.bond, HOST, Bond(VIDYA))
+    world.refuse(staking.types.DelegationClosed, staking.calls.delegate, BOB, Delegate(HOST, VIDYA))
+    world.refuse(staking.types.NotBonded, staking.calls.undelegate, ALICE, Undelegate(HOST, 1))
 
 
 def test_last_share_leaves_no_money_without_an_owner() -> None:
     """Where one share is worth more than what stays, the rest of a delegation can only leave with it."""
     world = World({HOST: VIDYA, ALICE: VIDYA})
-    staking.PARAMETERS.set(world.state, replace(STAKING, delegation_min=1))
-    world.call(staking.bond, HOST, Bond(1))
-    world.call(staking.delegate, ALICE, Delegate(HOST, 3))
+    staking.types.PARAMETERS.set(world.state, replace(STAKING, delegation_min=1))
+    world.call(staking.calls.bond, HOST, Bond(1))
+    world.call(staking.calls.delegate, ALICE, Delegate(HOST, 3))
     world.run(staking.reward_delegators, HOST, 7)
-    world.refuse(staking.DelegationTooSmall, staking.undelegate, ALICE, Undelegate(HOST, 9))
-    world.call(staking.undelegate, ALICE, Undelegate(HOST, 10))
-    assert staking.get_pool(world.state, HOST) == staking.Pool()
+    world.refuse(staking.types.DelegationTooSmall, staking.calls.undelegate, ALICE, Undelegate(HOST, 9))
+    world.call(staking.calls.undelegate, ALICE, Undelegate(HOST, 10))
+    assert staking.get_pool(world.state, HOST) == staking.types.Pool()
 
 
 def test_fine_takes_what_there_is() -> None:
@@ -230,17 +233,17 @@ def test_tombstoned_stake_may_only_leave() -> None:
     """After a tombstone stake is neither bonded nor delegated, but it can still unbond."""
     world = build_world()
     world.run(staking.tombstone, HOST)
-    world.refuse(staking.HostTombstoned, staking.bond, HOST, Bond(1))
-    world.refuse(staking.HostTombstoned, staking.delegate, ALICE, Delegate(HOST, VIDYA))
-    world.call(staking.unbond, HOST, Unbond(100 * VIDYA))
+    world.refuse(staking.HostTombstoned, staking.calls.bond, HOST, Bond(1))
+    world.refuse(staking.HostTombstoned, staking.calls.delegate, ALICE, Delegate(HOST, VIDYA))
+    world.call(staking.calls.unbond, HOST, Unbond(100 * VIDYA))
     assert staking.is_tombstoned(world.state, HOST)
 
 
 def test_jail_and_release() -> None:
     """Jail is remembered with its end, and release leaves no trace of it."""
     world = build_world()
-    assert world.run(staking.jail, HOST, 9) == [staking.Jailed(HOST, 9)]
-    assert staking.get_standing(world.state, HOST) == staking.Standing(is_jailed=True, jailed_until=9)
+    assert world.run(staking.jail, HOST, 9) == [staking.types.Jailed(HOST, 9)]
+    assert staking.get_standing(world.state, HOST) == staking.types.Standing(is_jailed=True, jailed_until=9)
     world.run(staking.release, HOST)
     assert not staking.is_jailed(world.state, HOST)
     assert list(staking.STANDINGS.items(world.state)) == []
@@ -279,28 +282,28 @@ def test_pot_owes_what_it_holds(steps) -> None:
 
 def run_action(ctx, action: str, number: int, who: bytes) -> None:
     if action == "bond":
-        staking.bond(ctx, HOST, Bond(number))
+        staking.calls.bond(ctx, HOST, Bond(number))
     elif action == "unbond":
-        staking.unbond(ctx, HOST, Unbond(number))
+        staking.calls.unbond(ctx, HOST, Unbond(number))
     elif action == "delegate":
-        staking.delegate(ctx, who, Delegate(HOST, number))
+        staking.calls.delegate(ctx, who, Delegate(HOST, number))
     elif action == "undelegate":
-        staking.undelegate(ctx, who, Undelegate(HOST, number))
+        staking.calls.undelegate(ctx, who, Undelegate(HOST, number))
     elif action == "slash":
         staking.slash(ctx, HOST, number, ctx.height, None, "test")
     elif action == "reward":
         staking.reward_delegators(ctx, HOST, number)
     elif action == "withdraw":
-        staking.withdraw(ctx, who, Withdraw())
+        staking.calls.withdraw(ctx, who, Withdraw())
 
 
 @given(st.integers(1, 10**17), st.integers(1, 10**18), st.integers(1, 10**17))
 def test_buying_and_selling_shares_never_profits(pool_amount: int, pool_shares: int, amount: int) -> None:
     """Shares bought for an amount are worth at most that amount at once."""
-    pool = staking.Pool(pool_amount, pool_shares)
-    shares = staking.compute_shares_bought(pool, amount)
-    after = staking.Pool(pool_amount + amount, pool_shares + shares)
-    assert staking.compute_value(after, shares) <= amount
+    pool = staking.types.Pool(pool_amount, pool_shares)
+    shares = staking.ledger.compute_shares_bought(pool, amount)
+    after = staking.types.Pool(pool_amount + amount, pool_shares + shares)
+    assert staking.ledger.compute_value(after, shares) <= amount
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from chain.errors import InvalidBlock, InvalidChainSpec
 from chain.modules import beacon, staking, validators
 from chain.modules.staking import Bond
-from chain.modules.validators import Chill, SetCommission, Validate
+from chain.modules.validators import Validate
+from chain.modules.validators.calls import Chill, SetCommission
 from chain.primitives.codec import replace
 from chain.primitives.types import NO_HASH
 from chain.validator_set import (
@@ -51,20 +52,20 @@ def step(world: World, blocks: int = 1) -> None:
         world.height += 1
 
 
-def elect(world: World) -> validators.Elected:
+def elect(world: World) -> validators.types.Elected:
     """Hold the election of the present era."""
     world.height = (world.height // ERA_BLOCKS + 1) * ERA_BLOCKS
     (event,) = world.run(validators.on_era_end)
-    assert isinstance(event, validators.Elected)
+    assert isinstance(event, validators.types.Elected)
     return event
 
 
 def stand(world: World, number: int, vidya: int) -> None:
     """Bond, commit to a beacon chain and stand."""
     who = account(number)
-    world.call(staking.bond, who, Bond(vidya * VIDYA))
+    world.call(staking.calls.bond, who, Bond(vidya * VIDYA))
     world.call(beacon.commit, who, beacon.Commit(b"t" * 32, 100))
-    world.call(validators.validate, who, Validate(consensus_key(number).public_key, 0))
+    world.call(validators.calls.validate, who, Validate(consensus_key(number).public_key, 0))
 
 
 def test_genesis_elects_who_is_named() -> None:
@@ -78,13 +79,13 @@ def test_genesis_elects_who_is_named() -> None:
 @pytest.mark.parametrize(
     ("error", "handler", "who", "arguments"),
     [
-        (validators.BondTooSmall, validators.validate, NEWCOMER, Validate(KEY_5, 0)),
-        (validators.UnusableKey, validators.validate, ONE, Validate(NO_HASH, 0)),
-        (validators.KeyTaken, validators.validate, ONE, Validate(consensus_key(2).public_key, 0)),
-        (validators.CommissionOutOfBounds, validators.validate, ONE, Validate(KEY_1, 1)),
-        (validators.CommissionOutOfBounds, validators.set_commission, ONE, SetCommission(1)),
-        (validators.NotCandidate, validators.chill, NEWCOMER, Chill()),
-        (validators.NotCandidate, validators.set_commission, NEWCOMER, SetCommission(1)),
+        (validators.types.BondTooSmall, validators.calls.validate, NEWCOMER, Validate(KEY_5, 0)),
+        (validators.types.UnusableKey, validators.calls.validate, ONE, Validate(NO_HASH, 0)),
+        (validators.types.KeyTaken, validators.calls.validate, ONE, Validate(consensus_key(2).public_key, 0)),
+        (validators.types.CommissionOutOfBounds, validators.calls.validate, ONE, Validate(KEY_1, 1)),
+        (validators.types.CommissionOutOfBounds, validators.calls.set_commission, ONE, SetCommission(1)),
+        (validators.types.NotCandidate, validators.calls.chill, NEWCOMER, Chill()),
+        (validators.types.NotCandidate, validators.calls.set_commission, NEWCOMER, SetCommission(1)),
     ],
 )
 def test_refusals(error, handler, who, arguments) -> None:
@@ -99,9 +100,9 @@ def test_commission_moves_one_step_per_era() -> None:
     key = consensus_key(1).public_key
     step_ppm = VALIDATORS.commission_step_ppm
     too_far = SetCommission(step_ppm + 1)
-    world.refuse(validators.CommissionOutOfBounds, validators.set_commission, ONE, too_far)
-    world.call(validators.set_commission, ONE, SetCommission(step_ppm))
-    world.refuse(validators.CommissionOutOfBounds, validators.validate, ONE, Validate(key, 0))
+    world.refuse(validators.types.CommissionOutOfBounds, validators.calls.set_commission, ONE, too_far)
+    world.call(validators.calls.set_commission, ONE, SetCommission(step_ppm))
+    world.refuse(validators.types.CommissionOutOfBounds, validators.calls.validate, ONE, Validate(key, 0))
     assert validators.get_commission(world.state, ONE) == step_ppm
 
 
@@ -109,19 +110,23 @@ def test_tombstoned_can_not_stand() -> None:
     """Who is out for good can not stand again, with no key."""
     world = build_collective()
     world.run(staking.tombstone, ONE)
-    world.refuse(staking.HostTombstoned, validators.validate, ONE, Validate(consensus_key(9).public_key, 0))
+    world.refuse(
+        staking.HostTombstoned, validators.calls.validate, ONE, Validate(consensus_key(9).public_key, 0)
+    )
 
 
 def test_key_change_takes_effect_by_election_and_the_old_key_stays_taken() -> None:
     """A new key signs two heights after the election; nobody else can ever use the old one."""
     world = build_collective()
     new_key = consensus_key(11).public_key
-    world.call(validators.validate, ONE, Validate(new_key, 0))
+    world.call(validators.calls.validate, ONE, Validate(new_key, 0))
     elect(world)
     step(world, 3)
     keys = {member.address: member.consensus_key for member in validators.get_current(world.state).validators}
     assert keys[ONE] == new_key
-    world.refuse(validators.KeyTaken, validators.validate, TWO, Validate(consensus_key(1).public_key, 0))
+    world.refuse(
+        validators.types.KeyTaken, validators.calls.validate, TWO, Validate(consensus_key(1).public_key, 0)
+    )
 
 
 def test_sets_move_by_one_selection_per_block() -> None:
@@ -151,9 +156,9 @@ def test_election_takes_effect_two_blocks_later() -> None:
     assert NEWCOMER in members(validators.get_members_at(world.state, ERA_BLOCKS + 2))
 
 
-def elect_here(world: World) -> validators.Elected:
+def elect_here(world: World) -> validators.types.Elected:
     (event,) = world.run(validators.on_era_end)
-    assert isinstance(event, validators.Elected)
+    assert isinstance(event, validators.types.Elected)
     return event
 
 
@@ -167,7 +172,7 @@ def test_most_powerful_are_elected_ties_by_address() -> None:
     world = build_collective(validators_max=4)
     stand(world, 5, 100)
     assert [who for who, _ in elect(world).validators] == [ONE, TWO, THREE, FOUR]
-    world.call(staking.bond, NEWCOMER, Bond(VIDYA))
+    world.call(staking.calls.bond, NEWCOMER, Bond(VIDYA))
     assert [who for who, _ in elect(world).validators] == [ONE, TWO, THREE, NEWCOMER]
 
 
@@ -178,9 +183,9 @@ def test_who_may_not_be_elected_is_not(fault: str) -> None:
     if fault == "jail":
         world.run(staking.jail, FOUR, 9)
     elif fault == "chill":
-        world.call(validators.chill, FOUR, Chill())
+        world.call(validators.calls.chill, FOUR, Chill())
     elif fault == "bond":
-        world.call(staking.unbond, FOUR, staking.Unbond(91 * VIDYA))
+        world.call(staking.calls.unbond, FOUR, staking.calls.Unbond(91 * VIDYA))
     else:
         world.run(staking.tombstone, FOUR)
     event = elect(world)
@@ -191,8 +196,8 @@ def test_who_may_not_be_elected_is_not(fault: str) -> None:
 def test_no_beacon_chain_no_election() -> None:
     """A candidate that could not reveal in the next epoch is passed over."""
     world = build_collective()
-    world.call(staking.bond, NEWCOMER, Bond(200 * VIDYA))
-    world.call(validators.validate, NEWCOMER, Validate(consensus_key(5).public_key, 0))
+    world.call(staking.calls.bond, NEWCOMER, Bond(200 * VIDYA))
+    world.call(validators.calls.validate, NEWCOMER, Validate(consensus_key(5).public_key, 0))
     assert NEWCOMER not in [who for who, _ in elect(world).validators]
 
 
@@ -213,7 +218,7 @@ def test_chain_is_not_elected_to_death() -> None:
 def test_chilled_and_tombstoned_do_not_stay_even_in_need() -> None:
     """Of those who fell out only who still wants to and may serve is kept."""
     world = build_collective()
-    world.call(validators.chill, TWO, Chill())
+    world.call(validators.calls.chill, TWO, Chill())
     world.run(staking.tombstone, THREE)
     world.run(staking.jail, FOUR, 9)
     event = elect(world)
@@ -225,7 +230,7 @@ def test_if_nobody_stands_the_old_ones_stay() -> None:
     """A chain whose validators have all chilled goes on with them."""
     world = build_collective()
     for who in (ONE, TWO, THREE, FOUR):
-        world.call(validators.chill, who, Chill())
+        world.call(validators.calls.chill, who, Chill())
     assert [who for who, _ in elect(world).validators] == [ONE, TWO, THREE, FOUR]
 
 
@@ -241,9 +246,9 @@ def test_jailed_is_removed_while_enough_stay() -> None:
     """One of four goes two blocks later; a second would leave less than 2/3 and stays unpaid."""
     world = build_collective()
     world.run(staking.jail, FOUR, 9)
-    assert world.run(validators.remove, FOUR) == [validators.Removed(FOUR)]
+    assert world.run(validators.remove, FOUR) == [validators.types.Removed(FOUR)]
     world.run(staking.jail, THREE, 9)
-    assert world.run(validators.remove, THREE) == [validators.RemovalDeferred(THREE)]
+    assert world.run(validators.remove, THREE) == [validators.types.RemovalDeferred(THREE)]
     step(world, 2)
     assert sorted(members(validators.get_current(world.state))) == [ONE, TWO, THREE]
     assert world.run(validators.remove, NEWCOMER) == []
@@ -254,9 +259,9 @@ def test_tombstoned_is_removed_unless_the_last() -> None:
     world = build_collective()
     for who in (FOUR, THREE, TWO):
         world.run(staking.tombstone, who)
-        assert world.run(validators.remove, who) == [validators.Removed(who)]
+        assert world.run(validators.remove, who) == [validators.types.Removed(who)]
     world.run(staking.tombstone, ONE)
-    assert world.run(validators.remove, ONE) == [validators.RemovalDeferred(ONE)]
+    assert world.run(validators.remove, ONE) == [validators.types.RemovalDeferred(ONE)]
     step(world, 8)
     assert sorted(members(validators.get_current(world.state))) == [ONE]
 
@@ -274,7 +279,7 @@ def test_walk_keeps_two_thirds_and_arrives(old: dict[int, int], new: dict[int, i
     """From any set to any other: each step keeps 2/3 of the power, and the walk ends at the target."""
     walk = [build_validator_set(build_changes(old))]
     target = build_changes(new)
-    while changes := validators.compute_step(walk[-1], target):
+    while changes := validators.sets.compute_step(walk[-1], target):
         walk.append(update(rotate(walk[-1]), changes))
         assert len(walk) < 100, "the walk does not arrive"
     for before, after in pairwise(walk):
@@ -376,14 +381,14 @@ def test_history_lasts_as_long_as_evidence() -> None:
         step(world)
     assert validators.get_members_at(world.state, 5) is None
     assert NEWCOMER in members(validators.get_members_at(world.state, world.height))
-    assert len(list(validators.EPOCH_ENDS.items(world.state))) <= 20 // EPOCH_BLOCKS + 2
+    assert len(list(validators.types.EPOCH_ENDS.items(world.state))) <= 20 // EPOCH_BLOCKS + 2
 
 
 def test_step_at_the_target_is_nothing() -> None:
     """A set that has arrived is left alone."""
     world = build_collective()
     following = validators.get_next(world.state)
-    assert validators.compute_step(following, validators.get_target(world.state)) == ()
+    assert validators.sets.compute_step(following, validators.queries.get_target(world.state)) == ()
     assert compute_total_power(following) == 400
 
 

@@ -48,7 +48,7 @@ AMOUNTS = st.one_of(COINS, st.integers(0, INTEGER_MAX))
 TIPS = st.sampled_from((0, 0, 1, VIDYA // 1000))
 PENDING_MAX = 4
 SPECS = [(module, spec) for module in runtime.MODULES for spec in module.calls.values()]
-POT = staking.POT
+POT = staking.types.POT
 
 
 class ChainMachine(RuleBasedStateMachine):
@@ -124,9 +124,11 @@ class ChainMachine(RuleBasedStateMachine):
         """Bond, delegate, and the ways back."""
         address = self.rig.people[host].address
         if sender == host:
-            self.add(sender, staking.Unbond(amount) if is_leaving else staking.Bond(amount))
+            self.add(sender, staking.calls.Unbond(amount) if is_leaving else staking.Bond(amount))
         else:
-            self.add(sender, (staking.Undelegate if is_leaving else staking.Delegate)(address, amount))
+            self.add(
+                sender, (staking.calls.Undelegate if is_leaving else staking.calls.Delegate)(address, amount)
+            )
 
     @rule(sender=PEOPLE, commission=st.integers(0, 30_000))
     def stand(self, sender: int, commission: int) -> None:
@@ -176,11 +178,11 @@ class ChainMachine(RuleBasedStateMachine):
     @rule(sender=PEOPLE, share_ppm=st.integers(0, 1_100_000))
     def settle(self, sender: int, share_ppm: int) -> None:
         """Bring a voucher of every session for that share of what is allotted."""
-        for session_id, session in sessions.SESSIONS.items(self.rig.state):
+        for session_id, session in sessions.types.SESSIONS.items(self.rig.state):
             payer = self.rig.by_address[session.payer]
-            for host, allotment in sessions.list_allotments(self.rig.state, session_id):
+            for host, allotment in sessions.queries.list_allotments(self.rig.state, session_id):
                 size = allotment.limit * share_ppm // 10**6 * 2**30 // session.price_per_gib
-                size = min(size, sessions.VOUCHER_BYTES_MAX)
+                size = min(size, sessions.vouchers.VOUCHER_BYTES_MAX)
                 price = sessions.compute_price(size, session.price_per_gib)
                 genesis_hash = self.rig.live.genesis_hash
                 voucher = sessions.Voucher(genesis_hash, session_id, host, size, price)
@@ -199,15 +201,15 @@ class ChainMachine(RuleBasedStateMachine):
         for host in sorted(self.rig.by_address):
             pool, shares = (
                 staking.get_pool(self.rig.state, host),
-                staking.get_shares(self.rig.state, address, host),
+                staking.ledger.get_shares(self.rig.state, address, host),
             )
             if shares:
-                self.add(sender, staking.Undelegate(host, staking.compute_value(pool, shares)))
+                self.add(sender, staking.calls.Undelegate(host, staking.ledger.compute_value(pool, shares)))
 
     @rule()
     def close_sessions(self) -> None:
         """Every payer wants no more."""
-        for session_id, session in sessions.SESSIONS.items(self.rig.state):
+        for session_id, session in sessions.types.SESSIONS.items(self.rig.state):
             self.add(self.rig.by_address[session.payer].number, sessions.CloseSession(session_id))
 
     @rule(sender=PEOPLE, datum=DATUMS)
@@ -215,14 +217,14 @@ class ChainMachine(RuleBasedStateMachine):
         """Ask every holder of a datum to show it."""
         name = self.datums[datum]
         for host in list_holders(self.rig, name):
-            self.add(sender, possession.Challenge(host, name))
+            self.add(sender, possession.calls.Challenge(host, name))
 
     @rule(sender=PEOPLE, datum=DATUMS)
     def mend(self, sender: int, datum: int) -> None:
         """Own up to a loss, leave jail, and get back what has unlocked."""
         self.add(sender, offences.DeclareLoss(self.datums[datum]))
         self.add(sender, offences.Unjail())
-        self.add(sender, staking.Withdraw())
+        self.add(sender, staking.calls.Withdraw())
         self.add(sender, membership.Leave())
         self.add(sender, membership.WithdrawLock())
 
@@ -340,8 +342,8 @@ def take_step(machine: ChainMachine, chance: Random) -> None:
         lambda: machine.send(who, other, coins, chance.randrange(9)),
         lambda: machine.move_stake(who, who, coins, chance.random() < 0.5),
         lambda: machine.move_stake(who, other % 4, coins, chance.random() < 0.5),
-        lambda: machine.add(who, staking.Withdraw()),
-        lambda: machine.add(who, validators.SetCommission(chance.randrange(20_000))),
+        lambda: machine.add(who, staking.calls.Withdraw()),
+        lambda: machine.add(who, validators.calls.SetCommission(chance.randrange(20_000))),
         lambda: machine.stand(who, chance.randrange(20_000)),
         lambda: machine.list_datum(who, datum),
         lambda: machine.add(who, catalogue.Delist(machine.datums[datum])),
@@ -354,7 +356,7 @@ def take_step(machine: ChainMachine, chance: Random) -> None:
         machine.close_sessions,
         lambda: machine.demand(who, datum),
         lambda: machine.mend(who, datum),
-        lambda: machine.add(who, validators.Chill()),
+        lambda: machine.add(who, validators.calls.Chill()),
         lambda: machine.pass_time(range(chance.randrange(1, 9)), {other}, chance.random() < 0.9),
         lambda: machine.neglect(set(chance.sample(range(8), chance.randrange(3))), chance.random() < 0.5),
     )

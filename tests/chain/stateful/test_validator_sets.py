@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from chain.modules import beacon, offences, staking, validators
-from chain.modules.staking import Bond, Unbond
-from chain.modules.validators import Chill, Validate
+from chain.modules.staking import Bond
+from chain.modules.staking.calls import Unbond
+from chain.modules.validators import Validate
+from chain.modules.validators.calls import Chill
 from chain.primitives.types import Address
 from chain.validator_set import (
     ValidatorChange,
@@ -60,36 +62,39 @@ class SetMachine(RuleBasedStateMachine):
         who = account(number)
         if staking.is_tombstoned(self.world.state, who):
             return
-        self.world.call(staking.bond, who, Bond(coins * VIDYA // 10))
+        self.world.call(staking.calls.bond, who, Bond(coins * VIDYA // 10))
         if not beacon.has_links(self.world.state, who, self.world.context().epoch + 1):
             self.world.call(beacon.commit, who, beacon.Commit(b"t" * 32, 1_000))
         if staking.get_bond(self.world.state, who) >= 10 * VIDYA:
-            self.world.call(validators.validate, who, Validate(consensus_key(number).public_key, 0))
+            self.world.call(validators.calls.validate, who, Validate(consensus_key(number).public_key, 0))
 
     @rule(number=NUMBERS, share=st.sampled_from((1, 2, 10)))
     def leave(self, number: int, share: int) -> None:
         """Stand no more, and take out some or all of the bond."""
         who = account(number)
-        candidate = validators.get_candidate(self.world.state, who)
+        candidate = validators.queries.get_candidate(self.world.state, who)
         if candidate is not None and not candidate.is_chilled:
-            self.world.call(validators.chill, who, Chill())
+            self.world.call(validators.calls.chill, who, Chill())
         bond = staking.get_bond(self.world.state, who)
         if bond >= share:
-            self.world.call(staking.unbond, who, Unbond(bond // share))
+            self.world.call(staking.calls.unbond, who, Unbond(bond // share))
 
     @rule(number=NUMBERS)
     def leave_and_return(self, number: int) -> None:
         """Both within one block, which changes nothing."""
         who = account(number)
-        candidate = validators.get_candidate(self.world.state, who)
+        candidate = validators.queries.get_candidate(self.world.state, who)
         if candidate is None or candidate.is_chilled or staking.is_tombstoned(self.world.state, who):
             return
         if staking.get_bond(self.world.state, who) < 10 * VIDYA:
             return
-        before = validators.get_target(self.world.state), validators.get_next(self.world.state)
-        self.world.call(validators.chill, who, Chill())
-        self.world.call(validators.validate, who, Validate(candidate.consensus_key, 0))
-        assert before == (validators.get_target(self.world.state), validators.get_next(self.world.state))
+        before = validators.queries.get_target(self.world.state), validators.get_next(self.world.state)
+        self.world.call(validators.calls.chill, who, Chill())
+        self.world.call(validators.calls.validate, who, Validate(candidate.consensus_key, 0))
+        assert before == (
+            validators.queries.get_target(self.world.state),
+            validators.get_next(self.world.state),
+        )
 
     @precondition(lambda self: self.world.height > 0)
     @rule(turn=st.integers(0, 8), age=st.integers(0, 12))
@@ -98,10 +103,13 @@ class SetMachine(RuleBasedStateMachine):
         height = max(self.world.height - age, 1)
         members = self.decided[height].validators
         who = members[turn % len(members)].address
-        if staking.is_tombstoned(self.world.state, who) or len(validators.get_target(self.world.state)) < 3:
+        if (
+            staking.is_tombstoned(self.world.state, who)
+            or len(validators.queries.get_target(self.world.state)) < 3
+        ):
             return
         self.world.call(offences.report, REPORTER, offences.Report(build_evidence(who[0], height)))
-        assert who not in [one.address for one in validators.get_target(self.world.state)]
+        assert who not in [one.address for one in validators.queries.get_target(self.world.state)]
 
     @rule(blocks=st.sampled_from((1, 1, 2, 5, ERA_BLOCKS)))
     def pass_blocks(self, blocks: int) -> None:
@@ -127,7 +135,7 @@ class SetMachine(RuleBasedStateMachine):
     @invariant()
     def nobody_out_for_good_is_elected(self) -> None:
         """The target has no tombstoned member, as long as there is anybody else."""
-        target = validators.get_target(self.world.state)
+        target = validators.queries.get_target(self.world.state)
         gone = [one for one in target if staking.is_tombstoned(self.world.state, one.address)]
         assert not gone or len(target) == len(gone)
 
@@ -222,7 +230,7 @@ def test_a_third_may_go_at_once_and_no_more(powers: tuple[int, ...], steps: int)
         for number, power in enumerate(powers, start=1)
     )
     walk = [build_validator_set(changes)]
-    while step := validators.compute_step(walk[-1], changes[:2]):
+    while step := validators.sets.compute_step(walk[-1], changes[:2]):
         walk.append(update(rotate(walk[-1]), step))
         check_step(walk[-2], walk[-1])
     assert len(walk) - 1 == steps

@@ -10,7 +10,7 @@ from chain.modules.balances import Send
 from chain.modules.hosting import RegisterHost, RegisterSubset
 from chain.modules.membership import Join
 from chain.modules.sessions import HostAllotment, OpenSession
-from chain.modules.validators import SetCommission
+from chain.modules.validators.calls import SetCommission
 from chain.primitives.addresses import encode_address
 from chain.runtime import MODULES
 from cli.context.client import Client

@@ -143,7 +143,7 @@ async def test_account_proofs_verify_and_hold_what_is_shown() -> None:
         stored = decode(balances.Account, values["balances.accounts"])
         assert (stored.free, stored.nonce) == (account["balance"], account["nonce"])
         assert (
-            decode(staking.StakingLedger, values["staking.ledgers"]).active
+            decode(staking.types.StakingLedger, values["staking.ledgers"]).active
             == 20 * VIDYA
             == account["bond"]["active"]
         )

@@ -113,7 +113,7 @@ async def test_a_demand_is_met_too(tmp_path: Path) -> None:
     """A member's challenge is answered in the next epoch, with a proof of its own."""
     async with open_scene(tmp_path) as scene:
         chain = scene.chain
-        chain.grow(chain.sign(READER, possession.Challenge(scene.address, scene.datum)))
+        chain.grow(chain.sign(READER, possession.calls.Challenge(scene.address, scene.datum)))
         chain.grow_to(chain.ledger.height - chain.ledger.height % 10 + 11)
         await scene.duties.work()
         assert scene.list_pooled() == ["prove", "prove"]

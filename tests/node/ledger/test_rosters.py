@@ -10,7 +10,8 @@ from chain.light import (
     build_rules,
     verify_adjacent,
 )
-from chain.modules.validators import Chill, Validate
+from chain.modules.validators import Validate
+from chain.modules.validators.calls import Chill
 from chain.primitives.codec import Record
 from chain.primitives.types import Height
 from chain.validator_set import compute_hash, compute_priorities_hash, compute_roster_hash

@@ -58,13 +58,13 @@ class Workload:
         who = keys.address
         if staking.get_standing(ledger.state, who).is_jailed:
             return offences.Unjail()
-        candidate = validators.get_candidate(ledger.state, who)
+        candidate = validators.queries.get_candidate(ledger.state, who)
         if candidate is None or candidate.is_chilled:
             return validators.Validate(keys.consensus.public_key, 0)
         bond = staking.get_bond(ledger.state, who)
         moves: list[Callable[[], Record]] = [
             lambda: staking.Bond(self._random.randint(1, 2_000) * VIDYA),
-            lambda: staking.Unbond(max(1, bond // self._random.randint(4, 20))),
-            lambda: validators.Chill(),
+            lambda: staking.calls.Unbond(max(1, bond // self._random.randint(4, 20))),
+            lambda: validators.calls.Chill(),
         ]
         return self._random.choices(moves, [5, 4, 1])[0]()
