@@ -14,6 +14,7 @@ from chain.primitives.types import Hash, PeerId
 from p2p.errors import PeerGone, RefusalCode, Refused
 from p2p.identity import PeerAddress, compute_peer_id_of_seed
 from p2p.network import DEFAULT_LIMITS, Limits
+from p2p.notifier import Notifier
 from p2p.switch.admission import Admission
 from p2p.switch.switch import Switch
 from p2p.switch.transport import OnStream
@@ -27,7 +28,7 @@ class _Pipe:
 
     def __init__(self) -> None:
         self._buffer = bytearray()
-        self._changed = trio.Event()
+        self._changed = Notifier()
         self._is_finished = False
         self._is_dead = False
 
@@ -40,7 +41,7 @@ class _Pipe:
             if room:
                 self._buffer += view[:room]
                 view = view[room:]
-                self._wake()
+                self._changed.notify_all()
             else:
                 await self._changed.wait()
         await trio.lowlevel.checkpoint()
@@ -55,20 +56,16 @@ class _Pipe:
             raise PeerGone("stream reset")
         data = bytes(self._buffer[:bytes_max])
         del self._buffer[:bytes_max]
-        self._wake()
+        self._changed.notify_all()
         return data
 
     def finish(self) -> None:
         self._is_finished = True
-        self._wake()
+        self._changed.notify_all()
 
     def kill(self) -> None:
         self._is_dead = True
-        self._wake()
-
-    def _wake(self) -> None:
-        self._changed.set()
-        self._changed = trio.Event()
+        self._changed.notify_all()
 
 
 @dataclass

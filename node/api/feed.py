@@ -16,6 +16,7 @@ from chain.primitives.types import Height
 from chain.transaction import get_transaction_id
 from node.api.forms import format_block_summary, format_event, format_failure
 from node.api.services import ApiServices
+from p2p.notifier import Notifier
 
 HEARTBEAT_SECONDS = 15.0
 
@@ -31,13 +32,12 @@ class Feed:
     """Wakes the readers at a new head."""
 
     def __init__(self) -> None:
-        self.changed = trio.Event()
+        self.changed = Notifier()
         self.readers = 0
 
     def on_block(self) -> None:
         """There is a new head."""
-        self.changed.set()
-        self.changed = trio.Event()
+        self.changed.notify_all()
 
 
 def format_place(place: Place) -> str:
@@ -72,7 +72,7 @@ async def stream_events(
     nothing happens. What was pruned is passed over.
     """
     while True:
-        changed = feed.changed
+        changed = feed.changed.next
         with services.ledger.open_view() as view:
             place = max(place, Place(max(view.chain.get_body_first(), 1), 0))
             block, receipts = view.get_block(place.height), view.get_receipts(place.height)

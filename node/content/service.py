@@ -31,7 +31,8 @@ from node.content.lane import ContentLane
 from node.content.vouchers import Terms, VoucherBook, VoucherRefused, check_voucher
 from p2p.errors import PeerFault, RefusalCode, Refused, StreamEnded
 from p2p.network import Network, Stream
-from p2p.switch.rates import TokenBucket
+from p2p.notifier import Notifier
+from p2p.switch.rate_limiter import RateLimiter
 from p2p.wire.messages import (
     UNPAID_CHUNKS_MAX,
     Access,
@@ -110,7 +111,7 @@ class CreditAccount:
         self.unpaid: OrderedDict[int, int] = OrderedDict()
         self.checked_at: Height = 0
         self._resends_left = RESENDS_MAX
-        self._is_changed = trio.Event()
+        self._changed = Notifier()
 
     def compute_size(self, chunk: int) -> int:
         """Bytes of a chunk; 0 if the datum has none of that number."""
@@ -148,12 +149,11 @@ class CreditAccount:
 
     def wake(self) -> None:
         """Lets those who wait for credit look again."""
-        self._is_changed.set()
-        self._is_changed = trio.Event()
+        self._changed.notify_all()
 
     async def wait(self) -> None:
         """Returns at the next voucher, or whatever else may end the wait for credit."""
-        await self._is_changed.wait()
+        await self._changed.wait()
 
 
 class ContentService:
@@ -172,7 +172,7 @@ class ContentService:
         self.book = book
         self.head = head
         rate = self.limits.bytes_per_second_max
-        self.cap = TokenBucket(rate, CHUNK_BYTES) if rate else None
+        self.cap = RateLimiter(rate, CHUNK_BYTES) if rate else None
         self._network = network
         self._tabs: OrderedDict[Hash, CreditAccount] = OrderedDict()
         self._streams: Counter[Hash] = Counter()
@@ -280,7 +280,7 @@ class _ServingStream:
         self._wanted: Counter[int] = Counter()
         self._cancelled: set[int] = set()
         self._ending: Refused | None = None
-        self._is_changed = trio.Event()
+        self._changed = Notifier()
         self._replies_in, self._replies = trio.open_memory_channel[Record](READ_AHEAD)
 
     async def run(self) -> None:
@@ -345,8 +345,7 @@ class _ServingStream:
             raise PeerFault(f"chunk {chunk} of a datum of {self._tab.size_bytes} bytes")
 
     def _wake(self) -> None:
-        self._is_changed.set()
-        self._is_changed = trio.Event()
+        self._changed.notify_all()
 
     # Reading ahead, in the order of requests.
 
@@ -364,7 +363,7 @@ class _ServingStream:
         """The next requests, a few chunks at once: one trip to the store's thread for all of them."""
         while not self._requests:
             self._check_ending()
-            await self._is_changed.wait()
+            await self._changed.wait()
         return [self._requests.popleft() for _ in range(min(len(self._requests), READ_BATCH))]
 
     def _check_ending(self) -> None:

@@ -15,6 +15,7 @@ import trio
 from chain.primitives.codec import encode
 from chain.primitives.types import PeerId
 from p2p.network import Network, ProtocolSpec, Stream
+from p2p.notifier import Notifier
 from p2p.wire.requests import open_stream, receive_message
 
 M = TypeVar("M")
@@ -29,7 +30,7 @@ class Outbox:
         self._frames_max = frames_max
         self._bytes_max = bytes_max
         self._bytes = 0
-        self._is_filled = trio.Event()
+        self._filled = Notifier()
         self.dropped = 0
 
     def put(self, frame: bytes) -> None:
@@ -41,13 +42,12 @@ class Outbox:
         ):
             self._bytes -= len(self._frames.popleft())
             self.dropped += 1
-        self._is_filled.set()
+        self._filled.notify_all()
 
     async def take(self) -> bytes:
         """The oldest frame, as soon as there is one."""
         while not self._frames:
-            self._is_filled = trio.Event()
-            await self._is_filled.wait()
+            await self._filled.wait()
         frame = self._frames.popleft()
         self._bytes -= len(frame)
         return frame
@@ -73,7 +73,7 @@ class PeerStreams(Generic[M]):
         self._frames_max = frames_max
         self._bytes_max = bytes_max
         self._outboxes: dict[PeerId, Outbox] = {}
-        self._attended = trio.Event()
+        self._attended = Notifier()
         network.serve(protocol, self._serve)
 
     @property
@@ -106,8 +106,7 @@ class PeerStreams(Generic[M]):
         cancelled.
         """
         outbox = self._outboxes[peer] = Outbox(self._frames_max, self._bytes_max)
-        self._attended.set()
-        self._attended = trio.Event()
+        self._attended.notify_all()
         try:
             async with open_stream(self._network, peer, self._protocol) as stream:
                 while True:

@@ -48,10 +48,10 @@ from node.mempool.batches import split_batches
 from node.mempool.pool import Mempool
 from node.replica.assembly import LIE_POINTS, Assembly
 from node.replica.ports import World
-from node.replica.rate_limit import Allowance
 from node.replica.replica import Replica
 from node.replica.seen_messages import SeenMessages
 from p2p.errors import PeerFault
+from p2p.switch.token_bucket import NS_PER_MS, TokenBucket
 from p2p.wire.messages import (
     IDS_MAX,
     BlockTransactions,
@@ -89,7 +89,7 @@ class _Peer:
     def __init__(self, now_ms: int) -> None:
         self.early_votes: list[SignedVote] = []
         self.early_proposal: CompactProposal | None = None
-        self.bodies = Allowance(BODIES_BYTES_PER_SECOND, BODIES_BURST_BYTES, now_ms)
+        self.bodies = TokenBucket(BODIES_BYTES_PER_SECOND, BODIES_BURST_BYTES, now_ms * NS_PER_MS)
         """Bytes of blocks and transactions that it has us send."""
 
 
@@ -368,7 +368,7 @@ class Gossip:
     def _post_body(self, peer: PeerId, message: ConsensusMessage, size_bytes: int) -> None:
         """Send, unless the peer has had its share; then it asks again, or another."""
         kept = self._peers.get(peer)
-        if kept is not None and kept.bodies.take(size_bytes, self._world.elapsed_ms()):
+        if kept is not None and kept.bodies.try_spend(size_bytes, self._world.elapsed_ms() * NS_PER_MS):
             self._world.post(peer, message)
 
     def _on_transactions_wanted(self, peer: PeerId, block_hash: Hash, ids: tuple[Hash, ...]) -> None:

@@ -21,6 +21,7 @@ from node.network.peer_streams import PeerStreams
 from node.replica.sync.server import Answers
 from p2p.errors import NetworkError, PeerFault
 from p2p.network import Network
+from p2p.notifier import Notifier
 from p2p.wire.messages import ConsensusMessage, SyncReply, SyncRequest
 from p2p.wire.protocols import CONSENSUS, SYNC
 from p2p.wire.requests import build_answerer, request
@@ -73,7 +74,7 @@ class ReplicaWorld:
             network, CONSENSUS, ConsensusMessage, self._receive
         )
         self._jobs: deque[tuple[Callable[[], Any], Callable[[Any], None]]] = deque()
-        self._jobs_changed = trio.Event()
+        self._jobs_changed = Notifier()
         self._is_open = trio.Event()
         self._attended: Counter[PeerId] = Counter()
         self._nursery: trio.Nursery
@@ -113,7 +114,7 @@ class ReplicaWorld:
     def run(self, job: Callable[[], T], then: Callable[[T], None]) -> None:
         """Puts a job at the end of the lane."""
         self._jobs.append((job, then))
-        self._notify()
+        self._jobs_changed.notify_all()
 
     async def _run_jobs(self) -> None:
         while True:
@@ -121,11 +122,7 @@ class ReplicaWorld:
                 await self._jobs_changed.wait()
             job, then = self._jobs.popleft()
             then(await self._lane.run(job))
-            self._notify()
-
-    def _notify(self) -> None:
-        self._jobs_changed.set()
-        self._jobs_changed = trio.Event()
+            self._jobs_changed.notify_all()
 
     # Peers.
 

@@ -15,6 +15,7 @@ from chain.primitives.types import PeerId
 from p2p.errors import InvalidPeerAddress, NetworkError
 from p2p.identity import parse_address
 from p2p.network import Network
+from p2p.notifier import Notifier
 from p2p.peers.addresses import AddressBook
 
 _log = structlog.get_logger("p2p")
@@ -45,11 +46,11 @@ class Dialling:
     peers_wanted: int
     random: Random = field(default_factory=Random)
     _waits: dict[str, _Wait] = field(default_factory=dict)
-    _woken: trio.Event = field(default_factory=trio.Event)
+    _woken: Notifier = field(default_factory=Notifier)
 
     def wake(self) -> None:
         """Something changed: look again at once."""
-        self._woken.set()
+        self._woken.notify_all()
 
     def on_lost(self, address: str, lasted_seconds: float) -> None:
         """A dialled connection ended."""
@@ -60,12 +61,12 @@ class Dialling:
     async def run(self) -> None:
         """Dials for ever."""
         while True:
-            self._woken = trio.Event()
+            woken = self._woken.next
             async with trio.open_nursery() as nursery:
                 for address in self._choose():
                     nursery.start_soon(self._dial, address)
             with trio.move_on_after(self._compute_pause()):
-                await self._woken.wait()
+                await woken.wait()
 
     def _choose(self) -> list[str]:
         wanted = [address for address in self.get_wanted() if self._is_due(address)]

@@ -10,7 +10,7 @@ import trio
 from chain.primitives.types import PeerId
 from p2p.errors import PeerFault, PeerGone, PeerSlow, StreamEnded
 from p2p.network import ProtocolSpec
-from p2p.switch.rates import TokenBucket
+from p2p.switch.rate_limiter import RateLimiter
 from p2p.switch.transport import ByteStream
 
 LENGTH_BYTES = 4
@@ -25,8 +25,8 @@ class Meter:
     def __init__(self, protocol: ProtocolSpec) -> None:
         self.bytes_in = 0
         self.bytes_out = 0
-        self._frames = TokenBucket(protocol.frames_per_second_max, 1)
-        self._bytes = TokenBucket(protocol.bytes_per_second_max, protocol.frame_bytes_max)
+        self._frames = RateLimiter(protocol.frames_per_second_max)
+        self._bytes = RateLimiter(protocol.bytes_per_second_max, protocol.frame_bytes_max)
 
     async def admit(self, body_bytes: int) -> None:
         """Waits until the peer may send a frame of that size."""

@@ -30,7 +30,8 @@ from libp2p.stream_muxer.yamux.yamux import (
 )
 
 from p2p.network import Limits
-from p2p.switch.rates import TokenBucket
+from p2p.notifier import Notifier
+from p2p.switch.rate_limiter import RateLimiter
 
 YAMUX = PROTOCOL_ID
 RECEIVE_WINDOW_BYTES_MAX = 2 * 2**20
@@ -48,7 +49,7 @@ class _BoundedStream(YamuxStream):  # type: ignore[misc]
 
     def bind(self) -> None:
         """Takes over a stream that libp2p has just made."""
-        self._changed = trio.Event()
+        self._changed = Notifier()
         for name in ("send_window", "recv_window", "closed"):
             setattr(self, f"_{name}", self.__dict__.pop(name))
 
@@ -61,7 +62,7 @@ class _BoundedStream(YamuxStream):  # type: ignore[misc]
         if value > 2**32:
             raise _Violation("send window out of range")
         self._send_window = value
-        self._wake()
+        self._changed.notify_all()
 
     @property
     def recv_window(self) -> int:
@@ -80,7 +81,7 @@ class _BoundedStream(YamuxStream):  # type: ignore[misc]
     @closed.setter
     def closed(self, value: bool) -> None:
         self._closed = value
-        self._wake()
+        self._changed.notify_all()
 
     async def write(self, data: bytes) -> None:
         sent = 0
@@ -99,10 +100,6 @@ class _BoundedStream(YamuxStream):  # type: ignore[misc]
         if self.target_recv_window >= RECEIVE_WINDOW_BYTES_MAX:
             return 0
         return int(super()._apply_autotune_epoch(buffered))
-
-    def _wake(self) -> None:
-        self._changed.set()
-        self._changed = trio.Event()
 
 
 class _StreamTable(dict[int, YamuxStream]):
@@ -125,7 +122,7 @@ class _PacedConnection:
 
     def __init__(self, secured_conn: ISecureConn) -> None:
         self._secured_conn = secured_conn
-        self._frames = TokenBucket(FRAMES_PER_SECOND_MAX, FRAMES_PER_SECOND_MAX)
+        self._frames = RateLimiter(FRAMES_PER_SECOND_MAX)
         self.write = secured_conn.write
         self.close = secured_conn.close
 

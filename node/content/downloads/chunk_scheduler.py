@@ -109,11 +109,9 @@ class ChunkScheduler(Generic[H]):
     def _find_rarest(self, candidates: int) -> int | None:
         if not candidates:
             return None
-        for more in (*self._at_least[1:], 0):
-            rare = candidates & ~more
-            if rare:
-                return (rare & -rare).bit_length() - 1
-        raise AssertionError("a candidate is offered by somebody")
+        # The chunks with the fewest hosts are the first ones that a level leaves out.
+        rare = next((rare for more in self._at_least[1:] if (rare := candidates & ~more)), candidates)
+        return (rare & -rare).bit_length() - 1
 
     def _find_takeover(self, host: H, work_min: int) -> int | None:
         if any(len(self._asked[chunk]) > 1 for chunk in self._work[host] if chunk in self._asked):

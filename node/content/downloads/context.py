@@ -9,7 +9,7 @@ from chain.primitives.types import Hash
 from node.content.downloads.chunk_scheduler import ChunkScheduler
 from node.content.downloads.types import DownloadJob, DownloadLimits
 from p2p.network import Network
-from p2p.switch.rates import TokenBucket
+from p2p.switch.rate_limiter import RateLimiter
 
 
 class DownloadContext(Protocol):
@@ -19,7 +19,7 @@ class DownloadContext(Protocol):
     job: DownloadJob
     limits: DownloadLimits
     board: ChunkScheduler[int]
-    cap: TokenBucket | None
+    cap: RateLimiter | None
 
     async def require_manifest(self, fetch: Callable[[], Awaitable[Manifest]]) -> None:
         """Makes sure that the store knows the datum; `fetch` asks this host if nobody has yet."""
@@ -44,7 +44,7 @@ class VoucherIssuer(Protocol):
         """Whether the allotment covers so many more bytes than were promised."""
 
     def build_voucher(self, size_bytes: int) -> SignedVoucher:
-        """The next voucher, for so many more bytes."""
+        """The next voucher, for so many more bytes; raises HostFailed beyond the allotment."""
 
     def count_unseen(self, size_bytes: int) -> None:
         """The host says that it sent a chunk, and is paid; raises PeerFault when that becomes too much."""

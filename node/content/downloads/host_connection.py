@@ -181,8 +181,11 @@ class HostConnection:
         return price <= self.seat.limit
 
     def build_voucher(self, size_bytes: int) -> SignedVoucher:
-        """The next voucher, for so many more bytes."""
-        assert self.can_pay(size_bytes), "only what can be paid is asked for"
+        """The next voucher, for so many more bytes; raises HostFailed rather than promise more than the
+        allotment.
+        """
+        if not self.can_pay(size_bytes):
+            raise HostFailed(Outcome.ALLOTMENT_SPENT, "the next voucher would exceed the allotment")
         self._promised_bytes += size_bytes
         job, genesis_hash = self.shared.job, self.shared.network.genesis_hash
         voucher = Voucher(genesis_hash, job.session, self.seat.account, self._promised_bytes, self.promised)

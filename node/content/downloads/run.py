@@ -27,7 +27,7 @@ from node.content.downloads.types import (
 )
 from node.content.lane import ContentLane
 from p2p.network import Network
-from p2p.switch.rates import TokenBucket
+from p2p.switch.rate_limiter import RateLimiter
 from storage.content.store import ContentStore
 from storage.errors import StorageError
 
@@ -88,7 +88,7 @@ class Download:
         self.network, self.content, self.job, self.limits = network, content, job, limits
         self.board: ChunkScheduler[int] = ChunkScheduler(job.chunk_count, held or 0)
         rate = limits.bytes_per_second_max
-        self.cap = TokenBucket(rate, CHUNK_BYTES) if rate else None
+        self.cap = RateLimiter(rate, CHUNK_BYTES) if rate else None
         self._progress = progress
         self._suppliers = [HostConnection(self, number, seat) for number, seat in enumerate(job.hosts)]
         self._is_known = held is not None

@@ -13,6 +13,7 @@ from node.content.downloads.context import VoucherIssuer
 from node.content.downloads.types import HostFailed, Outcome
 from p2p.errors import PeerFault, RefusalCode
 from p2p.network import Stream
+from p2p.notifier import Notifier
 from p2p.wire.messages import (
     UNPAID_CHUNKS_MAX,
     Cancel,
@@ -50,7 +51,7 @@ class DownloadStream:
         self._unpaid_bytes = 0
         self._is_spent = False
         self._is_impatient = False
-        self._is_changed = trio.Event()
+        self._changed = Notifier()
         self._stall = trio.CancelScope()
         self._arrivals_in, self._arrivals = trio.open_memory_channel[ChunkReply](UNPAID_CHUNKS_MAX)
 
@@ -70,29 +71,43 @@ class DownloadStream:
 
     def wake(self) -> None:
         """Looks at the board again."""
-        self._is_changed.set()
-        self._is_changed = trio.Event()
+        self._changed.notify_all()
 
     # Asking.
 
     async def _settle_past(self, granted: Granted) -> None:
-        """Chunks that were under way when an earlier stream ended: asked for again, or paid if they came."""
+        """Chunks that were under way when an earlier stream ended: asked for again, or paid if they came.
+
+        The host names them, so each must fit the allotment beside what is under way already.
+        """
+        self._check_unpaid(granted.unpaid)
         for chunk in granted.unpaid:
-            if chunk >= self._job.chunk_count:
-                raise PeerFault(f"says it sent chunk {chunk}, which does not exist")
             size = self._size_of(chunk)
-            if self._board.claim(self._me, chunk):
+            if not self._can_pay(size):
+                # Not a lie by itself: an honest host names such a chunk when a voucher was lost.
+                self._is_spent = True
+            elif self._board.claim(self._me, chunk):
                 self._open += 1
                 self._unpaid_bytes += size
                 await self._request([chunk])
-            elif self._purse.can_pay(size):
+            else:
                 self._purse.count_unseen(size)
                 await send_message(self._stream, Payment(self._purse.build_voucher(size)))
+
+    def _check_unpaid(self, chunks: tuple[int, ...]) -> None:
+        if len(set(chunks)) < len(chunks):
+            raise PeerFault("names an unpaid chunk twice")
+        if any(chunk >= self._job.chunk_count for chunk in chunks):
+            raise PeerFault(f"says it sent one of the chunks {chunks}, which does not exist")
+
+    def _can_pay(self, size_bytes: int) -> bool:
+        """Whether the allotment covers one more chunk of this size, beside those that are not paid yet."""
+        return self._purse.can_pay(self._unpaid_bytes + size_bytes)
 
     async def _request_all(self) -> None:
         """Returns when all chunks are there and nothing is under way any more."""
         while self._open or not self._board.is_complete:
-            is_changed = self._is_changed
+            changed = self._changed.next
             await self._cancel_stale()
             chunks = self._pick_some()
             if chunks:
@@ -101,7 +116,7 @@ class DownloadStream:
             if not self._open:
                 self._check_use()
             with trio.move_on_after(self._shared.limits.takeover_seconds) as patience:
-                await is_changed.wait()
+                await changed.wait()
             self._is_impatient = patience.cancelled_caught
 
     def _pick_some(self) -> list[int]:
@@ -120,7 +135,7 @@ class DownloadStream:
         if chunk is None:
             return None
         size = self._size_of(chunk)
-        if not self._purse.can_pay(self._unpaid_bytes + size):
+        if not self._can_pay(size):
             self._is_spent = True
             self._board.release(self._me, chunk)
             self._shared.on_chance()

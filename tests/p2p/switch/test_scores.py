@@ -1,10 +1,10 @@
-"""Scores, bans and rates under a clock that the test moves."""
+"""Scores, bans and rate limits under a clock that the test moves."""
 
 import trio
 import trio.testing
 
 from p2p.switch import scores
-from p2p.switch.rates import TokenBucket
+from p2p.switch.rate_limiter import RateLimiter
 from p2p.switch.scores import BAN_SECONDS, PEERS_MAX, SCORE_MAX, Scoreboard
 
 
@@ -56,22 +56,22 @@ def test_the_table_is_bounded_and_keeps_the_worst() -> None:
     assert len(board._standings) <= scores.PEERS_MAX
 
 
-async def test_buckets_let_through_their_rate(autojump_clock: trio.testing.MockClock) -> None:
+async def test_limiters_let_through_their_rate(autojump_clock: trio.testing.MockClock) -> None:
     """After the first second's allowance, taking n tokens takes n / rate seconds, whoever takes them."""
-    bucket = TokenBucket(rate=10, capacity=10)
+    limiter = RateLimiter(rate=10)
     begun = trio.current_time()
-    await bucket.take(10)
+    await limiter.take(10)
     assert trio.current_time() == begun
     async with trio.open_nursery() as nursery:
         for _ in range(20):
-            nursery.start_soon(bucket.take, 1)
+            nursery.start_soon(limiter.take, 1)
     assert 1.99 < trio.current_time() - begun < 2.01
 
 
 async def test_an_item_above_the_rate_passes(autojump_clock: trio.testing.MockClock) -> None:
     """One item larger than a second's allowance waits and passes."""
-    bucket = TokenBucket(rate=10, capacity=100)
+    limiter = RateLimiter(rate=10, largest=100)
     begun = trio.current_time()
-    await bucket.take(100)
-    await bucket.take(100)
+    await limiter.take(100)
+    await limiter.take(100)
     assert 9.9 < trio.current_time() - begun < 10.1

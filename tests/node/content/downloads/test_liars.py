@@ -1,5 +1,6 @@
 """Downloads from hosts that lie, stall, claim what they lack, or have a part."""
 
+import dataclasses
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -278,3 +279,48 @@ async def test_a_voucher_that_is_not_ours_is_a_lie(scene: Scene) -> None:
         _, seat = await scene.open(open_liar(scene, be_honest, granted=Granted(forged, ())))
         report, _, _ = await download_beside(scene, seat, honest=False)
         assert (report.outcome, report.paid) == (Outcome.LIED, 0)
+
+
+@pytest.mark.parametrize("named", [(0, 1, 2, 3), (0, 0, 0, 0), (0, 1, 1)], ids=str)
+async def test_unpaid_chunks_beyond_the_allotment_cost_no_more_than_it(
+    scene: Scene, named: tuple[int, ...]
+) -> None:
+    """A host that names more unpaid chunks than its allotment covers is paid at most that; the download goes
+    on with the others.
+    """
+    async with scene.running():
+        granted = Granted(None, named)
+        liar, seat = await scene.open(open_liar(scene, be_honest, granted=granted))
+        limit = sessions.compute_price(CHUNK_BYTES, scene.chain.price)
+        report, result, store = await download_beside(scene, dataclasses.replace(seat, limit=limit))
+        assert report.outcome in (Outcome.ALLOTMENT_SPENT, Outcome.LIED)
+        assert report.paid <= limit
+        assert all(one.signed.voucher.amount <= limit for one in liar.payments)
+        assert result.is_complete
+        check_same(scene, store)
+
+
+async def test_unpaid_chunks_that_are_held_take_nothing_from_what_is_under_way(scene: Scene) -> None:
+    """Paying for a chunk that came before leaves of the allotment what the chunks asked for will cost."""
+    async with scene.running():
+        granted = Granted(None, (1, 0))
+        liar, seat = await scene.open(open_liar(scene, be_honest, granted=granted))
+        network, content, store = await scene.open_reader()
+        session = scene.chain.open_session(scene.datum, PLENTY)
+        job = build_job(scene.chain, session, scene.manifest, [], [])
+        limit = sessions.compute_price(CHUNK_BYTES, scene.chain.price)
+        seat = dataclasses.replace(seat, limit=limit)
+        store.begin(scene.manifest)
+        store.write_chunk(scene.datum, 0, *liar.store.read_chunk(scene.datum, 0))
+        result = await download(network, content, dataclasses.replace(job, hosts=(seat,)), limits=QUICK)
+        assert result.hosts[0].outcome is Outcome.ALLOTMENT_SPENT
+        assert (result.hosts[0].chunks, result.hosts[0].paid) == (1, limit)
+
+
+async def test_a_host_that_names_an_unpaid_chunk_twice_lies(scene: Scene) -> None:
+    """One chunk is owed once."""
+    async with scene.running():
+        liar, seat = await scene.open(open_liar(scene, be_honest, granted=Granted(None, (0, 0))))
+        report, result, _ = await download_beside(scene, seat)
+        assert (report.outcome, report.paid, liar.payments) == (Outcome.LIED, 0, [])
+        assert result.is_complete
