@@ -82,16 +82,18 @@ def _list_money(world: World, ctx: Context) -> list[Case]:
         Case("", 0, joiner, membership.Join()),
         Case("", 0, world.members[0], membership.Leave()),
         Case("", 0, leaver, membership.WithdrawLock()),
-        Case("next chain, two in state", 0, payer, beacon.Commit(make_id("tip", 1), 100_000)),
+        Case("next chain, two in state", 0, payer, beacon.CommitChain(make_id("tip", 1), 100_000)),
     ]
 
 
 def _list_stake(world: World, ctx: Context) -> list[Case]:
     host, exiting, delegating = world.hosts[1], world.accounts[110], world.accounts[111]
-    for leaving_host in world.hosts[: staking.calls.EXITS_PER_WITHDRAWAL_MAX]:
-        pool = staking.types.Pool(2 * VIDYA, 2 * VIDYA)
-        staking.types.LEAVING_POOLS.set(ctx.state, pool, leaving_host, 5)
-        staking.types.EXITS.set(ctx.state, staking.types.Exit(VIDYA, 5), exiting, ERA - 10, leaving_host)
+    for leaving_host in world.hosts[: staking.calls.DELEGATIONS_WITHDRAWN_MAX]:
+        pool = staking.types.StakePool(2 * VIDYA, 2 * VIDYA)
+        staking.types.UNBONDING_POOLS.set(ctx.state, pool, leaving_host, 5)
+        staking.types.UNBONDING_DELEGATIONS.set(
+            ctx.state, staking.types.UnbondingDelegation(VIDYA, 5), exiting, ERA - 10, leaving_host
+        )
         balances.transfer(ctx, LISTER, staking.types.POT, 2 * VIDYA)
     leave_stake(ctx, exiting, range(ERA - 22, ERA))
     leave_stake(ctx, host, range(ERA - 22, ERA))
@@ -99,7 +101,7 @@ def _list_stake(world: World, ctx: Context) -> list[Case]:
     return [
         Case("21 chunks leaving", 0, host, staking.Bond(VIDYA)),
         Case("22 chunks leaving, one free", 0, host, staking.calls.Unbond(VIDYA)),
-        Case("22 chunks, 16 exits free", 0, exiting, staking.calls.Withdraw()),
+        Case("22 chunks, 16 delegations free", 0, exiting, staking.calls.Withdraw()),
         Case("", 0, world.accounts[112], staking.calls.Delegate(host, 10 * VIDYA)),
         Case("", 0, delegating, staking.calls.Undelegate(host, 10 * VIDYA)),
     ]

@@ -189,9 +189,9 @@ def _fill_row(world: World) -> Step:
         known = [datum_id for datum_id in world.datums if datum_id != world.datums[0]]
         others = [make_id("row", number) for number in range(count - len(known))]
         leaves = [(datum_id, 2**20) for datum_id in sorted(known + others)]
-        extent = hosting.Extent(count, count * GIB, count * 2**20, ctx.epoch)
-        hosting.EXTENTS.set(ctx.state, extent, host)
-        hosting.types.LAYOUTS.set(ctx.state, hosting.layout.build_layout(leaves), host, ctx.epoch)
+        totals = hosting.SubsetTotals(count, count * GIB, count * 2**20, ctx.epoch)
+        hosting.SUBSET_TOTALS.set(ctx.state, totals, host)
+        hosting.types.LEAF_ROWS.set(ctx.state, hosting.leaf_row.build_leaf_row(leaves), host, ctx.epoch)
         hosting.types.CHANGES.set(ctx.state, True, ctx.height, host, world.datums[0])
 
     return adjust

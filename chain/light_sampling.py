@@ -115,11 +115,13 @@ def _get_call(signed: SignedTransaction) -> possession.Prove:
     return call.arguments
 
 
-def _check_leaf(state: StateReader, drawn: Draw, place: hosting.Place, shown: possession.ProvenLeaf) -> None:
-    holding = hosting.get_holding(state, drawn.host, place.datum)
+def _check_leaf(
+    state: StateReader, drawn: Draw, leaf: hosting.DatumLeaf, shown: possession.ProvenLeaf
+) -> None:
+    holding = hosting.get_holding(state, drawn.host, leaf.datum)
     if holding is None:
         raise NotShown("the host does not hold the datum")
     try:
-        check_leaf(holding.root, holding.size_bytes, place.leaf_index, shown.leaf, shown.proof)
+        check_leaf(holding.root, holding.size_bytes, leaf.leaf_index, shown.leaf, shown.proof)
     except InvalidProof as error:
         raise NotShown(f"the leaf is wrong: {error}") from error

@@ -53,7 +53,7 @@ MISSES = StorageMap(MODULE.index, 5, int)
 
 
 @MODULE.event(1)
-class Committed(Record):
+class ChainCommitted(Record):
     """`account` reveals the chain under `tip` from `from_epoch` on."""
 
     account: Address
@@ -88,15 +88,15 @@ class ChainNotUsed(DispatchError):
     """The account's chain has too many links left to be replaced."""
 
 
-class Commit(Record):
+class CommitChain(Record):
     """Bind oneself to the chain of `links` links whose end is `tip`."""
 
     tip: Hash
     links: Uint32
 
 
-@MODULE.call(1, Commit, weight=100)
-def commit(ctx: Context, sender: Address, call: Commit) -> None:
+@MODULE.call(1, CommitChain, weight=100)
+def commit_chain(ctx: Context, sender: Address, call: CommitChain) -> None:
     """Anybody may; the first chain, or the next when the one in use is nearly at its end."""
     parameters = get_parameters(ctx.state)
     if not 1 <= call.links <= parameters.links_max:
@@ -109,7 +109,7 @@ def commit(ctx: Context, sender: Address, call: Commit) -> None:
         CHAINS.set(ctx.state, used, sender)
     from_epoch = ctx.epoch + DELAY_EPOCHS
     NEXT_CHAINS.set(ctx.state, Chain(call.tip, call.links, from_epoch), sender)
-    ctx.emit(Committed(sender, call.tip, call.links, from_epoch))
+    ctx.emit(ChainCommitted(sender, call.tip, call.links, from_epoch))
 
 
 def process_reveal(ctx: Context, reveal: Hash | None) -> None:

@@ -198,7 +198,7 @@ def compute_stake_share(state: StateReader, offender: Address, height: Height) -
 
     It is one rate for all of it, so that no order of bonding and unbonding saves anything.
     """
-    answering = staking.get_answering(state, offender, height)
+    answering = staking.get_liable_stake(state, offender, height)
     behind = validators.get_stake_behind(state, offender, height)
     return PPM if answering <= behind else mul_div(PPM, behind, answering)
 
@@ -235,7 +235,7 @@ def unjail(ctx: Context, sender: Address, call: Unjail) -> None:
         raise NotJailed
     if standing.is_tombstoned or ctx.epoch < standing.jailed_until:
         raise StillJailed(f"until epoch {standing.jailed_until}")
-    staking.release(ctx, sender)
+    staking.unjail(ctx, sender)
     possession.restart_window(ctx, sender)
 
 

@@ -205,7 +205,7 @@ def list_missing_calls(
     network: "NetworkContext", account: "Account", home: "Home", wish: dict[str, Any]
 ) -> list[Any]:
     """The calls whose effect is not there yet."""
-    from chain.modules.beacon import Commit
+    from chain.modules.beacon import CommitChain
     from chain.modules.hosting import RegisterHost
     from chain.modules.membership import Join
     from chain.modules.staking import Bond
@@ -231,7 +231,7 @@ def list_missing_calls(
             Validate(key, wish["commission_ppm"] if standing is None else standing["commission_ppm"])
         )
     if not has_beacon(network, account):
-        calls.append(Commit(*build_beacon(home)))
+        calls.append(CommitChain(*build_beacon(home)))
     if stored["membership"] is None:
         calls.append(Join())
     return calls

@@ -19,7 +19,7 @@ from cli.terminal.amounts import parse_share, parse_size
 NAMES = {
     ("membership", "join"): "join-collective",
     ("balances", "burn_own"): "burn",
-    ("beacon", "commit"): "beacon-commit",
+    ("beacon", "commit_chain"): "beacon-commit",
 }
 """Verbs that differ from the call's own name, which would be too short beside the others."""
 

@@ -10,27 +10,37 @@ however many datums there are. A row is rewritten only when a holding begins or 
 counts. When holdings take effect is exact; when they come off the books, and free their bond, is spread over
 the blocks of the epoch in which they are over.
 
-Invariants: `Host.bytes` is the sum of the sizes of his holdings that are on the books, which HOLDERS mirrors;
-a datum's `holdings` count is the number of its holders; layouts hold what is in effect, EXTENTS their sums.
+Invariants: `Host.bytes` is the sum of the sizes of its holdings that are on the books, which HOLDERS mirrors;
+a datum's `holdings` counts its holders; LEAF_ROWS has what is in effect, SUBSET_TOTALS the sums over it.
 Not here: whether a host really holds what it registered (possession).
 
-Files: types, layout (a row of leaves), queries, rows (when they are laid out), calls, effects (how holdings
+Files: types, leaf_row, queries, rows (when they are laid out), calls, effects (how holdings
 end, also for other modules), genesis (and invariants).
 """
 
 from chain.modules.hosting.calls import RegisterHost, RegisterSubset
 from chain.modules.hosting.effects import on_block_end, on_block_start, unregister, unregister_all
 from chain.modules.hosting.genesis import GenesisConfig, build_genesis, check_invariants
-from chain.modules.hosting.layout import Place, compute_place
+from chain.modules.hosting.leaf_row import DatumLeaf, compute_leaf_at
 from chain.modules.hosting.queries import (
-    get_extent,
     get_holding,
     get_host,
-    get_layout,
+    get_leaf_row,
     get_parameters,
     get_subset,
+    get_subset_totals,
     is_holding,
-    list_extents,
+    list_subset_totals,
 )
 from chain.modules.hosting.rows import on_epoch_start
-from chain.modules.hosting.types import EXTENTS, HOLDERS, HOLDINGS, HOSTS, MODULE, Extent, Held, Host, NotHeld
+from chain.modules.hosting.types import (
+    HOLDERS,
+    HOLDINGS,
+    HOSTS,
+    MODULE,
+    SUBSET_TOTALS,
+    Host,
+    NotHeld,
+    SubsetEntry,
+    SubsetTotals,
+)

@@ -5,22 +5,22 @@ from chain.errors import InvalidChainSpec
 from chain.module import Context
 from chain.modules import catalogue
 from chain.modules.hosting.calls import RegisterHost, add, register_host
-from chain.modules.hosting.layout import list_leaves
+from chain.modules.hosting.leaf_row import list_leaves
 from chain.modules.hosting.queries import get_host
 from chain.modules.hosting.rows import prepare_rows
 from chain.modules.hosting.types import (
-    EXTENTS,
     HOLDERS,
     HOLDINGS,
     HOSTS,
-    LAYOUTS,
+    LEAF_ROWS,
     PARAMETERS,
     PREPARED,
     SUBSET_DATUMS_MAX,
+    SUBSET_TOTALS,
     DatumIds,
-    Extent,
     NotHost,
     Parameters,
+    SubsetTotals,
 )
 from chain.primitives.codec import Record
 from chain.primitives.types import Address
@@ -65,18 +65,19 @@ def check_invariants(state: StateReader) -> None:
     assert sorted(holders) == mirrored
     for datum_id, datum in catalogue.DATUMS.items(state):
         assert datum.holdings == sum(1 for key in mirrored if key.startswith(datum_id))
-    extents = [*EXTENTS.items(state), *((who, one) for who, one in PREPARED.items(state) if one.datums)]
-    rows = sorted(who + encode_key((extent.from_epoch,)) for who, extent in extents)
-    assert rows == [key for key, _ in LAYOUTS.items(state)]
-    for who, extent in extents:
-        _check_layout(state, who, extent)
+    subsets = [*SUBSET_TOTALS.items(state), *((who, one) for who, one in PREPARED.items(state) if one.datums)]
+    rows = sorted(who + encode_key((totals.from_epoch,)) for who, totals in subsets)
+    assert rows == [key for key, _ in LEAF_ROWS.items(state)]
+    for who, totals in subsets:
+        _check_leaf_row(state, who, totals)
 
 
-def _check_layout(state: StateReader, who: Address, extent: Extent) -> None:
-    layout = LAYOUTS.get(state, who, extent.from_epoch)
-    assert layout is not None
-    row = tuple(list_leaves(layout))
-    holdings = {datum_id: HOLDINGS.get(state, who, datum_id) for datum_id, _ in row}
+def _check_leaf_row(state: StateReader, who: Address, totals: SubsetTotals) -> None:
+    row = LEAF_ROWS.get(state, who, totals.from_epoch)
+    assert row is not None
+    leaves = tuple(list_leaves(row))
+    holdings = {datum_id: HOLDINGS.get(state, who, datum_id) for datum_id, _ in leaves}
     sizes = {datum_id: holding.size_bytes for datum_id, holding in holdings.items() if holding is not None}
-    assert extent == Extent(len(row), sum(sizes.values()), sum(one for _, one in row), extent.from_epoch)
-    assert row == tuple((datum_id, compute_leaf_count(size)) for datum_id, size in sorted(sizes.items()))
+    count = sum(one for _, one in leaves)
+    assert totals == SubsetTotals(len(leaves), sum(sizes.values()), count, totals.from_epoch)
+    assert leaves == tuple((datum_id, compute_leaf_count(size)) for datum_id, size in sorted(sizes.items()))

@@ -2,21 +2,21 @@
 
 from collections.abc import Iterator
 
-from chain.modules.hosting.layout import EMPTY_LAYOUT, Layout
+from chain.modules.hosting.leaf_row import EMPTY_ROW, LeafRow
 from chain.modules.hosting.types import (
-    EXTENTS,
     HOLDERS,
     HOLDINGS,
     HOSTS,
-    LAYOUTS,
+    LEAF_ROWS,
     LEAVING,
-    NOTHING,
+    NO_TOTALS,
     PARAMETERS,
-    Extent,
-    Held,
+    SUBSET_TOTALS,
     Holding,
     Host,
     Parameters,
+    SubsetEntry,
+    SubsetTotals,
 )
 from chain.primitives.types import Address, Epoch, Hash, Uint
 from chain.state import StateReader
@@ -37,11 +37,11 @@ def list_hosts(state: StateReader) -> Iterator[tuple[Address, Host]]:
     return HOSTS.items(state)
 
 
-def get_subset(state: StateReader, who: Address, epoch: Epoch) -> tuple[Held, ...]:
+def get_subset(state: StateReader, who: Address, epoch: Epoch) -> tuple[SubsetEntry, ...]:
     """What the host holds in an epoch, sorted by datum; from `delay_epochs` ahead to one after."""
     held = () if has_left(state, who, epoch) else HOLDINGS.items(state, who)
     return tuple(
-        Held(datum_id, holding.size_bytes, holding.root, holding.from_era)
+        SubsetEntry(datum_id, holding.size_bytes, holding.root, holding.from_era)
         for datum_id, holding in held
         if is_in_effect(holding, epoch)
     )
@@ -63,24 +63,24 @@ def is_holding(state: StateReader, who: Address, datum_id: Hash, epoch: Epoch) -
     return holding is not None and is_in_effect(holding, epoch) and not has_left(state, who, epoch)
 
 
-def get_extent(state: StateReader, who: Address) -> Extent:
+def get_subset_totals(state: StateReader, who: Address) -> SubsetTotals:
     """How much of a host is in effect in this epoch."""
-    return EXTENTS.get(state, who) or NOTHING
+    return SUBSET_TOTALS.get(state, who) or NO_TOTALS
 
 
-def list_extents(state: StateReader) -> Iterator[tuple[Address, Extent]]:
+def list_subset_totals(state: StateReader) -> Iterator[tuple[Address, SubsetTotals]]:
     """All hosts that hold something in this epoch, in the order of their accounts."""
-    return EXTENTS.items(state)
+    return SUBSET_TOTALS.items(state)
 
 
 def get_hosted_bytes(state: StateReader, who: Address) -> Uint:
     """Bytes in effect in this epoch."""
-    return get_extent(state, who).bytes
+    return get_subset_totals(state, who).bytes
 
 
-def get_layout(state: StateReader, who: Address) -> Layout:
+def get_leaf_row(state: StateReader, who: Address) -> LeafRow:
     """What a host holds in this epoch, as one row of leaves."""
-    return LAYOUTS.get(state, who, get_extent(state, who).from_epoch) or EMPTY_LAYOUT
+    return LEAF_ROWS.get(state, who, get_subset_totals(state, who).from_epoch) or EMPTY_ROW
 
 
 def has_left(state: StateReader, who: Address, epoch: Epoch) -> bool:

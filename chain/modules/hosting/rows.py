@@ -10,17 +10,17 @@ A planned change says only that a holding is to be looked at. What became of it 
 from chain.content import compute_leaf_count
 from chain.module import Context
 from chain.modules import system
-from chain.modules.hosting.layout import EMPTY_LAYOUT, build_layout, list_leaves
-from chain.modules.hosting.queries import get_extent, is_in_effect
+from chain.modules.hosting.leaf_row import EMPTY_ROW, build_leaf_row, list_leaves
+from chain.modules.hosting.queries import get_subset_totals, is_in_effect
 from chain.modules.hosting.types import (
     CHANGES,
-    EXTENTS,
     HOLDINGS,
-    LAYOUTS,
+    LEAF_ROWS,
     LEAVING,
-    NOTHING,
+    NO_TOTALS,
     PREPARED,
-    Extent,
+    SUBSET_TOTALS,
+    SubsetTotals,
 )
 from chain.primitives.types import HASH_BYTES, Address, Epoch, Hash, Height
 from chain.state import Overlay
@@ -49,8 +49,8 @@ def prepare_rows(ctx: Context, epoch: Epoch) -> None:
 
 
 def _prepare_row(state: Overlay, who: Address, datum_ids: list[Hash], epoch: Epoch) -> None:
-    before = PREPARED.get(state, who) or get_extent(state, who)
-    leaves = dict(list_leaves(LAYOUTS.get(state, who, before.from_epoch) or EMPTY_LAYOUT))
+    before = PREPARED.get(state, who) or get_subset_totals(state, who)
+    leaves = dict(list_leaves(LEAF_ROWS.get(state, who, before.from_epoch) or EMPTY_ROW))
     held = [(datum_id, HOLDINGS.get(state, who, datum_id)) for datum_id in datum_ids]
     changed = [
         (datum_id, holding)
@@ -66,27 +66,27 @@ def _prepare_row(state: Overlay, who: Address, datum_ids: list[Hash], epoch: Epo
         else:
             leaves[datum_id] = compute_leaf_count(holding.size_bytes)
             size_bytes += holding.size_bytes
-    PREPARED.set(state, Extent(len(leaves), size_bytes, sum(leaves.values()), epoch), who)
+    PREPARED.set(state, SubsetTotals(len(leaves), size_bytes, sum(leaves.values()), epoch), who)
     if leaves:
-        LAYOUTS.set(state, build_layout(sorted(leaves.items())), who, epoch)
+        LEAF_ROWS.set(state, build_leaf_row(sorted(leaves.items())), who, epoch)
     else:
-        LAYOUTS.delete(state, who, epoch)
+        LEAF_ROWS.delete(state, who, epoch)
 
 
 def on_epoch_start(ctx: Context) -> None:
     """What was laid out takes effect; nothing does any more of hosts that left with the last epoch."""
-    for who, extent in list(PREPARED.items(ctx.state)):
+    for who, totals in list(PREPARED.items(ctx.state)):
         PREPARED.delete(ctx.state, who)
-        _put_row(ctx.state, who, extent)
+        _put_row(ctx.state, who, totals)
     for who, from_epoch in list(LEAVING.items(ctx.state)):
         if from_epoch == ctx.epoch:
-            _put_row(ctx.state, who, NOTHING)
+            _put_row(ctx.state, who, NO_TOTALS)
 
 
-def _put_row(state: Overlay, who: Address, extent: Extent) -> None:
-    if EXTENTS.has(state, who):
-        LAYOUTS.delete(state, who, get_extent(state, who).from_epoch)
-    if extent.datums:
-        EXTENTS.set(state, extent, who)
+def _put_row(state: Overlay, who: Address, totals: SubsetTotals) -> None:
+    if SUBSET_TOTALS.has(state, who):
+        LEAF_ROWS.delete(state, who, get_subset_totals(state, who).from_epoch)
+    if totals.datums:
+        SUBSET_TOTALS.set(state, totals, who)
     else:
-        EXTENTS.delete(state, who)
+        SUBSET_TOTALS.delete(state, who)

@@ -6,7 +6,7 @@ from msgspec import Meta
 
 from chain.errors import DispatchError
 from chain.module import Module
-from chain.modules.hosting.layout import Layout
+from chain.modules.hosting.leaf_row import LeafRow
 from chain.primitives.codec import Record
 from chain.primitives.types import Address, Amount, Epoch, Era, Hash, PeerId, Uint, Uint32
 from chain.state import StorageMap, StorageValue
@@ -15,7 +15,7 @@ MODULE = Module("hosting", index=8)
 
 CHANGES_MAX = 256
 SUBSET_DATUMS_MAX = 4096
-"""Bounds a layout to 160 KiB of state."""
+"""Bounds a leaf row to 160 KiB of state."""
 ADDRESSES_MAX = 8
 TAKEN_APART_PER_BLOCK_MAX = 256
 """Holdings of hosts that have left, all hosts together."""
@@ -57,8 +57,8 @@ class Holding(Record):
     until_epoch: Epoch | None = None
 
 
-class Held(NamedTuple):
-    """A holding as sampling sees it."""
+class SubsetEntry(NamedTuple):
+    """A datum that a host holds in some epoch."""
 
     datum: Hash
     size_bytes: int
@@ -66,8 +66,8 @@ class Held(NamedTuple):
     from_era: Era
 
 
-class Extent(Record):
-    """How much of a host is in effect, by the row of leaves that was laid out for `from_epoch`."""
+class SubsetTotals(Record):
+    """Sums over the datums that a host holds from `from_epoch` on."""
 
     datums: Uint32
     bytes: Uint
@@ -85,16 +85,16 @@ ENDINGS = StorageMap(MODULE.index, 4, bool)
 """(height, host, datum): in this block what is over comes off the books (True), or is forgotten (False)."""
 CHANGES = StorageMap(MODULE.index, 5, bool)
 """(height, host, datum) -> True: in this block the datum comes into the next epoch's row, or out of it."""
-EXTENTS = StorageMap(MODULE.index, 6, Extent)
+SUBSET_TOTALS = StorageMap(MODULE.index, 6, SubsetTotals)
 """Host -> what is in effect now; only for hosts that hold something."""
-LAYOUTS = StorageMap(MODULE.index, 7, Layout)
-"""(host, from epoch) -> the row of an extent, which is not empty."""
+LEAF_ROWS = StorageMap(MODULE.index, 7, LeafRow)
+"""(host, from epoch) -> its leaf row; never empty."""
 LEAVING = StorageMap(MODULE.index, 8, int)
 """host -> the epoch from which nothing that it still has in HOLDINGS is in effect."""
-PREPARED = StorageMap(MODULE.index, 9, Extent)
+PREPARED = StorageMap(MODULE.index, 9, SubsetTotals)
 """Host -> what will be in effect in the next epoch; only if it differs from now."""
 
-NOTHING = Extent(0, 0, 0)
+NO_TOTALS = SubsetTotals(0, 0, 0)
 
 
 @MODULE.event(1)

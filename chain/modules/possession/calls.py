@@ -8,7 +8,7 @@ from chain.content import LEAF_BYTES, LeafProof, check_leaf
 from chain.errors import InvalidProof
 from chain.module import Context
 from chain.modules import balances, hosting, membership
-from chain.modules.hosting import Place
+from chain.modules.hosting import DatumLeaf
 from chain.modules.possession.history import get_parameters, get_record, get_round, is_proven
 from chain.modules.possession.sampling import get_challenges
 from chain.modules.possession.types import (
@@ -82,13 +82,13 @@ def prove(ctx: Context, sender: Address, call: Prove) -> None:
 
 
 def _check_leaves(
-    state: StateReader, host: Address, challenges: tuple[Place, ...], leaves: tuple[ProvenLeaf, ...]
+    state: StateReader, host: Address, challenges: tuple[DatumLeaf, ...], leaves: tuple[ProvenLeaf, ...]
 ) -> None:
-    for place, shown in zip(challenges, leaves, strict=True):
-        holding = hosting.get_holding(state, host, place.datum)
+    for leaf, shown in zip(challenges, leaves, strict=True):
+        holding = hosting.get_holding(state, host, leaf.datum)
         assert holding is not None
         try:
-            check_leaf(holding.root, holding.size_bytes, place.leaf_index, shown.leaf, shown.proof)
+            check_leaf(holding.root, holding.size_bytes, leaf.leaf_index, shown.leaf, shown.proof)
         except InvalidProof as error:
             raise ProofRejected(str(error)) from error
 

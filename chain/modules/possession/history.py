@@ -86,7 +86,7 @@ def is_proven(state: StateReader, host: Address, epoch: Epoch) -> bool:
 
 def get_pay_factor(state: StateReader, host: Address) -> Ppm:
     """Share of full pay that a host's proofs of late have earned it; 0 for one that holds nothing now."""
-    if hosting.get_extent(state, host).leaves == 0:
+    if hosting.get_subset_totals(state, host).leaves == 0:
         return 0
     return compute_pay_factor(get_parameters(state), get_record(state, host))
 

@@ -2,7 +2,7 @@
 
 from chain.module import Context
 from chain.modules import balances, hosting
-from chain.modules.hosting import Extent
+from chain.modules.hosting import SubsetTotals
 from chain.modules.possession.history import (
     compute_missed,
     compute_pay_factor,
@@ -26,7 +26,7 @@ from chain.modules.possession.types import (
     Demand,
     DemandFailed,
     DemandReturned,
-    Failure,
+    FailedDemand,
     Judged,
     Judgement,
     Missed,
@@ -48,17 +48,17 @@ def on_block_start(ctx: Context) -> None:
     round_ = get_round(ctx.state)
     if round_ is None or ctx.height != round_.deadline:
         return
-    extents = tuple(hosting.list_extents(ctx.state))
-    missed = tuple(one for one in extents if not is_proven(ctx.state, one[0], round_.epoch))
-    is_excused = is_mass_miss(get_parameters(ctx.state), extents, missed)
+    subsets = tuple(hosting.list_subset_totals(ctx.state))
+    missed = tuple(one for one in subsets if not is_proven(ctx.state, one[0], round_.epoch))
+    is_excused = is_mass_miss(get_parameters(ctx.state), subsets, missed)
     if not is_excused:
-        for host, _ in extents:
+        for host, _ in subsets:
             _judge(ctx, host, round_.epoch)
     failures = _judge_demands(ctx, round_.epoch, is_excused)
     absent = tuple(host for host, _ in missed)
-    JUDGEMENT.set(ctx.state, Judgement(round_.epoch, ctx.height, len(extents), absent, is_excused, failures))
-    leaves, leaves_missed = _count_leaves(extents), _count_leaves(missed)
-    ctx.emit(Judged(round_.epoch, len(extents), len(missed), leaves, leaves_missed, is_excused))
+    JUDGEMENT.set(ctx.state, Judgement(round_.epoch, ctx.height, len(subsets), absent, is_excused, failures))
+    leaves, leaves_missed = _count_leaves(subsets), _count_leaves(missed)
+    ctx.emit(Judged(round_.epoch, len(subsets), len(missed), leaves, leaves_missed, is_excused))
 
 
 def _judge(ctx: Context, host: Address, epoch: Epoch) -> None:
@@ -72,7 +72,7 @@ def _judge(ctx: Context, host: Address, epoch: Epoch) -> None:
     ctx.emit(Missed(host, epoch, is_covered, after.credits, count_misses(after), factor))
 
 
-def _judge_demands(ctx: Context, epoch: Epoch, is_excused: bool) -> tuple[Failure, ...]:
+def _judge_demands(ctx: Context, epoch: Epoch, is_excused: bool) -> tuple[FailedDemand, ...]:
     failures = []
     for key, demand in list(DEMANDS.items(ctx.state, epoch)):
         host, datum_id = key[:HASH_BYTES], key[HASH_BYTES:]
@@ -86,16 +86,16 @@ def _judge_demands(ctx: Context, epoch: Epoch, is_excused: bool) -> tuple[Failur
     return tuple(failures)
 
 
-def _fail(ctx: Context, host: Address, datum_id: Hash, epoch: Epoch, demand: Demand) -> Failure:
+def _fail(ctx: Context, host: Address, datum_id: Hash, epoch: Epoch, demand: Demand) -> FailedDemand:
     count = get_failed_demands(ctx.state, host, datum_id) + 1
     FAILED_DEMANDS.set(ctx.state, count, host, datum_id)
     owed = demand.fee * (get_parameters(ctx.state).demand_refund_factor - 1)
     ctx.emit(DemandFailed(host, datum_id, epoch, demand.member, demand.fee, owed, count))
-    return Failure(host, datum_id, demand.member, owed, count)
+    return FailedDemand(host, datum_id, demand.member, owed, count)
 
 
-def _count_leaves(extents: tuple[tuple[Address, Extent], ...]) -> int:
-    return sum(extent.leaves for _, extent in extents)
+def _count_leaves(subsets: tuple[tuple[Address, SubsetTotals], ...]) -> int:
+    return sum(totals.leaves for _, totals in subsets)
 
 
 def restart_window(ctx: Context, host: Address) -> None:
@@ -112,8 +112,8 @@ def clear_failed_demands(state: Overlay, host: Address, datum_id: Hash) -> None:
 
 def is_mass_miss(
     parameters: Parameters,
-    extents: tuple[tuple[Address, Extent], ...],
-    missed: tuple[tuple[Address, Extent], ...],
+    subsets: tuple[tuple[Address, SubsetTotals], ...],
+    missed: tuple[tuple[Address, SubsetTotals], ...],
 ) -> bool:
     """Whether so many missed that the fault is likely the network's.
 
@@ -121,7 +121,7 @@ def is_mass_miss(
     """
     if len(missed) < parameters.mass_miss_hosts_min:
         return False
-    is_mass_of_hosts = len(missed) * PPM > parameters.mass_miss_ppm * len(extents)
+    is_mass_of_hosts = len(missed) * PPM > parameters.mass_miss_ppm * len(subsets)
     return is_mass_of_hosts and _count_leaves(missed) * PPM > parameters.mass_miss_ppm * _count_leaves(
-        extents
+        subsets
     )

@@ -2,7 +2,7 @@
 
 from chain.content import compute_leaf_count
 from chain.modules import beacon, hosting, system
-from chain.modules.hosting import Place
+from chain.modules.hosting import DatumLeaf
 from chain.modules.possession.history import get_parameters, get_round, is_proven
 from chain.modules.possession.types import DEMANDS, Duty
 from chain.primitives.hashing import Domain, hash_record
@@ -32,7 +32,7 @@ def compute_positions(
 
 def get_challenges(
     state: StateReader, host: Address, epoch: Epoch, demanded: Hash | None = None
-) -> tuple[Place, ...]:
+) -> tuple[DatumLeaf, ...]:
     """The leaves asked of a host in the epoch that runs, whether shown already or not; none for other epochs.
 
     With `demanded`: those of this datum, as long as a demand for it is open.
@@ -42,22 +42,22 @@ def get_challenges(
         return ()
     if demanded is not None:
         return _get_demanded(state, host, epoch, demanded)
-    total = hosting.get_extent(state, host).leaves
+    total = hosting.get_subset_totals(state, host).leaves
     if total == 0:
         return ()
-    layout = hosting.get_layout(state, host)
+    row = hosting.get_leaf_row(state, host)
     positions = _draw(state, host, epoch, None, total)
-    return tuple(hosting.compute_place(layout, position) for position in positions)
+    return tuple(hosting.compute_leaf_at(row, position) for position in positions)
 
 
-def _get_demanded(state: StateReader, host: Address, epoch: Epoch, datum_id: Hash) -> tuple[Place, ...]:
+def _get_demanded(state: StateReader, host: Address, epoch: Epoch, datum_id: Hash) -> tuple[DatumLeaf, ...]:
     holding = hosting.get_holding(state, host, datum_id)
     if holding is None or not hosting.is_holding(state, host, datum_id, epoch):
         return ()
     if not DEMANDS.has(state, epoch, host, datum_id):
         return ()
     positions = _draw(state, host, epoch, datum_id, compute_leaf_count(holding.size_bytes))
-    return tuple(Place(datum_id, position) for position in positions)
+    return tuple(DatumLeaf(datum_id, position) for position in positions)
 
 
 def _draw(

@@ -5,7 +5,7 @@ from typing import NamedTuple
 from chain.errors import DispatchError
 from chain.module import Module
 from chain.modules import balances
-from chain.modules.hosting import Place
+from chain.modules.hosting import DatumLeaf
 from chain.primitives.codec import Record
 from chain.primitives.types import Address, Amount, Epoch, Hash, Height, Ppm, Uint, Uint32
 from chain.state import StorageMap, StorageValue
@@ -70,7 +70,7 @@ class Demand(Record):
     fee: Amount
 
 
-class Failure(Record):
+class FailedDemand(Record):
     """A demand that a host failed although it was there; `owed` is what it still has to give the member."""
 
     host: Address
@@ -89,7 +89,7 @@ class Judgement(Record):
     hosts: Uint32
     missed: tuple[Address, ...]
     is_excused: bool
-    failures: tuple[Failure, ...]
+    failures: tuple[FailedDemand, ...]
 
 
 class Duty(NamedTuple):
@@ -98,7 +98,7 @@ class Duty(NamedTuple):
     epoch: Epoch
     deadline: Height
     demanded: Hash | None
-    challenges: tuple[Place, ...]
+    challenges: tuple[DatumLeaf, ...]
 
 
 PARAMETERS = StorageValue(MODULE.index, 0, Parameters)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from chain.modules import balances, catalogue, hosting, possession, sessions, staking, system, validators
-from chain.modules.hosting import Held
+from chain.modules.hosting import SubsetEntry
 from chain.modules.rewards.types import (
     PARAMETERS,
     SUPPLY,
@@ -38,13 +38,13 @@ class Payments(NamedTuple):
     validators: tuple[ValidatorRewarded, ...]
 
 
-class Claim(NamedTuple):
+class HostSubset(NamedTuple):
     """A host's part in the hosting pool, before it is known what the others have."""
 
     host: Address
     pay_factor: Ppm
     is_excluded: bool
-    held: tuple[Held, ...]
+    held: tuple[SubsetEntry, ...]
     """Admitted datums only."""
 
 
@@ -122,26 +122,26 @@ def compute_match(match_ppm: Ppm, burned: Amount, pool: Amount, burned_total: Am
 
 def _get_hosting(state: StateReader, epoch: Epoch, pool: Amount) -> tuple[HostingRewarded, ...]:
     parameters, era = PARAMETERS.require(state), get_era(state, epoch)
-    claims = tuple(_list_claims(state, epoch))
-    hosts = count_hosts(claims)
-    weighed = [(claim, weigh(parameters, claim, hosts, era)) for claim in claims]
+    subsets = tuple(_list_subsets(state, epoch))
+    hosts = count_hosts(subsets)
+    weighed = [(subset, weigh(parameters, subset, hosts, era)) for subset in subsets]
     total = sum(one.weight for _, factors in weighed for one in factors)
     payments = []
-    for claim, factors in weighed:
+    for subset, factors in weighed:
         weight = sum(one.weight for one in factors)
-        is_proven = possession.is_proven(state, claim.host, epoch)
+        is_proven = possession.is_proven(state, subset.host, epoch)
         is_paid = is_proven and weight > 0
         payments.append(
             HostingRewarded(
-                host=claim.host,
+                host=subset.host,
                 epoch=epoch,
                 amount=mul_div(pool, weight, total) if is_paid else 0,
                 pool=pool,
                 weight=weight,
                 weight_total=total,
-                pay_factor_ppm=claim.pay_factor,
+                pay_factor_ppm=subset.pay_factor,
                 is_proven=is_proven,
-                is_excluded=claim.is_excluded,
+                is_excluded=subset.is_excluded,
                 datums=len(factors),
                 factors=factors,
             )
@@ -149,34 +149,36 @@ def _get_hosting(state: StateReader, epoch: Epoch, pool: Amount) -> tuple[Hostin
     return tuple(payments)
 
 
-def _list_claims(state: StateReader, epoch: Epoch) -> Iterator[Claim]:
+def _list_subsets(state: StateReader, epoch: Epoch) -> Iterator[HostSubset]:
     """Of every host that holds something admitted in this epoch, in the order of accounts."""
     known: dict[Hash, bool] = {}
-    for host, _ in hosting.list_extents(state):
+    for host, _ in hosting.list_subset_totals(state):
         subset = hosting.get_subset(state, host, epoch)
         for one in subset:
             if one.datum not in known:
                 known[one.datum] = catalogue.is_admitted(state, one.datum)
         held = tuple(one for one in subset if known[one.datum])
         if held:
-            yield Claim(host, possession.get_pay_factor(state, host), is_excluded(state, host), held)
+            yield HostSubset(host, possession.get_pay_factor(state, host), is_excluded(state, host), held)
 
 
-def count_hosts(claims: tuple[Claim, ...]) -> dict[Hash, int]:
+def count_hosts(subsets: tuple[HostSubset, ...]) -> dict[Hash, int]:
     """How many hosts earn with each datum; who is gone or in jail makes nothing less scarce."""
     hosts: dict[Hash, int] = {}
-    for claim in claims:
-        if claim.pay_factor > 0 and not claim.is_excluded:
-            for one in claim.held:
+    for subset in subsets:
+        if subset.pay_factor > 0 and not subset.is_excluded:
+            for one in subset.held:
                 hosts[one.datum] = hosts.get(one.datum, 0) + 1
     return hosts
 
 
-def weigh(parameters: Parameters, claim: Claim, hosts: dict[Hash, int], era: Era) -> tuple[DatumFactors, ...]:
-    """The factors of each datum of a claim, the heaviest first, ties by datum."""
-    earning = 0 if claim.is_excluded else claim.pay_factor
+def weigh(
+    parameters: Parameters, subset: HostSubset, hosts: dict[Hash, int], era: Era
+) -> tuple[DatumFactors, ...]:
+    """The factors of each datum of a subset, the heaviest first, ties by datum."""
+    earning = 0 if subset.is_excluded else subset.pay_factor
     factors = []
-    for one in claim.held:
+    for one in subset.held:
         count = hosts.get(one.datum, 0)
         scarcity, eras = compute_scarcity(parameters, count), era - one.from_era
         tenure = compute_tenure(parameters, eras)

@@ -16,18 +16,18 @@ from chain.modules.staking.calls import Bond
 from chain.modules.staking.effects import (
     fine,
     jail,
-    release,
     reward_delegators,
     set_commitment,
     slash,
     tombstone,
+    unjail,
 )
 from chain.modules.staking.genesis import GenesisConfig, build_genesis, check_invariants
 from chain.modules.staking.ledger import (
-    get_answering,
     get_bond,
     get_delegation,
     get_ledger,
+    get_liable_stake,
     get_parameters,
     get_pool,
     get_power,

@@ -18,24 +18,24 @@ from chain.modules.staking.ledger import (
 )
 from chain.modules.staking.types import (
     DELEGATIONS,
-    EXITS,
-    LEAVING_POOLS,
     MODULE,
     NEW_POOL,
     POOLS,
     POT,
+    UNBONDING_DELEGATIONS,
+    UNBONDING_POOLS,
     BondCommitted,
     Bonded,
     Delegated,
     DelegationClosed,
     DelegationTooSmall,
-    Exit,
     HostTombstoned,
     NotBonded,
     NothingUnlocked,
-    Pool,
+    StakePool,
     Unbonded,
     UnbondingChunk,
+    UnbondingDelegation,
     Undelegated,
     Withdrawn,
 )
@@ -43,7 +43,7 @@ from chain.primitives.codec import Record, replace
 from chain.primitives.fixed_point import div_up
 from chain.primitives.types import HASH_BYTES, INTEGER_MAX, Address, Amount, Era, Uint
 
-EXITS_PER_WITHDRAWAL_MAX = 16
+DELEGATIONS_WITHDRAWN_MAX = 16
 
 
 class Bond(Record):
@@ -59,7 +59,7 @@ class Unbond(Record):
 
 
 class Withdraw(Record):
-    """Get back what has unlocked: own chunks, and the oldest exits from delegations."""
+    """Get back stake that has unlocked: all own chunks, and the oldest delegations."""
 
 
 class Delegate(Record):
@@ -105,16 +105,16 @@ def unbond(ctx: Context, sender: Address, call: Unbond) -> None:
     ledger = replace(ledger, active=ledger.active - call.amount, unlocking=unlocking)
     set_ledger(ctx.state, sender, ledger)
     ctx.emit(Unbonded(sender, call.amount, ledger.active, unlocks_in))
-    _release(ctx, sender, _unlock_chunks(ctx, sender))
+    _pay_out(ctx, sender, _unlock_chunks(ctx, sender))
 
 
 @MODULE.call(3, Withdraw, weight=1_300)
 def withdraw(ctx: Context, sender: Address, call: Withdraw) -> None:
-    """Pay out every unlocked chunk and up to `EXITS_PER_WITHDRAWAL_MAX` unlocked exits."""
-    unlocked = _unlock_chunks(ctx, sender) + _unlock_exits(ctx, sender)
+    """Pay out every unlocked chunk and up to `DELEGATIONS_WITHDRAWN_MAX` unlocked delegations."""
+    unlocked = _unlock_chunks(ctx, sender) + _unlock_delegations(ctx, sender)
     if unlocked == 0:
         raise NothingUnlocked
-    _release(ctx, sender, unlocked)
+    _pay_out(ctx, sender, unlocked)
 
 
 @MODULE.call(4, Delegate, weight=120)
@@ -146,18 +146,18 @@ def undelegate(ctx: Context, sender: Address, call: Undelegate) -> None:
     sold = owned if rest == 0 else div_up(call.amount * pool.shares, pool.amount)
     if rest > 0 and (rest < get_parameters(ctx.state).delegation_min or sold >= owned):
         raise DelegationTooSmall
-    set_pool(POOLS, ctx.state, Pool(pool.amount - call.amount, pool.shares - sold), call.host)
+    set_pool(POOLS, ctx.state, StakePool(pool.amount - call.amount, pool.shares - sold), call.host)
     set_shares(ctx.state, owned - sold, sender, call.host)
-    unlocks_in = _add_exit(ctx, sender, call.host, call.amount)
+    unlocks_in = _add_unbonding(ctx, sender, call.host, call.amount)
     ctx.emit(Undelegated(sender, call.host, call.amount, unlocks_in))
 
 
-def _buy(pool: Pool, amount: Amount) -> tuple[Pool, Uint]:
+def _buy(pool: StakePool, amount: Amount) -> tuple[StakePool, Uint]:
     """The pool with `amount` put in, and the shares bought; refuses a pool that is worth next to nothing."""
     shares = compute_shares_bought(pool, amount)
     if shares == 0 or pool.shares + shares > INTEGER_MAX:
         raise DelegationClosed
-    return Pool(pool.amount + amount, pool.shares + shares), shares
+    return StakePool(pool.amount + amount, pool.shares + shares), shares
 
 
 def _add_chunk(chunks: tuple[UnbondingChunk, ...], chunk: UnbondingChunk) -> tuple[UnbondingChunk, ...]:
@@ -175,31 +175,32 @@ def _unlock_chunks(ctx: Context, who: Address) -> Amount:
     return sum(chunk.amount for chunk in ledger.unlocking) - sum(chunk.amount for chunk in waiting)
 
 
-def _add_exit(ctx: Context, who: Address, host: Address, amount: Amount) -> Era:
-    pool, shares = _buy(LEAVING_POOLS.get(ctx.state, host, ctx.era) or NEW_POOL, amount)
-    set_pool(LEAVING_POOLS, ctx.state, pool, host, ctx.era)
+def _add_unbonding(ctx: Context, who: Address, host: Address, amount: Amount) -> Era:
+    pool, shares = _buy(UNBONDING_POOLS.get(ctx.state, host, ctx.era) or NEW_POOL, amount)
+    set_pool(UNBONDING_POOLS, ctx.state, pool, host, ctx.era)
     unlocks_in = compute_unlock_era(get_parameters(ctx.state), ctx.era)
-    before = EXITS.get(ctx.state, who, unlocks_in, host) or Exit(0, ctx.era)
-    EXITS.set(ctx.state, replace(before, shares=before.shares + shares), who, unlocks_in, host)
+    before = UNBONDING_DELEGATIONS.get(ctx.state, who, unlocks_in, host) or UnbondingDelegation(0, ctx.era)
+    after = replace(before, shares=before.shares + shares)
+    UNBONDING_DELEGATIONS.set(ctx.state, after, who, unlocks_in, host)
     return unlocks_in
 
 
-def _unlock_exits(ctx: Context, who: Address) -> Amount:
+def _unlock_delegations(ctx: Context, who: Address) -> Amount:
     unlocked = 0
-    for count, (key, leaving) in enumerate(EXITS.items(ctx.state, who)):
+    for count, (key, leaving) in enumerate(UNBONDING_DELEGATIONS.items(ctx.state, who)):
         unlocks_in, host = key[:-HASH_BYTES], key[-HASH_BYTES:]
-        if count == EXITS_PER_WITHDRAWAL_MAX or int.from_bytes(unlocks_in, "big") > ctx.era:
+        if count == DELEGATIONS_WITHDRAWN_MAX or int.from_bytes(unlocks_in, "big") > ctx.era:
             break
-        pool = LEAVING_POOLS.get(ctx.state, host, leaving.era) or NEW_POOL
+        pool = UNBONDING_POOLS.get(ctx.state, host, leaving.era) or NEW_POOL
         value = compute_value(pool, leaving.shares)
-        rest = Pool(pool.amount - value, pool.shares - leaving.shares)
-        set_pool(LEAVING_POOLS, ctx.state, rest, host, leaving.era)
-        EXITS.delete(ctx.state, who, key)
+        rest = StakePool(pool.amount - value, pool.shares - leaving.shares)
+        set_pool(UNBONDING_POOLS, ctx.state, rest, host, leaving.era)
+        UNBONDING_DELEGATIONS.delete(ctx.state, who, key)
         unlocked += value
     return unlocked
 
 
-def _release(ctx: Context, who: Address, amount: Amount) -> None:
+def _pay_out(ctx: Context, who: Address, amount: Amount) -> None:
     if amount > 0:
         balances.transfer(ctx, POT, who, amount)
         ctx.emit(Withdrawn(who, amount))

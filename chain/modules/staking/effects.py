@@ -12,20 +12,20 @@ from chain.modules.staking.ledger import (
     set_pool,
 )
 from chain.modules.staking.types import (
-    LEAVING_POOLS,
     NEW_STANDING,
     POOLS,
     POT,
     REPAIR_POT,
     STANDINGS,
+    UNBONDING_POOLS,
     VALIDATOR_POT,
     DelegatorsRewarded,
     Fined,
     InsufficientBond,
     Jailed,
-    Released,
     Slashed,
     Tombstoned,
+    Unjailed,
 )
 from chain.primitives.codec import replace
 from chain.primitives.fixed_point import mul_ppm
@@ -105,14 +105,14 @@ def jail(ctx: Context, who: Address, until: Epoch) -> None:
     ctx.emit(Jailed(who, until))
 
 
-def release(ctx: Context, who: Address) -> None:
+def unjail(ctx: Context, who: Address) -> None:
     """Let a host out of jail."""
     standing = replace(get_standing(ctx.state, who), is_jailed=False, jailed_until=0)
     if standing == NEW_STANDING:
         STANDINGS.delete(ctx.state, who)
     else:
         STANDINGS.set(ctx.state, standing, who)
-    ctx.emit(Released(who))
+    ctx.emit(Unjailed(who))
 
 
 def tombstone(ctx: Context, who: Address) -> None:
@@ -142,11 +142,11 @@ def _slash_pools(state: Overlay, host: Address, ppm: Ppm, since: Era) -> tuple[A
     delegated = mul_ppm(pool.amount, ppm)
     set_pool(POOLS, state, replace(pool, amount=pool.amount - delegated), host)
     leaving = 0
-    for era, leaving_pool in LEAVING_POOLS.items(state, host):
+    for era, unbonding in UNBONDING_POOLS.items(state, host):
         if int.from_bytes(era, "big") < since:
             continue
-        taken = mul_ppm(leaving_pool.amount, ppm)
-        set_pool(LEAVING_POOLS, state, replace(leaving_pool, amount=leaving_pool.amount - taken), host, era)
+        taken = mul_ppm(unbonding.amount, ppm)
+        set_pool(UNBONDING_POOLS, state, replace(unbonding, amount=unbonding.amount - taken), host, era)
         leaving += taken
     return delegated, leaving
 

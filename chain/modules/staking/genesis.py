@@ -6,12 +6,12 @@ from chain.modules import balances
 from chain.modules.staking.calls import Bond, bond
 from chain.modules.staking.types import (
     DELEGATIONS,
-    EXITS,
-    LEAVING_POOLS,
     LEDGERS,
     PARAMETERS,
     POOLS,
     POT,
+    UNBONDING_DELEGATIONS,
+    UNBONDING_POOLS,
     Parameters,
 )
 from chain.primitives.codec import Record
@@ -41,7 +41,7 @@ def check_invariants(state: StateReader) -> None:
     """The pot holds all bonds, chunks and pools; the shares of a pool are all owned by somebody."""
     ledgers = [ledger for _, ledger in LEDGERS.items(state)]
     chunks = [chunk for ledger in ledgers for chunk in ledger.unlocking]
-    pools = [pool for _, pool in (*POOLS.items(state), *LEAVING_POOLS.items(state))]
+    pools = [pool for _, pool in (*POOLS.items(state), *UNBONDING_POOLS.items(state))]
     owed = sum(ledger.active for ledger in ledgers)
     owed += sum(chunk.amount for chunk in chunks) + sum(pool.amount for pool in pools)
     held = balances.get_balance(state, POT)
@@ -54,9 +54,11 @@ def _check_shares(state: StateReader) -> None:
     for key, shares in DELEGATIONS.items(state):
         host = key[HASH_BYTES:]
         owned[host] = owned.get(host, 0) + shares
-    assert owned == {host: pool.shares for host, pool in POOLS.items(state)}, "shares nobody owns"
+    assert owned == {host: pool.shares for host, pool in POOLS.items(state)}, "shares without an owner"
     leaving: dict[bytes, Uint] = {}
-    for key, leaver in EXITS.items(state):
+    for key, leaver in UNBONDING_DELEGATIONS.items(state):
         pool_key = key[-HASH_BYTES:] + leaver.era.to_bytes(8, "big")
         leaving[pool_key] = leaving.get(pool_key, 0) + leaver.shares
-    assert leaving == {key: pool.shares for key, pool in LEAVING_POOLS.items(state)}, "exits nobody owns"
+    assert leaving == {key: pool.shares for key, pool in UNBONDING_POOLS.items(state)}, (
+        "unbonding shares without an owner"
+    )

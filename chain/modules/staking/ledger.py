@@ -3,7 +3,6 @@
 from chain.modules import system
 from chain.modules.staking.types import (
     DELEGATIONS,
-    LEAVING_POOLS,
     LEDGERS,
     NEW_LEDGER,
     NEW_POOL,
@@ -11,8 +10,9 @@ from chain.modules.staking.types import (
     PARAMETERS,
     POOLS,
     STANDINGS,
+    UNBONDING_POOLS,
     Parameters,
-    Pool,
+    StakePool,
     StakingLedger,
     Standing,
 )
@@ -21,14 +21,14 @@ from chain.primitives.types import Address, Amount, Era, Height, Uint
 from chain.state import KeyPart, Overlay, StateReader, StorageMap
 
 
-def compute_shares_bought(pool: Pool, amount: Amount) -> Uint:
+def compute_shares_bought(pool: StakePool, amount: Amount) -> Uint:
     """Shares for `amount`, rounded down: one per base unit in an empty pool, none of a worthless one."""
     if pool.shares == 0:
         return amount
     return mul_div(amount, pool.shares, pool.amount) if pool.amount > 0 else 0
 
 
-def compute_value(pool: Pool, shares: Uint) -> Amount:
+def compute_value(pool: StakePool, shares: Uint) -> Amount:
     """What `shares` of a pool are worth, rounded down."""
     return mul_div(shares, pool.amount, pool.shares) if pool.shares > 0 else 0
 
@@ -58,7 +58,7 @@ def get_bond(state: StateReader, who: Address) -> Amount:
     return get_ledger(state, who).active
 
 
-def get_pool(state: StateReader, host: Address) -> Pool:
+def get_pool(state: StateReader, host: Address) -> StakePool:
     """What others delegated to a host."""
     return POOLS.get(state, host) or NEW_POOL
 
@@ -68,12 +68,12 @@ def get_power(state: StateReader, who: Address) -> Amount:
     return get_bond(state, who) + get_pool(state, who).amount
 
 
-def get_answering(state: StateReader, who: Address, offence_height: Height) -> Amount:
+def get_liable_stake(state: StateReader, who: Address, offence_height: Height) -> Amount:
     """All stake that answers for an offence, what has begun to leave since included."""
     since = compute_era_liable(state, offence_height)
     chunks = sum(chunk.amount for chunk in get_ledger(state, who).unlocking if chunk.era >= since)
     leaving = sum(
-        pool.amount for era, pool in LEAVING_POOLS.items(state, who) if int.from_bytes(era, "big") >= since
+        pool.amount for era, pool in UNBONDING_POOLS.items(state, who) if int.from_bytes(era, "big") >= since
     )
     return get_power(state, who) + chunks + leaving
 
@@ -115,7 +115,7 @@ def set_ledger(state: Overlay, who: Address, ledger: StakingLedger) -> None:
         LEDGERS.set(state, ledger, who)
 
 
-def set_pool(pools: StorageMap[Pool], state: Overlay, pool: Pool, *key: KeyPart) -> None:
+def set_pool(pools: StorageMap[StakePool], state: Overlay, pool: StakePool, *key: KeyPart) -> None:
     if pool.shares == 0:
         assert pool.amount == 0, "money without an owner"
         pools.delete(state, *key)

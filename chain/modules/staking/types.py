@@ -41,15 +41,15 @@ class StakingLedger(Record):
     unlocking: tuple[UnbondingChunk, ...] = ()
 
 
-class Pool(Record):
-    """Money owned by shares."""
+class StakePool(Record):
+    """Delegated stake, owned by shares."""
 
     amount: Amount = 0
     shares: Uint = 0
 
 
-class Exit(Record):
-    """Shares of the pool of (host, era), which holds what left the host in that era."""
+class UnbondingDelegation(Record):
+    """Shares of the pool of (host, era), which holds the delegations that left the host in that era."""
 
     shares: Uint
     era: Era
@@ -65,17 +65,17 @@ class Standing(Record):
 
 PARAMETERS = StorageValue(MODULE.index, 0, Parameters)
 LEDGERS = StorageMap(MODULE.index, 1, StakingLedger)
-POOLS = StorageMap(MODULE.index, 2, Pool)
+POOLS = StorageMap(MODULE.index, 2, StakePool)
 DELEGATIONS = StorageMap(MODULE.index, 3, int)
 """Shares by (delegator, host)."""
-LEAVING_POOLS = StorageMap(MODULE.index, 4, Pool)
+UNBONDING_POOLS = StorageMap(MODULE.index, 4, StakePool)
 """By (host, era in which the shares left)."""
-EXITS = StorageMap(MODULE.index, 5, Exit)
+UNBONDING_DELEGATIONS = StorageMap(MODULE.index, 5, UnbondingDelegation)
 """By (delegator, era of unlocking, host): what unlocks first comes first."""
 STANDINGS = StorageMap(MODULE.index, 6, Standing)
 
 NEW_LEDGER = StakingLedger()
-NEW_POOL = Pool()
+NEW_POOL = StakePool()
 NEW_STANDING = Standing()
 
 
@@ -164,7 +164,7 @@ class Jailed(Record):
 
 
 @MODULE.event(9)
-class Released(Record):
+class Unjailed(Record):
     """`host` left jail."""
 
     host: Address

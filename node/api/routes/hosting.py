@@ -75,7 +75,7 @@ async def get_host(
     return Host(
         address=api.format_address(who),
         host=format_host(api, view, who, host),
-        effective=format_record(hosting.get_extent(state, who), api.prefix),
+        effective=format_record(hosting.get_subset_totals(state, who), api.prefix),
         standing=format_record(staking.get_standing(state, who), api.prefix),
         possession=_format_possession(api, view, who),
         duties=[_format_duty(duty) for duty in possession.list_open_duties(state, who)],

@@ -21,7 +21,7 @@ EpochPath = Annotated[int, Path(ge=0, le=2**40)]
 @router.get("")
 async def list_owing(api: ApiOf, view: ViewOf, after: Cursor = "", limit: Limit = 1_000) -> Owing:
     """Hosts that hold something in the epoch of the head, and so have a proof to show."""
-    page = read_page(view, hosting.EXTENTS, after=after, limit=limit)
+    page = read_page(view, hosting.SUBSET_TOTALS, after=after, limit=limit)
     hosts = [api.format_address(who) for who, _ in page.entries]
     epoch = system.compute_epoch(system.get_parameters(view.state), view.height)
     return Owing(epoch=epoch, hosts=hosts, next=page.next)

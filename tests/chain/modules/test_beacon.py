@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from chain.errors import InvalidBlock, InvalidChainSpec
 from chain.modules import beacon
-from chain.modules.beacon import Commit
+from chain.modules.beacon import CommitChain
 from chain.primitives.codec import replace
 from chain.primitives.hashing import Domain, hash_bytes
 from tests.chain.worlds import GENESIS_HASH, World, account
@@ -111,7 +111,9 @@ def test_new_chain_is_in_use_two_epochs_later() -> None:
     world = build_world()
     world.proposer = BOB
     tip = beacon.compute_chain(OTHER_SECRET, 9)
-    assert world.call(beacon.commit, BOB, Commit(tip, 9)) == [beacon.Committed(BOB, tip, 9, 2)]
+    assert world.call(beacon.commit_chain, BOB, CommitChain(tip, 9)) == [
+        beacon.ChainCommitted(BOB, tip, 9, 2)
+    ]
     assert not beacon.has_links(world.state, BOB, 1)
     assert beacon.has_links(world.state, BOB, 2)
     world.go_to_epoch(2)
@@ -122,23 +124,23 @@ def test_new_chain_is_in_use_two_epochs_later() -> None:
 def test_chain_is_replaced_only_near_its_end() -> None:
     """While many links are left no other chain is accepted; then the old one serves until the new one."""
     world = build_world()
-    new = Commit(beacon.compute_chain(OTHER_SECRET, 50), 50)
+    new = CommitChain(beacon.compute_chain(OTHER_SECRET, 50), 50)
     for position in range(4):
-        world.refuse(beacon.ChainNotUsed, beacon.commit, ALICE, new)
+        world.refuse(beacon.ChainNotUsed, beacon.commit_chain, ALICE, new)
         reveal(world, position)
-    world.call(beacon.commit, ALICE, new)
+    world.call(beacon.commit_chain, ALICE, new)
     reveal(world, 4)
     world.go_to_epoch(2)
     assert beacon.get_chain(world.state, ALICE, 2) == beacon.Chain(new.tip, 50, 2)
-    world.refuse(beacon.ChainNotUsed, beacon.commit, ALICE, new)
+    world.refuse(beacon.ChainNotUsed, beacon.commit_chain, ALICE, new)
 
 
 def test_chain_in_use_survives_the_next_commitment() -> None:
     """A replacement that is in use itself is kept while its own replacement waits."""
     world = build_world()
-    world.call(beacon.commit, BOB, Commit(beacon.compute_chain(OTHER_SECRET, 2), 2))
+    world.call(beacon.commit_chain, BOB, CommitChain(beacon.compute_chain(OTHER_SECRET, 2), 2))
     world.go_to_epoch(2)
-    world.call(beacon.commit, BOB, Commit(beacon.compute_chain(SECRET, 9), 9))
+    world.call(beacon.commit_chain, BOB, CommitChain(beacon.compute_chain(SECRET, 9), 9))
     assert beacon.get_chain(world.state, BOB, 3).links == 2
     assert beacon.get_chain(world.state, BOB, 4).links == 9
 
@@ -146,7 +148,7 @@ def test_chain_in_use_survives_the_next_commitment() -> None:
 @pytest.mark.parametrize("links", [0, 1_001])
 def test_length_is_bounded(links: int) -> None:
     """A chain has at least one link and no more than the network allows."""
-    build_world().refuse(beacon.LinksOutOfBounds, beacon.commit, BOB, Commit(b"x" * 32, links))
+    build_world().refuse(beacon.LinksOutOfBounds, beacon.commit_chain, BOB, CommitChain(b"x" * 32, links))
 
 
 @given(st.integers(1, 600), st.data())

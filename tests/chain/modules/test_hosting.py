@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from chain.content import LEAF_BYTES, compute_leaf_count
 from chain.errors import DispatchError, InvalidChainSpec
 from chain.modules import catalogue, hosting, staking
-from chain.modules.hosting import Extent, Place, RegisterHost, RegisterSubset
+from chain.modules.hosting import DatumLeaf, RegisterHost, RegisterSubset, SubsetTotals
 from chain.modules.hosting import effects as hosting_effects
 from chain.primitives.codec import replace
 from chain.primitives.types import Hash
@@ -64,9 +64,11 @@ def test_a_holding_takes_effect_two_epochs_later() -> None:
     assert hosting.queries.get_hosts_of(world.state, SMALL.datum, 1) == ()
     assert hosting.queries.get_hosts_of(world.state, SMALL.datum, 2) == (ALICE,)
     world.go_to_epoch(1)
-    assert list(hosting.list_extents(world.state)) == []
+    assert list(hosting.list_subset_totals(world.state)) == []
     world.go_to_epoch(2)
-    assert list(hosting.list_extents(world.state)) == [(ALICE, Extent(1, SMALL.size, 5, from_epoch=2))]
+    assert list(hosting.list_subset_totals(world.state)) == [
+        (ALICE, SubsetTotals(1, SMALL.size, 5, from_epoch=2))
+    ]
     assert hosting.queries.get_hosted_bytes(world.state, ALICE) == SMALL.size
 
 
@@ -86,7 +88,7 @@ def test_a_dropped_holding_lasts_two_epochs_and_binds_the_bond_until_then() -> N
     world.refuse(catalogue.StillHosted, catalogue.delist, LISTER, catalogue.Delist(LARGE.datum))
     world.go_to_epoch(5)
     assert hosting.queries.get_hosts_of(world.state, LARGE.datum, 5) == ()
-    assert list(hosting.list_extents(world.state)) == []
+    assert list(hosting.list_subset_totals(world.state)) == []
     world.call(staking.calls.unbond, ALICE, staking.calls.Unbond(VIDYA))
     world.go_to_epoch(6)
     world.refuse(hosting.types.AlreadyHeld, hosting.calls.register_subset, ALICE, add(LARGE.datum))
@@ -176,7 +178,7 @@ def test_unregistering_ends_everything_with_the_epoch() -> None:
     assert len(list_held(world, ALICE, 2)) == 2
     world.go_to_epoch(3)
     assert [list_held(world, ALICE, epoch) for epoch in (3, 4)] == [[], []]
-    assert hosting.get_extent(world.state, ALICE) == hosting.types.NOTHING
+    assert hosting.get_subset_totals(world.state, ALICE) == hosting.types.NO_TOTALS
     world.end_block()
     host = hosting.get_host(world.state, ALICE)
     assert host is not None and (host.bytes, host.datums) == (0, 0)
@@ -186,7 +188,7 @@ def test_unregistering_ends_everything_with_the_epoch() -> None:
     assert (
         list(hosting.types.CHANGES.items(world.state)) == list(hosting.types.ENDINGS.items(world.state)) == []
     )
-    assert list(hosting.types.LAYOUTS.items(world.state)) == []
+    assert list(hosting.types.LEAF_ROWS.items(world.state)) == []
 
 
 def test_what_a_gone_host_held_is_taken_apart_a_few_per_block(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -228,7 +230,7 @@ def test_a_host_that_left_may_come_back() -> None:
     for epoch in range(5, 9):
         world.go_to_epoch(epoch)
         assert list_held(world, ALICE, epoch) == [SMALL.datum]
-        assert hosting.get_extent(world.state, ALICE) == Extent(1, SMALL.size, 5, from_epoch=5)
+        assert hosting.get_subset_totals(world.state, ALICE) == SubsetTotals(1, SMALL.size, 5, from_epoch=5)
 
 
 def test_unregistering_what_is_not_held_is_refused() -> None:
@@ -261,11 +263,11 @@ def test_genesis_registers_hosts() -> None:
 @given(st.dictionaries(st.binary(min_size=32, max_size=32), st.integers(1, 9), min_size=1, max_size=12))
 def test_the_row_has_every_leaf_once_and_in_order(leaves: dict[Hash, int]) -> None:
     """Positions of the row are the leaves of its datums, one after another."""
-    row = sorted(leaves.items())
-    layout = hosting.layout.build_layout(row)
-    assert list(hosting.layout.list_leaves(layout)) == row
-    expected = [Place(datum, index) for datum, count in row for index in range(count)]
-    assert [hosting.compute_place(layout, position) for position in range(len(expected))] == expected
+    counts = sorted(leaves.items())
+    row = hosting.leaf_row.build_leaf_row(counts)
+    assert list(hosting.leaf_row.list_leaves(row)) == counts
+    expected = [DatumLeaf(datum, index) for datum, count in counts for index in range(count)]
+    assert [hosting.compute_leaf_at(row, position) for position in range(len(expected))] == expected
 
 
 def test_rows_are_laid_out_in_the_epoch_before_they_count() -> None:
@@ -279,11 +281,13 @@ def test_rows_are_laid_out_in_the_epoch_before_they_count() -> None:
     (prepared,) = hosting.types.PREPARED.items(world.state)
     assert prepared[1].datums == 2
     assert list(hosting.types.CHANGES.items(world.state)) == []
-    assert list(hosting.list_extents(world.state)) == []
+    assert list(hosting.list_subset_totals(world.state)) == []
     world.start_block()
     world.run(hosting.unregister, ALICE, LARGE.datum)
     world.go_to_epoch(2)
-    assert list(hosting.list_extents(world.state)) == [(ALICE, Extent(1, SMALL.size, 5, from_epoch=2))]
+    assert list(hosting.list_subset_totals(world.state)) == [
+        (ALICE, SubsetTotals(1, SMALL.size, 5, from_epoch=2))
+    ]
     assert list(hosting.types.PREPARED.items(world.state)) == []
 
 
@@ -317,8 +321,8 @@ def test_any_course_of_adds_and_drops_keeps_the_books(seed: int, delay_epochs: i
         world.go_to_epoch(epoch)
         for who in (ALICE, BOB, CAROL):
             row = [(datum, compute_leaf_count(sizes[datum])) for datum in list_held(world, who, epoch)]
-            assert list(hosting.layout.list_leaves(hosting.get_layout(world.state, who))) == row
-    assert any(True for _ in hosting.list_extents(world.state))
+            assert list(hosting.leaf_row.list_leaves(hosting.get_leaf_row(world.state, who))) == row
+    assert any(True for _ in hosting.list_subset_totals(world.state))
 
 
 def _change(world: ContentWorld, chance: Random, who: bytes, datums: tuple[Hash, ...]) -> None:

@@ -326,10 +326,10 @@ def test_equivocator_hosts_nothing_any_more() -> None:
     """With the tombstone everything it registered ends with the epoch, so that it can unbond."""
     world = build_hosting_world()
     run_epoch(world, ())
-    assert hosting.get_extent(world.state, FOUR).leaves == 1
+    assert hosting.get_subset_totals(world.state, FOUR).leaves == 1
     world.call(offences.report, MEMBER, Report(build_evidence(4, 1)))
     run_epoch(world, ())
-    assert hosting.get_extent(world.state, FOUR).leaves == 0
+    assert hosting.get_subset_totals(world.state, FOUR).leaves == 0
     world.call(staking.calls.unbond, FOUR, staking.calls.Unbond(staking.get_bond(world.state, FOUR)))
 
 
@@ -359,7 +359,7 @@ def test_absent_host_loses_its_data() -> None:
     for _ in range(14):
         events += run_epoch(world, (ONE, TWO, THREE))
     assert [event.host for event in find(events, offences.WentOffline)] == [FOUR]
-    assert hosting.get_extent(world.state, FOUR).leaves == 0
+    assert hosting.get_subset_totals(world.state, FOUR).leaves == 0
     assert staking.get_ledger(world.state, FOUR).committed == 0
 
 

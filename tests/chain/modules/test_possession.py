@@ -205,8 +205,10 @@ def test_a_mass_miss_counts_for_nobody() -> None:
     assert [get_window(world, who) for who in (ALICE, CAROL)] == [b"p", b"m"]
 
 
-def build_extents(*leaves: int) -> tuple[tuple[Address, hosting.Extent], ...]:
-    return tuple((account(number), hosting.Extent(1, count, count)) for number, count in enumerate(leaves, 1))
+def build_totals(*leaves: int) -> tuple[tuple[Address, hosting.SubsetTotals], ...]:
+    return tuple(
+        (account(number), hosting.SubsetTotals(1, count, count)) for number, count in enumerate(leaves, 1)
+    )
 
 
 @pytest.mark.parametrize(
@@ -229,7 +231,7 @@ def test_a_mass_has_many_hosts_and_much_data(
     """More than 10 % of the hosts, at least two, with more than 10 % of the leaves: nobody makes it alone."""
     parameters = replace(POSSESSION, mass_miss_ppm=100_000, mass_miss_hosts_min=2)
     assert (
-        possession.judging.is_mass_miss(parameters, build_extents(*leaves), build_extents(*missed))
+        possession.judging.is_mass_miss(parameters, build_totals(*leaves), build_totals(*missed))
         is is_excused
     )
 
@@ -319,7 +321,9 @@ def test_a_host_that_is_there_and_fails_a_demand_is_at_fault() -> None:
         assert failed in world.go_to_deadline()
         judgement = possession.get_judgement(world.state)
         assert judgement is not None
-        assert judgement.failures == (possession.types.Failure(ALICE, SONGS.datum, MEMBER, 2 * FEE, count),)
+        assert judgement.failures == (
+            possession.types.FailedDemand(ALICE, SONGS.datum, MEMBER, 2 * FEE, count),
+        )
         assert world.balance(MEMBER) == before
     assert possession.history.get_failed_demands(world.state, ALICE, SONGS.datum) == 2
     possession.clear_failed_demands(world.state, ALICE, SONGS.datum)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from chain.content import LEAF_BYTES
 from chain.modules import beacon, hosting, possession
-from chain.modules.hosting import Place, RegisterSubset
+from chain.modules.hosting import DatumLeaf, RegisterSubset
 from chain.primitives.hashing import Domain, hash_record
 from chain.primitives.types import Address, Hash
 from tests.chain.content_worlds import Content, ContentWorld, build_hosts
@@ -44,7 +44,7 @@ class Histogram:
         return float(sum((seen - expected) ** 2 / expected for seen, expected in pairs if expected))
 
 
-def find_position(world: ContentWorld, who: Address, place: Place) -> int:
+def find_position(world: ContentWorld, who: Address, place: DatumLeaf) -> int:
     """Where a leaf stands in the host's row, found by counting and not by the search that is tested."""
     before = 0
     for held in hosting.get_subset(world.state, who, world.epoch):
@@ -84,7 +84,7 @@ def test_leaves_are_drawn_uniformly_over_all_bytes_under_adds_and_drops() -> Non
     for epoch in range(2, 42):
         world.go_to_epoch(epoch)
         for who in hosts:
-            total = hosting.get_extent(world.state, who).leaves
+            total = hosting.get_subset_totals(world.state, who).leaves
             for place in possession.get_challenges(world.state, who, epoch):
                 histogram.add(find_position(world, who, place), total)
             change_subset(world, chance, who, datums)

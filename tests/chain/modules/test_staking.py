@@ -139,7 +139,7 @@ def test_reward_without_delegators_moves_nothing() -> None:
 
 def test_many_exits_are_paid_in_bounded_portions() -> None:
     """One withdrawal pays at most so many exits; another pays the rest."""
-    hosts = [account(100 + number) for number in range(staking.calls.EXITS_PER_WITHDRAWAL_MAX + 1)]
+    hosts = [account(100 + number) for number in range(staking.calls.DELEGATIONS_WITHDRAWN_MAX + 1)]
     world = World(dict.fromkeys((ALICE, *hosts), 100 * VIDYA))
     for host in hosts:
         world.call(staking.calls.bond, host, Bond(VIDYA))
@@ -217,7 +217,7 @@ def test_last_share_leaves_no_money_without_an_owner() -> None:
     world.run(staking.reward_delegators, HOST, 7)
     world.refuse(staking.types.DelegationTooSmall, staking.calls.undelegate, ALICE, Undelegate(HOST, 9))
     world.call(staking.calls.undelegate, ALICE, Undelegate(HOST, 10))
-    assert staking.get_pool(world.state, HOST) == staking.types.Pool()
+    assert staking.get_pool(world.state, HOST) == staking.types.StakePool()
 
 
 def test_fine_takes_what_there_is() -> None:
@@ -244,7 +244,7 @@ def test_jail_and_release() -> None:
     world = build_world()
     assert world.run(staking.jail, HOST, 9) == [staking.types.Jailed(HOST, 9)]
     assert staking.get_standing(world.state, HOST) == staking.types.Standing(is_jailed=True, jailed_until=9)
-    world.run(staking.release, HOST)
+    world.run(staking.unjail, HOST)
     assert not staking.is_jailed(world.state, HOST)
     assert list(staking.STANDINGS.items(world.state)) == []
 
@@ -300,9 +300,9 @@ def run_action(ctx, action: str, number: int, who: bytes) -> None:
 @given(st.integers(1, 10**17), st.integers(1, 10**18), st.integers(1, 10**17))
 def test_buying_and_selling_shares_never_profits(pool_amount: int, pool_shares: int, amount: int) -> None:
     """Shares bought for an amount are worth at most that amount at once."""
-    pool = staking.types.Pool(pool_amount, pool_shares)
+    pool = staking.types.StakePool(pool_amount, pool_shares)
     shares = staking.ledger.compute_shares_bought(pool, amount)
-    after = staking.types.Pool(pool_amount + amount, pool_shares + shares)
+    after = staking.types.StakePool(pool_amount + amount, pool_shares + shares)
     assert staking.ledger.compute_value(after, shares) <= amount
 
 

@@ -64,7 +64,7 @@ def stand(world: World, number: int, vidya: int) -> None:
     """Bond, commit to a beacon chain and stand."""
     who = account(number)
     world.call(staking.calls.bond, who, Bond(vidya * VIDYA))
-    world.call(beacon.commit, who, beacon.Commit(b"t" * 32, 100))
+    world.call(beacon.commit_chain, who, beacon.CommitChain(b"t" * 32, 100))
     world.call(validators.calls.validate, who, Validate(consensus_key(number).public_key, 0))
 
 
@@ -209,7 +209,7 @@ def test_chain_is_not_elected_to_death() -> None:
     event = elect(world)
     assert [who for who, _ in event.validators] == [ONE, TWO, THREE, FOUR]
     assert event.unpaid == (THREE, FOUR)
-    world.run(staking.release, THREE)
+    world.run(staking.unjail, THREE)
     event = elect(world)
     assert [who for who, _ in event.validators] == [ONE, TWO, THREE]
     assert event.unpaid == ()

@@ -138,7 +138,7 @@ class ChainMachine(RuleBasedStateMachine):
         self.chains[person.address] = number + 1
         tip = self.rig.learn_chain(person, number)
         register = hosting.RegisterHost(bytes((sender + 1,)), (), 1_000)
-        commit = beacon.Commit(tip, len(person.compute_links(number)) - 1)
+        commit = beacon.CommitChain(tip, len(person.compute_links(number)) - 1)
         validate = validators.Validate(person.consensus.public_key, commission)
         self.add(sender, staking.Bond(50 * VIDYA), register)
         self.add(sender, commit)

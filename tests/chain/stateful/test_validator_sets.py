@@ -64,7 +64,7 @@ class SetMachine(RuleBasedStateMachine):
             return
         self.world.call(staking.calls.bond, who, Bond(coins * VIDYA // 10))
         if not beacon.has_links(self.world.state, who, self.world.context().epoch + 1):
-            self.world.call(beacon.commit, who, beacon.Commit(b"t" * 32, 1_000))
+            self.world.call(beacon.commit_chain, who, beacon.CommitChain(b"t" * 32, 1_000))
         if staking.get_bond(self.world.state, who) >= 10 * VIDYA:
             self.world.call(validators.calls.validate, who, Validate(consensus_key(number).public_key, 0))
 

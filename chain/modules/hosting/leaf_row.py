@@ -12,7 +12,7 @@ from chain.primitives.types import HASH_BYTES, Hash
 _END_BYTES = 8
 
 
-class Layout(Record):
+class LeafRow(Record):
     """A subset as one row of leaves: its datums in order, and for each the position where its leaves end."""
 
     datums: bytes
@@ -21,41 +21,41 @@ class Layout(Record):
     """8 bytes each, big-endian, ascending."""
 
 
-class Place(NamedTuple):
+class DatumLeaf(NamedTuple):
     """A leaf of a datum."""
 
     datum: Hash
     leaf_index: int
 
 
-EMPTY_LAYOUT = Layout(b"", b"")
+EMPTY_ROW = LeafRow(b"", b"")
 
 
-def build_layout(leaves: list[tuple[Hash, int]]) -> Layout:
+def build_leaf_row(leaves: list[tuple[Hash, int]]) -> LeafRow:
     """The row of (datum, leaves), which are in order."""
     ends = accumulate(count for _, count in leaves)
     datums = b"".join(datum_id for datum_id, _ in leaves)
-    return Layout(datums, b"".join(end.to_bytes(_END_BYTES, "big") for end in ends))
+    return LeafRow(datums, b"".join(end.to_bytes(_END_BYTES, "big") for end in ends))
 
 
-def list_leaves(layout: Layout) -> Iterator[tuple[Hash, int]]:
+def list_leaves(row: LeafRow) -> Iterator[tuple[Hash, int]]:
     """(datum, leaves) of a row, in order."""
-    ends = (0, *unpack(f">{len(layout.ends) // _END_BYTES}Q", layout.ends))
+    ends = (0, *unpack(f">{len(row.ends) // _END_BYTES}Q", row.ends))
     for index, (start, end) in enumerate(pairwise(ends)):
-        yield _get_datum(layout, index), end - start
+        yield _get_datum(row, index), end - start
 
 
-def compute_place(layout: Layout, position: int) -> Place:
+def compute_leaf_at(row: LeafRow, position: int) -> DatumLeaf:
     """Which leaf of which datum stands at a position of the row, which must have one there."""
-    count = len(layout.ends) // _END_BYTES
-    index = bisect_right(range(count), position, key=lambda at: _get_end(layout, at))
-    start = _get_end(layout, index - 1) if index else 0
-    return Place(_get_datum(layout, index), position - start)
+    count = len(row.ends) // _END_BYTES
+    index = bisect_right(range(count), position, key=lambda at: _get_end(row, at))
+    start = _get_end(row, index - 1) if index else 0
+    return DatumLeaf(_get_datum(row, index), position - start)
 
 
-def _get_end(layout: Layout, index: int) -> int:
-    return int.from_bytes(layout.ends[index * _END_BYTES : (index + 1) * _END_BYTES], "big")
+def _get_end(row: LeafRow, index: int) -> int:
+    return int.from_bytes(row.ends[index * _END_BYTES : (index + 1) * _END_BYTES], "big")
 
 
-def _get_datum(layout: Layout, index: int) -> Hash:
-    return layout.datums[index * HASH_BYTES : (index + 1) * HASH_BYTES]
+def _get_datum(row: LeafRow, index: int) -> Hash:
+    return row.datums[index * HASH_BYTES : (index + 1) * HASH_BYTES]
