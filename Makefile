@@ -1,7 +1,7 @@
-# The only door: everything a developer or a user runs here starts with make.
+# Every task of a developer, and the start of a network, is a target here: `make help` lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup devnet test e2e lint type bench mutants sim sim-mutants chaos lock clean
+.PHONY: help setup devnet test e2e fix lint type bench mutants sim sim-mutants chaos lock clean
 
 PYTHON ?= python3
 SEEDS ?= 300
@@ -11,6 +11,7 @@ KILLS ?= 200
 SEED ?= 1
 BIN := .venv/bin
 STAMP := .venv/.installed
+PROSE := bench chain cli consensus docs examples node p2p storage tests Makefile pyproject.toml *.md
 PIP_INSTALL := $(BIN)/pip --disable-pip-version-check install --quiet --no-deps
 
 help:  ## show this list
@@ -42,11 +43,17 @@ devnet: setup  ## four validator-hosts on this machine, with sample content, unt
 test: setup  ## the tests, without those marked slow
 	@$(BIN)/python -m pytest -q -m "not slow"
 
-e2e: setup  ## tests with real processes, one network after the other (18 minutes)
-	@$(BIN)/python -m pytest -q -m slow tests/e2e
+e2e: setup  ## the slow tests: real processes, one network after the other, and the guides as printed (20 minutes)
+	@$(BIN)/python -m pytest -q -m slow tests
 
-lint: setup  ## ruff, house rules, import contracts
+fix: setup  ## repairs and formats what ruff can
+	@$(BIN)/ruff check --fix --exit-zero --quiet .
+	@$(BIN)/ruff format --quiet .
+
+lint: setup  ## ruff, spelling, house rules, import contracts
 	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/codespell $(PROSE)
 	@$(BIN)/python -m pytest -q tests/test_tidy.py
 	@$(BIN)/lint-imports --no-logo
 

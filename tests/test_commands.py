@@ -31,7 +31,7 @@ def find_commands(text: str) -> Iterator[str]:
 
 
 def find_shown_commands() -> Iterator[tuple[str, str]]:
-    for path in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]:
+    for path in [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]:
         for command in find_commands(path.read_text()):
             yield path.relative_to(ROOT).as_posix(), command
 
