@@ -12,7 +12,7 @@ import structlog
 
 from chain.primitives.errors import DecodeError
 from chain.primitives.types import PeerId
-from p2p.errors import NetworkError, PeerFault, PeerGone, Refused
+from p2p.errors import NetworkError, PeerFault, PeerGone, Refused, get_first_failure
 from p2p.identity import format_peer
 
 _log = structlog.get_logger("p2p")
@@ -31,13 +31,11 @@ async def run_for_peer(
         await work()
         is_done = True
     except* (PeerGone, Refused) as group:
-        _log.debug("peer_task_ended", peer=format_peer(peer), reason=str(_get_leaf(group)))
+        _log.debug("peer_task_ended", peer=format_peer(peer), reason=str(get_first_failure(group)))
     except* PeerFault as group:
-        fault = _get_leaf(group)
-        assert isinstance(fault, PeerFault)
-        blame(peer, fault)
+        blame(peer, get_first_failure(group))
     except* DecodeError as group:
-        blame(peer, PeerFault(f"undecodable: {_get_leaf(group)}", UNDECODABLE_POINTS))
+        blame(peer, PeerFault(f"undecodable: {get_first_failure(group)}", UNDECODABLE_POINTS))
     except* Exception as group:
         _log.error("peer_task_bug", peer=format_peer(peer), exc_info=group)
     return is_done
@@ -51,11 +49,3 @@ async def run_for_stranger(work: Callable[[], Awaitable[T]]) -> T:
         raise
     except Exception as error:
         raise PeerGone(f"handshake failed: {type(error).__name__} {error}") from error
-
-
-def _get_leaf(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """The first failure of the group; the others followed from it."""
-    error: BaseException = group
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error

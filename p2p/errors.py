@@ -5,6 +5,7 @@ NetworkError
 ├── PeerGone            the connection or stream is over, whoever ended it: connect again, ask another
 │   ├── StreamEnded     the peer finished sending, at a frame boundary
 │   └── PeerSlow        a deadline passed
+├── MessageTooLarge     our own message exceeds the protocol's bound, nothing was sent
 ├── PeerFault           the peer broke a rule: its score falls, at zero it is banned
 └── Refused             an answer was given and it is no: the code says why, asking again soon is useless
 
@@ -13,8 +14,19 @@ by whoever asked.
 """
 
 from enum import IntEnum
+from typing import TypeVar
 
 from chain.primitives.errors import ChainError
+
+E = TypeVar("E", bound=BaseException)
+
+
+def get_first_failure(group: BaseExceptionGroup[E]) -> E:
+    """The first failure of a nursery; the others followed from it."""
+    error: E | BaseExceptionGroup[E] = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
 
 
 class NetworkError(ChainError):
@@ -35,6 +47,10 @@ class StreamEnded(PeerGone):
 
 class PeerSlow(PeerGone):
     """The peer did not do in time what the protocol lets us wait for."""
+
+
+class MessageTooLarge(NetworkError):
+    """A message of ours exceeds the protocol's bound; nothing was sent. The boundary logs it as a bug."""
 
 
 class PeerFault(NetworkError):

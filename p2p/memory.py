@@ -159,9 +159,11 @@ class MemoryHub:
         peer = compute_peer_id_of_seed(seed)
         async with trio.open_nursery() as nursery:
             admission = Admission(limits, is_trusted_peer, lambda _: False)
-            switch = Switch(peer, genesis_hash, limits, admission, is_trusted_peer, nursery)
-            port = 1024 + len(self._nodes)
-            switch.attach(_MemoryDialler(self, peer), (str(PeerAddress(_HOST, port, peer)),))
+            dialler = _MemoryDialler(self, peer)
+            addresses = (str(PeerAddress(_HOST, 1024 + len(self._nodes), peer)),)
+            switch = Switch(
+                peer, genesis_hash, limits, admission, is_trusted_peer, nursery, dialler, addresses
+            )
             self._nodes[peer] = (switch, nursery)
             try:
                 yield switch

@@ -71,7 +71,9 @@ class Stream(Protocol):
         """Who is at the other end, as the handshake proved it."""
 
     async def send(self, frame: bytes) -> None:
-        """Hands one frame over; raises PeerGone. A cancelled or failed send makes the stream useless."""
+        """Hands one frame over; raises PeerGone, MessageTooLarge. A cancelled or failed send makes the stream
+        useless.
+        """
 
     async def receive(self) -> bytes:
         """The next frame; raises StreamEnded, PeerGone, PeerSlow, or PeerFault for a forbidden length."""

@@ -77,6 +77,7 @@ async def _answer_expected(request: Request, error: Exception) -> JSONResponse:
 
 async def _answer_malformed(request: Request, error: Exception) -> JSONResponse:
     """Names the place and the rule; what was sent is not echoed."""
+    # Registered for this class alone; the framework's type of a handler is wider.
     assert isinstance(error, RequestValidationError)
     places: list[str] = []
     for one in error.errors()[:4]:
@@ -86,6 +87,7 @@ async def _answer_malformed(request: Request, error: Exception) -> JSONResponse:
 
 
 async def _answer_unrouted(request: Request, error: Exception) -> JSONResponse:
+    # Registered for this class alone, as above.
     assert isinstance(error, HTTPException)
     code = _CODE_OF_STATUS.get(error.status_code, "malformed_request")
     return JSONResponse(build_body(code, str(error.detail), "see /v1/openapi.json"), error.status_code)

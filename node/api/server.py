@@ -203,6 +203,7 @@ class ApiThread:
         self._call_soon(self._scope.cancel)
 
     def _call_soon(self, function: Callable[[], object]) -> None:
+        # `run_api` waits until the loop has set it before anybody can call this.
         assert self._token is not None
         with suppress(trio.RunFinishedError):
             self._token.run_sync_soon(function)

@@ -190,11 +190,11 @@ def _build_host(report: HostReport) -> HostProgress:
 def _list_datums(store: ContentStore) -> LocalContent:
     usage = store.usage()
     return LocalContent(
-        usage.quota_bytes, usage.used_bytes, tuple(_describe(store, datum) for datum in store.datums())
+        usage.quota_bytes,
+        usage.used_bytes,
+        tuple(
+            LocalDatum(datum, status.length, status.chunk_count, status.held_count, status.folder)
+            for datum in store.datums()
+            if (status := store.get_status(datum)) is not None
+        ),
     )
-
-
-def _describe(store: ContentStore, datum: Hash) -> LocalDatum:
-    status = store.get_status(datum)
-    assert status is not None
-    return LocalDatum(datum, status.length, status.chunk_count, status.held_count, status.folder)

@@ -206,7 +206,8 @@ class Duties:
 
     async def _prove(self, duty: Duty) -> Prove | None:
         """The proof with its leaves; None, and an alarm, if one of them is not there."""
-        assert self._hosting is not None, "without an account nothing is to be proven"
+        # `_look` lists proofs only where something is hosted.
+        assert self._hosting is not None
         try:
             leaves = await self._hosting.content.run(lambda store: _read_leaves(store, duty))
         except StorageError as error:

@@ -72,6 +72,7 @@ def build_mnemonic() -> str:
 
 def encode_mnemonic(entropy: bytes) -> str:
     """The 24 words that stand for these 32 bytes."""
+    # New entropy has this size, and a key file is refused unless its secret has.
     assert len(entropy) == ENTROPY_BYTES
     return str(_english().to_mnemonic(entropy))
 

@@ -69,6 +69,7 @@ class LedgerView:
     def __init__(self, chain: ChainStore, state: StateStore) -> None:
         self.chain = chain
         self.state = state
+        # A ledger writes genesis before it makes views, and a head is never removed.
         assert state.head is not None
         self.height: Height = state.head.version
 

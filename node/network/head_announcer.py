@@ -39,11 +39,10 @@ class HeadAnnouncer:
         if committed.block.header.proposer != self._account:
             return
         news = encode(FinalHeader(encode(committed.block.header), committed.certificate))
-        if len(news) <= HEAD_BYTES_MAX:
-            try:
-                self._to_tell.send_nowait(news)
-            except trio.WouldBlock:
-                _log.debug("head_untold", height=committed.block.header.height)
+        try:
+            self._to_tell.send_nowait(news)
+        except trio.WouldBlock:
+            _log.debug("head_untold", height=committed.block.header.height)
 
     async def run(
         self, heads: Heads, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED

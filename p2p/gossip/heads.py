@@ -57,9 +57,12 @@ class Heads:
         self._queue_in, self.received = trio.open_memory_channel[Head](QUEUE_MAX)
 
     async def announce(self, announcement: bytes) -> None:
-        """Tells the mesh, if there is one now; never raises for what becomes of it."""
-        assert len(announcement) <= HEAD_BYTES_MAX, f"own announcement of {len(announcement)} bytes"
-        if self._pubsub is not None:
+        """Tells the mesh, if there is one now; never raises for what becomes of it. Peers would refuse an
+        announcement above HEAD_BYTES_MAX, so it is not sent.
+        """
+        if len(announcement) > HEAD_BYTES_MAX:
+            _log.warning("head_too_large", size_bytes=len(announcement))
+        elif self._pubsub is not None:
             await self._pubsub.publish(self.topic, announcement)
 
     async def run_once(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -68,18 +71,28 @@ class Heads:
         pubsub = _GuardedPubsub(host, self._build_router(), self.topic)
         pubsub.set_topic_validator(self.topic, self._judge, is_async_validator=False)
         events_in, events = trio.open_memory_channel[NetworkEvent](EVENTS_MAX)
-        unwatch = self._switch.watch(events_in.send_nowait)
+        scope = trio.CancelScope()
+
+        def on_event(event: NetworkEvent) -> None:
+            try:
+                events_in.send_nowait(event)
+            except trio.WouldBlock:
+                # Peers come and go faster than GossipSub takes note: it begins anew with those who are there.
+                scope.cancel()
+
+        unwatch = self._switch.watch(on_event)
         try:
             for info in self._switch.connections():
-                events_in.send_nowait(PeerConnected(info.peer, info.address, info.is_outbound))
-            async with background_trio_service(pubsub), background_trio_service(pubsub.router):
-                await pubsub.wait_until_ready()
-                subscription = await pubsub.subscribe(self.topic)
-                self._pubsub = pubsub
-                async with trio.open_nursery() as nursery:
-                    nursery.start_soon(host.tell, events)
-                    task_status.started()
-                    await self._empty(subscription)
+                on_event(PeerConnected(info.peer, info.address, info.is_outbound))
+            with scope:
+                async with background_trio_service(pubsub), background_trio_service(pubsub.router):
+                    await pubsub.wait_until_ready()
+                    subscription = await pubsub.subscribe(self.topic)
+                    self._pubsub = pubsub
+                    async with trio.open_nursery() as nursery:
+                        nursery.start_soon(host.tell, events)
+                        task_status.started()
+                        await self._empty(subscription)
         finally:
             self._pubsub = None
             unwatch()

@@ -8,7 +8,7 @@ cancellation is broken for ever in that direction: what follows would be read as
 import trio
 
 from chain.primitives.types import PeerId
-from p2p.errors import PeerFault, PeerGone, PeerSlow, StreamEnded
+from p2p.errors import MessageTooLarge, PeerFault, PeerGone, PeerSlow, StreamEnded
 from p2p.network import ProtocolSpec
 from p2p.switch.rate_limiter import RateLimiter
 from p2p.switch.transport import ByteStream
@@ -50,7 +50,8 @@ class FramedStream:
         self._is_receive_broken = False
 
     async def send(self, frame: bytes) -> None:
-        assert 0 < len(frame) <= self.protocol.frame_bytes_max, f"own frame of {len(frame)} bytes"
+        if not 0 < len(frame) <= self.protocol.frame_bytes_max:
+            raise MessageTooLarge(f"{self.protocol.name}: own frame of {len(frame)} bytes")
         async with self._sending:
             self._check(self._is_send_broken)
             self._is_send_broken = True

@@ -71,25 +71,22 @@ class Switch:
         admission: Admission,
         is_trusted_peer: Callable[[PeerId], bool],
         nursery: trio.Nursery,
+        dialler: Dialler,
+        addresses: tuple[str, ...],
     ) -> None:
         self.peer_id = peer_id
         self.genesis_hash = genesis_hash
-        self.addresses: tuple[str, ...] = ()
+        self.addresses = addresses
         self.limits = limits
         self.admission = admission
         self.scores = Scoreboard()
         self._is_trusted_peer = is_trusted_peer
         self._nursery = nursery
-        self._dialler: Dialler | None = None
+        self._dialler = dialler
         self._served: dict[str, tuple[ProtocolSpec, StreamHandler]] = {}
         self._served_bytes: dict[str, ByteHandler] = {}
         self._peers: dict[PeerId, _Peer] = {}
         self._watchers: list[Callable[[NetworkEvent], None]] = []
-
-    def attach(self, dialler: Dialler, addresses: tuple[str, ...]) -> None:
-        """Gives the switch its way out, once, before use."""
-        self._dialler = dialler
-        self.addresses = addresses
 
     def serve(self, protocol: ProtocolSpec, handler: StreamHandler) -> None:
         self._served[protocol.build_id(self.genesis_hash)] = (protocol, handler)
@@ -121,7 +118,6 @@ class Switch:
             raise Refused(RefusalCode.NOT_SERVED, "that is this node itself")
         if self.is_connected(place.peer):
             return place.peer
-        assert self._dialler is not None, "attach comes first"
         session = None
         with trio.move_on_after(self.limits.dial_seconds_max):
             session = await self._dialler.dial(place)

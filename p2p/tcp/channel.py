@@ -21,7 +21,8 @@ class TcpChannel(ReadWriteCloser):  # type: ignore[misc]
 
     async def read(self, n: int | None = None) -> bytes:
         """Exactly `n` bytes; raises ConnectionClosedError if there are fewer to come."""
-        assert n is not None, "libp2p reads TCP by length only"
+        # Only libp2p calls this (multistream lines and Noise messages), and always with a length.
+        assert n is not None
         while len(self._buffer) - self._position < n:
             await self._fill()
         end = self._position + n

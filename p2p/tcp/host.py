@@ -48,9 +48,9 @@ async def open_network(
     listeners = await trio.open_tcp_listeners(port, host=host, backlog=BACKLOG)
     async with trio.open_nursery() as nursery:
         admission = Admission(limits, is_trusted_peer, is_trusted_host)
-        switch = Switch(peer, genesis_hash, limits, admission, is_trusted_peer, nursery)
-        bound = listeners[0].socket.getsockname()[1]
-        switch.attach(_TcpDialler(upgrader), (str(PeerAddress(host, bound, peer)),))
+        dialler, bound = _TcpDialler(upgrader), listeners[0].socket.getsockname()[1]
+        addresses = (str(PeerAddress(host, bound, peer)),)
+        switch = Switch(peer, genesis_hash, limits, admission, is_trusted_peer, nursery, dialler, addresses)
         nursery.start_soon(trio.serve_listeners, partial(_accept, switch, upgrader), listeners)
         try:
             yield switch

@@ -70,6 +70,7 @@ async def try_out(api: ApiOf, body: Annotated[str, Body(max_length=2 * TRANSACTI
     services = api.services
     with services.ledger.open_view() as view:
         header = view.get_header(view.height)
+        # The header of a head is written with its state, and never pruned.
         assert header is not None
         time_ms = max(services.clock.now_ms(), header.time_ms + 1)
         trial = try_transaction(view, services.ledger.genesis_hash, time_ms, transaction)

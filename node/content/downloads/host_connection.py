@@ -33,7 +33,16 @@ from node.content.downloads.types import (
     Outcome,
     SessionHost,
 )
-from p2p.errors import InvalidPeerAddress, NetworkError, PeerFault, PeerGone, PeerSlow, RefusalCode, Refused
+from p2p.errors import (
+    InvalidPeerAddress,
+    NetworkError,
+    PeerFault,
+    PeerGone,
+    PeerSlow,
+    RefusalCode,
+    Refused,
+    get_first_failure,
+)
 from p2p.network import Stream
 from p2p.wire.messages import (
     UNPAID_CHUNKS_MAX,
@@ -98,20 +107,9 @@ class HostConnection:
         outcome, reason = Outcome.DONE, ""
         try:
             await self._attempt()
-        except* HostFailed as group:
-            failure = _get_first(group)
-            assert isinstance(failure, HostFailed)
-            outcome, reason = failure.outcome, str(failure)
-        except* (PeerFault, InvalidProof) as group:
-            outcome, reason = Outcome.LIED, str(_get_first(group))
-        except* Refused as group:
-            refused = _get_first(group)
-            assert isinstance(refused, Refused)
-            outcome, reason = _OUTCOMES.get(refused.code, Outcome.REFUSED), str(refused)
-        except* PeerSlow as group:
-            outcome, reason = Outcome.STALLED, str(_get_first(group))
-        except* NetworkError as group:
-            outcome, reason = Outcome.UNREACHABLE, str(_get_first(group))
+        except* (HostFailed, InvalidProof, NetworkError) as group:
+            failure = get_first_failure(group)
+            outcome, reason = _judge(failure), str(failure)
         self._set(outcome, reason)
         return outcome in _RETRIED
 
@@ -221,8 +219,15 @@ def check_listed(job: DownloadJob, data: bytes) -> Manifest:
     return manifest
 
 
-def _get_first(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    error: BaseException = group
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
+def _judge(failure: HostFailed | InvalidProof | NetworkError) -> Outcome:
+    match failure:
+        case HostFailed():
+            return failure.outcome
+        case PeerFault() | InvalidProof():
+            return Outcome.LIED
+        case Refused():
+            return _OUTCOMES.get(failure.code, Outcome.REFUSED)
+        case PeerSlow():
+            return Outcome.STALLED
+        case _:
+            return Outcome.UNREACHABLE

@@ -26,6 +26,7 @@ from node.content.downloads.types import (
     Progress,
 )
 from node.content.lane import ContentLane
+from p2p.errors import get_first_failure
 from p2p.network import Network
 from p2p.switch.rate_limiter import RateLimiter
 from storage.content.store import ContentStore
@@ -109,7 +110,7 @@ class Download:
                     await self._supply()
         except* (StorageError, DownloadError) as group:
             # Raised in this clause, Python before 3.11.4 would put it into a group again (gh-103590).
-            failure = _get_first(group)
+            failure = get_first_failure(group)
         if failure is not None:
             raise failure
         reports = tuple(supplier.report for supplier in self._suppliers)
@@ -198,10 +199,3 @@ class Download:
             paid=sum(report.paid for report in reports),
             hosts=reports,
         )
-
-
-def _get_first(group: BaseExceptionGroup[Exception]) -> BaseException:
-    error: BaseException = group
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error

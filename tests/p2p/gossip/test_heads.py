@@ -15,7 +15,8 @@ from libp2p.pubsub.gossipsub import PROTOCOL_ID_V11
 from libp2p.pubsub.pb import rpc_pb2
 from libp2p.utils.varint import encode_varint_prefixed
 
-from p2p.gossip.heads import Heads, run_heads
+from p2p.gossip.heads import EVENTS_MAX, HEAD_BYTES_MAX, Heads, run_heads
+from p2p.network import PeerDisconnected
 from p2p.switch.switch import Switch
 from tests.p2p.support import ECHO, OpenNetwork, echo
 
@@ -43,16 +44,29 @@ async def announce_until_heard(sender: Heads, receiver: Heads, announcement: byt
 
 
 async def test_heads_arrive(open_network: OpenNetwork) -> None:
-    """An announcement reaches the other node's queue, once the mesh is there; a wrong one never does."""
+    """An announcement reaches the other node's queue, once the mesh is there; a wrong one never does,
+    and one above the bound is not sent."""
     async with open_network(1) as first, open_network(2) as second:
         with trio.fail_after(40):
             async with open_heads(first, 1) as mine, open_heads(second, 2) as theirs:
                 await first.connect(second.addresses[0])
                 assert (await announce_until_heard(mine, theirs, b"head")).startswith(b"head")
                 await mine.announce(b"wrong")
+                await mine.announce(bytes(HEAD_BYTES_MAX + 1))
                 await mine.announce(b"last")
                 while (heard := (await theirs.received.receive()).announcement) != b"last":
                     assert heard.startswith(b"head")
+
+
+async def test_more_events_than_fit_begin_the_topic_anew(open_network: OpenNetwork) -> None:
+    """Peers that come and go faster than GossipSub takes note cost a restart of the topic, not the node."""
+    async with open_network(1) as first, open_network(2) as second:
+        with trio.fail_after(40):
+            async with open_heads(first, 1) as mine, open_heads(second, 2) as theirs:
+                for _ in range(EVENTS_MAX + 2):
+                    first._notify(PeerDisconnected(b"stranger", "gone"))
+                await first.connect(second.addresses[0])
+                assert (await announce_until_heard(mine, theirs, b"head")).startswith(b"head")
 
 
 def build_rsa_message(topic: str) -> bytes:

@@ -6,7 +6,7 @@ import pytest
 import trio
 
 from chain.primitives.types import PeerId
-from p2p.errors import PeerFault, PeerGone, RefusalCode, Refused, StreamEnded
+from p2p.errors import MessageTooLarge, PeerFault, PeerGone, RefusalCode, Refused, StreamEnded
 from p2p.identity import compute_peer_id_of_seed, parse_address
 from p2p.network import Limits, PeerConnected, PeerDisconnected, ProtocolSpec, Stream
 from p2p.switch.switch import Switch
@@ -31,6 +31,18 @@ async def test_frames_arrive_whole_and_in_order(pair: Pair) -> None:
         await stream.send(frame)
         assert await stream.receive() == frame
     assert stream.peer == second.peer_id
+
+
+async def test_an_own_frame_above_the_bound_is_not_sent(pair: Pair) -> None:
+    """Sending too much is an error that the sender may catch; the stream goes on."""
+    first, second = pair
+    stream = await first.open(second.peer_id, ECHO)
+    for frame in (bytes(ECHO.frame_bytes_max + 1), b""):
+        with pytest.raises(MessageTooLarge):
+            await stream.send(frame)
+    await stream.send(b"x")
+    assert await stream.receive() == b"x"
+    await stream.close()
 
 
 async def test_both_sides_may_open(pair: Pair) -> None:
