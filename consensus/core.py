@@ -105,6 +105,11 @@ class Core:
         self._fired: set[tuple[str, Round | Hash]] = set()
         self._outputs: list[Output] = []
 
+    @property
+    def is_observer(self) -> bool:
+        """Whether this core casts nothing."""
+        return self._me is None
+
     def start(self) -> list[Output]:
         """Begin round 0; the same as handling HeightStarted, for a shell that logs it by itself."""
         return self.handle(HeightStarted(self.height))

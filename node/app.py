@@ -49,6 +49,7 @@ from node.network.head_announcer import HeadAnnouncer, is_wrong
 from node.recovery import run_disk_watch
 from node.replica.gossip import Gossip
 from node.replica.journal import Journal
+from node.replica.ports import CommitBlock
 from node.replica.replica import Replica
 from node.replica.signing.signer import Signer
 from node.replica.sync.sync import Sync
@@ -178,21 +179,29 @@ class Node:
             synchrony=build_synchrony(parameters),
             reveal=self._get_reveal,
             report=self._report,
+            build_messenger=self._build_gossip,
+            build_sync=self._build_sync,
         )
-        self.gossip = Gossip(self.world, self.replica, self.mempool, self.signatures.verify)
         self.content = ContentLane(stores.content)
         self.duties = self._build_duties(stores)
         limits = DownloadLimits(bytes_per_second_max=config.download_bytes_per_second or None)
         self.download_manager = DownloadManager(network, self.ledger, self.content, limits)
         self.metrics = Metrics(keys.account)
         self.replica.listeners += [self.duties.on_committed, self.metrics.on_committed]
-        self.sync = Sync(self.world, self.ledger, self.signatures.verify, self.replica.commit, Random())
         serve_answers(network, self.ledger)
         self.snapshots = SnapshotService(
             network, self.ledger, SnapshotFiles(home.snapshots), lambda: self.sync.is_syncing
         )
         self.replica.listeners.append(self.snapshots.on_committed)
         self.peers = PeerManager(network, self._build_peer_duties())
+
+    def _build_gossip(self, replica: Replica) -> Gossip:
+        self.gossip = Gossip(self.world, replica, self.mempool, self.signatures.verify)
+        return self.gossip
+
+    def _build_sync(self, commit: CommitBlock) -> Sync:
+        self.sync = Sync(self.world, self.ledger, self.signatures.verify, commit, Random())
+        return self.sync
 
     def _build_signer(self, stores: Stores) -> Signer | None:
         if self.keys.account is None:
@@ -237,7 +246,7 @@ class Node:
             account=self.keys.account,
             token=self.home.load_token(),
             version=VERSION,
-            describe_signing=self.replica.custody.describe,
+            describe_signing=self.replica.policy.describe,
             content=self.download_manager,
         )
 
@@ -353,7 +362,7 @@ async def start_services(node: Node, nursery: trio.Nursery) -> None:
     """Every service of the node, in the order in which they rely on each other."""
     await nursery.start(node.world.open, node.gossip, node.sync)
     node.gossip.start()
-    node.replica.start(node.gossip, node.sync)
+    node.replica.start()
     await nursery.start(partial(run_peers, node.peers))
     await nursery.start(node.duties.run)
     await nursery.start(node.snapshots.run)

@@ -11,7 +11,8 @@ from typing import Protocol, TypeVar
 from chain.block import Block
 from chain.primitives.codec import Record
 from chain.primitives.types import Hash, Height, PeerId, TimeMs
-from chain.votes import SignedProposal, SignedVote
+from chain.runtime import BlockResult
+from chain.votes import CommitCertificate, SignedProposal, SignedVote
 from consensus.core import Core
 from consensus.types import Rebroadcast
 from p2p.errors import NetworkError, PeerFault
@@ -76,6 +77,13 @@ class World(Protocol):
 
     def blame(self, peer: PeerId, fault: PeerFault) -> None:
         """Takes points from the peer's score; at zero it is banned."""
+
+
+class CommitBlock(Protocol):
+    """Makes an executed block final: `Replica.commit`."""
+
+    def __call__(self, result: BlockResult, certificate: CommitCertificate, then: Callable[[], None]) -> None:
+        """`then` is called when the block is on disk and the listeners were told."""
 
 
 class Messenger(Protocol):

@@ -1,26 +1,20 @@
-"""The replica: feeds the pure core, carries out what it says, and makes decided blocks final.
+"""The replica: feeds the pure core, carries out its outputs, and makes decided blocks final.
 
-Per height one `Core`. Every input is noted before anything that follows from it leaves the node: one job of
-the lane writes the notes, and with them the block that is signed for, to the log, signs, and has the
-sign-state on disk; only then the message is published and goes into the core, as one more input.
+There is one `Core` per height. An input is in the log before anything that follows from it leaves the node:
+one job of the lane writes the noted inputs and the block to be signed for, signs, and writes the sign-state.
+Then the message is published and goes into the core as one more input.
 
-    replica = Replica(world, ledger, mempool, signer=..., ...)
-    gossip = Gossip(world, replica, mempool, verify)
-    sync = Sync(world, ledger, verify, replica.commit, random)
-    gossip.start()
-    replica.start(gossip, sync)
+`put` gives each input a turn of its own. So an error that an input causes here ends the node, and is not
+charged to the peer that sent it. A replica that syncs handles no input, so it signs nothing. A peer's claim
+to be ahead interrupts a height only when the peer has proven it. A callback for a height that is over does
+nothing.
 
-`put` never handles an input at once: it gives it a turn of its own, so that what a peer's message leads to in
-here is not laid to the peer, and a failure in here ends the node. While it catches up the replica handles
-nothing, so a syncing node signs nothing; that others are ahead interrupts a height only when one of them has
-proven it. Callbacks that come too late, for a height that is over, change nothing.
-
-Bounds: `put` gets what `Sightings` let through; executions are as many as the assemblies of `gossip`, builds
-and fetches one per round and block. Not here: messages (`gossip`), execution (`node.ledger.ledger`).
+Bounds: `SeenMessages` limits the inputs; at most as many blocks are executed as `gossip` has assemblies, and
+one is built and fetched per round and block. Not here: messages (`gossip`), execution (`node.ledger.ledger`).
 """
 
-from collections import deque
 from collections.abc import Callable
+from enum import Enum
 from functools import partial
 from typing import TypeVar
 
@@ -31,7 +25,6 @@ from chain.errors import InvalidBlock, InvalidTransaction
 from chain.primitives.types import Address, Hash, Height, Round, TimeMs
 from chain.runtime import BlockResult
 from chain.transaction import SignedTransaction
-from chain.validator_set import get_validator
 from chain.votes import CommitCertificate, Evidence, Proposal, SignedProposal, SignedVote, Vote
 from consensus.core import Core
 from consensus.proposal_time import SynchronyParameters, is_timely
@@ -59,8 +52,10 @@ from consensus.types import (
 from node.ledger.ledger import CommittedBlock, Ledger
 from node.mempool.pool import Mempool
 from node.replica.errors import ConsensusHalted
+from node.replica.inbox import Inbox
 from node.replica.journal import Journal, Note
-from node.replica.ports import Messenger, Sync, World
+from node.replica.lead_checks import LeadChecks
+from node.replica.ports import CommitBlock, Messenger, Sync, World
 from node.replica.restoration import replay
 from node.replica.signing.policy import SigningPolicy
 from node.replica.signing.signer import Signer
@@ -71,17 +66,45 @@ from storage.errors import DoubleSignRefused
 _log = structlog.get_logger("consensus")
 
 CANDIDATES_MAX = 16
-LOOK_AHEAD_MS = 2_000
-"""Least time between two looks into claims that others are ahead."""
 WAIT_MS_MAX = 1_000
-"""The wall clock is read again after so long: somebody may have set it."""
+"""The wall clock is read again after this long, because somebody may have set it."""
 
 S = TypeVar("S", SignedVote, SignedProposal)
 Refusals = list[tuple[SignedTransaction, InvalidTransaction]]
 
 
+class Mode(Enum):
+    """What a replica is doing. `Replica._enter` makes every transition:
+
+        STARTING  -> SYNCING     the log was read for own signatures
+        SYNCING   -> RESTORING   the first height begins, or the sync gained blocks
+        SYNCING   -> RUNNING     the sync gained nothing: the height goes on
+        RESTORING -> RUNNING     the core of the height is there
+        RUNNING   -> SYNCING     a peer has proven that it is ahead
+
+    A decided height stays RUNNING until the next one has begun: late precommits still count.
+    """
+
+    STARTING = "starting"
+    """Until `start` was called and the log was read for own signatures."""
+    SYNCING = "syncing"
+    """Others may be ahead; inputs wait."""
+    RESTORING = "restoring"
+    """The log of the next height is read and its blocks are executed; inputs wait."""
+    RUNNING = "running"
+    """Inputs are handled."""
+
+
+_NEXT_MODES = {
+    Mode.STARTING: {Mode.SYNCING},
+    Mode.SYNCING: {Mode.RESTORING, Mode.RUNNING},
+    Mode.RESTORING: {Mode.RUNNING},
+    Mode.RUNNING: {Mode.SYNCING},
+}
+
+
 class Replica:
-    """Runs height after height."""
+    """Runs height after height, from `start` on."""
 
     def __init__(
         self,
@@ -95,7 +118,13 @@ class Replica:
         synchrony: SynchronyParameters,
         reveal: Callable[[], Hash | None],
         report: Callable[[Evidence], None],
+        build_messenger: Callable[["Replica"], Messenger],
+        build_sync: Callable[[CommitBlock], Sync],
     ) -> None:
+        """`reveal` returns the beacon link for the next block, or None; `report` gets evidence.
+
+        `build_messenger` and `build_sync` are called once, when everything else of the replica is there.
+        """
         self.ledger = ledger
         self._world = world
         self._mempool = mempool
@@ -107,21 +136,16 @@ class Replica:
         self._report = report
         self.listeners: list[Callable[[CommittedBlock], None]] = []
         self.candidates: dict[Hash, Block] = {}
-        self.custody = SigningPolicy(world, ledger, signer, journal)
+        self.policy = SigningPolicy(world, ledger, signer, journal)
         self.core = self._build_core()
         self.last_core: Core | None = None
         """Of the last height, if it was decided here: it still counts late precommits."""
-        self._messenger: Messenger
-        self._sync: Sync
-        self._begun: Height = 0
-        self._is_open = False
-        """Whether inputs are handled."""
-        self._is_logging = False
-        self._inbox: deque[Input] = deque()
-        self._has_turn = False
+        self._mode = Mode.STARTING
+        self._inbox = Inbox(world, self._handle, self._is_running)
         self._timers = HeightTimers(world)
-        self._is_claimed = False
-        self._is_looking = False
+        self._messenger = build_messenger(self)
+        self._sync = build_sync(self.commit)
+        self._lead_checks = LeadChecks(world, self._sync.look_ahead, self._is_running, self._on_behind)
 
     def _build_core(self) -> Core:
         height = self.ledger.height + 1
@@ -129,28 +153,35 @@ class Replica:
         return Core(height, self.ledger.get_validators(), me, self._timeouts)
 
     def _may_sign(self, height: Height) -> bool:
-        """Decided once per height, before anything of it is handled; what is found later stops the signer. No
-        if the log is of a later height, which this node has seen before: the store is older than the log.
+        """Decided once per height, before any input of it is handled; what is found later stops the signer.
+
+        A log of a later height forbids it: the store is then older than the log, and the height was seen.
         """
-        return self._journal.height <= height and self.custody.may_sign(height)
+        return self._journal.height <= height and self.policy.may_sign(height)
+
+    def _is_running(self) -> bool:
+        return self._mode is Mode.RUNNING
+
+    def _enter(self, mode: Mode) -> None:
+        """Every change of mode; only callbacks of this class lead here, in the order of `_NEXT_MODES`."""
+        assert mode in _NEXT_MODES[self._mode], (self._mode, mode)
+        self._mode = mode
 
     # What others call.
 
-    def start(self, messenger: Messenger, sync: Sync) -> None:
+    def start(self) -> None:
         """Called once; everything else follows in later turns."""
-        self._messenger, self._sync = messenger, sync
-        self.custody.load(self._catch_up)
+        self.policy.load(lambda: self._catch_up(self._open_height))
 
     def put(self, received: Input) -> None:
         """Hand in a verified input."""
-        self.custody.hear(received)
-        self._inbox.append(received)
-        self._take_turn_soon()
+        self.policy.on_received(received)
+        self._inbox.put(received)
 
     def put_proposal(
         self, signed: SignedProposal, block: Block, received_ms: TimeMs, then: Callable[[], None]
     ) -> None:
-        """Hand in a verified proposal whose block is whole: executes the block first; `then` it has."""
+        """Hand in a verified proposal whose block is whole; `then` is called when the block was executed."""
         proposal = signed.proposal
         timely = proposal.pol_round is not None or is_timely(
             received_ms, block.header.time_ms, proposal.round, self._synchrony
@@ -164,55 +195,45 @@ class Replica:
         self._check_candidate(proposal.height, block, hand_in)
 
     def note_behind(self) -> None:
-        """Somebody claims to be heights ahead: have it looked into."""
-        if self._is_open and not self._is_claimed:
-            self._is_claimed = True
-            self._world.call_later(0, self._look_ahead)
+        """A peer claims to be heights ahead: check it, in a later turn."""
+        self._lead_checks.request()
 
     def commit(self, result: BlockResult, certificate: CommitCertificate, then: Callable[[], None]) -> None:
-        """Make an executed block final, tell everybody, then `then`: the door of `sync`."""
+        """Make an executed block final and tell the listeners; `sync` calls this."""
         self._world.run(
             partial(self._commit_now, result, certificate), lambda done: self._on_committed(done, then)
         )
 
     # Catching up.
 
-    def _catch_up(self) -> None:
-        self._is_open = self._is_claimed = False
-        self._sync.catch_up(lambda: self.custody.look_back(self._on_caught_up))
+    def _catch_up(self, then: Callable[[], None]) -> None:
+        self._enter(Mode.SYNCING)
+        self._lead_checks.drop_request()
+        self._sync.catch_up(lambda: self.policy.search_chain(then))
+
+    def _on_behind(self) -> None:
+        if self._is_running() and self.core.step < Step.DECIDED:
+            self._catch_up(self._on_caught_up)
 
     def _on_caught_up(self) -> None:
-        if self._begun == self.ledger.height + 1:
-            self._is_open = True
-            self._take_turn_soon()
+        if self.core.height == self.ledger.height + 1:
+            self._enter(Mode.RUNNING)
+            self._inbox.wake()
         else:
             self._open_height()
-
-    def _look_ahead(self) -> None:
-        """Looks into claims, beside consensus: a liar must not be able to hold it up."""
-        if self._is_open and self._is_claimed and not self._is_looking:
-            self._is_claimed, self._is_looking = False, True
-            self._sync.look_ahead(self._on_looked)
-
-    def _on_looked(self, is_behind: bool) -> None:
-        self._world.call_later(LOOK_AHEAD_MS, self._on_look_over)
-        if is_behind and self._is_open and self.core.step < Step.DECIDED:
-            self._catch_up()
-
-    def _on_look_over(self) -> None:
-        self._is_looking = False
-        self._look_ahead()
 
     # Heights.
 
     def _open_height(self) -> None:
-        """Take up the height after the head; what the log knows of it is fed to its core first."""
+        """Begin the height after the head; its core gets what the log holds of it first."""
+        if not self._is_running():
+            self._enter(Mode.RESTORING)
         self._timers.cancel_all()
         height = self.ledger.height + 1
         self._world.run(partial(self._restore, height), self._begin)
 
     def _restore(self, height: Height) -> list[Note]:
-        """The notes of this height, its noted blocks executed."""
+        """The notes of this height in the log; their blocks are executed here. Runs in the lane."""
         if self._journal.height < height:
             self._journal.start(height)
         if self._journal.height != height:
@@ -228,39 +249,38 @@ class Replica:
         self.last_core = self.core if self.core.step is Step.DECIDED else None
         core, pending = self._replay(notes)
         self.core = core
-        self._begun, self._is_logging = core.height, self._must_log(core)
-        # What came while this node caught up waits in the inbox, and its blocks are candidates already.
+        # Proposals that came during the sync wait in the inbox; their blocks are candidates already.
         here = [block for block in self.candidates.values() if block.header.height == core.height]
         blocks = [*here, *(note for note in notes if isinstance(note, Block))]
         self.candidates = {compute_header_hash(block.header): block for block in blocks}
         if pending:
             _log.info("resumed", height=core.height, round=core.round, step=core.step.name)
         self._messenger.on_new_height(core)
-        self._is_open = True
+        if not self._is_running():
+            self._enter(Mode.RUNNING)
         for output in pending:
             self._carry_out(output)
         if core.step is Step.UNSTARTED:
             self._start_when_due(self._world.elapsed_ms())
-        self._take_turn_soon()
+        self._inbox.wake()
 
     def _replay(self, notes: list[Note]) -> tuple[Core, list[Output]]:
-        """A core that knows what the log knows; one that only observes if the log has lost its end."""
+        """A core fed with the log, and what it still has to do; an observing core if the log is cut short."""
         core = self._build_core()
         pending, asked = replay(core, notes)
-        if self.custody.is_cut(core.height, asked):
+        if self.policy.is_cut(core.height, asked):
             core = self._build_core()
             pending, _ = replay(core, notes)
         return core, pending
 
-    def _must_log(self, core: Core) -> bool:
-        """Only who may sign needs to remember; what others remembered would look like a whole log later."""
-        is_member = self._signer and get_validator(core.validator_set, self._signer.address)
-        return bool(is_member) and self._may_sign(core.height) and self._journal.height == core.height
+    def _is_logging(self) -> bool:
+        """Only validators log: an observer's partial log would pass for complete after a restart."""
+        return not self.core.is_observer
 
     def _start_when_due(self, begun_ms: int) -> None:
-        """A height starts one block interval after the time of the block before: that paces the chain.
+        """Start the height one block interval after the time of the last block, which paces the chain.
 
-        If our clock is behind that of the last proposer, an interval from now is long enough.
+        If our clock is behind the last proposer's, an interval after `begun_ms` is long enough.
         """
         head_ms, block_ms = self.ledger.head.time_ms, self.ledger.get_parameters().block_ms
         left_ms = head_ms - self._world.now_ms()
@@ -275,22 +295,12 @@ class Replica:
 
     # Inputs.
 
-    def _take_turn_soon(self) -> None:
-        if self._is_open and self._inbox and not self._has_turn:
-            self._has_turn = True
-            self._world.call_later(0, self._take_turn)
-
-    def _take_turn(self) -> None:
-        self._has_turn = False
-        while self._is_open and self._inbox:
-            self._handle(self._inbox.popleft())
-
     def _handle(self, received: Input) -> None:
         if isinstance(received, VoteReceived) and self._is_late(received):
             self._count_late(received)
             return
         outputs = self.core.handle(received)
-        if self._is_logging:
+        if self._is_logging():
             self._journal.note(received)
         for output in outputs:
             self._carry_out(output)
@@ -335,7 +345,7 @@ class Replica:
         signer = self._signer
 
         def publish(signed: SignedVote) -> None:
-            self.custody.note_made(vote)
+            self.policy.note_made(vote)
             self._messenger.send_votes((signed,))
             self.put(VoteReceived(signed))
 
@@ -349,7 +359,7 @@ class Replica:
             return
 
         def publish(signed: SignedProposal) -> None:
-            self.custody.note_made(proposal)
+            self.policy.note_made(proposal)
             self._messenger.send_proposal(signed, block)
             self.put(ProposalReceived(signed, is_valid=True, is_timely=True))
 
@@ -359,7 +369,7 @@ class Replica:
         """Have on disk what led to the signature, and the block it is for; then make it; then send it."""
         block_hash = message.block_hash
         block = self.candidates.get(block_hash) if block_hash else None
-        if self._is_logging and block_hash is not None and block is not None:
+        if self._is_logging() and block_hash is not None and block is not None:
             self._journal.note_block(block_hash, block)
         entries = self._journal.take()
 
@@ -367,7 +377,7 @@ class Replica:
             self._journal.write(entries)
             reach(CrashPoint.SIGN)
             try:
-                return self.custody.sign(message, sign)
+                return self.policy.sign(message, sign)
             except DoubleSignRefused as error:
                 _log.error("signature_refused", reason=str(error))
                 return None
@@ -479,7 +489,7 @@ class Replica:
         return committed
 
     def _on_committed(self, committed: CommittedBlock, then: Callable[[], None]) -> None:
-        self.custody.on_final(committed)
+        self.policy.on_final(committed)
         self._mempool.on_block(committed.included, self.ledger)
         for listener in self.listeners:
             listener(committed)

@@ -27,6 +27,7 @@ from node.duties.reveals import Reveals
 from node.ledger.ledger import Ledger
 from node.mempool.pool import Mempool
 from node.replica.journal import Journal
+from node.replica.ports import CommitBlock
 from node.replica.replica import Replica
 from node.replica.signing.signer import Signer
 from node.replica.timing import build_synchrony, build_timeouts
@@ -49,8 +50,8 @@ class TestSync:
 
     __test__ = False
 
-    def __init__(self, replica: Replica) -> None:
-        self.replica = replica
+    def __init__(self, commit: CommitBlock) -> None:
+        self.commit = commit
         self.waiting: list[tuple[BlockResult, CommitCertificate]] = []
         self.answers: list[bool] = []
         self.calls = 0
@@ -66,7 +67,7 @@ class TestSync:
         """The next one, or the end."""
         if self.waiting:
             result, certificate = self.waiting.pop(0)
-            self.replica.commit(result, certificate, lambda: self.go_on(then))
+            self.commit(result, certificate, lambda: self.go_on(then))
         elif not self.is_stuck:
             then()
 
@@ -159,13 +160,18 @@ class Rig:
                 synchrony=build_synchrony(parameters),
                 reveal=lambda: reveals.get_next_link(get_chain(ledger, self.person.address)),
                 report=self.reported.append,
+                build_messenger=lambda _: self.messenger,
+                build_sync=self._build_sync,
             )
-            self.sync = TestSync(self.replica)
-            self.replica.start(self.messenger, self.sync)
+            self.replica.start()
             script(self)
         finally:
             wal.close()
             state.close()
+
+    def _build_sync(self, commit: CommitBlock) -> TestSync:
+        self.sync = TestSync(commit)
+        return self.sync
 
     def restart(self, *, keeps_unsynced: bool) -> None:
         """The machine after a power loss that took everything unsynced, or the process after a kill."""

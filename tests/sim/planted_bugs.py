@@ -255,14 +255,14 @@ REPLICA_BUGS = (
     _bug(
         "log not replayed",
         REPLICA,
-        "        pending, asked = replay(core, notes)\n        if self.custody.is_cut(core.height, asked):\n",
+        "        pending, asked = replay(core, notes)\n        if self.policy.is_cut(core.height, asked):\n",
         "        pending, asked = [], []\n        if False:\n",
     ),
     _bug(
         "takes part while it catches up",
         REPLICA,
-        "        self._sync.catch_up(lambda: self.custody.look_back(self._on_caught_up))\n",
-        "        self._sync.catch_up(lambda: None)\n        self.custody.look_back(self._on_caught_up)\n",
+        "        self._sync.catch_up(lambda: self.policy.search_chain(then))\n",
+        "        self._sync.catch_up(lambda: None)\n        self.policy.search_chain(then)\n",
     ),
     _bug(
         "time of a proposal unchecked",

@@ -299,12 +299,12 @@ class Sim:
     def _check_custody(self) -> list[Violation]:
         """No alarm is false: who signed with one disk and one process, however often it crashed, may sign."""
         phases = {
-            machine.number: machine.process.replica.custody.guard.phase
+            machine.number: machine.process.replica.policy.guard.phase
             for machine in self.honest
             if not machine.is_restored
             and machine.number not in dict(self.plan.late)
             and machine.process is not None
-            and machine.process.replica.custody.guard is not None
+            and machine.process.replica.policy.guard is not None
         }
         wrong = {
             number: phase for number, phase in phases.items() if phase in (Phase.WATCHING, Phase.STOPPED)

@@ -58,7 +58,7 @@ class EndWatch:
     """The sign-state may sign again."""
 
 
-Order = BeginWatch | EndWatch
+WatchChange = BeginWatch | EndWatch
 
 
 class Guard:
@@ -106,7 +106,7 @@ class Guard:
         """This process has signed this."""
         self._made[get_slot(message)] = message
 
-    def look_back(self, head: Height, own: Iterable[Message], *, is_whole: bool) -> Order | None:
+    def on_caught_up(self, head: Height, own: Iterable[Message], *, is_whole: bool) -> WatchChange | None:
         """After a catch-up to `head`: `own` are this key's messages of the newest heights.
 
         `is_whole` says that these are all heights of the chain.
@@ -127,7 +127,7 @@ class Guard:
         self.phase = Phase.SIGNING
         return None
 
-    def on_final(self, height: Height, own: Iterable[Message]) -> Order | None:
+    def on_final(self, height: Height, own: Iterable[Message]) -> WatchChange | None:
         """A block is final; `own` are this key's signatures in its certificate and last commit."""
         found = [message for message in own if self._is_foreign(message)]
         if self.phase is Phase.STARTING:
@@ -139,7 +139,7 @@ class Guard:
         self._forget(height)
         return None
 
-    def on_heard(self, message: Message) -> Order | None:
+    def on_received(self, message: Message) -> WatchChange | None:
         """A peer sent a well signed message of this key."""
         if not self._is_foreign(message):
             return None

@@ -29,8 +29,8 @@ from node.replica.signing.guard import (
     EndWatch,
     Guard,
     Message,
-    Order,
     Phase,
+    WatchChange,
     list_own_votes,
 )
 from node.replica.signing.signer import Signer
@@ -81,7 +81,7 @@ class SigningPolicy:
         """
         return self.guard is not None and self.guard.is_cut(height, asked)
 
-    def look_back(self, then: Callable[[], None]) -> None:
+    def search_chain(self, then: Callable[[], None]) -> None:
         """Called after every catch-up; signs of another signer are acted upon before `then`."""
         guard, head = self.guard, self._ledger.height
         if guard is None:
@@ -90,7 +90,7 @@ class SigningPolicy:
 
         def on_read(seen: tuple[list[Vote], bool]) -> None:
             own, is_whole = seen
-            self._obey(guard.look_back(head, own, is_whole=is_whole))
+            self._apply(guard.on_caught_up(head, own, is_whole=is_whole))
             then()
 
         self._world.run(partial(self._read_chain, guard, head), on_read)
@@ -100,13 +100,13 @@ class SigningPolicy:
         if self.guard is not None:
             certificates = (committed.certificate, committed.block.inherents.last_commit)
             own = list_own_votes(self.guard.me, certificates)
-            self._obey(self.guard.on_final(committed.block.header.height, own))
+            self._apply(self.guard.on_final(committed.block.header.height, own))
 
-    def hear(self, received: Input) -> None:
+    def on_received(self, received: Input) -> None:
         """An input is handed in, verified; own messages among them were told by `note_made` before."""
         if self.guard is not None:
             for message in _list_own(received, self.guard):
-                self._obey(self.guard.on_heard(message))
+                self._apply(self.guard.on_received(message))
 
     def note_made(self, message: Message) -> None:
         """This process has signed this, and is about to send it."""
@@ -119,13 +119,13 @@ class SigningPolicy:
             raise DoubleSignRefused("the guard forbids it since")
         return sign()
 
-    def _obey(self, order: Order | None) -> None:
+    def _apply(self, change: WatchChange | None) -> None:
         signer, guard = self._signer, self.guard
-        if order is None or signer is None or guard is None:
+        if change is None or signer is None or guard is None:
             return
-        match order:
+        match change:
             case BeginWatch(slot):
-                _tell(guard)
+                _log_phase(guard)
                 self._world.run(lambda: signer.begin_watch(slot), lambda _: None)
             case EndWatch():
                 _log.info("watch_over", validating_from=self._ledger.height + 1)
@@ -167,7 +167,7 @@ def _list_own(received: Input, guard: Guard) -> list[Message]:
             return []
 
 
-def _tell(guard: Guard) -> None:
+def _log_phase(guard: Guard) -> None:
     if guard.phase is Phase.STOPPED:
         _log.error(
             "signing_stopped", reason=guard.reason, do="find that process, stop it, start this one anew"

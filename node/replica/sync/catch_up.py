@@ -12,15 +12,14 @@ and who really is ahead will show it (`look_ahead`).
 
 from collections.abc import Callable
 from functools import partial
-from typing import Protocol
 
 import structlog
 
 from chain.primitives.types import Height, PeerId
 from chain.runtime import BlockResult
-from chain.votes import CommitCertificate, Verify
+from chain.votes import Verify
 from node.ledger.ledger import Ledger
-from node.replica.ports import RandomSource, Timer, World
+from node.replica.ports import CommitBlock, RandomSource, Timer, World
 from node.replica.sync.checks import execute_final, find_reply_fault
 from node.replica.sync.peer_heights import PeerHeights
 from node.replica.sync.window import PendingRequest, ReceivedBlock, Window
@@ -36,14 +35,6 @@ PATIENCE_MS = 60_000
 PATIENCE_BLOCKS = 64
 """So many blocks renew the patience."""
 LOG_BLOCKS = 500
-
-
-class CommitBlock(Protocol):
-    """Makes an executed block final: `Replica.commit`."""
-
-    def __call__(
-        self, result: BlockResult, certificate: CommitCertificate, then: Callable[[], None]
-    ) -> None: ...
 
 
 class CatchUp:

@@ -15,8 +15,8 @@ from collections.abc import Callable
 from chain.primitives.types import Height, PeerId
 from chain.votes import Verify
 from node.ledger.ledger import Ledger
-from node.replica.ports import RandomSource, World
-from node.replica.sync.catch_up import CatchUp, CommitBlock
+from node.replica.ports import CommitBlock, RandomSource, World
+from node.replica.sync.catch_up import CatchUp
 from node.replica.sync.look_ahead import LookAhead
 from node.replica.sync.peer_heights import PeerHeights
 

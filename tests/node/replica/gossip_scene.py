@@ -92,11 +92,16 @@ class Scene:
             synchrony=build_synchrony(parameters),
             reveal=lambda: None,
             report=self.reported.append,
+            build_messenger=self._build_gossip,
+            build_sync=TestSync,
         )
-        self.gossip = Gossip(self.world, self.replica, self.mempool, is_signed_by)
         self.gossip.start()
-        self.replica.start(self.gossip, TestSync(self.replica))
+        self.replica.start()
         self.world.wait_until(lambda: self.replica.core.step is not Step.UNSTARTED)
+
+    def _build_gossip(self, replica: Replica) -> Gossip:
+        self.gossip = Gossip(self.world, replica, self.mempool, is_signed_by)
+        return self.gossip
 
     def join(self, number: int) -> Peer:
         """A peer that the node attends."""

@@ -45,10 +45,10 @@ def list_events(node: Node, name: str) -> list[object]:
 
 def silence_guard(monkeypatch: pytest.MonkeyPatch, offender: Address) -> None:
     """The nodes of this account sign whatever they are asked to, as a program without the guard would."""
-    may_sign, sign, obey = SigningPolicy.may_sign, SigningPolicy.sign, SigningPolicy._obey
+    may_sign, sign, apply = SigningPolicy.may_sign, SigningPolicy.sign, SigningPolicy._apply
 
-    def is_offender(custody: SigningPolicy) -> bool:
-        return custody._signer is not None and custody._signer.address == offender
+    def is_offender(policy: SigningPolicy) -> bool:
+        return policy._signer is not None and policy._signer.address == offender
 
     monkeypatch.setattr(
         SigningPolicy, "may_sign", lambda self, height: is_offender(self) or may_sign(self, height)
@@ -59,7 +59,7 @@ def silence_guard(monkeypatch: pytest.MonkeyPatch, offender: Address) -> None:
         lambda self, message, make: make() if is_offender(self) else sign(self, message, make),
     )
     monkeypatch.setattr(
-        SigningPolicy, "_obey", lambda self, order: None if is_offender(self) else obey(self, order)
+        SigningPolicy, "_apply", lambda self, change: None if is_offender(self) else apply(self, change)
     )
 
 

@@ -20,7 +20,7 @@ from consensus.types import (
 from node.ledger.ledger import Ledger
 from node.replica.errors import ConsensusHalted
 from node.replica.journal import Journal
-from node.replica.replica import LOOK_AHEAD_MS
+from node.replica.lead_checks import LOOK_AHEAD_MS
 from storage.kv import MemoryStore
 from storage.sign_state import LastSignState, SignStep
 from storage.wal import Wal

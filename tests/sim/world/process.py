@@ -19,7 +19,7 @@ from node.ledger.ledger import CommittedBlock, Ledger
 from node.mempool.pool import Mempool
 from node.replica.gossip import Gossip
 from node.replica.journal import Journal
-from node.replica.ports import Timer
+from node.replica.ports import CommitBlock, Timer
 from node.replica.replica import ConsensusHalted, Replica
 from node.replica.signing.signer import Signer
 from node.replica.sync.server import Answers
@@ -81,7 +81,7 @@ class Process:
         self.journal = Journal(wal)
 
     def _build(self) -> None:
-        parameters, verify = self.ledger.get_parameters(), self._context.signatures.verify
+        parameters = self.ledger.get_parameters()
         self.replica = Replica(
             self,
             self.ledger,
@@ -92,17 +92,25 @@ class Process:
             synchrony=build_synchrony(parameters),
             reveal=self._get_reveal,
             report=self._report,
+            build_messenger=self._build_gossip,
+            build_sync=self._build_sync,
         )
         self.replica.listeners += [self._on_committed, self.duties.on_committed]
-        self.gossip = Gossip(self, self.replica, self.mempool, verify)
-        chance = standard_random.Random(self._random.random())
-        self.sync = Sync(self, self.ledger, verify, self.replica.commit, chance)
         self.answers = Answers(self.ledger)
+
+    def _build_gossip(self, replica: Replica) -> Gossip:
+        self.gossip = Gossip(self, replica, self.mempool, self._context.signatures.verify)
+        return self.gossip
+
+    def _build_sync(self, commit: CommitBlock) -> Sync:
+        random = standard_random.Random(self._random.random())
+        self.sync = Sync(self, self.ledger, self._context.signatures.verify, commit, random)
+        return self.sync
 
     def start(self) -> None:
         """Everything else follows in later turns."""
         self.gossip.start()
-        self.replica.start(self.gossip, self.sync)
+        self.replica.start()
 
     def _get_reveal(self) -> Hash | None:
         """As `node.app.Node`."""

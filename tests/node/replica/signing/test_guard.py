@@ -42,22 +42,22 @@ def _watch_out(guard: Guard, first: Height = HEAD + 1) -> list[Height]:
 def _start(height: Height = HEAD) -> Guard:
     """A guard after a normal restart."""
     guard = _build(height)
-    assert guard.look_back(HEAD, [_vote(HEAD)], is_whole=False) is None
+    assert guard.on_caught_up(HEAD, [_vote(HEAD)], is_whole=False) is None
     return guard
 
 
-def test_nothing_is_signed_before_the_first_look_back() -> None:
+def test_nothing_is_signed_before_the_first_sync() -> None:
     """Until the node has caught up once it cannot know; then a consistent sign-state signs at once."""
     guard = _build(HEAD)
     assert guard.phase is Phase.STARTING and not guard.may_sign(HEAD + 1)
-    assert guard.look_back(HEAD, [_vote(HEAD), _vote(HEAD - 1)], is_whole=False) is None
+    assert guard.on_caught_up(HEAD, [_vote(HEAD), _vote(HEAD - 1)], is_whole=False) is None
     assert guard.may_sign(HEAD + 1)
 
 
 def test_validator_that_was_away_signs_at_once() -> None:
     """A sign-state far below the chain is no old copy if none of the newest heights was signed elsewhere."""
     guard = _build(HEAD - 50)
-    assert guard.look_back(HEAD, [], is_whole=False) is None
+    assert guard.on_caught_up(HEAD, [], is_whole=False) is None
     assert guard.may_sign(HEAD + 1)
 
 
@@ -65,8 +65,8 @@ def test_validator_that_was_away_signs_at_once() -> None:
 def test_restored_backup_watches(found: Height) -> None:
     """Own signatures above the sign-state raise it, and WATCH heights must pass before the next one."""
     guard = _build(HEAD - 10)
-    order = guard.look_back(HEAD, [_vote(HEAD - 12), _vote(found)], is_whole=False)
-    assert order == BeginWatch((found, 0, 3)) and not guard.may_sign(HEAD + 1)
+    change = guard.on_caught_up(HEAD, [_vote(HEAD - 12), _vote(found)], is_whole=False)
+    assert change == BeginWatch((found, 0, 3)) and not guard.may_sign(HEAD + 1)
     heights = _watch_out(guard)
     assert heights[-1] == max(found, HEAD) + WATCH and guard.may_sign(heights[-1] + 1)
 
@@ -74,24 +74,24 @@ def test_restored_backup_watches(found: Height) -> None:
 def test_log_newer_than_the_sign_state_watches() -> None:
     """A sign-state restored without its log is an old copy too, though the chain shows nothing."""
     guard = _build(HEAD - 10, log_height=HEAD + 1, logged=(_vote(HEAD + 1),))
-    assert guard.look_back(HEAD, [], is_whole=False) == BeginWatch((HEAD + 1, 0, 3))
+    assert guard.on_caught_up(HEAD, [], is_whole=False) == BeginWatch((HEAD + 1, 0, 3))
     assert not guard.may_sign(HEAD + 1)
 
 
-def test_synced_blocks_count_like_a_look_back() -> None:
+def test_synced_blocks_count_like_a_sync() -> None:
     """Own signatures in blocks that come in while catching up are found, also those far below the head."""
     guard = _build(HEAD - 50)
     for height in range(HEAD - 49, HEAD + 1):
         assert guard.on_final(height, [_vote(height)] if height < HEAD - 20 else []) is None
-    assert guard.look_back(HEAD, [], is_whole=False) == BeginWatch((HEAD - 21, 0, 3))
+    assert guard.on_caught_up(HEAD, [], is_whole=False) == BeginWatch((HEAD - 21, 0, 3))
 
 
 def test_key_new_to_its_folder_watches() -> None:
     """An empty sign-state signs nothing until WATCH heights passed, whether or not it is seen on chain."""
     for own in ([], [_vote(HEAD - 1)]):
         guard = _build(0)
-        order = guard.look_back(HEAD, own, is_whole=False)
-        assert isinstance(order, BeginWatch) and guard.phase is Phase.WATCHING
+        change = guard.on_caught_up(HEAD, own, is_whole=False)
+        assert isinstance(change, BeginWatch) and guard.phase is Phase.WATCHING
         assert _watch_out(guard)[-1] == HEAD + WATCH and guard.may_sign(HEAD + WATCH + 1)
 
 
@@ -99,18 +99,18 @@ def test_key_new_to_its_folder_watches() -> None:
 def test_no_watch_where_the_whole_chain_is_in_sight(head: Height) -> None:
     """At genesis nobody has signed, and on a young chain one sees that this key has not."""
     guard = _build(0)
-    assert guard.look_back(head, [], is_whole=True) is None and guard.may_sign(head + 1)
+    assert guard.on_caught_up(head, [], is_whole=True) is None and guard.may_sign(head + 1)
     copied = _build(0)
-    assert copied.look_back(head, [_vote(1)], is_whole=True) is not None and not copied.may_sign(head + 1)
+    assert copied.on_caught_up(head, [_vote(1)], is_whole=True) is not None and not copied.may_sign(head + 1)
 
 
 def test_watch_begins_again_with_each_foreign_signature() -> None:
     """As long as the key signs elsewhere, on chain or on the wire, the copy never does."""
     guard = _build(0)
-    guard.look_back(HEAD, [], is_whole=False)
+    guard.on_caught_up(HEAD, [], is_whole=False)
     for height in range(HEAD + 1, HEAD + 20):
         assert guard.on_final(height, [_vote(height)]) == BeginWatch((height, 0, 3))
-        assert guard.on_heard(_vote(height + 1, None, VoteKind.PREVOTE)) == BeginWatch((height + 1, 0, 2))
+        assert guard.on_received(_vote(height + 1, None, VoteKind.PREVOTE)) == BeginWatch((height + 1, 0, 2))
         assert not guard.may_sign(height + 1)
     heights = _watch_out(guard, HEAD + 20)
     assert heights[-1] == HEAD + 20 + WATCH and guard.may_sign(heights[-1] + 1)
@@ -119,14 +119,14 @@ def test_watch_begins_again_with_each_foreign_signature() -> None:
 def test_watch_outlasts_a_restart() -> None:
     """A sign-state that says that a watch had begun begins it anew, though it is not old any more."""
     guard = _build(HEAD, hold=Hold.WATCHING)
-    assert guard.look_back(HEAD, [_vote(HEAD)], is_whole=False) == BeginWatch((HEAD, 0, 3))
+    assert guard.on_caught_up(HEAD, [_vote(HEAD)], is_whole=False) == BeginWatch((HEAD, 0, 3))
     assert _watch_out(guard)[-1] == HEAD + WATCH
 
 
 def test_end_of_the_watch_is_ordered_once() -> None:
     """The sign-state is told that the watch is over when it is; afterwards blocks are no news."""
     guard = _build(0)
-    guard.look_back(HEAD, [], is_whole=False)
+    guard.on_caught_up(HEAD, [], is_whole=False)
     orders = [guard.on_final(height, ()) for height in range(HEAD + 1, HEAD + 2 * WATCH)]
     assert orders == [None] * (WATCH - 1) + [EndWatch()] + [None] * (WATCH - 1)
 
@@ -134,33 +134,33 @@ def test_end_of_the_watch_is_ordered_once() -> None:
 def test_another_process_stops_signing_for_good() -> None:
     """An own vote of the wire that was not made here stops the node until a restart, which watches."""
     guard = _start()
-    assert guard.on_heard(_vote(HEAD + 1)) == BeginWatch((HEAD + 1, 0, 3))
+    assert guard.on_received(_vote(HEAD + 1)) == BeginWatch((HEAD + 1, 0, 3))
     assert guard.phase is Phase.STOPPED and not guard.may_sign(HEAD + 1)
     for height in range(HEAD + 1, HEAD + 3 * WATCH):
         assert guard.on_final(height, ()) is None and not guard.may_sign(height + 1)
-    assert guard.look_back(HEAD + 50, [], is_whole=False) is None and guard.phase is Phase.STOPPED
+    assert guard.on_caught_up(HEAD + 50, [], is_whole=False) is None and guard.phase is Phase.STOPPED
 
 
 def test_second_message_of_an_own_slot_is_foreign() -> None:
     """The slot alone does not make a message ours: another block in it was signed by somebody else."""
     guard = _start()
     guard.note_made(_vote(HEAD + 1))
-    assert guard.on_heard(_vote(HEAD + 1)) is None and guard.may_sign(HEAD + 1)
-    assert guard.on_heard(_vote(HEAD + 1, OTHER_BLOCK)) is not None and guard.phase is Phase.STOPPED
+    assert guard.on_received(_vote(HEAD + 1)) is None and guard.may_sign(HEAD + 1)
+    assert guard.on_received(_vote(HEAD + 1, OTHER_BLOCK)) is not None and guard.phase is Phase.STOPPED
 
 
 def test_foreign_proposal_is_noticed() -> None:
     """A proposal of our key from elsewhere counts like a vote."""
     guard = _start()
     proposal = Proposal(HEAD + 1, 0, BLOCK, None, ME)
-    assert guard.on_heard(proposal) == BeginWatch((HEAD + 1, 0, 1)) and guard.phase is Phase.STOPPED
+    assert guard.on_received(proposal) == BeginWatch((HEAD + 1, 0, 1)) and guard.phase is Phase.STOPPED
 
 
 def test_own_messages_from_before_the_start_are_no_news() -> None:
     """Peers give back what this validator said before a crash; that is no other process."""
     guard = _start(HEAD + 1)
     for kind in VoteKind:
-        assert guard.on_heard(_vote(HEAD + 1, kind=kind)) is None
+        assert guard.on_received(_vote(HEAD + 1, kind=kind)) is None
     assert guard.phase is Phase.SIGNING
 
 
@@ -171,23 +171,23 @@ def test_own_signatures_in_blocks_are_no_news() -> None:
         guard.note_made(_vote(height))
         assert guard.on_final(height, [_vote(height), _vote(height - 1)][: height - HEAD]) is None
     recent = [_vote(height) for height in range(HEAD + 50 - WATCH, HEAD + 50)]
-    assert guard.look_back(HEAD + 49, recent, is_whole=False) is None
+    assert guard.on_caught_up(HEAD + 49, recent, is_whole=False) is None
     assert guard.phase is Phase.SIGNING
 
 
 def test_late_foreign_vote_after_a_watch_is_no_news() -> None:
     """What was signed elsewhere in the time of the watch does not stop a node whose watch is over."""
     guard = _build(0)
-    guard.look_back(HEAD, [], is_whole=False)
+    guard.on_caught_up(HEAD, [], is_whole=False)
     last = _watch_out(guard)[-1]
-    assert guard.on_heard(_vote(last)) is None and guard.phase is Phase.SIGNING
-    assert guard.on_heard(_vote(last + 1)) is not None
+    assert guard.on_received(_vote(last)) is None and guard.phase is Phase.SIGNING
+    assert guard.on_received(_vote(last + 1)) is not None
 
 
 def test_height_whose_log_is_gone_is_not_signed() -> None:
     """Without its log it is forgotten what was locked there: the height passes, the next is signed."""
     guard = _build(HEAD + 1, log_height=0)
-    assert guard.look_back(HEAD, [_vote(HEAD)], is_whole=False) is None
+    assert guard.on_caught_up(HEAD, [_vote(HEAD)], is_whole=False) is None
     assert not guard.may_sign(HEAD + 1) and guard.may_sign(HEAD + 2)
 
 
@@ -195,7 +195,7 @@ def test_height_whose_log_is_gone_is_not_signed() -> None:
 def test_height_whose_log_has_lost_its_end_is_not_signed(kinds: tuple[int, ...], is_cut: bool) -> None:
     """The log must lead to the last signature of the sign-state, or something that was on disk is gone."""
     guard = _build(HEAD + 1)
-    assert guard.look_back(HEAD, [_vote(HEAD)], is_whole=False) is None
+    assert guard.on_caught_up(HEAD, [_vote(HEAD)], is_whole=False) is None
     asked = [_vote(HEAD + 1, kind=VoteKind(kind)) for kind in kinds]
     assert guard.is_cut(HEAD + 1, asked) is is_cut
     assert guard.may_sign(HEAD + 1) is not is_cut and guard.may_sign(HEAD + 2)
@@ -204,7 +204,7 @@ def test_height_whose_log_has_lost_its_end_is_not_signed(kinds: tuple[int, ...],
 def test_what_the_log_says_of_own_messages_counts_as_logged() -> None:
     """A sign-state that was raised by the log itself misses nothing."""
     guard = _build(HEAD + 1, logged=(_vote(HEAD + 1),))
-    assert guard.look_back(HEAD, [_vote(HEAD)], is_whole=False) is None
+    assert guard.on_caught_up(HEAD, [_vote(HEAD)], is_whole=False) is None
     assert not guard.is_cut(HEAD + 1, [])
 
 

@@ -27,7 +27,7 @@ def list_signed(path: Path, *numbers: int) -> list[SignatureRecord]:
 
 
 def get_phase(node: Node) -> Phase:
-    guard = node.replica.custody.guard
+    guard = node.replica.policy.guard
     assert guard is not None
     return guard.phase
 
@@ -57,7 +57,7 @@ async def test_key_copied_onto_an_empty_folder_only_watches(tmp_path: Path) -> N
         await wait_for_height(copy, others[0].ledger.height)
         await wait_on([*others, copy], 2 * WATCH_HEIGHTS)
         assert get_phase(copy) is Phase.WATCHING and list_signed(tmp_path, TWIN) == []
-        assert copy.replica.custody.describe()[0] == "watching"
+        assert copy.replica.policy.describe()[0] == "watching"
         assert get_phase(original) is Phase.SIGNING
         is_over.set()
         last = original.ledger.height
