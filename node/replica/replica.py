@@ -14,7 +14,6 @@ one is built and fetched per round and block. Not here: messages (`gossip`), exe
 """
 
 from collections.abc import Callable
-from enum import Enum
 from functools import partial
 from typing import TypeVar
 
@@ -55,6 +54,7 @@ from node.replica.errors import ConsensusHalted
 from node.replica.inbox import Inbox
 from node.replica.journal import Journal, Note
 from node.replica.lead_checks import LeadChecks
+from node.replica.mode import NEXT_MODES, Mode
 from node.replica.ports import CommitBlock, Messenger, Sync, World
 from node.replica.restoration import replay
 from node.replica.signing.policy import SigningPolicy
@@ -71,36 +71,6 @@ WAIT_MS_MAX = 1_000
 
 S = TypeVar("S", SignedVote, SignedProposal)
 Refusals = list[tuple[SignedTransaction, InvalidTransaction]]
-
-
-class Mode(Enum):
-    """What a replica is doing. `Replica._enter` makes every transition:
-
-        STARTING  -> SYNCING     the log was read for own signatures
-        SYNCING   -> RESTORING   the first height begins, or the sync gained blocks
-        SYNCING   -> RUNNING     the sync gained nothing: the height goes on
-        RESTORING -> RUNNING     the core of the height is there
-        RUNNING   -> SYNCING     a peer has proven that it is ahead
-
-    A decided height stays RUNNING until the next one has begun: late precommits still count.
-    """
-
-    STARTING = "starting"
-    """Until `start` was called and the log was read for own signatures."""
-    SYNCING = "syncing"
-    """Others may be ahead; inputs wait."""
-    RESTORING = "restoring"
-    """The log of the next height is read and its blocks are executed; inputs wait."""
-    RUNNING = "running"
-    """Inputs are handled."""
-
-
-_NEXT_MODES = {
-    Mode.STARTING: {Mode.SYNCING},
-    Mode.SYNCING: {Mode.RESTORING, Mode.RUNNING},
-    Mode.RESTORING: {Mode.RUNNING},
-    Mode.RUNNING: {Mode.SYNCING},
-}
 
 
 class Replica:
@@ -163,8 +133,8 @@ class Replica:
         return self._mode is Mode.RUNNING
 
     def _enter(self, mode: Mode) -> None:
-        """Every change of mode; only callbacks of this class lead here, in the order of `_NEXT_MODES`."""
-        assert mode in _NEXT_MODES[self._mode], (self._mode, mode)
+        """Every change of mode; only callbacks of this class lead here, in the order of `NEXT_MODES`."""
+        assert mode in NEXT_MODES[self._mode], (self._mode, mode)
         self._mode = mode
 
     # What others call.
