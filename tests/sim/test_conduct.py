@@ -16,7 +16,7 @@ from tests.sim.checks import conduct
 from tests.sim.checks.conduct import Seal, find_seal_fault
 from tests.sim.checks.history import History
 from tests.sim.run import Sim, silence
-from tests.sim.test_villains import VILLAIN, build_plan, run_villain
+from tests.sim.single import VILLAIN, build_plan, run_villain
 from tests.sim.world.accounts import GENESIS_MS, get_validator_keys
 
 PREVOTE, PRECOMMIT = VoteKind.PREVOTE, VoteKind.PRECOMMIT

@@ -6,53 +6,23 @@ import pytest
 
 from chain.block import Inherents
 from chain.errors import InvalidBlock
-from chain.modules import beacon
+from chain.modules import beacon, offences
+from chain.primitives.types import Address
+from chain.transaction import Call
 from node.duties.reveals import Reveals
 from node.ledger.ledger import Ledger
 from storage.kv import MemoryStore
 from tests.sim.adversary import forgery
-from tests.sim.adversary.catalogue import BEHAVIOURS, CONTROL
-from tests.sim.adversary.colluders import Colluders, draw_colluders
+from tests.sim.adversary.catalogue import DRAWN
+from tests.sim.adversary.colluders import draw_colluders
 from tests.sim.checks.conduct import iterate_proven
 from tests.sim.control import run_control
-from tests.sim.plan import Plan
-from tests.sim.run import Sim, silence
+from tests.sim.run import silence
+from tests.sim.single import POWERS, VILLAIN, run_villain
 from tests.sim.world.accounts import Times, build_sim_spec, get_validator_keys
 
-POWERS = [25, 20, 30, 20]
-VILLAIN = 0
 
-
-def build_plan(seed: int) -> Plan:
-    """Few heights, a bad network, no other faults."""
-    random = Random(seed)
-    return Plan(
-        powers=POWERS,
-        topology="lan",
-        times=Times(),
-        loss_ppm=random.choice((0, 50_000)),
-        duplicate_ppm=20_000,
-        jitter_ms=100,
-        chaos_ms=9_000,
-        kinds=(),
-        faults=[],
-        skewed={},
-        transactions=10,
-        has_stake_moves=False,
-        heights_after=3,
-    )
-
-
-def run_villain(name: str, seed: int) -> Sim:
-    """One villain with one behaviour."""
-    silence()
-    colluders = Colluders(Random(seed), {VILLAIN: (name,)})
-    sim = Sim(seed, plan=build_plan(seed), villains=colluders.processes)
-    sim.run()
-    return sim
-
-
-@pytest.mark.parametrize("name", [name for name in BEHAVIOURS if name not in (CONTROL, "old polka")])
+@pytest.mark.parametrize("name", [name for name in DRAWN if name != "old polka"])
 def test_the_honest_go_on_whatever_one_villain_does(name: str) -> None:
     """Every checker is content, and the villain really did something within a few seeds."""
     for seed in range(1, 9):
@@ -70,6 +40,28 @@ def test_an_equivocator_is_slashed_once() -> None:
     [chain, *_] = sim.open_chains().values()
     events = [event for height in range(1, chain.height + 1) for event in iterate_proven(chain, height)]
     assert [event.validator for event in events] == [get_validator_keys(VILLAIN).address]
+
+
+def list_accusers(chain: Ledger) -> list[Address]:
+    """Who sent the evidence in the blocks of a chain."""
+    blocks = [block for height in range(1, chain.height + 1) if (block := chain.get_block(height))]
+    transactions = [signed.transaction for block in blocks for signed in block.transactions]
+    return [one.sender for one in transactions if any(is_report(call) for call in one.calls)]
+
+
+def is_report(call: Call) -> bool:
+    """Whether the call brings evidence."""
+    index = offences.MODULE.index
+    return call.module == index and offences.MODULE.calls[call.index].kind is offences.Report
+
+
+@pytest.mark.parametrize("name", ["split voter", "resigning voter"])
+def test_a_villain_does_not_report_itself(name: str) -> None:
+    """Only honest validators bring the evidence, or an equivocator that goes unpunished would stay hidden."""
+    chains = [run_villain(name, seed).open_chains()[1] for seed in range(8, 14)]
+    accusers = [who for chain in chains for who in list_accusers(chain)]
+    assert accusers
+    assert get_validator_keys(VILLAIN).duty.public_key not in accusers
 
 
 def test_villains_of_a_seed_have_less_than_a_third() -> None:

@@ -16,6 +16,7 @@ from tests.sim.adversary.proposing import (
     WrongStateRoot,
     WrongTime,
 )
+from tests.sim.adversary.resigning import ResigningProposer, ResigningVoter
 from tests.sim.adversary.voting import (
     Amnesiac,
     CertificateForger,
@@ -55,5 +56,11 @@ BEHAVIOURS: dict[str, Callable[[Villain], Behaviour]] = {
     "sync liar": SyncLiar,
     "evidence forger": EvidenceForger,
     "out of turn": OutOfTurn,
+    "resigning voter": ResigningVoter,
+    "resigning proposer": ResigningProposer,
     CONTROL: Echo,
 }
+
+RESIGNERS = ("resigning voter", "resigning proposer")
+DRAWN = tuple(name for name in BEHAVIOURS if name not in (CONTROL, *RESIGNERS))
+"""What the villains of a seed draw from."""

@@ -14,6 +14,7 @@ from random import Random
 from chain.block import Block, compute_header_hash
 from chain.primitives.codec import Record, encode
 from chain.primitives.types import Hash, PeerId
+from chain.votes import Evidence, get_offender
 from consensus.core import Core
 from p2p.errors import PeerFault
 from p2p.wire.messages import (
@@ -26,7 +27,7 @@ from p2p.wire.messages import (
     WholeBlock,
 )
 from tests.sim.adversary.behaviour import Behaviour
-from tests.sim.adversary.catalogue import BEHAVIOURS, CONTROL, SILENT
+from tests.sim.adversary.catalogue import BEHAVIOURS, DRAWN, SILENT
 from tests.sim.world.accounts import ValidatorKeys, get_validator_keys
 from tests.sim.world.machine import Machine
 from tests.sim.world.process import Process
@@ -94,6 +95,11 @@ class VillainProcess(Process):
     def core(self) -> Core:
         """As Villain."""
         return self.replica.core
+
+    def _report(self, evidence: Evidence) -> None:
+        """As Process, except against a colluder."""
+        if get_offender(evidence) not in [keys.address for keys in self.colluders]:
+            super()._report(evidence)
 
     def get_side(self, peer: PeerId) -> int:
         """As Villain."""
@@ -194,10 +200,9 @@ class VillainProcess(Process):
 def draw_colluders(random: Random, powers: list[int]) -> Colluders:
     """One or several with less than a third of the power; each has one behaviour or several."""
     members: dict[int, tuple[str, ...]] = {}
-    names = [name for name in BEHAVIOURS if name != CONTROL]
     for number in random.sample(range(len(powers)), random.choice((1, 1, 2, 3))):
         power = sum(powers[member] for member in (*members, number))
         if 3 * power < sum(powers):
-            drawn = random.sample(names, random.choice((1, 2, 3, 4)))
+            drawn = random.sample(DRAWN, random.choice((1, 2, 3, 4)))
             members[number] = tuple(drawn[:1] if SILENT in drawn[:1] else [n for n in drawn if n != SILENT])
     return Colluders(Random(random.random()), members)

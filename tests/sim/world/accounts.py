@@ -37,7 +37,12 @@ class ValidatorKeys:
     @cached_property
     def consensus(self) -> KeyPair:
         """The key that votes."""
-        return KeyPair(self._seed(2))
+        return KeyPair(self.consensus_seed)
+
+    @property
+    def consensus_seed(self) -> bytes:
+        """What the consensus key comes from, for a villain that signs with nonces of its own."""
+        return self._seed(2)
 
     @cached_property
     def duty(self) -> KeyPair:
