@@ -14,7 +14,7 @@ PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md")), ROO
 LINK = re.compile(r"\]\((?!https?://)([^)#\s]+)(?:#[^)]*)?\)")
 PACKAGES = "chain|consensus|storage|p2p|node|cli|bench|tests"
 PATH = re.compile(rf"(?<![\w/.-])(?:{PACKAGES}|genesis|docs|examples|\.ci)/[\w./-]*[\w/]")
-MODULE = re.compile(rf"(?<![\w/.-])(?:{PACKAGES})(?:\.[a-z_]\w*)+(?:\.[A-Z]\w*)?")
+MODULE = re.compile(rf"(?<![\w/.-])(?:{PACKAGES})(?:\.[a-z_]\w*)(?:\.\w+)*")
 NO_MODULES = frozenset(("chain.json", "node.lock"))
 """Names of files at run time that look like modules."""
 PLACEHOLDER = re.compile(r"NAME")
