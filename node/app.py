@@ -7,7 +7,6 @@
 A failure in consensus, execution or storage ends the whole tree: a node that is unsure stops.
 """
 
-import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -56,6 +55,7 @@ from node.replica.sync.sync import Sync
 from node.replica.timing import build_synchrony, build_timeouts
 from node.replica.trio_world import ReplicaWorld, serve_answers
 from node.state_sync.joining import adopt, begin_at_snapshot
+from node.stopping import run_until_stopped, wait_for_stop
 from node.version import SOFTWARE, VERSION
 from p2p.errors import RefusalCode, Refused
 from p2p.gossip.heads import Heads, run_heads
@@ -314,7 +314,7 @@ class Node:
 async def run_node(
     home: Home, config: NodeConfig, spec: ChainSpec, keys: Keys, *, on_ready: Callable[[Node, int], None]
 ) -> None:
-    """Run until SIGTERM or SIGINT; raises what a store or consensus could not go on with."""
+    """Run until a signal asks to stop; raises what a store or consensus could not go on with."""
     is_new = not home.store.exists()
     if is_new and config.state_sync and not await prepare_store(home, config, spec, keys):
         return
@@ -342,20 +342,9 @@ async def run_node(
 
 async def prepare_store(home: Home, config: NodeConfig, spec: ChainSpec, keys: Keys) -> bool:
     """State sync, if peers have a snapshot; False if somebody asked the process to end meanwhile."""
-    is_done = False
-    genesis_hash = compute_genesis_hash(spec)
-
-    async def watch_stop(scope: trio.CancelScope) -> None:
-        await wait_for_stop()
-        scope.cancel()
-
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(watch_stop, nursery.cancel_scope)
-        open_own = partial(open_network, keys.network_seed, genesis_hash, config.p2p_listen)
-        await begin_at_snapshot(home, config, spec, open_own, WallClock())
-        is_done = True
-        nursery.cancel_scope.cancel()
-    return is_done
+    open_own = partial(open_network, keys.network_seed, compute_genesis_hash(spec), config.p2p_listen)
+    stopped = await run_until_stopped(begin_at_snapshot, home, config, spec, open_own, WallClock())
+    return stopped is None
 
 
 async def start_services(node: Node, nursery: trio.Nursery) -> None:
@@ -376,10 +365,3 @@ async def start_heads(node: Node, switch: Switch, nursery: trio.Nursery) -> None
     node.replica.listeners.append(news.on_committed)
     await nursery.start(run_heads, heads)
     await nursery.start(news.run, heads)
-
-
-async def wait_for_stop() -> None:
-    """Until somebody asks the process to end."""
-    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-        async for _ in signals:
-            return

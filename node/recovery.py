@@ -7,7 +7,6 @@ space, is for the operator; so is a disk that fails too often in an hour.
 """
 
 import errno
-import signal
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ from pathlib import Path
 import structlog
 import trio
 
+from node.stopping import run_until_stopped
 from storage.errors import DiskFailed, DiskFull, StorageError, disk_errors
 from storage.files import DISK, FileSystem
 
@@ -102,18 +102,7 @@ async def run_disk_watch(list_failures: Callable[[], Sequence[StorageError | Non
 
 async def wait_until_writable(directory: Path, files: FileSystem) -> bool:
     """Until a probe reaches the disk; False if the process was asked to end before."""
-    is_writable = False
-    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-        async with trio.open_nursery() as nursery:
-
-            async def wait_for_signal() -> None:
-                async for _ in signals:
-                    nursery.cancel_scope.cancel()
-
-            nursery.start_soon(wait_for_signal)
-            is_writable = await _probe_until_written(directory, files)
-            nursery.cancel_scope.cancel()
-    return is_writable
+    return await run_until_stopped(_probe_until_written, directory, files) is None
 
 
 async def _probe_until_written(directory: Path, files: FileSystem) -> bool:

@@ -2,9 +2,7 @@
 
 import os
 import shlex
-import shutil
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -21,7 +19,6 @@ app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, add_completion=Fa
 
 FOLDER = "~/.vidya/devnet"
 START_SECONDS_MAX = 90.0
-REFRESH_SECONDS = 1.0
 Folder = Annotated[Path, typer.Option("--dir", metavar="DIR", help="Where all of it lies.")]
 
 
@@ -44,31 +41,22 @@ def up(
     detach: Annotated[bool, typer.Option("--detach", help="Return when it is ready.")] = False,
     block_ms: Annotated[int | None, typer.Option(min=100, max=60_000, help="Block interval.")] = None,
 ) -> None:
-    """Start it, or start it again; stays and shows it until Ctrl-C, which stops the nodes."""
-    import signal
-
-    from cli.nodes.processes import stop_nodes
+    """Start it, or start it again; stays and shows it until Ctrl-C, which stops the nodes it started."""
+    from cli.devnet.keeping import describe_nodes, running_nodes, watch
 
     network = open_devnet(folder)
     is_new = not network.exists
     prepare(network, validators, block_ms, content)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     confirmed = replace(settings, is_confirmed=True, is_quiet=True, password_file=network.password_file)
-    try:
+    with running_nodes(network, is_detached=detach) as started:
         bring_up(network, confirmed, None if is_new else content)
         if json_out is not None:
             json_out.write_bytes(network.summary_file.read_bytes())
         show_ready(network, is_detached=detach)
         if detach:
             settings.emit(network.load_summary() if settings.format != "table" else describe_nodes(network))
-            return
-        watch(network)
-    except BaseException:
-        output.end_line()
-        output.say("stopping the nodes")
-        stop_nodes(network.list_homes())
-        raise
-    stop_nodes(network.list_homes())
+        else:
+            watch(network, is_own=bool(started))
 
 
 @command(app)
@@ -83,6 +71,8 @@ def down(settings: Settings, folder: Folder = Path(FOLDER)) -> None:
 @command(app)
 def status(settings: Settings, folder: Folder = Path(FOLDER)) -> None:
     """Each node: whether it runs, and where it is."""
+    from cli.devnet.keeping import describe_nodes
+
     settings.emit(describe_nodes(open_devnet(folder)))
 
 
@@ -106,6 +96,7 @@ def logs(
 @command(app)
 def reset(settings: Settings, folder: Folder = Path(FOLDER)) -> None:
     """Stop the nodes and delete the devnet: its chain, its keys, its sample."""
+    from cli.devnet.plan import delete
     from cli.errors import UsageFault
     from cli.nodes.processes import stop_nodes
 
@@ -125,17 +116,6 @@ def open_devnet(path: Path) -> "Devnet":
     from cli.devnet.plan import Devnet
 
     return Devnet(Path(os.path.abspath(path.expanduser())))
-
-
-def delete(network: "Devnet") -> None:
-    """What `create` and seeding made, and nothing else."""
-    for name in ("nodes", "wallet", "content", "downloads"):
-        shutil.rmtree(network.path / name, ignore_errors=True)
-    files = (network.summary_file, network.chain_file, network.password_file, network.environment_file)
-    for file in (*files, network.seeded_file):
-        file.unlink(missing_ok=True)
-    if network.path.is_dir() and not any(network.path.iterdir()):
-        network.path.rmdir()
 
 
 def prepare(network: "Devnet", validators: int | None, block_ms: int | None, content: Path | None) -> None:
@@ -161,9 +141,6 @@ def bring_up(network: "Devnet", settings: Settings, content: Path | None) -> Non
     from cli.nodes import processes
 
     homes = network.list_homes()
-    for home in homes:
-        pid = processes.start_node(home)
-        output.say(f"{home.path.name}: process {pid}, {processes.get_url(home)}, log {home.log_file}")
     heights: dict[str, int] = {}
 
     def is_met() -> bool:
@@ -223,47 +200,3 @@ def list_next_commands(network: "Devnet", datums: list[dict[str, Any]]) -> list[
     if datums:
         lines.append(f"{vidya} get {datums[0]['id']} --to {folder}/fetched --from alice -y")
     return [*lines, f"{vidya} devnet down --dir {folder}"]
-
-
-def describe_nodes(network: "Devnet") -> list[dict[str, Any]]:
-    """A line per node."""
-    from cli.nodes.processes import find_process, get_url, try_status
-
-    rows = []
-    for home in network.list_homes():
-        found = try_status(home) or {}
-        state = "running" if found else "stopped" if find_process(home) is None else "starting"
-        rows.append(
-            {
-                "name": home.path.name,
-                "state": state,
-                "height": found.get("height"),
-                "peers": found.get("peers"),
-                "validator": found.get("is_validator"),
-                "process": find_process(home),
-                "api": get_url(home),
-                "home": str(home.path),
-            }
-        )
-    return rows
-
-
-def watch(network: "Devnet") -> None:
-    """A live line on a terminal, until Ctrl-C or SIGTERM; raises CliError if all nodes have stopped."""
-    from cli.errors import CliError
-    from cli.nodes.processes import find_process, reap_children
-
-    output.say("Ctrl-C stops the nodes")
-    try:
-        while True:
-            reap_children()
-            rows = describe_nodes(network)
-            shown = (f"{row['name']} {row['height'] or row['state']}" for row in rows)
-            output.show_line(f"{time.strftime('%H:%M:%S')}  " + "  ".join(shown))
-            if all(find_process(home) is None for home in network.list_homes()):
-                hint = f"`vidya devnet logs --dir {network.path}`"
-                raise CliError("nodes_stopped", "all nodes have stopped", hint)
-            time.sleep(REFRESH_SECONDS)
-    except KeyboardInterrupt:
-        output.end_line()
-        output.say("stopping the nodes")

@@ -55,8 +55,13 @@ def get(
     job, target = build_job(network, entry, opened), (to or Path(entry["id"])).expanduser()
     try:
         result = run_download(network, job, folder / "store", target, rate)
-    finally:
+    except KeyboardInterrupt:
+        # The session stays open for the next try, which may come soon.
+        raise
+    except BaseException:
         close_sessions(network, account, [opened.session])
+        raise
+    close_sessions(network, account, [opened.session])
     report(network, job, result, target)
     forget(folder)
 
@@ -136,42 +141,86 @@ def build_job(network: "NetworkContext", entry: dict[str, Any], opened: "Opened"
 def run_download(
     network: "NetworkContext", job: "DownloadJob", store: Path, target: Path, rate: str | None
 ) -> "DownloadResult":
-    """Fetches what is missing and writes the files, in an event loop of its own."""
+    """Fetches what is missing and writes the files, in an event loop of its own.
+
+    Raises KeyboardInterrupt if a signal ended it; what was paid for is kept.
+    """
     import trio
 
+    from cli.nodes.homes import find_cause
+    from cli.signals import build_interruption
     from cli.terminal.amounts import parse_size
     from node.content.downloads import DownloadLimits
     from node.logs import configure_logs
+    from node.stopping import run_until_stopped
 
     configure_logs("error")
-
     limits = DownloadLimits(bytes_per_second_max=parse_size(rate) if rate else None)
-    return trio.run(fetch_and_export, network, job, store, target, limits)
+    run = DownloadRun(network, job, store, target, limits)
+    try:
+        stopped = trio.run(run_until_stopped, run.fetch_and_export)
+    except BaseExceptionGroup as group:
+        raise find_cause(group) from group
+    if run.result is not None:
+        return run.result
+    run.say_stopped()
+    assert stopped is not None, "it ends with a result or by a signal"
+    raise build_interruption(stopped)
 
 
-async def fetch_and_export(
-    network: "NetworkContext", job: "DownloadJob", store: Path, target: Path, limits: "DownloadLimits"
-) -> "DownloadResult":
-    """With a throw-away identity on the network."""
-    import secrets
+class DownloadRun:
+    """One try: fetches with a throw-away identity on the network, then writes the files."""
 
-    from node.content.downloads import download
-    from node.content.lane import ContentLane
-    from node.network.light_peer import open_light_network
-    from storage.content.store import ContentStore
+    def __init__(
+        self,
+        network: "NetworkContext",
+        job: "DownloadJob",
+        store: Path,
+        target: Path,
+        limits: "DownloadLimits",
+    ) -> None:
+        self._network, self._job, self._store, self._target, self._limits = (
+            network,
+            job,
+            store,
+            target,
+            limits,
+        )
+        self.result: DownloadResult | None = None
+        self._progress: Progress | None = None
 
-    def show(progress: "Progress") -> None:
-        output.show_line(describe(network, progress))
+    async def fetch_and_export(self) -> None:
+        """Sets `result`; raises what the own disk refuses."""
+        import secrets
 
-    quota_bytes = 2 * job.size_bytes + QUOTA_SPARE_BYTES
-    with ContentStore(store, quota_bytes) as opened:
-        lane = ContentLane(opened)
-        async with open_light_network(secrets.token_bytes(32), network.genesis_hash) as light_network:
-            result = await download(light_network, lane, job, show, limits)
+        from node.content.downloads import download
+        from node.content.lane import ContentLane
+        from node.network.light_peer import open_light_network
+        from storage.content.store import ContentStore
+
+        job = self._job
+        with ContentStore(self._store, 2 * job.size_bytes + QUOTA_SPARE_BYTES) as opened:
+            lane = ContentLane(opened)
+            async with open_light_network(secrets.token_bytes(32), self._network.genesis_hash) as network:
+                result = await download(network, lane, job, self._show, self._limits)
+            output.end_line()
+            if result.is_complete:
+                await lane.run(lambda content: content.export(job.datum, self._target))
+        self.result = result
+
+    def _show(self, progress: "Progress") -> None:
+        self._progress = progress
+        output.show_line(describe(self._network, progress))
+
+    def say_stopped(self) -> None:
+        """Where a signal stopped it."""
+        from cli.terminal.amounts import format_size
+
+        done = 0 if self._progress is None else self._progress.bytes_done
         output.end_line()
-        if result.is_complete:
-            await lane.run(lambda content: content.export(job.datum, target))
-        return result
+        output.say(
+            f"stopped at {format_size(done)} of {format_size(self._job.size_bytes)}, run it again to resume"
+        )
 
 
 def describe(network: "NetworkContext", progress: "Progress") -> str:

@@ -10,6 +10,8 @@ registered  to be proven from the epoch after next on
 """
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -66,18 +68,35 @@ def join(
     sync = {"state_sync": not full, "trust": check_trust(trust, full)}
     home = prepare_home(settings, chain, account, p2p_listen, api_port, {"disk_bytes": quota, **sync})
     set_sync(home, sync)
-    network = start(home, settings)
-    wait_synced(network)
-    wish = {
-        "stake": network.parse_amount(stake),
-        "commission_ppm": parse_share(commission),
-        "capacity": parse_size(capacity),
-        "addresses": (get_address(home, p2p_address),),
-    }
-    take_standing(network, account, home, wish)
-    chosen = choose_datums(network, account, quota)
-    host_datums(network, account, chosen)
-    settings.emit(describe(network, account, home, chosen))
+    with node_left_running(home):
+        network = start(home, settings)
+        wait_synced(network)
+        wish = {
+            "stake": network.parse_amount(stake),
+            "commission_ppm": parse_share(commission),
+            "capacity": parse_size(capacity),
+            "addresses": (get_address(home, p2p_address),),
+        }
+        take_standing(network, account, home, wish)
+        chosen = choose_datums(network, account, quota)
+        host_datums(network, account, chosen)
+        settings.emit(describe(network, account, home, chosen))
+
+
+@contextmanager
+def node_left_running(home: "Home") -> Iterator[None]:
+    """Says of a node that goes on after a failure or a signal where it is, and what stops it."""
+    from cli.nodes.processes import find_process
+
+    try:
+        yield
+    except BaseException:
+        output.end_line()
+        if (pid := find_process(home)) is not None:
+            output.say(
+                f"the node goes on running: process {pid}; `vidya node stop --home {home.path}` ends it"
+            )
+        raise
 
 
 def check_reach(spec: Any, listen: str | None, address: str | None) -> None:

@@ -82,3 +82,16 @@ def start(
         from node.home.home import Home
 
         run_home(Home(settings.home))
+
+
+@command(app)
+def stop(settings: Settings) -> None:
+    """Stop the node in --home, however it was started; its data stays."""
+    from cli.nodes.processes import find_process, stop_nodes
+    from node.home.home import Home
+
+    home = Home(settings.home)
+    home.load_spec()
+    pid = find_process(home)
+    stop_nodes([home])
+    settings.emit({"home": str(home.path), "stopped": pid})

@@ -12,6 +12,7 @@ from cli.terminal import output
 from cli.terminal.options import Settings, command
 
 if TYPE_CHECKING:
+    from cli.context.network import NetworkContext
     from node.home.home import Home
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
@@ -41,26 +42,37 @@ def status(
     from cli.context.readable import make_readable
 
     network = connect(settings)
-    if not watch:
+    if watch:
+        watch_status(network)
+    else:
         settings.emit(make_readable(network, network.get_status()))
-        return
+
+
+def watch_status(network: "NetworkContext") -> None:
+    """A line per block on stdout, or one that is replaced on a terminal; returns at Ctrl-C."""
+    is_live = (
+        network.settings.format is output.Format.TABLE and output.is_terminal() and output.is_private_screen()
+    )
     height = -1
-    while True:
-        found = network.get_status()
-        if found["height"] != height:
-            height = found["height"]
-            show_status(found)
-        time.sleep(REFRESH_SECONDS)
+    try:
+        while True:
+            found = network.get_status()
+            if found["height"] != height:
+                height = found["height"]
+                show_status(network.settings, found, is_live=is_live)
+            time.sleep(REFRESH_SECONDS)
+    except KeyboardInterrupt:
+        output.end_line()
 
 
-def show_status(found: dict[str, Any]) -> None:
-    """One line, replaced on a terminal."""
+def show_status(settings: Settings, found: dict[str, Any], *, is_live: bool) -> None:
+    """One line of text, or the record in the format asked for."""
     state = f"syncing to {found['sync_target']}" if found["syncing"] else "synced"
     line = f"height {found['height']}  epoch {found['epoch']}  {found['peers']} peers  {state}"
-    if output.is_terminal():
+    if is_live:
         output.show_line(line)
     else:
-        output.say(line)
+        settings.emit(line if settings.format is output.Format.TABLE else found)
 
 
 @command(app)

@@ -14,6 +14,7 @@ chain spec says where hosts are reached. The keys are worth nothing, so their fi
 """
 
 import secrets
+import shutil
 import socket
 import time
 from collections.abc import Sequence
@@ -105,8 +106,12 @@ class Devnet:
 
     def get_variables(self) -> dict[str, str]:
         """What makes other commands talk to the first node, with the keys of this devnet."""
+        return self.build_variables(self.load_summary())
+
+    def build_variables(self, summary: dict[str, Any]) -> dict[str, str]:
+        """The same, of a devnet whose summary is not written yet."""
         return {
-            "VIDYA_API": self.load_summary()["nodes"][0]["api"],
+            "VIDYA_API": summary["nodes"][0]["api"],
             "VIDYA_HOME": str(self.path),
             "VIDYA_PASSWORD_FILE": str(self.password_file),
         }
@@ -171,11 +176,20 @@ class Station:
 
 
 def create(devnet: Devnet, validators: int, block_ms: int | None, content: Path | None) -> None:
-    """Makes the folder: keys, library, chain spec, homes. Raises CliError if something else is there."""
+    """Makes the folder, whole or not at all. Raises CliError if something else is there."""
     if devnet.is_begun:
         hint = f"`vidya devnet reset --dir {devnet.path}`"
         raise CliError("unfinished", f"{devnet.path} was not made to the end", hint)
     devnet.wallet.mkdir(parents=True)
+    try:
+        fill_folder(devnet, validators, block_ms, content)
+    except BaseException:
+        delete(devnet)
+        raise
+
+
+def fill_folder(devnet: Devnet, validators: int, block_ms: int | None, content: Path | None) -> None:
+    """Keys, library, chain spec, homes; the summary last, which tells that all is there."""
     profile = set_pace(load_profile("devnet"), block_ms)
     stations = build_stations(validators)
     people = {name: secrets.token_bytes(32) for name in (*PEOPLE, TREASURY)}
@@ -191,10 +205,21 @@ def create(devnet: Devnet, validators: int, block_ms: int | None, content: Path 
         config = build_station_config(station, spec)
         create_home(devnet.get_home(station.name).path, spec_json, config, station.secrets)
     devnet.chain_file.write_bytes(spec_json)
-    datums = [entry.summary for entry in library]
-    devnet.save_summary({**build_summary(devnet, spec, stations, seeds), "datums": datums})
-    lines = [f"{name}={value}\n" for name, value in devnet.get_variables().items()]
+    summary = build_summary(devnet, spec, stations, seeds)
+    lines = [f"{name}={value}\n" for name, value in devnet.build_variables(summary).items()]
     devnet.environment_file.write_text("".join(lines))
+    devnet.save_summary({**summary, "datums": [entry.summary for entry in library]})
+
+
+def delete(devnet: Devnet) -> None:
+    """Removes what `create` and seeding made, and nothing else."""
+    for name in ("nodes", "wallet", "content", "downloads"):
+        shutil.rmtree(devnet.path / name, ignore_errors=True)
+    files = (devnet.summary_file, devnet.chain_file, devnet.password_file, devnet.environment_file)
+    for file in (*files, devnet.seeded_file):
+        file.unlink(missing_ok=True)
+    if devnet.path.is_dir() and not any(devnet.path.iterdir()):
+        devnet.path.rmdir()
 
 
 def set_pace(profile: ChainSpec, block_ms: int | None) -> ChainSpec:

@@ -88,6 +88,8 @@ def describe_home(home: "Home") -> dict[str, Any]:
 
 def run_home(home: "Home") -> None:
     """The node of a folder, in this process."""
+    from functools import partial
+
     import trio
 
     from cli.nodes.crash import arm_crash
@@ -95,6 +97,7 @@ def run_home(home: "Home") -> None:
     from node.home.config import load_config
     from node.logs import configure_logs
     from node.recovery import OnReady, run_with_recovery
+    from node.stopping import run_until_stopped
 
     arm_crash()
     spec, config = home.load_spec(), load_config(home.config_file)
@@ -111,7 +114,7 @@ def run_home(home: "Home") -> None:
 
     check_unclaimed(home)
     try:
-        trio.run(run_with_recovery, attempt, home.data)
+        trio.run(run_until_stopped, partial(run_with_recovery, attempt, home.data))
     except BaseExceptionGroup as group:
         raise find_cause(group) from group
     finally:
@@ -132,13 +135,13 @@ def check_unclaimed(home: "Home") -> None:
 
 
 def find_cause(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """The one expected failure that ended a node; the group itself if it was a bug, or several things."""
+    """The one expected failure or interruption that ended a node; else the group itself, which is a bug."""
     from cli.errors import list_expected
 
     error: BaseException = group
     while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
         error = error.exceptions[0]
-    return error if isinstance(error, list_expected()) else group
+    return error if isinstance(error, (KeyboardInterrupt, *list_expected())) else group
 
 
 def on_ready(home: "Home", node: "Node", api_port: int) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 from cli.context.client import Client
 from cli.errors import CliError
 from cli.exits import ExitCode
+from cli.signals import uninterrupted
 from cli.terminal import output
 from cli.terminal.options import HOME
 from node.home.config import load_config
@@ -35,7 +36,8 @@ def start_node(home: Home) -> int:
     if running is not None:
         return running
     environment = {**os.environ, "PYTHONPATH": join_path(ROOT, os.environ.get("PYTHONPATH"))}
-    with home.log_file.open("ab") as log:
+    # Not interrupted between start and note: nobody would find the process.
+    with home.log_file.open("ab") as log, uninterrupted():
         process = subprocess.Popen(
             build_start_command(home.path),
             cwd=home.path,
@@ -45,8 +47,8 @@ def start_node(home: Home) -> int:
             stderr=log,
             start_new_session=True,
         )
-    # At once, so that it is found and can be stopped while it still opens its keys.
-    home.note_process(process.pid)
+        # At once, so that it is found and can be stopped while it still opens its keys.
+        home.note_process(process.pid)
     return process.pid
 
 

@@ -17,13 +17,12 @@ import typer
 
 from cli.errors import UsageFault, explain, list_expected
 from cli.exits import ExitCode
+from cli.signals import get_exit_code, interruptible
 from cli.terminal import output
 from cli.terminal.output import Format
 
 _PANEL = "Everywhere"
 HOME = Path("~/.vidya")
-INTERRUPTED = 130
-"""What shells call a program that Ctrl-C ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,11 +158,12 @@ def _build_parameter(name: str, kind: Any, *default: Any) -> inspect.Parameter:
 def ending(given: dict[str, Any]) -> Iterator[None]:
     """Turns expected failures into a message and an exit code."""
     try:
-        _check_environment()
-        yield
-    except KeyboardInterrupt:
+        with interruptible():
+            _check_environment()
+            yield
+    except KeyboardInterrupt as error:
         output.end_line()
-        raise typer.Exit(INTERRUPTED) from None
+        raise typer.Exit(get_exit_code(error)) from None
     except BrokenPipeError:
         # Whoever read stdout has seen enough (`vidya query events | head`).
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

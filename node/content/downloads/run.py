@@ -130,14 +130,18 @@ class Download:
                 supplier.outcome = Outcome.DONE
 
     async def _write_all(self) -> None:
-        """Writes what was verified, in batches, and sees it on disk at the end."""
-        async for first in self._writes:
-            batch = [first]
-            with suppress(trio.WouldBlock, trio.EndOfChannel):
-                while True:
-                    batch.append(self._writes.receive_nowait())
-            await self.content.run(partial(_write_batch, self.job.datum, batch))
-        await self.content.run(lambda store: store.flush())
+        """Writes what was verified, in batches, and sees it on disk at the end.
+
+        A cancelled download writes what it has too: it was paid for.
+        """
+        with trio.CancelScope(shield=True):
+            async for first in self._writes:
+                batch = [first]
+                with suppress(trio.WouldBlock, trio.EndOfChannel):
+                    while True:
+                        batch.append(self._writes.receive_nowait())
+                await self.content.run(partial(_write_batch, self.job.datum, batch))
+            await self.content.run(lambda store: store.flush())
 
     async def _end_when_complete(self, scope: trio.CancelScope) -> None:
         """Those who serve may still deliver what is under way, and be paid; the others are let go at once."""

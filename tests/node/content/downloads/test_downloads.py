@@ -1,5 +1,6 @@
 """Downloads from honest hosts: from several at once, resumed, on little money, with some gone."""
 
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -151,6 +152,33 @@ async def test_a_crash_of_the_reader_costs_the_credit_at_most(scene: Scene) -> N
         assert signed.voucher.bytes <= SIZE + 4 * CHUNK_BYTES
         assert signed.voucher.amount == result.paid
         check_same(scene, store)
+
+
+async def test_what_was_paid_is_written_before_an_interrupted_download_ends(scene: Scene) -> None:
+    """Verified chunks that wait for a slow disk when the reader is cancelled are in the store afterwards."""
+    async with scene.running():
+        [host] = await scene.open_hosts(0)
+        network, content, store = await scene.open_reader()
+        session = scene.chain.open_session(scene.datum, PLENTY[:1])
+        job = build_job(scene.chain, session, scene.manifest, [host], PLENTY[:1])
+        disk_is_free, scope = threading.Event(), trio.CancelScope()
+        first: list[int] = []
+
+        def stop_later(progress: Any) -> None:
+            if progress.chunks_done >= 1 and not first:
+                first.append(progress.chunks_done)
+                nursery.start_soon(content.run, lambda _: disk_is_free.wait(10))
+            if first and progress.chunks_done >= first[0] + 3:
+                scope.cancel()
+                disk_is_free.set()
+
+        async with trio.open_nursery() as nursery:
+            with scope:
+                await download(network, content, job, stop_later, DownloadLimits(bytes_per_second_max=2**21))
+        held = CHUNKS - len(store.missing_chunks(scene.datum))
+        signed = host.book.get(session)
+        assert signed is not None and signed.voucher.bytes > CHUNK_BYTES
+        assert signed.voucher.bytes <= held * CHUNK_BYTES
 
 
 async def test_a_host_that_vanishes_is_replaced(scene: Scene) -> None:
