@@ -227,7 +227,9 @@ class Node:
         if account is not None:
             hosted = Hosting(self.content, VoucherBook(stores.vouchers, account))
             limits = ServiceLimits(bytes_per_second_max=upload or None)
-            self.service = ContentService(self.network, self.ledger, self.content, hosted.book, limits)
+            self.service = ContentService(
+                self.network, self.ledger, self.content, hosted.book, limits, self.signatures.verify
+            )
         return Duties(self.ledger, self.lane, self.pool.submit, self.keys.duty, hosted)
 
     def build_api_services(self) -> ApiServices:
@@ -274,7 +276,6 @@ class Node:
             head_hash=self.ledger.head_hash,
             roles=int(roles),
             listen_addresses=self.network.addresses,
-            binding=None,
         )
 
     def _check_hello(self, peer: PeerId, hello: Hello) -> None:
@@ -282,7 +283,7 @@ class Node:
             raise Refused(RefusalCode.NOT_SERVED, f"rules of version {hello.spec_version}")
 
     async def _attend(self, connected: ConnectedPeer) -> None:
-        if connected.hello.roles & PeerRole.GUEST:
+        if connected.hello.roles & PeerRole.LIGHT:
             await trio.sleep_forever()
         async with trio.open_nursery() as nursery:
             for attend in (self.world.attend, self.pool.attend):

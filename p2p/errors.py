@@ -63,7 +63,7 @@ class PeerFault(NetworkError):
 
 
 class RefusalCode(IntEnum):
-    """Why a peer said no. Protocol: never renumbered."""
+    """Why a peer said no. Protocol: never renumbered (7 is free)."""
 
     BUSY = 1
     NOT_FOUND = 2
@@ -71,7 +71,6 @@ class RefusalCode(IntEnum):
     NOT_MEMBER = 4
     CREDIT_EXHAUSTED = 5
     VOUCHER_INVALID = 6
-    PRICE_TOO_LOW = 7
     TOO_MANY_CONNECTIONS = 8
     PROTOCOL_UNKNOWN = 9
     NOT_SERVED = 10

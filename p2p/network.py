@@ -15,8 +15,6 @@ from typing import Protocol
 from chain.primitives.types import Hash, PeerId
 from p2p.errors import PeerFault
 
-PROTOCOL_NAME_BYTES_MAX = 64
-
 
 @dataclass(frozen=True, slots=True)
 class ProtocolSpec:

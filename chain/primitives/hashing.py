@@ -34,7 +34,6 @@ class Domain(IntEnum):
     SESSION = 17
     CERTIFICATE = 18
     EVIDENCE = 19
-    RECEIPT = 20
     NODE_KEY = 21
     LIST_ROOT = 22
     MANIFEST_FILES = 23
@@ -46,7 +45,6 @@ class Domain(IntEnum):
     SIGN_PRECOMMIT = 66
     SIGN_PROPOSAL = 67
     SIGN_VOUCHER = 68
-    SIGN_PEER_BINDING = 69
     SIGN_CONTENT_REQUEST = 70
 
 

@@ -25,8 +25,10 @@ from chain.content import CHUNK_BYTES
 from chain.modules import catalogue, sessions
 from chain.modules.sessions import SignedVoucher
 from chain.primitives.codec import Record, encode
+from chain.primitives.keys import is_signed_by
 from chain.primitives.types import Hash, Height, PeerId
 from chain.state import StateReader
+from chain.votes import Verify
 from node.content.lane import ContentLane
 from node.content.vouchers import Terms, VoucherBook, VoucherRefused, check_voucher
 from p2p.errors import PeerFault, RefusalCode, Refused, StreamEnded
@@ -166,11 +168,13 @@ class ContentService:
         content: ContentLane,
         book: VoucherBook,
         limits: ServiceLimits | None = None,
+        verify: Verify = is_signed_by,
     ) -> None:
         self.limits = limits or ServiceLimits()
         self.content = content
         self.book = book
         self.head = head
+        self.verify = verify
         rate = self.limits.bytes_per_second_max
         self.cap = RateLimiter(rate, CHUNK_BYTES) if rate else None
         self._network = network
@@ -320,7 +324,7 @@ class _ServingStream:
 
     def _take_voucher(self, signed: SignedVoucher) -> None:
         try:
-            check_voucher(signed, self._tab.terms, self._tab.paid_bytes)
+            check_voucher(signed, self._tab.terms, self._tab.paid_bytes, self._service.verify)
         except VoucherRefused as error:
             self._ending = Refused(RefusalCode.VOUCHER_INVALID, str(error))
             self._wake()

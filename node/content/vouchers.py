@@ -16,8 +16,10 @@ from chain.modules import sessions
 from chain.modules.sessions import SignedVoucher
 from chain.primitives.codec import decode, encode
 from chain.primitives.errors import ChainError, DecodeError
+from chain.primitives.keys import is_signed_by
 from chain.primitives.types import Address, Amount, Epoch, Hash, Height, PublicKey
 from chain.state import StateReader
+from chain.votes import Verify
 from storage.errors import CorruptStore
 from storage.kv import Column, KeyValueStore, Prefix
 
@@ -41,7 +43,9 @@ class Terms(NamedTuple):
     limit: Amount
 
 
-def check_voucher(signed: SignedVoucher, terms: Terms, paid_bytes: int) -> None:
+def check_voucher(
+    signed: SignedVoucher, terms: Terms, paid_bytes: int, verify: Verify = is_signed_by
+) -> None:
     """Raises VoucherRefused unless the chain would settle it beyond `paid_bytes`; the signature last, it
     costs most (`chain.modules.sessions.settle`).
     """
@@ -58,7 +62,7 @@ def check_voucher(signed: SignedVoucher, terms: Terms, paid_bytes: int) -> None:
         raise VoucherRefused("not the price of its bytes")
     if voucher.amount > terms.limit:
         raise VoucherRefused(f"above the allotment of {terms.limit}")
-    if not sessions.is_voucher_signed(signed, terms.voucher_key):
+    if not sessions.is_voucher_signed(signed, terms.voucher_key, verify):
         raise VoucherRefused("not signed by the session's key")
 
 

@@ -148,8 +148,7 @@ class Ledger(LedgerView):
         if extent is None or state is None or extent.head != state.version:
             raise CorruptStore(f"chain and state are not of one height; {RESYNC}")
         header = self.get_header(extent.head)
-        assert header is not None
-        if header.state_root != state.root:
+        if header is None or header.state_root != state.root:
             raise CorruptStore(f"the state is not that of block {extent.head}; {RESYNC}")
         return header
 
@@ -240,6 +239,8 @@ class Ledger(LedgerView):
     def commit(self, result: BlockResult, certificate: CommitCertificate) -> CommittedBlock:
         """Makes an executed block the head, durably; the caller has verified the certificate."""
         header = result.block.header
+        # `execute` takes no block but the next one, and a commit clears its results; consensus and sync look
+        # the block up by the hash that the certificate names.
         assert header.height == self.head.height + 1
         assert certificate.block_hash == result.block_hash
         tx_ids = list_transaction_ids(result.block)

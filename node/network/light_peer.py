@@ -38,9 +38,8 @@ def build_duties(genesis_hash: Hash) -> PeerDuties:
         spec_version=system.SPEC_VERSION,
         height=0,
         head_hash=NO_HASH,
-        roles=int(PeerRole.GUEST),
+        roles=int(PeerRole.LIGHT),
         listen_addresses=(),
-        binding=None,
     )
     return PeerDuties(
         build_hello=lambda: hello,

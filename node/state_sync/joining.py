@@ -4,7 +4,7 @@
     data/state-synced     the same store, whole; `adopt` makes it the node's as the last step of opening
 
 Two names, because a node's store says that its log and its sign-state must be there: those are made first.
-Meanwhile the node greets as a guest: nobody sends it votes or transactions.
+Meanwhile the node greets as a light peer: nobody sends it votes or transactions.
 """
 
 import shutil
@@ -128,9 +128,8 @@ def _build_hello(spec: ChainSpec, network: Network) -> Hello:
         spec_version=system.SPEC_VERSION,
         height=0,
         head_hash=genesis_hash,
-        roles=int(PeerRole.GUEST),
+        roles=int(PeerRole.LIGHT),
         listen_addresses=network.addresses,
-        binding=None,
     )
 
 

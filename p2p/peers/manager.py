@@ -20,7 +20,7 @@ from p2p.network import Network, NetworkEvent, PeerConnected
 from p2p.peers.addresses import AddressBook
 from p2p.peers.dialling import Dialling
 from p2p.peers.liveness import PingTimes, answer_pings, run_pings
-from p2p.wire.messages import Addresses, AddressesRequest, Hello, check_peer_binding
+from p2p.wire.messages import Addresses, AddressesRequest, Hello
 from p2p.wire.protocols import HELLO, PEERS, PING
 from p2p.wire.requests import build_answerer, request
 
@@ -49,8 +49,8 @@ class ConnectedPeer:
 class PeerDuties:
     """What the node gives the manager.
 
-    `build_hello` is called for each greeting. `check_hello` raises Refused or PeerFault; genesis hash and
-    binding are checked before it. `attend` runs while the peer is connected. `get_wanted` names the addresses
+    `build_hello` is called for each greeting. `check_hello` raises Refused or PeerFault; the genesis hash is
+    checked before it. `attend` runs while the peer is connected. `get_wanted` names the addresses
     that must stay connected (validators, seeds).
     """
 
@@ -143,8 +143,6 @@ class PeerManager:
     def _check(self, peer: PeerId, hello: Hello) -> None:
         if hello.genesis_hash != self.network.genesis_hash:
             raise PeerFault("hello of another network", points=100)
-        if hello.binding is not None:
-            check_peer_binding(hello.binding, self.network.genesis_hash, peer)
         self.duties.check_hello(peer, hello)
 
     async def _ask_addresses(self, peer: PeerId) -> None:

@@ -28,7 +28,6 @@ from p2p.tcp.muxer import YAMUX, BoundedYamux
 from p2p.tcp.negotiation import agree_on_protocol, propose_protocol
 
 WINDOW_REPORT_BYTES = 64 * 1024
-NEGOTIATION_FAULT_POINTS = 5
 
 
 class MuxedByteStream:

@@ -16,10 +16,9 @@ from chain.modules.sessions import SignedVoucher
 from chain.primitives.codec import Record
 from chain.primitives.hashing import Domain, signing_bytes
 from chain.primitives.keys import KeyPair, is_signed_by
-from chain.primitives.types import Address, Hash, Height, PeerId, PublicKey, Signature, Uint8, Uint32
+from chain.primitives.types import Hash, Height, PeerId, PublicKey, Signature, Uint8, Uint32
 from chain.transaction import TRANSACTION_BYTES_MAX
 from chain.votes import CommitCertificate, PolkaCertificate, SignedProposal, SignedVote
-from p2p.errors import PeerFault
 from p2p.identity import ADDRESS_CHARACTERS_MAX
 
 HEADER_BYTES_MAX = 8 * 2**10
@@ -63,28 +62,12 @@ class Refusal(Record, tag=127):
 
 
 class PeerRole(IntFlag):
-    """What a node says it does; nobody relies on it."""
+    """What a node says it does. A claim: it decides what is sent to the node, never what is believed."""
 
     VALIDATOR = 1
     HOST = 2
-    ARCHIVE = 4
-    SEED = 8
-    GUEST = 16
-    """Takes content and nothing else: neither votes nor transactions go to it."""
-
-
-class PeerBinding(Record):
-    """This network identity acts for this account."""
-
-    account: Address
-    peer: PeerId
-
-
-class SignedPeerBinding(Record):
-    """A binding, signed by the account's key (domain SIGN_PEER_BINDING). Useless to any other peer."""
-
-    binding: PeerBinding
-    signature: Signature
+    LIGHT = 4
+    """Downloads content only: nobody sends it votes or transactions."""
 
 
 class Hello(Record, tag=1):
@@ -97,26 +80,9 @@ class Hello(Record, tag=1):
     head_hash: Hash
     roles: Uint8
     listen_addresses: Annotated[tuple[AddressText, ...], Meta(max_length=LISTEN_ADDRESSES_MAX)]
-    binding: SignedPeerBinding | None
 
 
 HelloMessage = Hello | Refusal
-
-
-def sign_peer_binding(key: KeyPair, genesis_hash: Hash, peer: PeerId) -> SignedPeerBinding:
-    """The account's word for its network identity."""
-    binding = PeerBinding(key.public_key, peer)
-    message = signing_bytes(Domain.SIGN_PEER_BINDING, genesis_hash, binding)
-    return SignedPeerBinding(binding, key.sign(message))
-
-
-def check_peer_binding(signed: SignedPeerBinding, genesis_hash: Hash, peer: PeerId) -> None:
-    """Raises PeerFault unless the account signed that it is `peer`, whom the handshake proved."""
-    message = signing_bytes(Domain.SIGN_PEER_BINDING, genesis_hash, signed.binding)
-    if signed.binding.peer != peer:
-        raise PeerFault("binding of another peer", points=100)
-    if not is_signed_by(signed.binding.account, message, signed.signature):
-        raise PeerFault("binding not signed by its account", points=100)
 
 
 # Protocol ping

@@ -13,7 +13,7 @@ MIB = 2**20
 
 HELLO = ProtocolSpec(
     name="hello",
-    version=1,
+    version=2,
     frame_bytes_max=4 * KIB,
     streams_per_peer_max=2,
     frames_per_second_max=2,

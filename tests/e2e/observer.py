@@ -63,7 +63,6 @@ class Observer:
             head_hash=NO_HASH,
             roles=0,
             listen_addresses=(),
-            binding=None,
         )
         return PeerDuties(
             build_hello=lambda: hello,

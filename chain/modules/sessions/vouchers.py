@@ -14,6 +14,7 @@ from chain.primitives.fixed_point import div_up
 from chain.primitives.hashing import Domain, hash_record, signing_bytes
 from chain.primitives.keys import KeyPair, is_signed_by
 from chain.primitives.types import Address, Amount, Hash, PublicKey, Signature
+from chain.votes import Verify
 
 VOUCHER_BYTES_MAX = 2**48
 """256 TiB from one host: keeps the sums over a session below 2^63 at any price."""
@@ -41,10 +42,10 @@ def sign_voucher(key: KeyPair, voucher: Voucher) -> SignedVoucher:
     return SignedVoucher(voucher, key.sign(signing_bytes(Domain.SIGN_VOUCHER, voucher.genesis_hash, voucher)))
 
 
-def is_voucher_signed(signed: SignedVoucher, voucher_key: PublicKey) -> bool:
+def is_voucher_signed(signed: SignedVoucher, voucher_key: PublicKey, verify: Verify = is_signed_by) -> bool:
     """Whether the session's key signed the voucher."""
     message = signing_bytes(Domain.SIGN_VOUCHER, signed.voucher.genesis_hash, signed.voucher)
-    return is_signed_by(voucher_key, message, signed.signature)
+    return verify(voucher_key, message, signed.signature)
 
 
 def compute_session_id(genesis_hash: Hash, payer: Address, counter: int) -> Hash:

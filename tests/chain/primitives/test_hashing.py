@@ -45,7 +45,6 @@ PINNED = {
     "SESSION": (17, "6f63c9c96229125f"),
     "CERTIFICATE": (18, "1d6bdf6b46bed141"),
     "EVIDENCE": (19, "c3de6713dd5cdfd3"),
-    "RECEIPT": (20, "99988c220c98768d"),
     "NODE_KEY": (21, "94fe1fef4ee71dfe"),
     "LIST_ROOT": (22, "ac1643144385ad3a"),
     "MANIFEST_FILES": (23, "f7f7ca242ff9e490"),
@@ -54,7 +53,6 @@ PINNED = {
     "SIGN_PRECOMMIT": (66, "127457cb6484eced"),
     "SIGN_PROPOSAL": (67, "5f9abee4f7634f6b"),
     "SIGN_VOUCHER": (68, "0e7f98491edfb2c3"),
-    "SIGN_PEER_BINDING": (69, "1bdcf1ac9dff3080"),
     "SIGN_CONTENT_REQUEST": (70, "ce9b64b19a7da6a1"),
 }
 

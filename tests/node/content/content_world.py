@@ -13,13 +13,14 @@ from chain.block import Inherents
 from chain.content import Manifest, compute_datum_id, compute_files_hash
 from chain.modules import beacon, catalogue, hosting, membership, sessions, system
 from chain.primitives.codec import Record
-from chain.primitives.keys import KeyPair
+from chain.primitives.keys import KeyPair, is_signed_by
 from chain.primitives.types import Amount, Hash
 from chain.runtime import build_call
 from chain.transaction import SignedTransaction, Transaction, sign_transaction
 from chain.votes import (
     CommitCertificate,
     SignedVote,
+    Verify,
     Vote,
     VoteKind,
     build_commit_certificate,
@@ -156,6 +157,7 @@ async def open_host(
     *,
     vouchers: KeyValueStore | None = None,
     limits: ServiceLimits | None = None,
+    verify: Verify = is_signed_by,
 ) -> AsyncIterator[ContentHost]:
     """A host that has published `source`; it serves until the block ends."""
     with ContentStore(path / f"host{person.number}", QUOTA_BYTES) as store:
@@ -164,7 +166,7 @@ async def open_host(
         content = ContentLane(store)
         book = VoucherBook(vouchers or MemoryStore(), person.address)
         async with hub.open_network(person.keys.network_seed, chain.ledger.genesis_hash) as network:
-            service = ContentService(network, chain.ledger, content, book, limits)
+            service = ContentService(network, chain.ledger, content, book, limits, verify)
             yield ContentHost(person, network, service, content, store, book)
 
 

@@ -13,8 +13,8 @@ from chain.content import CHUNK_BYTES, Manifest, check_chunk, compute_datum_id, 
 from chain.modules import sessions
 from chain.modules.sessions import SignedVoucher, Voucher
 from chain.primitives.codec import replace
-from chain.primitives.keys import KeyPair
-from chain.primitives.types import Hash
+from chain.primitives.keys import KeyPair, is_signed_by
+from chain.primitives.types import Hash, PublicKey, Signature
 from node.content.service import CREDIT_BYTES, RESENDS_MAX, ServiceLimits
 from p2p.errors import PeerGone, RefusalCode, Refused
 from p2p.memory import MemoryHub
@@ -225,6 +225,22 @@ async def test_no_more_than_the_credit_goes_out_unpaid(scene: Scene) -> None:
         await send_message(stream, ChunksRequest(tuple(range(6))))
         assert [(await receive(stream)).chunk for _ in range(4)] == [0, 1, 2, 3]
         await expect_refusal(stream, RefusalCode.CREDIT_EXHAUSTED)
+
+
+async def test_vouchers_are_verified_by_what_the_node_gives(scene: Scene) -> None:
+    """The service asks the node's memory of signatures about each voucher."""
+    seen: list[Signature] = []
+
+    def verify(key: PublicKey, message: bytes, signature: Signature) -> bool:
+        seen.append(signature)
+        return is_signed_by(key, message, signature)
+
+    async with scene.open(verify=verify) as (host, client), scene.visit(host, client) as stream:
+        await fetch(stream, 0)
+        signed = scene.sign(CHUNK_BYTES)
+        await send_message(stream, Payment(signed))
+        await fetch(stream, 1)
+    assert seen == [signed.signature]
 
 
 async def test_a_voucher_gives_credit(scene: Scene) -> None:

@@ -68,6 +68,14 @@ def test_a_voucher_that_the_chain_would_not_pay_is_refused(signed: SignedVoucher
         check_voucher(signed, TERMS, 999)
 
 
+def test_the_signature_is_left_to_who_verifies() -> None:
+    """A node that saw the signature before answers from memory, so the check asks it and nobody else."""
+    unsigned = sign(1000, KeyPair(b"x" * 32))
+    check_voucher(unsigned, TERMS, 999, lambda *_: True)
+    with pytest.raises(VoucherRefused):
+        check_voucher(sign(1000), TERMS, 999, lambda *_: False)
+
+
 def test_the_highest_voucher_is_kept_and_survives_reopening(tmp_path: Path) -> None:
     """A lower voucher replaces nothing; what was kept is there when the database is opened again."""
     store = LevelDbStore(tmp_path)

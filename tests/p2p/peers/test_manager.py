@@ -6,7 +6,6 @@ from contextlib import asynccontextmanager
 import trio
 import trio.testing
 
-from chain.primitives.keys import KeyPair
 from chain.primitives.types import PeerId
 from p2p.errors import PeerFault, RefusalCode, Refused
 from p2p.memory import MemoryHub
@@ -14,17 +13,16 @@ from p2p.network import PeerDisconnected, Stream
 from p2p.peers.liveness import PingTimes
 from p2p.peers.manager import ConnectedPeer, PeerDuties, PeerManager, run_peers
 from p2p.switch.switch import Switch
-from p2p.wire.messages import Hello, sign_peer_binding
+from p2p.wire.messages import Hello
 from p2p.wire.protocols import PING
 from tests.p2p.support import ECHO, GENESIS, OpenNetwork, echo, watch
 
 Attend = Callable[[ConnectedPeer], Awaitable[None]]
 
 
-def build_hello(network: Switch, height: int = 0, key: KeyPair | None = None) -> Hello:
+def build_hello(network: Switch, height: int = 0) -> Hello:
     """A hello as a node would say it."""
-    binding = sign_peer_binding(key, GENESIS, network.peer_id) if key else None
-    return Hello(network.genesis_hash, "test", 1, height, bytes(32), 0, network.addresses, binding)
+    return Hello(network.genesis_hash, "test", 1, height, bytes(32), 0, network.addresses)
 
 
 @asynccontextmanager
@@ -59,18 +57,15 @@ async def open_manager(
 
 
 async def test_both_sides_attend_after_hello(open_network: OpenNetwork) -> None:
-    """A wanted address is dialled, and both sides get the other's hello with its proved account."""
-    key = KeyPair(b"k" * 32)
+    """A wanted address is dialled, and both sides get the other's hello."""
     async with open_network(1) as first, open_network(2) as second:
         with trio.fail_after(30):
             async with (
-                open_manager(second, hello=lambda: build_hello(second, 7, key)) as (_, seen_by_second),
+                open_manager(second, hello=lambda: build_hello(second, 7)) as (_, seen_by_second),
                 open_manager(first, wanted=second.addresses) as (_, seen_by_first),
             ):
                 there = await seen_by_first.receive()
                 assert (there.peer, there.hello.height, there.is_outbound) == (second.peer_id, 7, True)
-                assert there.hello.binding is not None
-                assert there.hello.binding.binding.account == key.public_key
                 back = await seen_by_second.receive()
                 assert (back.peer, back.is_outbound) == (first.peer_id, False)
 
@@ -94,24 +89,19 @@ async def test_a_refused_hello_ends_the_connection_with_its_reason(open_network:
                 assert not manager.peers
 
 
-async def test_a_stolen_binding_is_a_fault(open_network: OpenNetwork) -> None:
-    """A binding signed for another peer costs all points."""
-    key = KeyPair(b"k" * 32)
+async def test_a_hello_of_another_network_is_a_fault(open_network: OpenNetwork) -> None:
+    """It costs all points: the protocol's name has only the first bytes of the genesis hash."""
     async with open_network(1) as first, open_network(2) as second:
-        stolen = sign_peer_binding(key, GENESIS, second.peer_id)
         heard = watch(first)
+        hello = Hello(GENESIS[:4] + b"x" * 28, "stranger", 1, 0, bytes(32), 0, ())
         with trio.fail_after(30):
-            async with open_manager(second), open_manager(first, wanted=second.addresses) as (_manager, seen):
-                await seen.receive()
-                await first.disconnect(second.peer_id, "test")
-            hello = Hello(GENESIS, "thief", 1, 0, bytes(32), 0, (), stolen)
             async with (
                 open_manager(second),
                 open_manager(first, wanted=second.addresses, hello=lambda: hello),
             ):
                 while not second.bans():
                     await heard.receive()
-            assert [ban.reason for ban in second.bans()] == ["binding of another peer"]
+        assert [ban.reason for ban in second.bans()] == ["hello of another network"]
 
 
 async def test_a_lost_connection_is_dialled_again(open_network: OpenNetwork) -> None:

@@ -14,7 +14,6 @@ from chain.light import LightBlock
 from chain.modules.sessions import SignedVoucher, Voucher
 from chain.primitives.codec import Record, decode, encode
 from chain.primitives.errors import DecodeError
-from chain.primitives.keys import KeyPair
 from chain.validator_set import Roster, ValidatorChange
 from chain.votes import (
     CertificateSignature,
@@ -25,7 +24,6 @@ from chain.votes import (
     Vote,
     VoteKind,
 )
-from p2p.errors import PeerFault
 from p2p.network import ProtocolSpec
 from p2p.wire import messages, protocols
 
@@ -59,7 +57,6 @@ LARGEST: tuple[tuple[ProtocolSpec, Record], ...] = (
             HASH,
             255,
             (ADDRESS,) * 8,
-            messages.SignedPeerBinding(messages.PeerBinding(HASH, HASH * 2), HASH * 2),
         ),
     ),
     (protocols.PING, messages.Ping(2**32 - 1)),
@@ -140,18 +137,3 @@ def test_hostile_bytes_raise_only_decode_errors(data: bytes) -> None:
         except DecodeError:
             continue
         assert encode(record) == data
-
-
-def test_bindings_hold_for_one_peer_one_network_one_account() -> None:
-    """A binding fails for another peer, another network, another signer."""
-    key = KeyPair(b"k" * 32)
-    signed = messages.sign_peer_binding(key, HASH, b"peer")
-    messages.check_peer_binding(signed, HASH, b"peer")
-    forged = messages.SignedPeerBinding(messages.PeerBinding(HASH, b"peer"), signed.signature)
-    for binding, genesis_hash, peer in (
-        (signed, HASH, b"other"),
-        (signed, bytes(32), b"peer"),
-        (forged, HASH, b"peer"),
-    ):
-        with pytest.raises(PeerFault):
-            messages.check_peer_binding(binding, genesis_hash, peer)
