@@ -157,7 +157,7 @@ class World:
     def open_block(self) -> Context:
         """A block that is half full: many accounts, all pots and the sums of modules are changed already."""
         ctx = self.open_context(self.height)
-        pots = ("staking", "membership", "fee-pool", "catalogue", "sessions", "possession", "escrow")
+        pots = ("staking", "membership", "lockers-fund", "catalogue", "sessions", "possession", "escrow")
         owners = [*self.accounts[-BLOCK_CHANGES:], *self.hosts, *self.members, LISTER]
         owners += [balances.compute_pot(name) for name in (*pots, "repair", "validator-pool")]
         keys = [balances.ACCOUNTS.key(who) for who in owners]

@@ -23,6 +23,7 @@ from chain.modules import (
     escrow,
     fees,
     hosting,
+    lockers,
     membership,
     offences,
     possession,
@@ -56,6 +57,7 @@ class ChainSpec(Record):
     system: system.GenesisConfig
     fees: fees.GenesisConfig
     escrow: escrow.GenesisConfig
+    lockers: lockers.GenesisConfig
     balances: balances.GenesisConfig
     staking: staking.GenesisConfig
     beacon: beacon.GenesisConfig
@@ -75,6 +77,7 @@ BUILDERS: tuple[tuple[str, Any], ...] = (
     ("fees", fees.build_genesis),
     ("balances", balances.build_genesis),
     ("escrow", escrow.build_genesis),
+    ("lockers", lockers.build_genesis),
     ("staking", staking.build_genesis),
     ("beacon", beacon.build_genesis),
     ("catalogue", catalogue.build_genesis),

@@ -36,6 +36,7 @@ from chain.modules import (
     escrow,
     fees,
     hosting,
+    lockers,
     membership,
     offences,
     possession,
@@ -73,6 +74,7 @@ MODULES: tuple[Module, ...] = (
     rewards.MODULE,
     escrow.MODULE,
     offences.MODULE,
+    lockers.MODULE,
 )
 
 Hook = Callable[[Context], None]
@@ -84,7 +86,12 @@ ON_BLOCK_START: tuple[Hook, ...] = (
 )
 ON_EPOCH_START: tuple[Hook, ...] = (hosting.on_epoch_start, possession.on_epoch_start)
 ON_EPOCH_END: tuple[Hook, ...] = (offences.on_epoch_end, rewards.on_epoch_end, beacon.on_epoch_end)
-ON_ERA_END: tuple[Hook, ...] = (escrow.on_era_end, rewards.on_era_end, validators.on_era_end)
+ON_ERA_END: tuple[Hook, ...] = (
+    escrow.on_era_end,
+    lockers.on_era_end,
+    rewards.on_era_end,
+    validators.on_era_end,
+)
 ON_BLOCK_END: tuple[Hook, ...] = (
     hosting.on_block_end,
     fees.on_block_end,
@@ -485,6 +492,7 @@ def check_invariants(state: StateReader) -> None:
         possession,
         sessions,
         escrow,
+        lockers,
         rewards,
         validators,
     ):

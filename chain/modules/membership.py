@@ -12,14 +12,13 @@ Invariant: the pot holds exactly what members and leavers have locked.
 
 from chain.errors import DispatchError, InvalidChainSpec
 from chain.module import Context, Module
-from chain.modules import balances
+from chain.modules import balances, lockers
 from chain.primitives.codec import Record, replace
 from chain.primitives.types import Address, Amount, Era, Uint, Uint32
 from chain.state import StateReader, StorageMap, StorageValue
 
 MODULE = Module("membership", index=5)
 POT = balances.compute_pot("membership")
-FEE_POOL = balances.compute_pot("fee-pool")
 
 FIXED_GATE = "fixed_gate"
 
@@ -30,7 +29,7 @@ class Parameters(Record):
     gate: str
     """`fixed_gate`."""
     lock: Amount
-    fee_pooled: Amount
+    fee_lockers: Amount
     fee_burned: Amount
     unlocking_eras: Uint32
 
@@ -115,11 +114,11 @@ def join(ctx: Context, sender: Address, call: Join) -> None:
     if before is not None:
         raise AlreadyMember if before.unlocks_in is None else StillLocked
     balances.transfer(ctx, sender, POT, parameters.lock)
-    balances.transfer(ctx, sender, FEE_POOL, parameters.fee_pooled)
+    balances.transfer(ctx, sender, lockers.FUND, parameters.fee_lockers)
     balances.burn(ctx, sender, parameters.fee_burned)
     MEMBERSHIPS.set(ctx.state, Membership(parameters.lock, ctx.era), sender)
     COUNT.set(ctx.state, get_count(ctx.state) + 1)
-    ctx.emit(Joined(sender, parameters.lock, parameters.fee_pooled, parameters.fee_burned))
+    ctx.emit(Joined(sender, parameters.lock, parameters.fee_lockers, parameters.fee_burned))
 
 
 @MODULE.call(2, Leave, weight=60)

@@ -142,7 +142,7 @@ def assemble(base: Any, name: str, seats: list[Path], accounts: list[str]) -> An
 
     placed = [read_seat(file, base) for file in seats]
     gate = base.membership.parameters
-    entry = gate.lock + gate.fee_pooled + gate.fee_burned
+    entry = gate.lock + gate.fee_lockers + gate.fee_burned
     balances = [(one.account, one.bond + entry) for one in placed]
     for text in accounts:
         who, separator, amount = text.partition("=")

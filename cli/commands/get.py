@@ -75,7 +75,7 @@ def ensure_member(network: "NetworkContext", account: "Account") -> None:
     if found is not None and found["unlocks_in"] is None:
         return
     gate = network.spec.membership.parameters
-    locked, paid = network.amount(gate.lock), network.amount(gate.fee_pooled + gate.fee_burned)
+    locked, paid = network.amount(gate.lock), network.amount(gate.fee_lockers + gate.fee_burned)
     output.say(f"{account.name} is no member yet; joining locks {locked} and costs {paid}")
     send(network, account, [Join()])
 

@@ -29,7 +29,7 @@ AMOUNTS = frozenset(
             "escrow",
             "fee",
             "fee_max",
-            "fee_pool",
+            "to_lockers",
             "free",
             "genesis",
             "income",

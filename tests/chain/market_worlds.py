@@ -15,6 +15,7 @@ from chain.modules import (
     catalogue,
     fees,
     hosting,
+    lockers,
     membership,
     offences,
     possession,
@@ -29,13 +30,16 @@ from chain.modules.possession import Prove
 from chain.modules.sessions import HostAllotment, OpenSession, Settle, Voucher
 from chain.primitives.codec import Record, replace
 from chain.primitives.keys import KeyPair
+from chain.primitives.power_law import Exponent
 from chain.primitives.types import Address, Hash
 from chain.state import Overlay
 from chain.votes import CommitCertificate
 from tests.chain.content_worlds import Content
 from tests.chain.worlds import (
     BEACON,
+    BLOCK_MS,
     CATALOGUE,
+    EPOCH_BLOCKS,
     GENESIS_HASH,
     HOSTING,
     MEMBERSHIP,
@@ -64,7 +68,7 @@ PRICE = 10 * VIDYA
 SESSIONS = sessions.Parameters(
     price_per_gib=PRICE,
     host_ppm=700_000,
-    fee_pool_ppm=100_000,
+    lockers_ppm=100_000,
     settle_min=VIDYA // 100,
     settle_blocks=4,
     lifetime_blocks_max=60,
@@ -74,12 +78,23 @@ REWARDS = rewards.types.Parameters(
     hosting_ppm=400_000,
     upload_ppm=200_000,
     validator_ppm=150_000,
+    hosting_price_ppm=0,
     match_ppm=900_000,
     replicas=7,
     scarce_below=3,
     scarce_ppm=1_250_000,
     tenure=(rewards.types.Tenure(1, 1_100_000), rewards.types.Tenure(3, 1_200_000)),
     weight_ppm_max=2_000_000,
+)
+LOCKERS = lockers.Parameters(
+    week_eras=1,
+    weeks_max=8,
+    amount_min=VIDYA,
+    weight_exponent=Exponent(3, 2),
+    vesting_eras=10,
+    vesting_exponent=Exponent(2, 1),
+    fund_divisor=6,
+    pay_ppm_max=2_000,
 )
 FEES = fees.Parameters(base_fee_min=1_000, transaction_weight=100, byte_weight_ppm=50_000)
 
@@ -114,6 +129,7 @@ class Market(World):
         hosting.build_genesis(ctx, hosting.GenesisConfig(HOSTING))
         possession.build_genesis(ctx, possession.GenesisConfig(POSSESSION))
         membership.build_genesis(ctx, membership.GenesisConfig(MEMBERSHIP, (*MEMBERS, *HOSTS[:2])))
+        lockers.build_genesis(ctx, lockers.GenesisConfig(LOCKERS))
         sessions.build_genesis(ctx, sessions.GenesisConfig(sold))
         keys = tuple((account(number), consensus_key(number).public_key, 0) for number in self.signers)
         validators.build_genesis(ctx, validators.GenesisConfig(VALIDATORS, keys))
@@ -221,9 +237,14 @@ class Market(World):
         events = self.call(sessions.calls.settle, sender, build_settle(session, host, size))
         return next(event for event in events if isinstance(event, sessions.Settled))
 
+    def epoch_end_ms(self) -> int:
+        """Time of the last block of this epoch."""
+        blocks = EPOCH_BLOCKS - 1 - (self.height - 1) % EPOCH_BLOCKS
+        return self.context().time_ms + blocks * BLOCK_MS
+
     @property
-    def fee_pool(self) -> int:
-        return self.balance(sessions.types.FEE_POOL)
+    def lockers_fund(self) -> int:
+        return self.balance(lockers.FUND)
 
     def minted(self) -> int:
         return balances.get_supply(self.state).minted
@@ -241,19 +262,19 @@ def build_settle(
 
 
 @cache
-def _build_hosted(epoch: int) -> tuple[Market, Hash, Hash]:
+def _build_hosted(epoch: int, paid: rewards.types.Parameters) -> tuple[Market, Hash, Hash]:
     if epoch > 4:
-        world, common, rare = build_hosted(epoch - 1)
+        world, common, rare = build_hosted(epoch - 1, paid)
     else:
-        world = Market()
+        world = Market(paid=paid)
         common, rare = world.publish(1, SMALL), world.publish(2, LARGE, HOSTS[:1])
     world.go_to_epoch(epoch)
     return world, common, rare
 
 
-def build_hosted(epoch: int = 4) -> tuple[Market, Hash, Hash]:
+def build_hosted(epoch: int = 4, paid: rewards.types.Parameters = REWARDS) -> tuple[Market, Hash, Hash]:
     """A world in the first block of an epoch: all hosts hold a small datum, the first a large one too."""
-    world, common, rare = _build_hosted(epoch)
+    world, common, rare = _build_hosted(epoch, paid)
     return world.fork(), common, rare
 
 

@@ -98,7 +98,7 @@ POSSESSION = possession.types.Parameters(
     demands_per_host_max=4,
 )
 MEMBERSHIP = membership.Parameters(
-    gate="fixed_gate", lock=45 * VIDYA, fee_pooled=3 * VIDYA, fee_burned=2 * VIDYA, unlocking_eras=1
+    gate="fixed_gate", lock=45 * VIDYA, fee_lockers=3 * VIDYA, fee_burned=2 * VIDYA, unlocking_eras=1
 )
 VALIDATORS = validators.types.Parameters(
     bond_min=10 * VIDYA,

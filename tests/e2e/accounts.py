@@ -44,7 +44,7 @@ class Snapshot:
         self.free = {account: one["balance"] for account, one in found.items()}
         self.withheld = {account: one["withheld"] for account, one in found.items()}
         self.minted, self.burned, self.total = supply["minted"], supply["burned"], supply["total"]
-        self.fee_pool = supply["pots"].get("fee-pool", 0)
+        self.lockers = supply["pots"].get("lockers-fund", 0)
         self.sessions = supply["pots"].get("sessions", 0)
 
 
@@ -55,7 +55,7 @@ class Books:
         self.parameters = parameters
         self.free: Counter[str] = Counter()
         self.withheld: Counter[str] = Counter()
-        self.minted = self.burned = self.fee_pool = self.sessions = 0
+        self.minted = self.burned = self.lockers = self.sessions = 0
         self.served: Counter[str] = Counter()
         """Bytes settled per host."""
         self.income: Counter[str] = Counter()
@@ -103,15 +103,15 @@ class Books:
     def _on_settled(self, fields: Json, epoch: int) -> None:
         """70 % to the host, 10 % to the fee pool, both rounded down; the rest is burned."""
         rules, amount = self.parameters["sessions"], fields["amount"]
-        income, fee_pool = amount * rules["host_ppm"] // PPM, amount * rules["fee_pool_ppm"] // PPM
-        burned = amount - income - fee_pool
-        assert (fields["income"], fields["fee_pool"], fields["burned"]) == (income, fee_pool, burned)
+        income, lockers = amount * rules["host_ppm"] // PPM, amount * rules["lockers_ppm"] // PPM
+        burned = amount - income - lockers
+        assert (fields["income"], fields["to_lockers"], fields["burned"]) == (income, lockers, burned)
         assert fields["price_per_gib"] == rules["price_per_gib"]
         host = fields["host"]
         self.free[host] += income
         self.income[host] += income
         self.served[host] += fields["bytes"]
-        self.fee_pool += fee_pool
+        self.lockers += lockers
         self.burned += burned
         self.sessions -= amount
         self.epoch_burned[epoch, host] += burned

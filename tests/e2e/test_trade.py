@@ -70,7 +70,7 @@ def test_every_unit_of_a_download_is_where_the_rules_put_it(network: Network) ->
         assert get_difference(before, after, account) == expected, account
     assert after.minted - before.minted == books.minted > 0
     assert after.burned - before.burned == books.burned > 0
-    assert after.fee_pool - before.fee_pool == books.fee_pool > 0
+    assert after.lockers - before.lockers == books.lockers > 0
     assert after.sessions - before.sessions == books.sessions == 0
     assert after.total - before.total == books.minted - books.burned
     network.check_supply()

@@ -2,11 +2,12 @@
 
 from chain.errors import InvalidChainSpec
 from chain.module import Context
-from chain.modules import balances, escrow, hosting, sessions, staking
+from chain.modules import balances, escrow, hosting, lockers, sessions, staking
 from chain.modules.rewards.payments import Payments, get_payments
 from chain.modules.rewards.types import (
     DATUMS_LISTED_MAX,
     MINTED,
+    PAID_UNTIL_MS,
     PARAMETERS,
     SUPPLY,
     EpochRewarded,
@@ -20,12 +21,16 @@ from chain.primitives.types import PPM, Address, Amount, Era
 from chain.state import StateReader
 
 LOSS_PPM_MIN = 20_000
-"""Of a paid download, lost by whoever pays himself, with the whole match and the whole fee pool as his."""
+"""Of a paid download, lost by whoever pays himself, with the whole match and everything of lockers as his."""
 
 
 def on_epoch_end(ctx: Context) -> None:
-    """Pay the epoch: uploads, hosting, validators. After the offences of the epoch, so that jail counts."""
-    payments = get_payments(ctx.state, ctx.epoch)
+    """Pay the epoch: uploads, hosting, validators, and lockers what is left.
+
+    Runs after the offences of the epoch, so that jail counts.
+    """
+    payments = get_payments(ctx.state, ctx.epoch, ctx.time_ms)
+    PAID_UNTIL_MS.set(ctx.state, ctx.time_ms)
     sessions.take_burned(ctx, ctx.epoch)
     for upload in payments.uploads:
         _pay(ctx, upload.host, upload.amount)
@@ -36,6 +41,7 @@ def on_epoch_end(ctx: Context) -> None:
     drawn = _fill_validator_pot(ctx, payments)
     for validator in payments.validators:
         _pay_validator(ctx, validator)
+    balances.mint(ctx, lockers.FUND, payments.lockers)
     _count(ctx, payments, drawn)
 
 
@@ -73,15 +79,20 @@ def _count(ctx: Context, payments: Payments, drawn: Amount) -> None:
     uploads = sum(payment.amount for payment in payments.uploads)
     hosted = sum(payment.amount for payment in payments.hosting)
     validated = sum(payment.amount for payment in payments.validators)
-    before = get_minted(ctx.state)
-    after = Minted(before.hosting + hosted, before.uploads + uploads, before.validators + validated - drawn)
+    before, locked = get_minted(ctx.state), payments.lockers
+    after = Minted(
+        hosting=before.hosting + hosted,
+        uploads=before.uploads + uploads,
+        validators=before.validators + validated - drawn,
+        lockers=before.lockers + locked,
+    )
     MINTED.set(ctx.state, after)
-    minted = uploads + hosted + validated - drawn
-    ctx.emit(EpochRewarded(ctx.epoch, payments.pools, hosted, uploads, validated, minted))
+    minted = uploads + hosted + validated - drawn + locked
+    ctx.emit(EpochRewarded(ctx.epoch, payments.pools, hosted, uploads, validated, locked, minted))
 
 
 def on_era_end(ctx: Context) -> None:
-    """The next era's emission follows the supply of now."""
+    """The next era's emission follows the supply at this moment."""
     SUPPLY.set(ctx.state, balances.get_total_supply(ctx.state))
 
 
@@ -97,6 +108,7 @@ def build_genesis(ctx: Context, config: GenesisConfig) -> None:
     check_no_profit(config.parameters, sessions.get_parameters(ctx.state))
     PARAMETERS.set(ctx.state, config.parameters)
     SUPPLY.set(ctx.state, balances.get_total_supply(ctx.state))
+    PAID_UNTIL_MS.set(ctx.state, ctx.time_ms)
     MINTED.set(ctx.state, Minted())
 
 
@@ -112,10 +124,10 @@ def _check_parameters(parameters: Parameters) -> None:
 def check_no_profit(parameters: Parameters, split: sessions.Parameters) -> None:
     """Raises InvalidChainSpec if selling to oneself costs less than `LOSS_PPM_MIN` of the price.
 
-    Who does it and owns the whole fee pool gets back all but the burned part less its match. Both round so
-    that the bound holds to the base unit: what is burned rounds up, its match down.
+    Whoever does it, and owns all locks, gets back everything but the burned part less its match. Both
+    round so that the bound holds to the base unit: what is burned rounds up, its match down.
     """
-    burned_ppm = PPM - split.host_ppm - split.fee_pool_ppm
+    burned_ppm = PPM - split.host_ppm - split.lockers_ppm
     if (PPM - parameters.match_ppm) * burned_ppm < LOSS_PPM_MIN * PPM:
         raise InvalidChainSpec(f"rewards: a faked download must lose {LOSS_PPM_MIN} ppm or more of its price")
 
@@ -133,5 +145,5 @@ def get_minted(state: StateReader) -> Minted:
 def check_invariants(state: StateReader) -> None:
     """Every unit since genesis was minted here."""
     minted = get_minted(state)
-    total = minted.hosting + minted.uploads + minted.validators
+    total = minted.hosting + minted.uploads + minted.validators + minted.lockers
     assert balances.get_supply(state).minted == total, "somebody else has minted"

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from chain.modules import balances, catalogue, hosting, possession, sessions, staking, system, validators
 from chain.modules.hosting import SubsetEntry
 from chain.modules.rewards.types import (
+    PAID_UNTIL_MS,
     PARAMETERS,
     SUPPLY,
     DatumFactors,
@@ -22,7 +23,18 @@ from chain.modules.rewards.types import (
 )
 from chain.modules.validators import Participation
 from chain.primitives.fixed_point import mul_div, mul_ppm
-from chain.primitives.types import PPM, Address, Amount, Epoch, Era, Hash, Ppm
+from chain.primitives.types import (
+    INTEGER_MAX,
+    PPM,
+    Address,
+    Amount,
+    Epoch,
+    Era,
+    Hash,
+    Ppm,
+    TimeMs,
+    Uint,
+)
 from chain.state import StateReader
 from chain.validator_set import compute_total_power
 
@@ -33,6 +45,7 @@ class Payments(NamedTuple):
     """All that one epoch pays."""
 
     pools: Pools
+    lockers: Amount
     uploads: tuple[UploadRewarded, ...]
     hosting: tuple[HostingRewarded, ...]
     validators: tuple[ValidatorRewarded, ...]
@@ -48,22 +61,25 @@ class HostSubset(NamedTuple):
     """Admitted datums only."""
 
 
-def get_payments(state: StateReader, epoch: Epoch) -> Payments:
-    """What the running epoch would pay if it ended now; at its end, what it pays."""
-    pools = get_pools(state)
+def get_payments(state: StateReader, epoch: Epoch, now_ms: TimeMs) -> Payments:
+    """What the running epoch would pay if it ended at `now_ms`; at its end, what it pays."""
+    pools = get_pools(state, now_ms)
     uploads = _get_uploads(state, epoch, pools.uploads)
-    unspent = pools.uploads - sum(payment.amount for payment in uploads)
+    available = pools.hosting + pools.uploads - sum(payment.amount for payment in uploads)
+    hosting_ = _get_hosting(state, epoch, available)
+    payable = hosting_[0].pool if hosting_ else 0
     return Payments(
         pools,
+        pools.lockers + available - payable,
         uploads,
-        _get_hosting(state, epoch, pools.hosting + unspent),
+        hosting_,
         _get_validators(state, epoch, pools.validators + pools.validator_pot),
     )
 
 
-def explain_host(state: StateReader, host: Address, epoch: Epoch) -> HostExplanation:
+def explain_host(state: StateReader, host: Address, epoch: Epoch, now_ms: TimeMs) -> HostExplanation:
     """What `get_payments` has for one account, with every factor of every datum."""
-    payments = get_payments(state, epoch)
+    payments = get_payments(state, epoch, now_ms)
     return HostExplanation(
         next((one for one in payments.hosting if one.host == host), None),
         next((one for one in payments.uploads if one.host == host), None),
@@ -71,16 +87,25 @@ def explain_host(state: StateReader, host: Address, epoch: Epoch) -> HostExplana
     )
 
 
-def get_pools(state: StateReader) -> Pools:
-    """The pools of an epoch of this era."""
+def get_pools(state: StateReader, now_ms: TimeMs) -> Pools:
+    """The pools of an epoch of this era that ends at `now_ms`.
+
+    Pay follows chain time: blocks that are made faster than their interval mint nothing more, and a chain
+    that stood still mints for one epoch at most.
+    """
     parameters, supply = PARAMETERS.require(state), SUPPLY.require(state)
-    emission = compute_emission(parameters.emission_ppm, supply, get_epoch_ms(state))
+    elapsed_ms = min(max(now_ms - PAID_UNTIL_MS.require(state), 0), get_epoch_ms(state))
+    emission = compute_emission(parameters.emission_ppm, supply, elapsed_ms)
+    shares = (parameters.hosting_ppm, parameters.upload_ppm, parameters.validator_ppm)
+    hosting_, uploads, validators_ = (mul_ppm(emission, share) for share in shares)
     return Pools(
         supply=supply,
+        elapsed_ms=elapsed_ms,
         emission=emission,
-        hosting=mul_ppm(emission, parameters.hosting_ppm),
-        uploads=mul_ppm(emission, parameters.upload_ppm),
-        validators=mul_ppm(emission, parameters.validator_ppm),
+        hosting=hosting_,
+        uploads=uploads,
+        validators=validators_,
+        lockers=emission - hosting_ - uploads - validators_,
         validator_pot=balances.get_balance(state, staking.VALIDATOR_POT),
     )
 
@@ -91,9 +116,9 @@ def get_epoch_ms(state: StateReader) -> int:
     return parameters.block_ms * parameters.epoch_blocks
 
 
-def compute_emission(emission_ppm: Ppm, supply: Amount, epoch_ms: int) -> Amount:
-    """An epoch's part of a year's emission."""
-    return mul_div(supply * emission_ppm, epoch_ms, PPM * YEAR_MS)
+def compute_emission(emission_ppm: Ppm, supply: Amount, elapsed_ms: int) -> Amount:
+    """The part of a year's emission that so much time earns."""
+    return mul_div(supply * emission_ppm, elapsed_ms, PPM * YEAR_MS)
 
 
 def _get_uploads(state: StateReader, epoch: Epoch, pool: Amount) -> tuple[UploadRewarded, ...]:
@@ -120,12 +145,13 @@ def compute_match(match_ppm: Ppm, burned: Amount, pool: Amount, burned_total: Am
     return min(mul_ppm(burned, match_ppm), mul_div(pool, burned, burned_total))
 
 
-def _get_hosting(state: StateReader, epoch: Epoch, pool: Amount) -> tuple[HostingRewarded, ...]:
+def _get_hosting(state: StateReader, epoch: Epoch, available: Amount) -> tuple[HostingRewarded, ...]:
     parameters, era = PARAMETERS.require(state), get_era(state, epoch)
     subsets = tuple(_list_subsets(state, epoch))
     hosts = count_hosts(subsets)
     weighed = [(subset, weigh(parameters, subset, hosts, era)) for subset in subsets]
     total = sum(one.weight for _, factors in weighed for one in factors)
+    pool = min(available, _get_hosting_bound(state, parameters, total))
     payments = []
     for subset, factors in weighed:
         weight = sum(one.weight for one in factors)
@@ -160,6 +186,19 @@ def _list_subsets(state: StateReader, epoch: Epoch) -> Iterator[HostSubset]:
         held = tuple(one for one in subset if known[one.datum])
         if held:
             yield HostSubset(host, possession.get_pay_factor(state, host), is_excluded(state, host), held)
+
+
+def _get_hosting_bound(state: StateReader, parameters: Parameters, weight: Uint) -> Amount:
+    """What hosting may pay in an epoch for so much weight, at the price that a download costs now."""
+    if parameters.hosting_price_ppm == 0:
+        return INTEGER_MAX if weight else 0
+    price, epochs = sessions.get_parameters(state).price_per_gib, system.get_parameters(state).era_epochs
+    return compute_hosting_bound(parameters.hosting_price_ppm, price, weight, epochs)
+
+
+def compute_hosting_bound(price_ppm: Ppm, price_per_gib: Amount, weight: Uint, era_epochs: int) -> Amount:
+    """`price_ppm` of the price of a GiB, per weighted GiB and era: an epoch's part, rounded down."""
+    return mul_div(price_per_gib * price_ppm, weight, PPM * catalogue.GIB * era_epochs)
 
 
 def count_hosts(subsets: tuple[HostSubset, ...]) -> dict[Hash, int]:

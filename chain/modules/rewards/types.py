@@ -2,7 +2,7 @@
 
 from chain.module import Module
 from chain.primitives.codec import Record
-from chain.primitives.types import Address, Amount, Epoch, Era, Hash, Ppm, Uint, Uint32
+from chain.primitives.types import Address, Amount, Epoch, Era, Hash, Ppm, TimeMs, Uint, Uint32
 from chain.state import StorageValue
 
 MODULE = Module("rewards", index=11)
@@ -26,7 +26,9 @@ class Parameters(Record):
     hosting_ppm: Ppm
     upload_ppm: Ppm
     validator_ppm: Ppm
-    """Shares of the emission; what no pool gets is not minted."""
+    """Shares of the emission; lockers get the rest, and what these pools leave."""
+    hosting_price_ppm: Ppm
+    """A weighted GiB earns at most this share of the download price of a GiB per era; 0: no bound."""
     match_ppm: Ppm
     """At most this share of what a host's settlements burned is minted for it."""
     replicas: Uint32
@@ -46,16 +48,23 @@ class Minted(Record):
     hosting: Amount = 0
     uploads: Amount = 0
     validators: Amount = 0
+    lockers: Amount = 0
 
 
 class Pools(Record):
-    """What one epoch may pay at most. Validators also share what slashing left in their pot."""
+    """What one epoch may pay. Validators also share what slashing left in their pot.
+
+    `emission` = `hosting` + `uploads` + `validators` + `lockers`.
+    """
 
     supply: Amount
+    elapsed_ms: TimeMs
+    """Chain time that the epoch is paid for: at most its nominal length."""
     emission: Amount
     hosting: Amount
     uploads: Amount
     validators: Amount
+    lockers: Amount
     validator_pot: Amount
 
 
@@ -63,6 +72,8 @@ PARAMETERS = StorageValue(MODULE.index, 0, Parameters)
 SUPPLY = StorageValue(MODULE.index, 1, int)
 """At the start of this era."""
 MINTED = StorageValue(MODULE.index, 2, Minted)
+PAID_UNTIL_MS = StorageValue(MODULE.index, 3, int)
+"""Chain time at the end of the last epoch that was paid."""
 
 
 class DatumFactors(Record):
@@ -81,19 +92,26 @@ class DatumFactors(Record):
 
 @MODULE.event(1)
 class EpochRewarded(Record):
-    """What the epoch could pay, and what it paid; `validators_paid` is partly out of the pot."""
+    """What the epoch could pay, and what it paid; `validators_paid` is partly out of the pot.
+
+    `lockers_paid` is their pool and what hosting left: uploads leave to hosting what they do not match.
+    """
 
     epoch: Epoch
     pools: Pools
     hosting_paid: Amount
     uploads_paid: Amount
     validators_paid: Amount
+    lockers_paid: Amount
     minted: Amount
 
 
 @MODULE.event(2)
 class HostingRewarded(Record):
-    """`amount` = `pool` x `weight` / `weight_total`; nothing if not proven, or excluded (jail, tombstone)."""
+    """`amount` = `pool` x `weight` / `weight_total`; nothing if not proven, or excluded (jail, tombstone).
+
+    `pool` is what hosting may pay: bounded by `hosting_price_ppm` of the price per weighted GiB and era.
+    """
 
     host: Address
     epoch: Epoch

@@ -6,14 +6,13 @@ from msgspec import Meta
 
 from chain.errors import InvalidKey
 from chain.module import Context
-from chain.modules import balances, catalogue, hosting, membership
+from chain.modules import balances, catalogue, hosting, lockers, membership
 from chain.modules.sessions.queries import check_due, get_parameters, get_session, get_traffic, is_running
 from chain.modules.sessions.types import (
     ALLOTMENTS,
     BURNED,
     COUNTERS,
     ENDINGS,
-    FEE_POOL,
     HOSTS_MAX,
     MODULE,
     POT,
@@ -90,7 +89,7 @@ class Split(Record):
     """A newly settled amount in its three parts."""
 
     income: Amount
-    fee_pool: Amount
+    to_lockers: Amount
     burned: Amount
 
 
@@ -152,7 +151,7 @@ def settle(ctx: Context, sender: Address, call: Settle) -> None:
     amount, size_bytes = voucher.amount - allotment.amount, voucher.bytes - allotment.bytes
     parts = compute_split(get_parameters(ctx.state), amount)
     balances.transfer(ctx, POT, voucher.host, parts.income)
-    balances.transfer(ctx, POT, FEE_POOL, parts.fee_pool)
+    balances.transfer(ctx, POT, lockers.FUND, parts.to_lockers)
     balances.burn(ctx, POT, parts.burned)
     _claim(ctx, voucher, allotment)
     grown = replace(session, bytes=session.bytes + size_bytes, amount=session.amount + amount)
@@ -170,7 +169,7 @@ def settle(ctx: Context, sender: Address, call: Settle) -> None:
             amount=amount,
             price_per_gib=session.price_per_gib,
             income=parts.income,
-            fee_pool=parts.fee_pool,
+            to_lockers=parts.to_lockers,
             burned=parts.burned,
         )
     )
@@ -202,8 +201,8 @@ def _check_voucher(ctx: Context, signed: SignedVoucher) -> tuple[Session, Allotm
 
 def compute_split(parameters: Parameters, amount: Amount) -> Split:
     """Income and fee pool round down; the rest is burned."""
-    income, fee_pool = mul_ppm(amount, parameters.host_ppm), mul_ppm(amount, parameters.fee_pool_ppm)
-    return Split(income, fee_pool, amount - income - fee_pool)
+    income, to_lockers = mul_ppm(amount, parameters.host_ppm), mul_ppm(amount, parameters.lockers_ppm)
+    return Split(income, to_lockers, amount - income - to_lockers)
 
 
 def _claim(ctx: Context, voucher: Voucher, before: Allotment) -> None:

@@ -70,8 +70,8 @@ class GenesisConfig(Record):
 def build_genesis(ctx: Context, config: GenesisConfig) -> None:
     """Set the parameters; refuses shares above one, and downloads for nothing."""
     parameters = config.parameters
-    if parameters.host_ppm + parameters.fee_pool_ppm > PPM:
-        raise InvalidChainSpec("sessions: host_ppm and fee_pool_ppm exceed 1000000")
+    if parameters.host_ppm + parameters.lockers_ppm > PPM:
+        raise InvalidChainSpec("sessions: host_ppm and lockers_ppm exceed 1000000")
     if parameters.price_per_gib == 0:
         raise InvalidChainSpec("sessions: price_per_gib is at least 1")
     PARAMETERS.set(ctx.state, parameters)

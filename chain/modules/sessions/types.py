@@ -9,7 +9,6 @@ from chain.state import StorageMap, StorageValue
 
 MODULE = Module("sessions", index=10)
 POT = balances.compute_pot("sessions")
-FEE_POOL = balances.compute_pot("fee-pool")
 
 HOSTS_MAX = 32
 ALLOTMENTS_ENDED_PER_BLOCK_MAX = 1024
@@ -22,7 +21,7 @@ class Parameters(Record):
     price_per_gib: Amount
     """At least 1: what is free would be demanded without end."""
     host_ppm: Ppm
-    fee_pool_ppm: Ppm
+    lockers_ppm: Ppm
     """What neither the host nor the fee pool gets is burned."""
     settle_min: Amount
     """Least amount of a settlement, which pays no fee: what it burns is its price. About one MiB."""
@@ -105,7 +104,7 @@ class Settled(Record):
     amount: Amount
     price_per_gib: Amount
     income: Amount
-    fee_pool: Amount
+    to_lockers: Amount
     burned: Amount
 
 

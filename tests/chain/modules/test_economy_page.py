@@ -50,7 +50,7 @@ def compute_example(spec: dict) -> dict[str, int]:
 def compute_sale(parameters: sessions.Parameters) -> dict[str, int]:
     price = sessions.compute_price(1_000_000_001, parameters.price_per_gib)
     split = sessions.calls.compute_split(parameters, price)
-    return {"price": price, "income": split.income, "fee pool": split.fee_pool, "burned": split.burned}
+    return {"price": price, "income": split.income, "lockers": split.to_lockers, "burned": split.burned}
 
 
 def compute_pools(parameters: rewards.types.Parameters, epoch_ms: int) -> dict[str, int]:

@@ -3,14 +3,14 @@
 import pytest
 
 from chain.errors import InvalidChainSpec
-from chain.modules import balances, membership
+from chain.modules import balances, lockers, membership
 from chain.modules.membership import Join, Leave, WithdrawLock
 from chain.primitives.codec import replace
 from tests.chain.worlds import VIDYA, World, account
 
 ALICE, BOB = account(1), account(2)
 PARAMETERS = membership.Parameters(
-    gate="fixed_gate", lock=45 * VIDYA, fee_pooled=3 * VIDYA, fee_burned=2 * VIDYA, unlocking_eras=1
+    gate="fixed_gate", lock=45 * VIDYA, fee_lockers=3 * VIDYA, fee_burned=2 * VIDYA, unlocking_eras=1
 )
 
 
@@ -28,7 +28,7 @@ def test_join_locks_pays_and_burns() -> None:
     assert membership.is_member(world.state, ALICE)
     assert membership.get_count(world.state) == 1
     assert world.balance(ALICE) == 50 * VIDYA
-    assert world.balance(membership.FEE_POOL) == 3 * VIDYA
+    assert world.balance(lockers.FUND) == 3 * VIDYA
     assert balances.get_supply(world.state).burned == 2 * VIDYA
 
 

@@ -43,7 +43,7 @@ def test_genesis_refuses_splits_by_which_faking_pays(split: tuple[int, int, int]
     host, pool, match = split
     assume(host + pool <= PPM)
     loss = (1 - Fraction(host + pool, PPM)) * (1 - Fraction(match, PPM))
-    sold = replace(SESSIONS, host_ppm=host, fee_pool_ppm=pool)
+    sold = replace(SESSIONS, host_ppm=host, lockers_ppm=pool)
     paid = replace(REWARDS, match_ppm=match)
     if loss >= Fraction(2, 100):
         rewards.hooks.check_no_profit(paid, sold)
@@ -56,7 +56,7 @@ def wealth(world: Market, coalition: tuple[bytes, ...]) -> int:
     """All that a coalition has or will get, with the whole fee pool as its own."""
     keys = sorted({*coalition})
     own = sum(world.balance(who) + escrow.get_withheld(world.state, who) for who in keys)
-    return own + world.fee_pool
+    return own + world.lockers_fund
 
 
 @st.composite
@@ -67,7 +67,7 @@ def fakes(draw: st.DrawFn) -> tuple[sessions.Parameters, rewards.types.Parameter
     match = draw(st.integers(0, PPM - -(-20_000 * PPM // burned)))
     price = draw(st.integers(1, 1_000 * VIDYA))
     sold = replace(
-        SESSIONS, price_per_gib=price, host_ppm=host, fee_pool_ppm=PPM - burned - host, settle_min=0
+        SESSIONS, price_per_gib=price, host_ppm=host, lockers_ppm=PPM - burned - host, settle_min=0
     )
     payers = draw(st.lists(st.sampled_from((*MEMBERS, ONE, TWO)), min_size=1, max_size=2, unique=True))
     hosts = draw(st.lists(st.sampled_from(HOSTS), min_size=1, max_size=3, unique=True))
@@ -124,7 +124,7 @@ def test_the_margin_is_two_percent_and_not_more(amount: int) -> None:
     """With the profile's split and the whole match, a faked download loses 2 %, within 2 base units."""
     parts = sessions.calls.compute_split(SESSIONS, amount)
     match = rewards.payments.compute_match(REWARDS.match_ppm, parts.burned, 10**17, parts.burned)
-    loss = amount - parts.income - parts.fee_pool - match
+    loss = amount - parts.income - parts.to_lockers - match
     assert Fraction(amount, 50) <= loss < Fraction(amount, 50) + 2
 
 
@@ -165,5 +165,5 @@ def test_strangers_traffic_is_an_income_after_all() -> None:
     after = finish(busy)
     match = pick(after, UploadRewarded, TWO).amount
     assert (sold.income, match) == (sold.amount * 7 // 10, sold.burned * 9 // 10)
-    gain = wealth(busy, (TWO,)) - busy.fee_pool - wealth(calm, (TWO,)) + calm.fee_pool
+    gain = wealth(busy, (TWO,)) - busy.lockers_fund - wealth(calm, (TWO,)) + calm.lockers_fund
     assert sold.income < gain <= sold.income + match

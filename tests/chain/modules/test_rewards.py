@@ -15,6 +15,7 @@ from tests.chain.market_worlds import (
     HOSTS,
     LARGE,
     MEMBER,
+    PRICE,
     REWARDS,
     SMALL,
     STRANGER,
@@ -25,7 +26,7 @@ from tests.chain.market_worlds import (
     finish,
     pick,
 )
-from tests.chain.worlds import BLOCK_MS, EPOCH_BLOCKS, VIDYA
+from tests.chain.worlds import BLOCK_MS, EPOCH_BLOCKS, ERA_EPOCHS, VIDYA
 
 ONE, TWO, THREE, FOUR = HOSTS
 MIB = 2**20
@@ -36,7 +37,7 @@ YEAR_MS = 365 * 86_400_000
 def test_emission_is_the_yearly_share_spread_over_time() -> None:
     """An epoch mints its part of 8 % a year of the era's supply, rounded down, and so do its pools."""
     world, _, _ = build_hosted()
-    pools = rewards.payments.get_pools(world.state)
+    pools = rewards.payments.get_pools(world.state, world.epoch_end_ms())
     exact = Fraction(pools.supply * 8 * EPOCH_MS, 100 * YEAR_MS)
     assert pools.emission == exact.__floor__()
     assert (pools.hosting, pools.uploads) == (pools.emission * 40 // 100, pools.emission * 20 // 100)
@@ -46,12 +47,12 @@ def test_emission_is_the_yearly_share_spread_over_time() -> None:
 def test_emission_follows_the_supply_of_the_era() -> None:
     """Burning and minting change the emission of the next era, not of this one."""
     world, _, _ = build_hosted()
-    before = rewards.payments.get_pools(world.state)
+    before = rewards.payments.get_pools(world.state, world.epoch_end_ms())
     world.run(balances.burn, TREASURY, SUPPLY // 2)
     world.go_to_epoch(5)
-    assert rewards.payments.get_pools(world.state).emission == before.emission
+    assert rewards.payments.get_pools(world.state, world.epoch_end_ms()).emission == before.emission
     world.go_to_epoch(6)
-    after = rewards.payments.get_pools(world.state)
+    after = rewards.payments.get_pools(world.state, world.epoch_end_ms())
     assert after.supply == balances.get_total_supply(world.state)
     assert (
         after.emission == rewards.payments.compute_emission(80_000, after.supply, EPOCH_MS) < before.emission
@@ -266,7 +267,8 @@ def test_slashed_money_for_validators_is_paid_out_of_the_pot() -> None:
     drawn = 4 * VIDYA - world.balance(staking.VALIDATOR_POT)
     assert drawn == 4 * VIDYA * told.validators_paid // one.pool
     assert told.minted == world.minted() - minted
-    assert told.minted == told.hosting_paid + told.uploads_paid + told.validators_paid - drawn
+    paid = told.hosting_paid + told.uploads_paid + told.validators_paid + told.lockers_paid
+    assert told.minted == paid - drawn
 
 
 def test_delegators_get_their_part_less_commission() -> None:
@@ -305,7 +307,10 @@ def test_every_reward_explains_itself() -> None:
     world.settle(session, ONE, 3 * MIB)
     world.prove((ONE, TWO, THREE))
     world.go_to_last_block()
-    explained = {host: rewards.payments.explain_host(world.state, host, 6) for host in (*HOSTS, STRANGER)}
+    explained = {
+        host: rewards.payments.explain_host(world.state, host, 6, world.context().time_ms)
+        for host in (*HOSTS, STRANGER)
+    }
     events = world.end_block()
     for host in HOSTS:
         one = explained[host]
@@ -343,15 +348,47 @@ def test_an_event_can_be_recomputed_from_its_own_factors() -> None:
             )
 
 
-def test_an_epoch_never_mints_more_than_its_pools() -> None:
-    """Over an era with everything in it, all that is minted is within the three pools of each epoch."""
+def test_the_emission_is_minted_in_full() -> None:
+    """Over an era with everything in it, all that is not minted is what division rounds down."""
     world, common, _ = build_hosted()
     for epoch in range(4, 8):
         world.settle(world.open(common, 100 * VIDYA, VIDYA), ONE, 2**30)
         told = pick(world.go_to_epoch(epoch + 1), EpochRewarded)
-        pools = told.pools
-        assert told.minted <= pools.hosting + pools.uploads + pools.validators < pools.emission
-        assert told.hosting_paid + told.uploads_paid >= pools.hosting + pools.uploads - len(HOSTS) - 1
+        assert told.pools.emission - 3 * len(HOSTS) < told.minted <= told.pools.emission
+
+
+def test_what_nobody_hosts_goes_to_lockers() -> None:
+    """Without admitted data the pools of hosting and uploads are the lockers' beside their own."""
+    world = Market(admission_members=1)
+    world.publish(1, SMALL)
+    world.go_to_epoch(3)
+    fund = world.lockers_fund
+    told = pick(finish(world), EpochRewarded)
+    assert told.lockers_paid == told.pools.lockers + told.pools.hosting + told.pools.uploads
+    assert world.lockers_fund - fund == told.lockers_paid
+
+
+def test_a_tiny_index_earns_the_bound_and_no_more() -> None:
+    """A weighted GiB earns a tenth of its download price per era; the rest of the pool goes to lockers."""
+    world, _, _ = build_hosted(paid=replace(REWARDS, hosting_price_ppm=100_000))
+    events = finish(world)
+    told, one = pick(events, EpochRewarded), pick(events, HostingRewarded, ONE)
+    bound = PRICE * one.weight_total // (10 * 2**30 * ERA_EPOCHS)
+    assert 0 < one.pool == bound < told.pools.hosting
+    assert told.hosting_paid <= bound
+    assert told.lockers_paid == told.pools.lockers + told.pools.hosting + told.pools.uploads - bound
+
+
+def test_blocks_made_faster_mint_nothing_more() -> None:
+    """An epoch is paid for the chain time that passed; a chain that stood still, for one epoch at most."""
+    world, _, _ = build_hosted()
+    nominal = rewards.payments.get_pools(world.state, world.epoch_end_ms())
+    start = world.epoch_end_ms() - EPOCH_MS
+    fast = rewards.payments.get_pools(world.state, start + EPOCH_BLOCKS)
+    late = rewards.payments.get_pools(world.state, start + 100 * EPOCH_MS)
+    assert (fast.elapsed_ms, late.elapsed_ms) == (EPOCH_BLOCKS, EPOCH_MS)
+    assert fast.emission == rewards.payments.compute_emission(80_000, fast.supply, EPOCH_BLOCKS)
+    assert late == nominal
 
 
 @pytest.mark.parametrize(

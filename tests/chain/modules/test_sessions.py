@@ -117,7 +117,7 @@ def test_settlement_is_split_to_the_base_unit() -> None:
     """10 MiB at 10 VIDYA cost 97,656,250: 70 % and 10 % rounded down, the rest burned; all of it is told."""
     world, datum = build()
     session = world.open(datum, VIDYA)
-    before, burned, pooled = world.balance(ONE), world.burned(), world.fee_pool
+    before, burned, pooled = world.balance(ONE), world.burned(), world.lockers_fund
     event = world.settle(session, ONE, 10 * MIB + 1)
     assert event == sessions.Settled(
         session=session,
@@ -128,11 +128,11 @@ def test_settlement_is_split_to_the_base_unit() -> None:
         amount=97_656_260,
         price_per_gib=PRICE,
         income=68_359_382,
-        fee_pool=9_765_626,
+        to_lockers=9_765_626,
         burned=19_531_252,
     )
     assert world.balance(ONE) - before == 68_359_382
-    assert world.fee_pool - pooled == 9_765_626
+    assert world.lockers_fund - pooled == 9_765_626
     assert world.burned() - burned == 19_531_252
     assert sessions.get_burned(world.state, 4) == ((ONE, 19_531_252),)
     assert sessions.get_traffic(world.state, ONE).bytes_served == 10 * MIB + 1
@@ -314,11 +314,11 @@ def test_price_is_rounded_up_once(size: int, more: int, price: int) -> None:
 @given(st.integers(0, 10**17), st.integers(0, 10**6), st.integers(0, 10**6))
 def test_split_is_exact(amount: int, host: int, pool: int) -> None:
     """The three parts are the whole; who receives rounds down, so at least the intended share is burned."""
-    parameters = replace(SESSIONS, host_ppm=host, fee_pool_ppm=min(pool, 10**6 - host))
+    parameters = replace(SESSIONS, host_ppm=host, lockers_ppm=min(pool, 10**6 - host))
     parts = sessions.calls.compute_split(parameters, amount)
-    assert parts.income + parts.fee_pool + parts.burned == amount
+    assert parts.income + parts.to_lockers + parts.burned == amount
     assert parts.income * 10**6 <= amount * host < (parts.income + 1) * 10**6
-    assert parts.burned * 10**6 >= amount * (10**6 - parameters.host_ppm - parameters.fee_pool_ppm)
+    assert parts.burned * 10**6 >= amount * (10**6 - parameters.host_ppm - parameters.lockers_ppm)
 
 
 steps = st.lists(st.tuples(st.sampled_from((0, 1, 2)), st.integers(0, 120 * MIB)), max_size=8)
@@ -330,7 +330,7 @@ def test_nothing_is_lost_and_no_allotment_overdrawn(vouchers: list[tuple[int, in
     """Over any vouchers in any order: paid + returned = deposit, each host gets at most its allotment."""
     world, datum = build()
     before = {who: world.balance(who) for who in (MEMBER, *HOSTS)}
-    burned, pooled = world.burned(), world.fee_pool
+    burned, pooled = world.burned(), world.lockers_fund
     session = world.open(datum, VIDYA, VIDYA // 2, VIDYA // 3, blocks=2)
     if is_closed:
         world.call(sessions.calls.close_session, MEMBER, CloseSession(session))
@@ -343,7 +343,7 @@ def test_nothing_is_lost_and_no_allotment_overdrawn(vouchers: list[tuple[int, in
     gained = [world.balance(host) - before[host] for host in HOSTS]
     limits = (VIDYA, VIDYA // 2, VIDYA // 3, 0)
     assert all(gain <= limit * 7 // 10 for gain, limit in zip(gained, limits, strict=True))
-    assert paid == sum(gained) + world.burned() - burned + world.fee_pool - pooled
+    assert paid == sum(gained) + world.burned() - burned + world.lockers_fund - pooled
     session_hooks.on_block_start(move(world, 20))
     assert world.balance(MEMBER) == before[MEMBER] - paid
     world.check()
