@@ -25,6 +25,7 @@ from chain.modules import (
     beacon,
     catalogue,
     hosting,
+    lockers,
     membership,
     offences,
     possession,
@@ -62,8 +63,9 @@ class Case(NamedTuple):
 def prepare_and_list(world: World) -> list[Case]:
     """All cases; what they need is committed to the world."""
     ctx = world.open_context(world.height)
-    groups = (_list_money, _list_stake, _list_validators, _list_hosting, _list_possession, _list_sessions)
-    cases = [case for group in (*groups, _list_offences) for case in group(world, ctx)]
+    of_hosts = (_list_validators, _list_hosting, _list_possession, _list_offences)
+    groups = (_list_money, _list_stake, *of_hosts, _list_sessions, _list_lockers)
+    cases = [case for group in groups for case in group(world, ctx)]
     world.commit(ctx.state.changes)
     return cases
 
@@ -206,4 +208,21 @@ def _list_offences(world: World, ctx: Context) -> list[Case]:
         Case("100 validators, 500 holdings", 0, reporter, offences.Report(evidence)),
         Case("", 0, jailed, offences.Unjail()),
         Case("of 500 holdings", 0, losing, offences.DeclareLoss(world.datums[3])),
+    ]
+
+
+def _list_lockers(world: World, ctx: Context) -> list[Case]:
+    who, past = world.accounts[120], lockers.LOCKS_MAX - 1
+    for _ in range(past):
+        lockers.lock_tokens(ctx, who, lockers.LockTokens(10 * VIDYA, 4))
+    for number in range(past):
+        lock = lockers.get_lock(ctx.state, who, number)
+        assert lock is not None
+        lockers.LOCKS.set(ctx.state, replace(lock, since_era=0, promised_era=0, accrued=VIDYA), who, number)
+    balances.transfer(ctx, LISTER, lockers.ACCRUED_POT, past * VIDYA)
+    return [
+        Case("the 64th", 0, who, lockers.LockTokens(10 * VIDYA, 52)),
+        Case("", 0, who, lockers.ExtendLock(0, 52)),
+        Case("", 0, who, lockers.ClaimLock(1)),
+        Case("", 0, who, lockers.LeaveLock(2)),
     ]

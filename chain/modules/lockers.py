@@ -70,6 +70,13 @@ class Lock(Record):
     claimed: Amount = 0
 
 
+class Counter(Record):
+    """Locks of one account: `next` is the number of the next, `open` how many there are."""
+
+    next: Uint = 0
+    open: Uint32 = 0
+
+
 class Totals(Record):
     """Over all locks; `index` is what one unit of weight has ever been paid, in billionths."""
 
@@ -84,8 +91,8 @@ LOCKS = StorageMap(MODULE.index, 1, Lock)
 TOTALS = StorageValue(MODULE.index, 2, Totals)
 ENDINGS = StorageMap(MODULE.index, 3, bool)
 """(era, account, number): at the end of the era before, this lock may have served its term."""
-NUMBERS = StorageMap(MODULE.index, 4, int)
-"""Account -> the number of its next lock."""
+COUNTERS = StorageMap(MODULE.index, 4, Counter)
+"""Account -> its locks, counted."""
 
 
 @MODULE.event(1)
@@ -196,28 +203,29 @@ class LeaveLock(Record):
     number: Uint
 
 
-@MODULE.call(1, LockTokens, weight=150)
+@MODULE.call(1, LockTokens, weight=200)
 def lock_tokens(ctx: Context, sender: Address, call: LockTokens) -> None:
     """Anybody may lock. Emits Locked."""
     parameters = get_parameters(ctx.state)
     if call.amount < parameters.amount_min:
         raise AmountTooSmall(f"at least {parameters.amount_min}")
     _check_term(parameters, call.weeks)
-    if len(list_locks(ctx.state, sender)) >= LOCKS_MAX:
+    counter = COUNTERS.get(ctx.state, sender) or Counter()
+    if counter.open >= LOCKS_MAX:
         raise TooManyLocks
     balances.transfer(ctx, sender, LOCKED_POT, call.amount)
-    number, weight = NUMBERS.get(ctx.state, sender) or 0, compute_weight(parameters, call.amount, call.weeks)
+    number, weight = counter.next, compute_weight(parameters, call.amount, call.weeks)
     ends_era = compute_end(parameters, ctx.era, call.weeks)
     index = get_totals(ctx.state).index
     lock = Lock(call.amount, call.weeks, ctx.era, ctx.era, ends_era, weight, index)
     LOCKS.set(ctx.state, lock, sender, number)
-    NUMBERS.set(ctx.state, number + 1, sender)
+    COUNTERS.set(ctx.state, Counter(number + 1, counter.open + 1), sender)
     ENDINGS.set(ctx.state, True, ends_era, sender, number)
     _count(ctx.state, call.amount, weight)
     ctx.emit(Locked(sender, number, call.amount, call.weeks, ends_era, weight))
 
 
-@MODULE.call(2, ExtendLock, weight=150)
+@MODULE.call(2, ExtendLock, weight=190)
 def extend_lock(ctx: Context, sender: Address, call: ExtendLock) -> None:
     """A longer promise, with its weight, from now on. Emits LockExtended."""
     parameters, lock = get_parameters(ctx.state), _require(ctx.state, sender, call.number)
@@ -235,7 +243,7 @@ def extend_lock(ctx: Context, sender: Address, call: ExtendLock) -> None:
     ctx.emit(LockExtended(sender, call.number, call.weeks, ends_era, weight))
 
 
-@MODULE.call(3, ClaimLock, weight=130)
+@MODULE.call(3, ClaimLock, weight=140)
 def claim_lock(ctx: Context, sender: Address, call: ClaimLock) -> None:
     """Pay out what has vested and was not claimed. Emits LockClaimed."""
     lock = _settle(ctx.state, _require(ctx.state, sender, call.number))
@@ -248,7 +256,7 @@ def claim_lock(ctx: Context, sender: Address, call: ClaimLock) -> None:
     ctx.emit(LockClaimed(sender, call.number, claimable, lock.accrued, vested, served))
 
 
-@MODULE.call(4, LeaveLock, weight=160)
+@MODULE.call(4, LeaveLock, weight=240)
 def leave_lock(ctx: Context, sender: Address, call: LeaveLock) -> None:
     """Return the amount, pay what has vested, forfeit the rest to the fund. Emits LockLeft."""
     lock = _settle(ctx.state, _require(ctx.state, sender, call.number))
@@ -258,6 +266,8 @@ def leave_lock(ctx: Context, sender: Address, call: LeaveLock) -> None:
     balances.transfer(ctx, ACCRUED_POT, sender, paid)
     balances.transfer(ctx, ACCRUED_POT, FUND, forfeited)
     LOCKS.delete(ctx.state, sender, call.number)
+    counter = COUNTERS.get(ctx.state, sender) or Counter()
+    COUNTERS.set(ctx.state, replace(counter, open=counter.open - 1), sender)
     ENDINGS.delete(ctx.state, lock.ends_era, sender, call.number)
     _count(ctx.state, -lock.amount, -lock.weight)
     ctx.emit(LockLeft(sender, call.number, lock.amount, paid, forfeited))
@@ -394,6 +404,7 @@ def list_locks(state: StateReader, who: Address) -> tuple[tuple[int, Lock], ...]
 def check_invariants(state: StateReader) -> None:
     """The pots hold what the locks say; the totals count the locks."""
     locks = [lock for _, lock in LOCKS.items(state)]
+    assert len(locks) == sum(counter.open for _, counter in COUNTERS.items(state))
     totals = get_totals(state)
     assert totals.amount == sum(lock.amount for lock in locks) == balances.get_balance(state, LOCKED_POT)
     assert totals.weight == sum(lock.weight for lock in locks)
