@@ -26,7 +26,7 @@ NAMES = {
 AMOUNTS = frozenset(("amount", "price_max_per_gib"))
 SIZES = frozenset(("size_bytes", "capacity"))
 SHARES = frozenset(("commission_ppm",))
-COUNTS = frozenset(("links", "expires_at", "epoch"))
+COUNTS = frozenset(("links", "expires_at", "epoch", "weeks", "number"))
 POSITIONAL_MAX = 2
 """Calls with more fields than people keep in order take them as options."""
 
