@@ -48,7 +48,7 @@ from node.clock import WallClock
 from node.duties.reveals import Reveals, compute_chain_secret
 from node.home.profiles import load_profile
 from node.ledger.lane import Lane
-from node.ledger.ledger import Ledger
+from node.ledger.ledger import CommittedBlock, Ledger
 from node.ledger.signatures import SignatureMemory
 from node.ledger.snapshots import SnapshotService, write_snapshot
 from node.logs import configure_logs
@@ -124,7 +124,7 @@ class Maker:
         result, refused = self.ledger.build(proposer, time_ms, inherents, transfers)
         assert not refused
         self._last = build_commit_certificate([self._sign(who, result) for who in self.consensus])
-        self.ledger.commit(result, self._last)
+        self.ledger.publish(self.ledger.commit(result, self._last))
 
     def _sign(self, who: Address, result: BlockResult) -> SignedVote:
         vote = Vote(VoteKind.PRECOMMIT, result.block.header.height, 0, result.block_hash, who)
@@ -176,7 +176,11 @@ async def sync_blocks(network: Network, peer: PeerId, ledger: Ledger, signatures
     done = trio.Event()
 
     def commit(result: BlockResult, certificate: CommitCertificate, then: Any) -> None:
-        world.run(lambda: ledger.commit(result, certificate), lambda _: then())
+        def on_done(committed: CommittedBlock) -> None:
+            ledger.publish(committed)
+            then()
+
+        world.run(lambda: ledger.commit(result, certificate), on_done)
 
     sync = Sync(world, ledger, signatures.verify, commit, Random(1))
     async with trio.open_nursery() as nursery:

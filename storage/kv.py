@@ -8,7 +8,6 @@ it was made. It does not interpret values; the stores above do.
 
 from bisect import bisect_left, insort
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager
 from enum import IntEnum
 from pathlib import Path
 from typing import Any, Protocol
@@ -73,8 +72,8 @@ class KeyValueStore(KeyValueReader, Protocol):
         """All entries, in order, or none; on disk when it returns. `sync=False` may lose the latest batches
         in a power loss, never part of one."""
 
-    def snapshot(self) -> AbstractContextManager[KeyValueReader]:
-        """The store as it is now, for reading while others write, in any thread, until the block ends."""
+    def snapshot(self) -> KeyValueReader:
+        """The store as it is now, for reading in any thread while others write; released with the object."""
 
     def close(self) -> None:
         """Releases the store; calling again does nothing."""
@@ -146,12 +145,11 @@ class MemoryStore:
             elif self._values.pop(key, None) is not None:
                 del self._keys[bisect_left(self._keys, key)]
 
-    @contextmanager
-    def snapshot(self) -> Iterator[KeyValueReader]:
+    def snapshot(self) -> KeyValueReader:
         """As KeyValueStore.snapshot: a copy."""
         copy = MemoryStore()
         copy._values, copy._keys = dict(self._values), list(self._keys)
-        yield copy
+        return copy
 
     def close(self) -> None:
         """Nothing to release: what was written stays readable."""
@@ -293,11 +291,9 @@ class LevelDbStore(_LevelDbReader):
             self.failure = self._translate(error)
             raise self.failure from error
 
-    @contextmanager
-    def snapshot(self) -> Iterator[KeyValueReader]:
-        """As KeyValueStore.snapshot."""
-        with self._database.snapshot() as frozen:
-            yield _LevelDbReader(frozen, self._translate)
+    def snapshot(self) -> KeyValueReader:
+        """As KeyValueStore.snapshot; LevelDB releases it with the object."""
+        return _LevelDbReader(self._database.snapshot(), self._translate)
 
     def close(self) -> None:
         """Releases the database and its lock; calling again does nothing."""

@@ -4,7 +4,7 @@ Routes read in the API's own loop, one at a time and without a thread: each take
 as a whole never takes more than one thread's share of the interpreter from consensus.
 """
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from hmac import compare_digest
 from itertools import islice
@@ -29,7 +29,6 @@ from node.ledger.ledger import LedgerView
 T = TypeVar("T")
 
 PAGE_ENTRIES_MAX = 1_000
-PAGE_ENTRIES = 100
 CURSOR_CHARS_MAX = 128
 VERIFY_THREADS = 2
 
@@ -69,13 +68,12 @@ async def get_api(request: Request) -> Api:
 ApiOf = Annotated[Api, Depends(get_api)]
 
 
-async def open_view(api: ApiOf) -> AsyncIterator[LedgerView]:
+async def get_view(api: ApiOf) -> LedgerView:
     """Chain and state at one head, for the length of a request."""
-    with api.services.ledger.open_view() as view:
-        yield view
+    return api.services.ledger.view
 
 
-ViewOf = Annotated[LedgerView, Depends(open_view)]
+ViewOf = Annotated[LedgerView, Depends(get_view)]
 
 
 async def check_token(api: ApiOf, request: Request) -> None:

@@ -73,9 +73,10 @@ async def stream_events(
     """
     while True:
         changed = feed.changed.next
-        with services.ledger.open_view() as view:
-            place = max(place, Place(max(view.chain.get_body_first(), 1), 0))
-            block, receipts = view.get_block(place.height), view.get_receipts(place.height)
+        view = services.ledger.view
+        place = max(place, Place(max(view.chain.get_body_first(), 1), 0))
+        block, receipts = view.get_block(place.height), view.get_receipts(place.height)
+        del view  # a reader may stay here for hours: the store need not keep this head so long
         if block is not None and receipts is not None:
             for position, (kind, content) in enumerate(list_messages(block, receipts, services.spec.prefix)):
                 if position >= place.position and kind in kinds:

@@ -1,6 +1,6 @@
 """What the API is given by the node. Everything here was made elsewhere; the API owns nothing but its thread.
 
-In the API's thread are used: `ledger.open_view`, single look-ups of the mempool, the signature memory, and
+In the API's thread are used: `ledger.view`, single look-ups of the mempool, the signature memory, and
 plain attributes. The async functions and the peer manager belong to the node's loop and are reached by
 `crossing.NodeLoop`.
 """
@@ -15,7 +15,7 @@ from chain.genesis import ChainSpec
 from chain.primitives.types import Address, Hash, Height
 from node.clock import Clock
 from node.content.types import DownloadOrder, DownloadProgress, LocalContent, Published
-from node.ledger.ledger import CommittedBlock, Ledger
+from node.ledger.ledger import CommittedBlock, LedgerReader
 from node.ledger.signatures import SignatureMemory
 from node.mempool.pool import Mempool
 from node.metrics import Metrics
@@ -71,7 +71,7 @@ class ApiServices:
     """The parts of the node that the API shows and steers."""
 
     spec: ChainSpec
-    ledger: Ledger
+    ledger: LedgerReader
     mempool: Mempool
     pool: Pool
     signatures: SignatureMemory

@@ -27,7 +27,7 @@ from chain.votes import Evidence, compute_evidence_hash, get_offence_height, get
 from node.content.lane import ContentLane
 from node.content.vouchers import Accounts, VoucherBook, sort_accounts
 from node.ledger.lane import Lane
-from node.ledger.ledger import CommittedBlock, Ledger
+from node.ledger.ledger import CommittedBlock, LedgerReader, LedgerView
 from storage.content.store import ContentStore
 from storage.errors import StorageError
 
@@ -71,7 +71,7 @@ class Duties:
     """The open duties of one node; `hosting` is None where nothing is hosted."""
 
     def __init__(
-        self, ledger: Ledger, lane: Lane, submit: Submit, key: KeyPair, hosting: Hosting | None
+        self, ledger: LedgerReader, lane: Lane, submit: Submit, key: KeyPair, hosting: Hosting | None
     ) -> None:
         self._ledger, self._lane, self._submit, self._key = ledger, lane, submit, key
         self._hosting = hosting
@@ -118,10 +118,11 @@ class Duties:
     # Looking.
 
     async def _gather(self) -> _Facts:
-        """What is open, read in the ledger's lane, so that no commit comes between."""
+        """What is open at the head, read in a thread: there may be many vouchers."""
         vouchers = self._hosting.book.list() if self._hosting else ()
         evidence = tuple(self._evidence.values())
-        facts = await self._lane.run(lambda: self._look(vouchers, evidence))
+        view = self._ledger.view
+        facts = await self._lane.run(lambda: self._look(view, vouchers, evidence))
         for one in evidence:
             if one not in facts.evidence:
                 self._evidence.pop(compute_evidence_hash(one), None)
@@ -138,24 +139,19 @@ class Duties:
         sessions_of = (signed.voucher.session for signed in vouchers)
         self._alive = {session: None for session in sessions_of if session not in over}
 
-    def _look(self, vouchers: tuple[SignedVoucher, ...], evidence: tuple[Evidence, ...]) -> _Facts:
-        state, height = self._ledger.state, self._ledger.height + 1
-        epoch = system.compute_epoch(self._ledger.get_parameters(), height)
+    def _look(
+        self, view: LedgerView, vouchers: tuple[SignedVoucher, ...], evidence: tuple[Evidence, ...]
+    ) -> _Facts:
+        state, height = view.state, view.height + 1
+        epoch = system.compute_epoch(view.get_parameters(), height)
         host = self._hosting.book.host if self._hosting else None
         return _Facts(
             height=height,
             epoch=epoch,
             proofs=() if host is None else possession.list_open_duties(state, host),
             accounts=sort_accounts(state, vouchers, height, epoch),
-            evidence=tuple(one for one in evidence if self._is_punishable(one)),
+            evidence=tuple(one for one in evidence if _is_punishable(view, one)),
         )
-
-    def _is_punishable(self, evidence: Evidence) -> bool:
-        state, head = self._ledger.state, self._ledger.head
-        if staking.is_tombstoned(state, get_offender(evidence)):
-            return False
-        height = get_offence_height(evidence)
-        return not validators.is_expired(state, head.height, head.time_ms, height)
 
     def _list_open(self, facts: _Facts) -> Iterator[_Open]:
         until = facts.height + VALID_BLOCKS - 1
@@ -214,6 +210,13 @@ class Duties:
             _log.error("leaf_lost", epoch=duty.epoch, reason=str(error))
             return None
         return Prove(self._hosting.book.host, duty.epoch, leaves, duty.demanded)
+
+
+def _is_punishable(view: LedgerView, evidence: Evidence) -> bool:
+    if staking.is_tombstoned(view.state, get_offender(evidence)):
+        return False
+    height = get_offence_height(evidence)
+    return not validators.is_expired(view.state, view.height, view.head.time_ms, height)
 
 
 def _read_leaves(store: ContentStore, duty: Duty) -> tuple[ProvenLeaf, ...]:

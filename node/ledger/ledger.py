@@ -4,13 +4,14 @@ It holds the chain store and the state store over one database and moves them to
 block, certificate, receipts, state and head in one synced batch, or nothing. A block is executed once per
 node: the result that was computed before prevoting is kept by block hash until its height is final.
 
-Synchronous. Everything that changes it (`execute`, `build`, `commit`) belongs to one task at a time
-(`node.executor`); reads by other threads go through `open_view`.
+Who may read what, from which thread:
+- The lane (one job at a time): `live`, `execute`, `build`, `commit`. A commit changes `live` step by step.
+- The loop: the ledger's own attributes. They show one head, and move in one turn of the loop, by `publish`.
+- Any other thread, and whoever keeps reading across an await: `view`, taken once. A view never changes.
 """
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from chain import runtime
 from chain.block import (
@@ -48,30 +49,17 @@ class OtherNetwork(Exception):
     """The data directory belongs to another chain spec."""
 
 
-class CommittedBlock(NamedTuple):
-    """A block that is final, as listeners see it."""
-
-    block: Block
-    block_hash: Hash
-    certificate: CommitCertificate
-    receipts: BlockReceipts
-    tx_ids: tuple[Hash, ...]
-
-    @property
-    def included(self) -> Iterator[tuple[Hash, SignedTransaction]]:
-        """The block's transactions with their ids."""
-        return zip(self.tx_ids, self.block.transactions, strict=True)
-
-
 class LedgerView:
-    """Chain and state as they were together."""
+    """Chain and state at one head. Over a frozen store it never changes, and any thread may read it; the
+    store keeps what it shows for as long as somebody holds it.
+    """
 
-    def __init__(self, chain: ChainStore, state: StateStore) -> None:
+    def __init__(self, chain: ChainStore, state: StateStore, head: Header, head_hash: Hash) -> None:
         self.chain = chain
         self.state = state
-        # A ledger writes genesis before it makes views, and a head is never removed.
-        assert state.head is not None
-        self.height: Height = state.head.version
+        self.head = head
+        self.head_hash = head_hash
+        self.height: Height = head.height
 
     def get_header(self, height: Height) -> Header | None:
         """A final header."""
@@ -79,7 +67,7 @@ class LedgerView:
         return None if data is None else decode(Header, data)
 
     def get_block(self, height: Height) -> Block | None:
-        """A final block."""
+        """A final block; None also if it was pruned."""
         data = self.chain.get_block(height)
         return None if data is None else decode(Block, data)
 
@@ -94,13 +82,55 @@ class LedgerView:
         return None if data is None else decode(Roster, data)
 
     def get_receipts(self, height: Height) -> BlockReceipts | None:
-        """What became of a block's transactions."""
+        """What became of a block's transactions; None also if they were pruned."""
         data = self.chain.get_receipts(height)
         return None if data is None else decode(BlockReceipts, data)
 
     def prove(self, key: bytes, height: Height) -> Proof:
         """Proof of a state key at a recent height; raises UnknownVersion."""
         return self.state.prove(key, height)
+
+    def get_nonce(self, who: Address) -> Nonce:
+        """Next nonce of an account."""
+        return balances.get_account(self.state, who).nonce
+
+    def get_free(self, who: Address) -> Amount:
+        """Free balance of an account."""
+        return balances.get_balance(self.state, who)
+
+    def get_parameters(self) -> system.Parameters:
+        """Time and size of the chain."""
+        return system.get_parameters(self.state)
+
+    def get_validators(self) -> ValidatorSet:
+        """The set that decides the height after the head."""
+        return validators.get_current(self.state)
+
+
+class CommittedBlock(NamedTuple):
+    """A block that is final, as listeners see it."""
+
+    block: Block
+    block_hash: Hash
+    certificate: CommitCertificate
+    receipts: BlockReceipts
+    tx_ids: tuple[Hash, ...]
+    view: LedgerView
+    """Chain and state right after the block."""
+
+    @property
+    def included(self) -> Iterator[tuple[Hash, SignedTransaction]]:
+        """The block's transactions with their ids."""
+        return zip(self.tx_ids, self.block.transactions, strict=True)
+
+
+class LedgerReader(Protocol):
+    """What other threads than the loop and the lane may use of a ledger."""
+
+    spec: ChainSpec
+    genesis_hash: Hash
+    view: LedgerView
+    """At the newest published head; to be taken once, and read from then on."""
 
 
 class Ledger(LedgerView):
@@ -119,20 +149,20 @@ class Ledger(LedgerView):
         self._store = store
         self._check = check
         self._verify = verify
-        self.chain = ChainStore(store)
-        self.state = StateStore(store)
         self._results: dict[Hash, BlockResult | InvalidBlock] = {}
-        if self.state.head is None:
-            self._write_genesis()
-        self.chain.check_integrity(INTEGRITY_BLOCKS)
-        self.head = self._load_head()
-        self.height = self.head.height
-        self.head_hash = compute_header_hash(self.head)
+        chain, state = ChainStore(store), StateStore(store)
+        if state.head is None:
+            self._write_genesis(chain, state)
+        chain.check_integrity(INTEGRITY_BLOCKS)
+        head = _load_head(chain, state)
+        self._live = LedgerView(chain, state, head, compute_header_hash(head))
+        self.view = self._freeze()
+        super().__init__(self.view.chain, self.view.state, head, self.view.head_hash)
         self._check_network()
 
-    def _write_genesis(self) -> None:
+    def _write_genesis(self, chain: ChainStore, state: StateStore) -> None:
         changes = build_genesis_state(self.spec)
-        update = self.state.compute_update(0, changes)
+        update = state.compute_update(0, changes)
         memory = MemoryState()
         memory.apply(changes)
         header = build_genesis_header(self.spec, memory, update.root)
@@ -140,40 +170,31 @@ class Ledger(LedgerView):
         receipts = encode(BlockReceipts((), (), ()))
         roster = encode(build_roster(validators.get_current(memory)))
         stored = StoredBlock(0, encode(header), encode(block), None, receipts, (), (roster,))
-        self._store.write_batch([*self.chain.stage_block(stored), *self.state.stage(update, changes)])
-        self.state.on_written(update)
-
-    def _load_head(self) -> Header:
-        extent, state = self.chain.get_extent(), self.state.head
-        if extent is None or state is None or extent.head != state.version:
-            raise CorruptStore(f"chain and state are not of one height; {RESYNC}")
-        header = self.get_header(extent.head)
-        if header is None or header.state_root != state.root:
-            raise CorruptStore(f"the state is not that of block {extent.head}; {RESYNC}")
-        return header
+        self._store.write_batch([*chain.stage_block(stored), *state.stage(update, changes)])
+        state.on_written(update)
 
     def _check_network(self) -> None:
         genesis = self.get_header(0)
         if genesis is not None and genesis.parent_hash != self.genesis_hash:
             raise OtherNetwork(f"the data directory is of network {genesis.parent_hash.hex()[:16]}")
 
-    # Facts of the head.
+    # What is read.
 
-    def get_nonce(self, who: Address) -> Nonce:
-        """Next nonce of an account."""
-        return balances.get_account(self.state, who).nonce
+    @property
+    def live(self) -> LedgerView:
+        """Chain and state as the last commit left them: for jobs of the lane only."""
+        return self._live
 
-    def get_free(self, who: Address) -> Amount:
-        """Free balance of an account."""
-        return balances.get_balance(self.state, who)
+    def _freeze(self) -> LedgerView:
+        """The live chain and state as they are now, for whoever is not in the lane."""
+        frozen, live = self._store.snapshot(), self._live
+        return LedgerView(ChainStore(frozen), StateStore(frozen), live.head, live.head_hash)
 
-    def get_parameters(self) -> system.Parameters:
-        """Time and size of the chain."""
-        return system.get_parameters(self.state)
-
-    def get_validators(self) -> ValidatorSet:
-        """The set that decides the height after the head."""
-        return validators.get_current(self.state)
+    def publish(self, committed: CommittedBlock) -> None:
+        """Shows the loop and all other threads the head that a commit has made; called in the loop."""
+        self.view = view = committed.view
+        self.chain, self.state = view.chain, view.state
+        self.head, self.head_hash, self.height = view.head, view.head_hash, view.height
 
     # Blocks.
 
@@ -197,7 +218,12 @@ class Ledger(LedgerView):
     def _run(self, block: Block) -> BlockResult | InvalidBlock:
         try:
             return runtime.execute_block(
-                self.state, self.genesis_hash, self.head, block, check=self._check, verify=self._verify
+                self.live.state,
+                self.genesis_hash,
+                self.live.head,
+                block,
+                check=self._check,
+                verify=self._verify,
             )
         except ForgedBody:
             raise
@@ -213,9 +239,9 @@ class Ledger(LedgerView):
     ) -> tuple[BlockResult, list[tuple[SignedTransaction, InvalidTransaction]]]:
         """A block for the next height, and the candidates that could not go in."""
         result, refused = runtime.build_block(
-            self.state,
+            self.live.state,
             self.genesis_hash,
-            self.head,
+            self.live.head,
             proposer=proposer,
             time_ms=time_ms,
             inherents=inherents,
@@ -231,17 +257,15 @@ class Ledger(LedgerView):
         while len(self._results) > RESULTS_KEPT_MAX:
             del self._results[next(iter(self._results))]
 
-    def get_result(self, block_hash: Hash) -> BlockResult | None:
-        """The result of a candidate that was executed and is valid."""
-        known = self._results.get(block_hash)
-        return known if isinstance(known, BlockResult) else None
-
     def commit(self, result: BlockResult, certificate: CommitCertificate) -> CommittedBlock:
-        """Makes an executed block the head, durably; the caller has verified the certificate."""
+        """Makes an executed block the live head, durably; `publish` then shows it to others. The caller has
+        verified the certificate.
+        """
         header = result.block.header
+        live = self.live
         # `execute` takes no block but the next one, and a commit clears its results; consensus and sync look
         # the block up by the hash that the certificate names.
-        assert header.height == self.head.height + 1
+        assert header.height == live.height + 1
         assert certificate.block_hash == result.block_hash
         tx_ids = list_transaction_ids(result.block)
         stored = StoredBlock(
@@ -254,21 +278,31 @@ class Ledger(LedgerView):
             self._list_new_rosters(header),
         )
         self._store.write_batch(
-            [*self.chain.stage_block(stored), *self.state.stage(result.update, result.changes)]
+            [*live.chain.stage_block(stored), *live.state.stage(result.update, result.changes)]
         )
-        self.state.on_written(result.update)
-        self.head, self.head_hash, self.height = header, result.block_hash, header.height
+        live.state.on_written(result.update)
+        self._live = LedgerView(live.chain, live.state, header, result.block_hash)
         self._results.clear()
-        return CommittedBlock(result.block, result.block_hash, certificate, result.receipts, tx_ids)
+        return CommittedBlock(
+            result.block, result.block_hash, certificate, result.receipts, tx_ids, self._freeze()
+        )
 
     def _list_new_rosters(self, header: Header) -> tuple[bytes, ...]:
         """The roster of the next height, where that is another than this one's."""
         if header.next_validators_hash == header.validators_hash:
             return ()
-        return (encode(build_roster(validators.get_next(self.state))),)
+        return (encode(build_roster(validators.get_next(self.live.state))),)
 
-    @contextmanager
-    def open_view(self) -> Iterator[LedgerView]:
-        """The chain and the state at one head, for reading in any thread while the ledger moves on."""
-        with self._store.snapshot() as frozen:
-            yield LedgerView(ChainStore(frozen), StateStore(frozen))
+
+def _load_head(chain: ChainStore, state: StateStore) -> Header:
+    """The header of the head; raises CorruptStore if chain and state do not agree."""
+    extent = chain.get_extent()
+    if extent is None or state.head is None or extent.head != state.head.version:
+        raise CorruptStore(f"chain and state are not of one height; {RESYNC}")
+    data = chain.get_header(extent.head)
+    if data is None:
+        raise CorruptStore(f"the header of the head, {extent.head}, is missing; {RESYNC}")
+    header = decode(Header, data)
+    if header.state_root != state.head.root:
+        raise CorruptStore(f"the state is not that of block {extent.head}; {RESYNC}")
+    return header

@@ -10,7 +10,6 @@ Peers are told only of snapshots whose manifest leads to the state root of this 
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack
 from functools import partial
 from typing import TypeVar
 
@@ -37,7 +36,7 @@ from chain.snapshot import (
     compute_place,
     decode_manifest,
 )
-from node.ledger.ledger import CommittedBlock, Ledger, LedgerView
+from node.ledger.ledger import CommittedBlock, LedgerReader, LedgerView
 from p2p.errors import RefusalCode, Refused
 from p2p.network import Network
 from p2p.wire.messages import (
@@ -73,14 +72,14 @@ class SnapshotService:
     """Makes the snapshots of a node, and lets peers have them."""
 
     def __init__(
-        self, network: Network, ledger: Ledger, files: SnapshotFiles, is_behind: Callable[[], bool]
+        self, network: Network, ledger: LedgerReader, files: SnapshotFiles, is_behind: Callable[[], bool]
     ) -> None:
         self._ledger = ledger
         self._files = files
         self._is_behind = is_behind
         self._readers = trio.CapacityLimiter(READERS_MAX)
         self._writer = trio.CapacityLimiter(1)
-        self._ended_in, self._ended = trio.open_memory_channel[_Frozen](0)
+        self._ended_in, self._ended = trio.open_memory_channel[LedgerView](0)
         self.ended = 0
         """How many were begun, and made or not."""
         self._offers = self._find_offers()
@@ -91,24 +90,20 @@ class SnapshotService:
     def on_committed(self, committed: CommittedBlock) -> None:
         """At the end of an epoch the store is held as it is, until the snapshot is made."""
         height = committed.block.header.height
-        if self._is_behind() or not system.is_epoch_end(self._ledger.get_parameters(), height):
+        if self._is_behind() or not system.is_epoch_end(committed.view.get_parameters(), height):
             return
-        frozen = _Frozen(self._ledger)
         try:
-            self._ended_in.send_nowait(frozen)
+            self._ended_in.send_nowait(committed.view)
         except trio.WouldBlock:
-            frozen.close()
             _log.info("snapshot_skipped", height=height, reason="the one before is still being made")
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Makes them until cancelled."""
         task_status.started()
-        async for frozen in self._ended:
-            try:
-                self._offers = await trio.to_thread.run_sync(self._make, frozen.view, limiter=self._writer)
-            finally:
-                frozen.close()
+        async for view in self._ended:
+            self._offers = await trio.to_thread.run_sync(self._make, view, limiter=self._writer)
             self.ended += 1
+            del view  # else the store keeps what it shows until the next epoch ends
 
     def _make(self, view: LedgerView) -> dict[Hash, SnapshotOffer]:
         try:
@@ -133,7 +128,7 @@ class SnapshotService:
         return {offer.manifest_hash: offer for offer in found if offer is not None}
 
     def _build_offer(self, height: Height) -> SnapshotOffer | None:
-        header, manifest = self._ledger.get_header(height), self._files.get_manifest(height)
+        header, manifest = self._ledger.view.get_header(height), self._files.get_manifest(height)
         if header is None or manifest is None:
             return None
         try:
@@ -165,29 +160,18 @@ class SnapshotService:
         return offer.height
 
     def _get_light_block(self, height: Height) -> bytes | None:
-        header = self._ledger.get_header(height)
-        roster = None if header is None else self._ledger.get_roster(header.validators_hash)
+        view = self._ledger.view
+        header = view.get_header(height)
+        roster = None if header is None else view.get_roster(header.validators_hash)
         if header is None or roster is None:
             return None
-        return encode(LightBlock(header, self._ledger.get_certificate(height), roster))
+        return encode(LightBlock(header, view.get_certificate(height), roster))
 
     async def _read(self, read: Callable[[], T | None]) -> T:
         found = await trio.to_thread.run_sync(read, limiter=self._readers)
         if found is None:
             raise Refused(RefusalCode.NOT_FOUND)
         return found
-
-
-class _Frozen:
-    """Chain and state as they were when it was made, until it is closed."""
-
-    def __init__(self, ledger: Ledger) -> None:
-        self._stack = ExitStack()
-        self.view = self._stack.enter_context(ledger.open_view())
-
-    def close(self) -> None:
-        """The store may forget what was then."""
-        self._stack.close()
 
 
 def write_snapshot(view: LedgerView, files: SnapshotFiles, keep_on: Callable[[], None]) -> int:

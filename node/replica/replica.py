@@ -378,9 +378,9 @@ class Replica:
         self, height: Height, proposer: Address, inherents: Inherents, candidates: list[SignedTransaction]
     ) -> tuple[BlockResult, Refusals] | None:
         """The block, unless the height was decided while this waited for its turn."""
-        if self.ledger.height + 1 != height:
+        if self.ledger.live.height + 1 != height:
             return None
-        time_ms = max(self._world.now_ms(), self.ledger.head.time_ms + 1)
+        time_ms = max(self._world.now_ms(), self.ledger.live.head.time_ms + 1)
         return self.ledger.build(proposer, time_ms, inherents, candidates)
 
     def _on_built(self, height: Height, round: Round, built: tuple[BlockResult, Refusals] | None) -> None:
@@ -406,7 +406,7 @@ class Replica:
 
     def _judge(self, height: Height, block: Block) -> bool | None:
         """Whether the block is valid on the head; None if its height was decided while this waited."""
-        if self.ledger.height + 1 != height:
+        if self.ledger.live.height + 1 != height:
             return None
         try:
             self.ledger.execute(block)
@@ -459,6 +459,7 @@ class Replica:
         return committed
 
     def _on_committed(self, committed: CommittedBlock, then: Callable[[], None]) -> None:
+        self.ledger.publish(committed)
         self.policy.on_final(committed)
         self._mempool.on_block(committed.included, self.ledger)
         for listener in self.listeners:

@@ -13,9 +13,11 @@ Synchronous, and for one thread at a time. Does not fetch, price or prove to any
 
 import errno
 from collections import OrderedDict
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from itertools import islice
+from itertools import groupby, islice
+from operator import itemgetter
 from os import fsencode
 from pathlib import Path
 from types import TracebackType
@@ -93,8 +95,8 @@ class ContentStore:
         self._index = ContentIndex(directory / "index")
         self._latch = FailureLatch(self._flat)
         self._open: OrderedDict[Hash, OpenDatum] = OrderedDict()
-        self._dirty: set[Hash] = set()
-        self._unsynced = 0
+        self._unsynced: dict[Hash, list[int]] = {}
+        """The chunks written since the last flush, by datum."""
         self._used_bytes = 0
         with ExitStack() as undo:
             undo.callback(self._release)  # and no flush: marks of chunks that were not read again must stay
@@ -276,15 +278,22 @@ class ContentStore:
 
     def flush(self) -> None:
         """All chunks written so far are on disk when this returns."""
-        if self._dirty or self._unsynced:
-            for datum in sorted(self._dirty):
-                self._open[datum].file().sync()
-            marks = [
-                self._index.unsynced_entry(*key, is_unsynced=False) for key in self._index.iterate_unsynced()
-            ]
+        for datum in sorted(self._unsynced):
+            self._open[datum].file().sync()
+        self._clear_marks(self._unsynced)
+        self._unsynced.clear()
+
+    def _clear_marks(self, chunks: Mapping[Hash, Iterable[int]]) -> None:
+        """The bytes of these chunks are on disk, or they are missing. Only what this object itself has synced
+        or read may be named.
+        """
+        marks = [
+            self._index.unsynced_entry(datum, chunk, is_unsynced=False)
+            for datum in chunks
+            for chunk in chunks[datum]
+        ]
+        if marks:
             self._index.commit(marks, sync=True)
-            self._dirty.clear()
-            self._unsynced = 0
 
     def close(self) -> None:
         """Flushes, unless the disk failed before, and releases everything."""
@@ -297,8 +306,7 @@ class ContentStore:
         for opened in self._open.values():
             opened.close()
         self._open.clear()
-        self._dirty.clear()
-        self._unsynced = 0
+        self._unsynced.clear()
         self._index.close()
 
     # -- Inside
@@ -312,12 +320,21 @@ class ContentStore:
             for path in self._flat.iterdir():
                 if path.name not in names:
                     path.unlink()
-        for datum, chunk in list(self._index.iterate_unsynced()):
+        for datum, marks in groupby(list(self._index.iterate_unsynced()), key=itemgetter(0)):
+            self._recover_datum(datum, [chunk for _, chunk in marks])
+
+    def _recover_datum(self, datum: Hash, chunks: list[int]) -> None:
+        """Reads these chunks again and syncs what verifies; their marks go last, so that a start that is cut
+        short is repeated.
+        """
+        is_any_good = False
+        for chunk in chunks:
             with suppress(UnknownDatum, ChunkMissing, CorruptChunk):
                 self.read_chunk(datum, chunk)
-                self._dirty.add(datum)
-            self._unsynced += 1
-        self.flush()
+                is_any_good = True
+        if is_any_good:
+            self._load(datum).file().sync()
+        self._clear_marks({datum: chunks})
 
     def _flat_path(self, datum: Hash) -> Path:
         return self._flat / datum.hex()
@@ -338,7 +355,7 @@ class ContentStore:
         return opened
 
     def _forget(self, datum: Hash) -> None:
-        if datum in self._dirty:
+        if datum in self._unsynced:
             self.flush()
         opened = self._open.pop(datum, None)
         if opened is not None:
@@ -378,9 +395,9 @@ class ContentStore:
         self._used_bytes += place.own_bytes - opened.place.own_bytes
         opened.place = place
         opened.set_held(index, is_held=True)
-        self._dirty.add(opened.id)
-        self._unsynced += 1
-        if self._unsynced >= UNSYNCED_CHUNKS_MAX or opened.held_count == opened.chunk_count:
+        self._unsynced.setdefault(opened.id, []).append(index)
+        count = sum(map(len, self._unsynced.values()))
+        if count >= UNSYNCED_CHUNKS_MAX or opened.held_count == opened.chunk_count:
             self.flush()
 
     def _read(self, opened: OpenDatum, index: int) -> tuple[bytes, ChunkRecord]:

@@ -16,7 +16,7 @@ from storage.sign_state import SignStep
 from tests.e2e.harness import Node
 from tests.e2e.signatures import Audit
 from tests.e2e.verdict import judge
-from tests.node.forge import ALICE, BOB, Forge
+from tests.node.forge import ALICE, BOB, Forge, make_final
 
 OTHER: Hash = b"\x07" * 32
 
@@ -45,7 +45,7 @@ class Scene:
         for node in nodes:
             with closing(LevelDbStore(node.home.store)) as store:
                 ledger = Ledger(store, made.spec)
-                ledger.commit(ledger.execute(committed.block), committed.certificate)
+                make_final(ledger, ledger.execute(committed.block), committed.certificate)
 
     def sign(self, number: int, block_hash: Hash, forge: Forge | None = None) -> None:
         """A precommit for the next height goes into the log of the validator that the node is."""

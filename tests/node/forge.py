@@ -129,7 +129,7 @@ class Forge:
     def commit(self, result: BlockResult) -> CommittedBlock:
         """Make a block the head."""
         self._last = self.certify(result.block_hash)
-        return self.ledger.commit(result, self._last)
+        return make_final(self.ledger, result, self._last)
 
     def grow(self, count: int = 1) -> list[FinalBlock]:
         """So many empty blocks, as sync sends them."""
@@ -138,6 +138,13 @@ class Forge:
             committed = self.commit(self.build())
             final.append(FinalBlock(encode(committed.block), committed.certificate))
         return final
+
+
+def make_final(ledger: Ledger, result: BlockResult, certificate: CommitCertificate) -> CommittedBlock:
+    """Commit and publish, as a replica does in the lane and then in the loop."""
+    committed = ledger.commit(result, certificate)
+    ledger.publish(committed)
+    return committed
 
 
 async def wait_until(is_so: Callable[[], bool], seconds_max: float = 20.0) -> None:

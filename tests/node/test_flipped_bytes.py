@@ -16,7 +16,7 @@ from storage.errors import CorruptSignState, CorruptStore, CorruptWal, DoubleSig
 from storage.kv import LevelDbStore
 from storage.sign_state import LastSignState, SignState, SignStep
 from storage.wal import Wal
-from tests.node.forge import ALICE, BOB, Forge
+from tests.node.forge import ALICE, BOB, Forge, make_final
 
 FLIPS = 1_000
 BLOCKS = (12, 8)
@@ -66,7 +66,7 @@ class Files:
                 self.before_last_block = list(store.iterate())
                 made = self.forge.build([self.forge.sign(ALICE, balances.Send(BOB.address, 1))])
                 certificate = self.forge.commit(made).certificate
-                ledger.commit(ledger.execute(made.block), certificate)
+                make_final(ledger, ledger.execute(made.block), certificate)
 
     def _sign(self, height: int) -> None:
         wal = Wal.create(self.path / "wal", height)

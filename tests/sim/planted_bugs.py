@@ -243,10 +243,10 @@ STORAGE_BUGS = (
         "block and state committed in two steps",
         LEDGER,
         "        self._store.write_batch(\n"
-        "            [*self.chain.stage_block(stored), *self.state.stage(result.update, result.changes)]\n"
+        "            [*live.chain.stage_block(stored), *live.state.stage(result.update, result.changes)]\n"
         "        )\n",
-        "        self._store.write_batch(self.chain.stage_block(stored))\n"
-        "        self._store.write_batch(self.state.stage(result.update, result.changes))\n",
+        "        self._store.write_batch(live.chain.stage_block(stored))\n"
+        "        self._store.write_batch(live.state.stage(result.update, result.changes))\n",
     ),
 )
 
@@ -292,7 +292,7 @@ REPLICA_BUGS = (
     _bug(
         "certificate unchecked in sync",
         SYNC_CHECKS,
-        "    check_certificate(ledger.genesis_hash, ledger.get_validators(), certificate, verify)\n",
+        "    check_certificate(ledger.genesis_hash, ledger.live.get_validators(), certificate, verify)\n",
         "",
     ),
     _bug(

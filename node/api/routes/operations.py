@@ -143,10 +143,10 @@ async def get_health(api: ApiOf) -> Health:
 
 
 @router.get("/readyz")
-async def get_readiness(api: ApiOf) -> Health:
+async def get_readiness(api: ApiOf, view: ViewOf) -> Health:
     """Whether the node is at the head and has peers (a network of one needs none); 503 if not."""
     services = api.services
-    is_alone = len(services.ledger.get_validators().validators) == 1
+    is_alone = len(view.get_validators().validators) == 1
     if services.sync.is_syncing:
         return _answer_health("syncing")
     return _answer_health("" if services.peers.peers or is_alone else "no peers")

@@ -13,7 +13,7 @@ from chain.transaction import (
     Transaction,
     decode_transaction,
 )
-from node.api.context import Api, ApiOf, HashPath
+from node.api.context import Api, ApiOf, HashPath, ViewOf
 from node.api.dry_run import FEE_MARGIN, Trial, try_transaction
 from node.api.errors import BadRequest, Gone
 from node.api.forms import Json, format_events, format_failure, format_receipt, format_transaction
@@ -38,8 +38,8 @@ async def submit_transactions(api: ApiOf, body: Annotated[HexText | Batch, Body(
     results: list[tuple[Hash, InvalidTransaction | None]] = []
     for start in range(0, len(batch), SLICE):
         results += await api.loop.run(api.services.pool.submit, batch[start : start + SLICE])
-    with api.services.ledger.open_view() as view:
-        return SubmittedBatch(results=[_judge(view, tx_id, error) for tx_id, error in results])
+    view = api.services.ledger.view
+    return SubmittedBatch(results=[_judge(view, tx_id, error) for tx_id, error in results])
 
 
 def _verify_all(api: Api, batch: list[bytes]) -> None:
@@ -62,19 +62,17 @@ def _judge(view: LedgerView, tx_id: Hash, error: InvalidTransaction | None) -> S
 
 
 @router.post("/dry-run")
-async def try_out(api: ApiOf, body: Annotated[str, Body(max_length=2 * TRANSACTION_BYTES_MAX)]) -> DryRun:
+async def try_out(
+    api: ApiOf, view: ViewOf, body: Annotated[str, Body(max_length=2 * TRANSACTION_BYTES_MAX)]
+) -> DryRun:
     """Try an unsigned transaction (hex of its canonical encoding) on the head. A fee bound of 0 stands for
     whatever it costs.
     """
     transaction = decode(Transaction, _parse_hex(body), TRANSACTION_BYTES_MAX)
     services = api.services
-    with services.ledger.open_view() as view:
-        header = view.get_header(view.height)
-        # The header of a head is written with its state, and never pruned.
-        assert header is not None
-        time_ms = max(services.clock.now_ms(), header.time_ms + 1)
-        trial = try_transaction(view, services.ledger.genesis_hash, time_ms, transaction)
-        return _format_trial(view, trial, api.prefix)
+    time_ms = max(services.clock.now_ms(), view.head.time_ms + 1)
+    trial = try_transaction(view, services.ledger.genesis_hash, time_ms, transaction)
+    return _format_trial(view, trial, api.prefix)
 
 
 def _format_trial(view: LedgerView, trial: Trial, prefix: str) -> DryRun:
@@ -107,9 +105,9 @@ async def get_transaction(
     wanted = bytes.fromhex(tx_id)
     # The pool first: what leaves it for a block between the two looks is then found in the chain.
     pooled, refusal = api.services.mempool.get(wanted), api.services.mempool.get_refusal(wanted)
-    with api.services.ledger.open_view() as view:
-        final = _find_final(view, wanted, api.prefix)
-        is_over = valid_until is not None and view.height >= valid_until
+    view = api.services.ledger.view
+    final = _find_final(view, wanted, api.prefix)
+    is_over = valid_until is not None and view.height >= valid_until
     if final is not None:
         return final
     if pooled is not None and not is_over:

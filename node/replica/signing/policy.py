@@ -145,9 +145,9 @@ class SigningPolicy:
 
     def _read_chain(self, guard: Guard, head: Height) -> tuple[list[Vote], bool]:
         """Own signatures of the newest heights; whether these are all there are."""
-        heights = range(max(1, head - WATCH_HEIGHTS + 1), head + 1)
-        certificates = [self._ledger.get_certificate(height) for height in heights]
-        blocks = (self._ledger.get_block(height) for height in heights)
+        chain, heights = self._ledger.live, range(max(1, head - WATCH_HEIGHTS + 1), head + 1)
+        certificates = [chain.get_certificate(height) for height in heights]
+        blocks = (chain.get_block(height) for height in heights)
         # A last commit holds precommits that came after its block was final.
         last_commits = [block.inherents.last_commit for block in blocks if block is not None]
         is_whole = head <= WATCH_HEIGHTS and None not in certificates

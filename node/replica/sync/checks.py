@@ -37,7 +37,7 @@ def execute_final(
 
     Raises ConsensusHalted.
     """
-    if ledger.height + 1 != height:
+    if ledger.live.height + 1 != height:
         return None
     try:
         block = _decode_final(ledger, verify, final)
@@ -55,7 +55,7 @@ def execute_final(
 
 def find_final_fault(ledger: Ledger, verify: Verify, height: Height, final: FinalBlock) -> PeerFault | None:
     """What shows that this is not the final block of that height; nothing if the head moved on."""
-    if ledger.height + 1 != height:
+    if ledger.live.height + 1 != height:
         return None
     try:
         _decode_final(ledger, verify, final)
@@ -67,11 +67,11 @@ def find_final_fault(ledger: Ledger, verify: Verify, height: Height, final: Fina
 def _decode_final(ledger: Ledger, verify: Verify, final: FinalBlock) -> Block:
     """The block, whose header the certificate makes final as the next one; raises ChainError."""
     block, certificate = decode(Block, final.block), final.certificate
-    if not block.header.height == certificate.height == ledger.height + 1:
+    if not block.header.height == certificate.height == ledger.live.height + 1:
         raise InvalidBlock("not the height asked for")
     if certificate.block_hash != compute_header_hash(block.header):
         raise InvalidBlock("the certificate is of another block")
-    check_certificate(ledger.genesis_hash, ledger.get_validators(), certificate, verify)
+    check_certificate(ledger.genesis_hash, ledger.live.get_validators(), certificate, verify)
     return block
 
 

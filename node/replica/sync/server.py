@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from chain.primitives.codec import encode
 from chain.primitives.types import Height
-from node.ledger.ledger import Ledger
+from node.ledger.ledger import LedgerReader
 from p2p.errors import RefusalCode, Refused
 from p2p.wire.messages import (
     Blocks,
@@ -29,7 +29,7 @@ REPLY_BYTES_MAX = 6 * 2**20
 class Answers:
     """Answers out of a ledger."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: LedgerReader) -> None:
         self._ledger = ledger
 
     def answer(self, message: SyncRequest) -> SyncReply:
@@ -45,18 +45,18 @@ class Answers:
                 raise Refused(RefusalCode.NOT_SERVED)
 
     def _build_status(self) -> Status:
-        chain = self._ledger.chain
+        chain = self._ledger.view.chain
         extent = chain.get_extent()
         assert extent is not None
         return Status(extent.head, extent.head_hash, chain.get_body_first())
 
     def _read_blocks(self, start: Height, count: int) -> Iterator[FinalBlock]:
         """Blocks in order, as many as there are and fit; refused rather than left out if they were pruned."""
-        chain, size = self._ledger.chain, 0
-        if start < chain.get_body_first():
+        view, size = self._ledger.view, 0
+        if start < view.chain.get_body_first():
             raise Refused(RefusalCode.NOT_FOUND, "not kept any more")
         for height in range(start, start + count):
-            block, certificate = chain.get_block(height), self._ledger.get_certificate(height)
+            block, certificate = view.chain.get_block(height), view.get_certificate(height)
             if block is None or certificate is None:
                 return
             is_first, size = size == 0, size + len(block) + len(encode(certificate))
@@ -65,8 +65,9 @@ class Answers:
             yield FinalBlock(block, certificate)
 
     def _read_headers(self, start: Height, count: int) -> Iterator[FinalHeader]:
+        view = self._ledger.view
         for height in range(start, start + count):
-            header, certificate = self._ledger.chain.get_header(height), self._ledger.get_certificate(height)
+            header, certificate = view.chain.get_header(height), view.get_certificate(height)
             if header is None or certificate is None:
                 return
             yield FinalHeader(header, certificate)

@@ -220,9 +220,10 @@ async def test_a_bug_ends_one_request() -> None:
     """If a route fails unexpectedly, the client gets 500 in our form and the next request is served."""
     async with open_client() as client:
         address = (await client.get("/v1/hosts"))["hosts"][0]["address"]
-        state, broken = client.world.ledger._store, b"\x10\x08\x01"
-        keys = [key for key, _ in state.iterate(broken)]
-        state.write_batch([(key, b"junk") for key in keys])
+        ledger, broken = client.world.ledger, b"\x10\x08\x01"
+        keys = [key for key, _ in ledger._store.iterate(broken)]
+        ledger._store.write_batch([(key, b"junk") for key in keys])
+        ledger.view = ledger._freeze()
         with capture_logs() as logs:
             answer = await client.http.get(f"/v1/hosts/{address}")
         assert (answer.status_code, answer.json()["error"]["code"]) == (500, "internal")

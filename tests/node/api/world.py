@@ -46,6 +46,7 @@ from p2p.wire.messages import Hello
 from storage.content.store import ContentStore
 from storage.kv import KeyValueStore, MemoryStore
 from tests.node.cluster import VIDYA, Person, build_cluster_spec
+from tests.node.forge import make_final
 
 VALIDATOR, ALICE, BOB = Person(0), Person(1), Person(2)
 TOKEN = "a-token-of-this-node"
@@ -150,7 +151,7 @@ class World:
         )
         assert refused == []
         self._certificate = self._certify(height, result.block_hash)
-        committed = self.ledger.commit(result, self._certificate)
+        committed = make_final(self.ledger, result, self._certificate)
         self.mempool.on_block(committed.included, self.ledger)
         for listener in self.listeners:
             listener(committed)

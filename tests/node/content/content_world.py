@@ -37,6 +37,7 @@ from p2p.switch.switch import Switch
 from storage.content.store import ContentStore
 from storage.kv import KeyValueStore, MemoryStore
 from tests.node.cluster import VIDYA, Person, build_cluster_spec
+from tests.node.forge import make_final
 
 READER = Person(100)
 VOUCHER_KEY = KeyPair(b"v" * 32)
@@ -85,7 +86,7 @@ class ContentChain:
         assert not refused
         assert [receipt.error for receipt in result.receipts.transactions] == [None] * len(candidates)
         self._certificate = self._certify(result.block.header.height, result.block_hash)
-        return self.ledger.commit(result, self._certificate)
+        return make_final(self.ledger, result, self._certificate)
 
     def _certify(self, height: int, block_hash: Hash) -> CommitCertificate:
         signed = []

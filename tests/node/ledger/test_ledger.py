@@ -14,7 +14,7 @@ from node.ledger.ledger import Ledger, OtherNetwork
 from storage.errors import CorruptStore
 from storage.kv import LevelDbStore, MemoryStore
 from tests.node.cluster import build_cluster_spec
-from tests.node.forge import ALICE, BOB, Forge
+from tests.node.forge import ALICE, BOB, Forge, make_final
 
 SEND = balances.Send(BOB.address, 7)
 
@@ -34,7 +34,7 @@ def other(forge: Forge) -> Ledger:
     for height in (1, 2):
         block, certificate = forge.ledger.get_block(height), forge.ledger.get_certificate(height)
         assert block is not None and certificate is not None
-        ledger.commit(ledger.execute(block), certificate)
+        make_final(ledger, ledger.execute(block), certificate)
     return ledger
 
 
@@ -46,7 +46,7 @@ def test_a_forged_body_says_nothing_about_the_block(forge: Forge, other: Ledger)
         with pytest.raises(ForgedBody):
             other.execute(forged)
         assert other.execute(block).block == block
-    assert other.get_result(compute_header_hash(block.header)) is not None
+    assert compute_header_hash(block.header) in other._results
 
 
 def test_a_verdict_is_reached_once(forge: Forge, other: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -60,7 +60,6 @@ def test_a_verdict_is_reached_once(forge: Forge, other: Ledger, monkeypatch: pyt
     assert other.execute(block) is result
     with pytest.raises(InvalidBlock, match="state root differs"):
         other.execute(bad)
-    assert other.get_result(compute_header_hash(bad.header)) is None
 
 
 def test_results_are_bounded_and_forgotten_with_their_height(forge: Forge, other: Ledger) -> None:
@@ -68,21 +67,21 @@ def test_results_are_bounded_and_forgotten_with_their_height(forge: Forge, other
     results = [forge.build(gap_ms=gap_ms) for gap_ms in range(10, 10 + ledger_module.RESULTS_KEPT_MAX + 1)]
     for result in results:
         other.execute(result.block)
-    kept = [other.get_result(result.block_hash) is not None for result in results]
+    kept = [result.block_hash in other._results for result in results]
     assert kept == [False] + [True] * ledger_module.RESULTS_KEPT_MAX
     assert other.execute(results[0].block).block_hash == results[0].block_hash
-    other.commit(other.execute(results[0].block), forge.certify(results[0].block_hash))
-    assert not any(other.get_result(result.block_hash) for result in results)
+    make_final(other, other.execute(results[0].block), forge.certify(results[0].block_hash))
+    assert not other._results
     with pytest.raises(InvalidBlock, match="does not follow"):
         other.execute(results[1].block)
 
 
 def test_a_committed_block_can_be_read_in_every_way(forge: Forge) -> None:
     """Header, block, certificate, receipts, place of its transactions, state and proof; views keep theirs."""
-    with forge.ledger.open_view() as before:
-        committed = forge.commit(forge.build([forge.sign(ALICE, SEND)]))
-        assert (before.height, before.get_block(3)) == (2, None)
-        assert balances.get_balance(before.state, BOB.address) == 10**12
+    before = forge.ledger.view
+    committed = forge.commit(forge.build([forge.sign(ALICE, SEND)]))
+    assert (before.height, before.get_block(3)) == (2, None)
+    assert before.get_free(BOB.address) == 10**12
     ledger = forge.ledger
     assert ledger.get_header(3) == committed.block.header == ledger.head
     assert ledger.get_block(3) == committed.block
@@ -106,7 +105,7 @@ def test_a_ledger_opens_where_it_was_left(tmp_path: Path) -> None:
         forge.commit(result)
         certificate = forge.ledger.get_certificate(result.block.header.height)
         assert certificate is not None
-        ledger.commit(ledger.execute(result.block), certificate)
+        make_final(ledger, ledger.execute(result.block), certificate)
     store.close()
     store = LevelDbStore(tmp_path / "store")
     again = Ledger(store, forge.spec)
@@ -124,7 +123,7 @@ def test_chain_and_state_that_do_not_fit_are_refused(forge: Forge) -> None:
     ledger = Ledger(ahead, forge.spec)
     block, certificate = forge.ledger.get_block(1), forge.ledger.get_certificate(1)
     assert block is not None and certificate is not None
-    ledger.commit(ledger.execute(block), certificate)
+    make_final(ledger, ledger.execute(block), certificate)
     state_columns = tuple(bytes((column,)) for column in (16, 17, 18, 19))
     mixed = MemoryStore()
     mixed.write_batch([pair for pair in store.iterate() if pair[0].startswith(state_columns)])

@@ -24,7 +24,7 @@ from node.replica.lead_checks import LOOK_AHEAD_MS
 from storage.kv import MemoryStore
 from storage.sign_state import LastSignState, SignStep
 from storage.wal import Wal
-from tests.node.forge import Forge
+from tests.node.forge import Forge, make_final
 from tests.node.validator_rig import (
     PRECOMMIT,
     PREVOTE,
@@ -205,7 +205,7 @@ def test_the_body_of_a_locked_block_is_there_after_a_crash() -> None:
         rig.wait_for_start()
         assert rig.replica.core.locked_hash == rig.replica.core.valid_hash == result.block_hash
         assert rig.replica.candidates == {result.block_hash: result.block}
-        assert rig.replica.ledger.get_result(result.block_hash) is not None
+        assert result.block_hash in rig.replica.ledger._results
 
     assert rig.run(look)
 
@@ -236,7 +236,7 @@ def test_an_older_sign_state_is_raised_by_the_chain() -> None:
     """What is in the newest certificates was signed, whatever the file says."""
     rig, result = build_four()
     ledger = Ledger(rig.store, rig.forge.spec)
-    ledger.commit(ledger.execute(result.block), rig.forge.certify(result.block_hash, round=3))
+    make_final(ledger, ledger.execute(result.block), rig.forge.certify(result.block_hash, round=3))
 
     def look(rig: Rig) -> None:
         rig.wait_for_start()

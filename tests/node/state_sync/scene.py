@@ -36,7 +36,7 @@ from p2p.wire.requests import build_answerer
 from storage.kv import MemoryStore
 from storage.snapshots import SnapshotFiles, Staging
 from tests.node.cluster import build_cluster_spec
-from tests.node.forge import ALICE, BOB, Forge
+from tests.node.forge import ALICE, BOB, Forge, make_final
 
 VALIDATORS = 6
 """Of equal power: four of them are exactly two thirds."""
@@ -164,7 +164,7 @@ class Scene:
         assert ledger.height == HEIGHT
         ledger.state.check_integrity()
         for committed in self.chain.committed[HEIGHT:]:
-            ledger.commit(ledger.execute(committed.block), committed.certificate)
+            make_final(ledger, ledger.execute(committed.block), committed.certificate)
         assert ledger.head_hash == honest.head_hash
         assert list(ledger.state.scan(b"")) == list(honest.state.scan(b""))
         assert ledger.get_free(BOB.address) == honest.get_free(BOB.address)

@@ -8,7 +8,6 @@ the store happens as a whole or not at all; one whose write failed may have happ
 
 import errno
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager
 from pathlib import Path
 from random import Random
 from typing import NamedTuple
@@ -282,7 +281,7 @@ class SimStore:
             raise self._failure from error
         self._values.write_batch(entries)
 
-    def snapshot(self) -> AbstractContextManager[KeyValueReader]:
+    def snapshot(self) -> KeyValueReader:
         """As KeyValueStore.snapshot."""
         return self._values.snapshot()
 

@@ -25,6 +25,7 @@ from tests.storage.content.rigs import (
     flip,
     lose_power,
     refuse_with,
+    write_files,
 )
 
 
@@ -181,6 +182,33 @@ def test_a_start_that_fails_leaves_the_marks_of_unsynced_chunks(tmp_path, source
             ContentStore(tmp_path / "twice", QUOTA)
     with ContentStore(tmp_path / "twice", QUOTA) as store:
         assert store.missing_chunks(datum) == [1, 2, 3]
+
+
+def test_a_start_cut_short_among_many_datums_leaves_the_marks_of_the_rest(tmp_path, seeder, monkeypatch):
+    """With more datums than may be open, a chunk stays marked until it was read again."""
+    store, datums = ContentStore(tmp_path / "many", QUOTA), []
+    for number in range(4):
+        source = write_files(tmp_path / f"source{number}", {f"file{number}": 2 * CHUNK_BYTES})
+        datums.append(store.begin(seeder.publish(source)))
+        copy_chunks(datums[-1], seeder, store, (0,))
+    lose_power(store)
+    monkeypatch.setattr(store_module, "DATUMS_OPEN_MAX", 2)
+    last = max(datums)
+    flip(flat_file(tmp_path / "many", last), 5)
+    reads, whole = iter(range(4)), os.pread
+
+    def read_three(*place):
+        if next(reads) == 3:
+            raise OSError(errno.ENOMEM, "killed here")
+        return whole(*place)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pread", read_three)
+        with pytest.raises(DiskFailed):
+            ContentStore(tmp_path / "many", QUOTA)
+    with ContentStore(tmp_path / "many", QUOTA) as store:
+        assert store.missing_chunks(last) == [0, 1]
+        assert [store.missing_chunks(datum) for datum in sorted(datums)[:3]] == [[1]] * 3
 
 
 @pytest.mark.parametrize("part", ["checksum", "node", "proof"])

@@ -7,6 +7,7 @@ from chain.primitives.codec import decode
 from node.replica.sync.look_ahead import SHOWING_MAX
 from node.replica.sync.peer_heights import LIE_MS
 from p2p.wire.messages import Blocks, BlocksRequest, Status, SyncReply, SyncRequest
+from tests.node.forge import make_final
 from tests.node.replica.sync.lies import LIES, History, build_history, build_honest, build_liar, build_shorter
 from tests.node.replica.sync.world import SyncWorld, build_peer_id
 
@@ -152,4 +153,4 @@ def commit_first(world: SyncWorld, history: History, count: int) -> None:
     """The first blocks are final here, too."""
     for final in history.blocks[:count]:
         result = world.ledger.execute(decode(Block, final.block))
-        world.ledger.commit(result, final.certificate)
+        make_final(world.ledger, result, final.certificate)

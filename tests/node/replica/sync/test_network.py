@@ -13,7 +13,7 @@ from chain.runtime import BlockResult
 from chain.votes import CommitCertificate
 from node.clock import WallClock
 from node.ledger.lane import Lane
-from node.ledger.ledger import Ledger
+from node.ledger.ledger import CommittedBlock, Ledger
 from node.replica.sync import catch_up
 from node.replica.sync.sync import Sync
 from node.replica.trio_world import ReplicaWorld, serve_answers
@@ -78,7 +78,12 @@ class Scene:
 
     def commit(self, result: BlockResult, certificate: CommitCertificate, then: Callable[[], None]) -> None:
         """As `Replica.commit`."""
-        self.world.run(lambda: self.ledger.commit(result, certificate), lambda _: then())
+
+        def on_done(committed: CommittedBlock) -> None:
+            self.ledger.publish(committed)
+            then()
+
+        self.world.run(lambda: self.ledger.commit(result, certificate), on_done)
 
     @asynccontextmanager
     async def join(self, number: int, answer: Answer | None = None) -> AsyncIterator[PeerId]:

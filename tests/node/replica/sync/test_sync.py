@@ -14,7 +14,7 @@ from node.replica.sync.peer_heights import BATCH_BLOCKS_MAX, LIE_MS
 from node.replica.sync.window import WINDOW_BLOCKS
 from p2p.errors import PeerGone, RefusalCode, Refused
 from p2p.wire.messages import Blocks, BlocksRequest, FinalBlock, Status, SyncReply, SyncRequest
-from tests.node.forge import ALICE, BOB, Forge
+from tests.node.forge import ALICE, BOB, Forge, make_final
 from tests.node.replica.sync.lies import (
     HEIGHT,
     LIES,
@@ -384,7 +384,7 @@ def test_a_block_that_consensus_made_final_meanwhile_is_passed_over(history: His
 
     def decide() -> None:
         block = decode(Block, history.blocks[0].block)
-        world.ledger.commit(world.ledger.execute(block), history.blocks[0].certificate)
+        make_final(world.ledger, world.ledger.execute(block), history.blocks[0].certificate)
 
     world.sync.catch_up(lambda: None)
     world.run_until(lambda: world.sync._run._is_executing)  # type: ignore[union-attr]

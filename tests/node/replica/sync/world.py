@@ -16,7 +16,7 @@ from chain.primitives.keys import is_signed_by
 from chain.primitives.types import PeerId, TimeMs
 from chain.runtime import BlockResult
 from chain.votes import CommitCertificate
-from node.ledger.ledger import Ledger
+from node.ledger.ledger import CommittedBlock, Ledger
 from node.replica.sync.peer_heights import LIE_POINTS
 from node.replica.sync.sync import Sync
 from p2p.errors import NetworkError, PeerFault, PeerGone, PeerSlow
@@ -135,7 +135,8 @@ class SyncWorld:
     def commit(self, result: BlockResult, certificate: CommitCertificate, then: Callable[[], None]) -> None:
         """As `Replica.commit`."""
 
-        def on_done(_: object) -> None:
+        def on_done(committed: CommittedBlock) -> None:
+            self.ledger.publish(committed)
             self.committed.append(self.ledger.height)
             then()
 
