@@ -1,14 +1,15 @@
 """Errors as people see them: what happened, why, and the next command.
 
 CliError                 anything a command ends with on purpose; carries its exit code
-├── UsageFault           what was typed can not be meant
-├── RequestRefused              the network or a node said no; `code` is its own
+├── UsageFault           what was typed cannot be meant
+├── RequestRefused       the network or a node said no; `code` is its own
 └── OutcomeUnknown       sent, and nothing is known of it yet
 
 Expected failures of the layers below (wrong password, damaged file, no node's home) become CliErrors in
 `explain`; anything else is a bug and keeps its traceback.
 """
 
+import os
 import re
 import sys
 
@@ -41,7 +42,7 @@ class CliError(Exception):
 
 
 class UsageFault(CliError):
-    """What was typed can not be meant."""
+    """What was typed cannot be meant."""
 
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__("usage", message, hint, ExitCode.USAGE)
@@ -98,7 +99,7 @@ _EXITS = {
 
 def list_expected() -> tuple[type[BaseException], ...]:
     """Every class of failure that a command may end with, of the modules in use."""
-    found: list[type[BaseException]] = [CliError, OSError]
+    found: list[type[BaseException]] = [CliError, OSError, UnicodeError]
     for module, name in _EXPECTED.items():
         kind = getattr(sys.modules.get(module), name, None)
         if kind is not None:
@@ -111,10 +112,18 @@ def explain(error: BaseException) -> CliError:
     if isinstance(error, CliError):
         return error
     if isinstance(error, OSError) and type(error).__module__ == "builtins":
-        return CliError("system", str(error))
+        return CliError("system", describe_os_error(error))
+    if isinstance(error, UnicodeError):
+        return CliError("not_utf8", f"text that is not UTF-8: {error}", status=ExitCode.USAGE)
     name = type(error).__name__
     code = getattr(error, "code", None) or _to_snake_case(name)
     return CliError(code, str(error) or name, status=_EXITS.get(name, ExitCode.FAILURE))
+
+
+def describe_os_error(error: OSError) -> str:
+    """`FILE: No such file or directory`, without the number."""
+    reason = error.strerror or str(error)
+    return f"{os.fsdecode(error.filename)}: {reason}" if error.filename is not None else reason
 
 
 def _to_snake_case(name: str) -> str:

@@ -4,14 +4,20 @@ A verb's file is imported when the verb is used, and the files import nothing he
 `vidya --help` answers at once and wallet commands never load libp2p or LevelDB.
 """
 
+import sys
 from importlib import import_module
 from typing import Any
 
 import typer
 from typer.core import TyperGroup
+from typer.exceptions import TyperException
 from typer.main import get_command
 
+from cli.errors import CliError
+from cli.terminal import output
 from cli.terminal.options import build_callback
+from cli.terminal.streams import prepare_streams
+from cli.terminal.usage import check_text, find_format, say_usage_error
 
 VERBS = {
     "devnet": "cli.commands.devnet",
@@ -37,7 +43,20 @@ VERBS = {
 
 
 class LazyGroup(TyperGroup):
-    """Finds verbs by `VERBS`."""
+    """Finds verbs by `VERBS`; says what is wrong with a command line in the format asked for."""
+
+    def main(self, args: Any = None, prog_name: str | None = None, **more: Any) -> Any:  # type: ignore[override]
+        """Runs a command line; ends the process with its exit code."""
+        words = sys.argv[1:] if args is None else list(args)
+        try:
+            check_text(words)
+            code = super().main(words, prog_name, **{**more, "standalone_mode": False})
+        except CliError as error:
+            output.say_error(error, find_format(words))
+            code = error.exit
+        except TyperException as error:
+            code = say_usage_error(error, words)
+        sys.exit(code if isinstance(code, int) else 0)
 
     def list_commands(self, ctx: Any) -> list[str]:
         """In the order in which newcomers need them."""
@@ -65,6 +84,7 @@ app.callback()(build_callback("A proof-of-stake chain for a data collective: val
 
 def main() -> None:
     """The entry point."""
+    prepare_streams()
     app(prog_name="vidya")
 
 

@@ -132,7 +132,7 @@ def open_client(
     from cli.context.network import find_url
     from cli.light.client import open_light_client
 
-    apis = [Client(url) for url in (node or find_url(settings), *witnesses)]
+    apis = [Client(url) for url in (node or find_url(settings)[0], *witnesses)]
     return open_light_client(settings, spec, apis[0], apis[1:]), apis
 
 

@@ -156,7 +156,7 @@ def check_node(settings: Settings) -> list[dict[str, Any]]:
     signing = " ".join(part for part in (found["signing"], found["signing_reason"]) if part)
     shown = f"head {found['height']} is {lag // 1000} s old"
     return [
-        build_row("node answers", True, find_url(settings)),
+        build_row("node answers", True, find_url(settings)[0]),
         build_row("synced", not found["syncing"], f"height {found['height']} of {found['sync_target']}"),
         build_row("has peers", found["peers"] > 0, str(found["peers"])),
         build_row("clock and chain agree", abs(lag) < CLOCK_SECONDS_MAX * 1000, shown),

@@ -12,6 +12,7 @@ import typer
 from cli.errors import CliError, UsageFault
 from cli.exits import ExitCode
 from cli.terminal import output
+from cli.terminal.cells import Cell
 from cli.terminal.options import Settings, command
 
 app = typer.Typer(
@@ -92,7 +93,11 @@ def list_keys(settings: Settings, prefix: Prefix = None) -> None:
     from cli.context import keys
 
     known = find_prefix(settings, prefix)
-    settings.emit([describe(key, known) for key in keys.list_keys(settings)], LISTED)
+    records = [describe(key, known) for key in keys.list_keys(settings)]
+    if settings.format is output.Format.TABLE:
+        # Whole: this is what others are given to send to.
+        records = [{**one, "address": Cell(one["address"] or "-")} for one in records]
+    settings.emit(records, LISTED)
 
 
 @command(app)

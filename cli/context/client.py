@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 
+from cli.context.urls import check_url
 from cli.errors import CliError, RequestRefused
 from cli.exits import ExitCode
 
@@ -27,12 +28,8 @@ class Client:
     """One node. Holds no connection between two requests, so there is nothing to close."""
 
     def __init__(self, url: str, token: str | None = None) -> None:
-        self.url = url.rstrip("/")
+        self.url = check_url(url)
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
-        try:
-            httpx.URL(self.url)
-        except httpx.InvalidURL as error:
-            raise CliError("usage", f"{url!r} is no URL: {error}", status=ExitCode.USAGE) from error
 
     def get(self, path: str, **parameters: Any) -> Any:
         """The JSON at a path."""
@@ -88,7 +85,7 @@ class Client:
                 verify=self.url.startswith("https:"),
             ) as http:
                 yield http
-        except (httpx.TransportError, httpx.InvalidURL) as error:
+        except (httpx.TransportError, httpx.InvalidURL, UnicodeError) as error:
             raise self._build_unreachable(str(error) or type(error).__name__) from error
 
     def _build_unreachable(self, why: str) -> CliError:

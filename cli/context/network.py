@@ -1,4 +1,4 @@
-"""The network a command talks to: node, chain spec, and how its amounts and addresses are written."""
+"""The network that a command works on: node, chain spec, and how its amounts and addresses are written."""
 
 import os
 from functools import cached_property
@@ -14,10 +14,12 @@ if TYPE_CHECKING:
     from chain.genesis import ChainSpec
     from chain.primitives.types import Address, Hash
     from cli.context.client import Client
+    from cli.context.clock import ChainClock
 
 API_PORT = 7780
 API_URL = f"http://127.0.0.1:{API_PORT}"
 API_URL_FILE = "api-url"
+FILE_CHARS_MAX = 1024
 
 
 class NetworkContext:
@@ -62,11 +64,22 @@ class NetworkContext:
         return parse_amount(text, self.spec.decimals, self.spec.symbol)
 
     def amount(self, units: int) -> str:
-        """As people read it."""
-        return format_amount(units, self.spec.decimals, self.spec.symbol)
+        """`999,987.5 VIDYA`."""
+        return format_amount(units, self.spec.decimals, self.spec.symbol, is_grouped=True)
+
+    def number(self, units: int) -> str:
+        """`999,987.5`: where the token was just named."""
+        return format_amount(units, self.spec.decimals, is_grouped=True)
+
+    @cached_property
+    def clock(self) -> "ChainClock":
+        """What heights and periods mean in time, by the head when it was first asked for."""
+        from cli.context.clock import ChainClock
+
+        return ChainClock(self.get_status()["height"], self.spec.system.parameters)
 
     def address(self, who: "Address") -> str:
-        """As people read it."""
+        """The address in bech32m."""
         from chain.primitives.addresses import encode_address
 
         return encode_address(self.spec.prefix, who)
@@ -89,46 +102,71 @@ class NetworkContext:
 def connect(settings: Settings) -> NetworkContext:
     """The node that was named (`find_url`); with its token, if its home is at hand."""
     from cli.context.client import Client
+    from cli.terminal.output import say
 
-    url = find_url(settings)
-    return NetworkContext(
-        settings, Client(url, find_token(settings.home) if url == get_home_url(settings.home) else None)
-    )
+    url, why = find_url(settings)
+    if settings.is_verbose:
+        say(f"node: {url} ({why})")
+    token = find_token(settings.home) if url == get_home_url(settings.home) else None
+    return NetworkContext(settings, Client(url, token))
 
 
 def connect_own(settings: Settings) -> NetworkContext:
-    """The node of the home, which does what its operator asks; raises CliError if there is none."""
+    """The node of the home, which does what its operator asks; raises CliError if none runs."""
     from cli.context.client import Client
 
     url, token = get_home_url(settings.home), find_token(settings.home)
     if token is None or url is None:
-        hint = "--home DIR names its folder; `vidya node start` runs it"
-        raise CliError("not_running", f"this needs your own node, and none runs in {settings.home}", hint)
+        raise build_not_running(settings.home)
     return NetworkContext(settings, Client(url, token))
 
 
-def find_url(settings: Settings) -> str:
-    """Where the API is: --api, the node of a home that was typed, VIDYA_API, the node of the usual home, the
-    usual port.
+def find_url(settings: Settings) -> tuple[str, str]:
+    """The URL of the API that is asked, and why this one; raises CliError.
+
+    In this order: --api, the node of a home that was typed, VIDYA_API, the node of the usual home, the usual
+    port. A typed home that holds a node whose process does not run is an error: another node would answer
+    for it.
     """
     own = get_home_url(settings.home)
     if settings.api:
-        return settings.api
-    if settings.is_home_typed and own:
-        return own
-    return os.environ.get("VIDYA_API") or own or API_URL
+        return settings.api, "--api"
+    if settings.is_home_typed and is_node_home(settings.home):
+        if own is None:
+            raise build_not_running(settings.home)
+        return own, f"--home {settings.home}"
+    if named := os.environ.get("VIDYA_API"):
+        return named, "VIDYA_API"
+    return (own, f"home {settings.home}") if own else (API_URL, "the usual port")
+
+
+def build_not_running(home: Path) -> CliError:
+    """There is no running node in a home that should have one."""
+    hint = f"`vidya node start --home {home}`" if is_node_home(home) else "--home DIR names its folder"
+    return CliError("not_running", f"no node runs in {home}", hint)
+
+
+def is_node_home(home: Path) -> bool:
+    """Whether a node was made there; a home may also hold a wallet only."""
+    return (home / "chain.json").is_file() and (home / "data").is_dir()
 
 
 def get_home_url(home: Path) -> str | None:
     """Where the API of a home's node is; None if it does not run."""
-    file = home / "data" / API_URL_FILE
-    return file.read_text().strip() if file.is_file() else None
+    return _read_line(home / "data" / API_URL_FILE)
 
 
 def find_token(home: Path) -> str | None:
-    """What the node of a home wants to see before it does something for us."""
-    file = home / "api-token"
-    return file.read_text().strip() if file.is_file() else None
+    """What the node of a home wants to see before it does something for its operator."""
+    return _read_line(home / "api-token")
+
+
+def _read_line(file: Path) -> str | None:
+    """The first line of a small file; None if there is no such file."""
+    if not file.is_file():
+        return None
+    with file.open(encoding="utf-8", errors="replace") as stream:
+        return stream.readline(FILE_CHARS_MAX).strip()
 
 
 def try_get_prefix(settings: Settings) -> str | None:

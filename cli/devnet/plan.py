@@ -33,6 +33,7 @@ from chain.primitives.codec import replace
 from chain.primitives.keys import KeyPair
 from chain.primitives.types import Address
 from chain.spec_builder import BEACON_LINKS, GenesisValidator, build_spec
+from cli.context.urls import build_url
 from cli.devnet.library import list_sources, publish_offline
 from cli.errors import CliError
 from cli.nodes.homes import LOOPBACK, create_home
@@ -306,7 +307,7 @@ def build_summary(
             {
                 "name": station.name,
                 "home": str(devnet.get_home(station.name).path),
-                "api": f"http://{LOOPBACK}:{station.api_port}",
+                "api": build_url(LOOPBACK, station.api_port),
                 "p2p": str(
                     PeerAddress(
                         LOOPBACK, station.p2p_port, compute_peer_id_of_seed(station.secrets[KeyRole.NETWORK])

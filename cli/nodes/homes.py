@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cli.context.urls import build_url
 from cli.errors import CliError
 from cli.terminal import output
 
@@ -80,7 +81,7 @@ def describe_home(home: "Home") -> dict[str, Any]:
     return {
         "home": str(home.path),
         "account": config.account or None,
-        "api": f"http://{config.api_host}:{config.api_port}",
+        "api": build_url(config.api_host, config.api_port),
         "p2p": f"{config.p2p_listen}/p2p/{format_peer(compute_peer_id(network_key))}",
         "consensus_key": keystore.load(home.keys, KeyRole.CONSENSUS.value).public_key,
     }
@@ -146,7 +147,7 @@ def find_cause(group: BaseExceptionGroup[BaseException]) -> BaseException:
 
 def on_ready(home: "Home", node: "Node", api_port: int) -> None:
     """The node serves: say so, to people and to other commands."""
-    url = f"http://{node.config.api_host}:{api_port}"
+    url = build_url(node.config.api_host, api_port)
     home.api_url_file.write_text(url + "\n")
     output.say(f"node of {node.spec.name} at height {node.ledger.height}: {url}")
     output.say("Ctrl-C stops it")

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from cli.context.client import Client
+from cli.context.urls import build_url
 from cli.errors import CliError
 from cli.exits import ExitCode
 from cli.signals import uninterrupted
@@ -90,7 +91,7 @@ def get_url(home: Home) -> str:
     config = load_config(home.config_file)
     if config.api_port == 0 and home.api_url_file.is_file():
         return home.api_url_file.read_text().strip()
-    return f"http://{config.api_host}:{config.api_port}"
+    return build_url(config.api_host, config.api_port)
 
 
 def connect_home(home: Home) -> Client:

@@ -1,4 +1,4 @@
-"""Amounts, sizes and shares as people write them, exactly: no float touches money.
+"""Amounts, sizes, shares and durations as people write them, exactly: no float touches money.
 
 `12.5` is 12.5 tokens, in base units by the chain spec's decimals; more digits than that are refused, not
 rounded. Sizes take KB, MB, GB, TB (powers of 1000) and KiB, MiB, GiB, TiB (of 1024).
@@ -19,6 +19,7 @@ _UNITS: dict[str, int] = {
     **{f"{letter}ib": 1024**power for power, letter in enumerate("kmgtp", start=1)},
 }
 _BINARY = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
+_DURATIONS = (("day", 86_400), ("h", 3_600), ("min", 60), ("s", 10))
 DIGITS_MAX = 40
 
 
@@ -38,11 +39,12 @@ def parse_amount(text: str, decimals: int, symbol: str) -> int:
     return units
 
 
-def format_amount(units: int, decimals: int, symbol: str = "") -> str:
-    """`12.5 VIDYA`, all digits that matter and no others."""
+def format_amount(units: int, decimals: int, symbol: str = "", *, is_grouped: bool = False) -> str:
+    """`12.5 VIDYA`, all digits that matter and no others; `999,987.5` if grouped, for reading only."""
     whole, fraction = divmod(units, 10**decimals)
     digits = str(fraction).rjust(decimals, "0").rstrip("0") if fraction else ""
-    return f"{whole}{'.' if digits else ''}{digits} {symbol}".rstrip()
+    shown = f"{whole:,}" if is_grouped else str(whole)
+    return f"{shown}{'.' if digits else ''}{digits} {symbol}".rstrip()
 
 
 def parse_size(text: str) -> int:
@@ -61,6 +63,23 @@ def format_size(count: int) -> str:
     power = min(max(count.bit_length() - 1, 0) // 10, len(_BINARY) - 1)
     tenths = count * 10 >> 10 * power
     return f"{tenths // 10}.{tenths % 10} {_BINARY[power]}" if power else f"{count} B"
+
+
+def format_share(ppm: int) -> str:
+    """`5%`, `0.25%`: parts per million as percent."""
+    return f"{format_amount(ppm, 4)}%"
+
+
+def format_duration(milliseconds: int) -> str:
+    """`2 min`: the largest unit that fits, cut to a whole number; below 10 s with one decimal."""
+    if milliseconds < 1000:
+        return f"{milliseconds} ms"
+    seconds = milliseconds // 1000
+    for name, size in _DURATIONS:
+        if seconds >= size:
+            count = seconds // (1 if name == "s" else size)
+            return f"{count} {name}{'s' if name == 'day' and count > 1 else ''}"
+    return f"{seconds}.{milliseconds % 1000 // 100} s"
 
 
 def parse_share(text: str) -> int:

@@ -7,19 +7,23 @@
 
 import inspect
 import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from cli.errors import UsageFault, explain, list_expected
+from cli.errors import CliError, UsageFault, explain, list_expected
 from cli.exits import ExitCode
 from cli.signals import get_exit_code, interruptible
 from cli.terminal import output
 from cli.terminal.output import Format
+from cli.terminal.sent import SentTransactions
+from cli.terminal.streams import OutputFailed
+from cli.terminal.tables import Columns
 
 _PANEL = "Everywhere"
 HOME = Path("~/.vidya")
@@ -39,10 +43,16 @@ class Settings:
     is_confirmed: bool
     is_quiet: bool = False
     """Of verbs that send many transactions: costs are not said one by one."""
+    is_wide: bool = False
+    """Ids whole in tables."""
+    is_verbose: bool = False
+    """Say also which node is asked, and why."""
+    sent: SentTransactions = field(default_factory=SentTransactions)
+    """What this command has sent so far."""
 
-    def emit(self, data: Any, columns: tuple[str, ...] = ()) -> None:
+    def emit(self, data: Any, columns: Columns = ()) -> None:
         """The result, in the format asked for."""
-        output.emit(data, self.format, columns)
+        output.emit(data, self.format, columns, is_wide=self.is_wide)
 
 
 OPTIONS: dict[str, Any] = {
@@ -80,6 +90,16 @@ OPTIONS: dict[str, Any] = {
         bool | None,
         typer.Option("--yes", "-y", show_default=False, help="Ask nothing.", rich_help_panel=_PANEL),
     ],
+    "wide": Annotated[
+        bool | None,
+        typer.Option("--wide", show_default=False, help="Ids whole in tables.", rich_help_panel=_PANEL),
+    ],
+    "verbose": Annotated[
+        bool | None,
+        typer.Option(
+            "--verbose", show_default=False, help="Say which node is asked.", rich_help_panel=_PANEL
+        ),
+    ],
 }
 """Name of the parameter -> its declaration; all are optional."""
 
@@ -92,13 +112,23 @@ def build_settings(given: dict[str, Any]) -> Settings:
     return Settings(
         api=given.get("api"),
         # Absolute, since a node started in the background has a working folder of its own.
-        home=Path(home or HOME).expanduser().absolute(),
+        home=_expand(home or str(HOME)).absolute(),
         is_home_typed=bool(given.get("home")),
         sender=given.get("sender") or environment("VIDYA_FROM"),
         format=given.get("format") or Format(environment("VIDYA_OUTPUT") or "table"),
-        password_file=Path(password_file).expanduser() if password_file else None,
+        password_file=_expand(password_file) if password_file else None,
         is_confirmed=bool(given.get("yes")),
+        is_wide=bool(given.get("wide")),
+        is_verbose=bool(given.get("verbose")),
     )
+
+
+def _expand(text: str) -> Path:
+    """The path behind a `~`; raises UsageFault."""
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:
+        raise UsageFault(f"{text!r}: {error}") from error
 
 
 def command(app: typer.Typer, name: str | None = None, **details: Any) -> Callable[[Any], Any]:
@@ -118,8 +148,8 @@ def wrap(function: Callable[..., None], signature: inspect.Signature) -> Callabl
         ctx: typer.Context = values.pop("ctx")
         given = dict(ctx.obj or {})
         given.update({key: value for key in OPTIONS if (value := values.pop(key)) is not None})
-        with ending(given):
-            function(build_settings(given), **values)
+        with ending(given) as settings:
+            function(settings, **values)
 
     _, *own = signature.parameters.values()
     shown = [_build_parameter("ctx", typer.Context), *(one.replace(kind=one.KEYWORD_ONLY) for one in own)]
@@ -155,27 +185,41 @@ def _build_parameter(name: str, kind: Any, *default: Any) -> inspect.Parameter:
 
 
 @contextmanager
-def ending(given: dict[str, Any]) -> Iterator[None]:
-    """Turns expected failures into a message and an exit code."""
+def ending(given: dict[str, Any]) -> Iterator[Settings]:
+    """The settings of a command; turns what ends it into a message and an exit code."""
+    sent = SentTransactions()
     try:
         with interruptible():
             _check_environment()
-            yield
+            yield replace(build_settings(given), sent=sent)
     except KeyboardInterrupt as error:
         output.end_line()
-        raise typer.Exit(get_exit_code(error)) from None
+        stopped = sent.build_unknown("stopped")
+        if stopped is None:
+            raise typer.Exit(get_exit_code(error)) from None
+        raise _say(stopped, given) from None
     except BrokenPipeError:
-        # Whoever read stdout has seen enough (`vidya query events | head`).
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        raise typer.Exit(ExitCode.OK) from None
+        # The reader of stdout has seen enough (`vidya query events | head`).
+        lost = sent.build_unknown("nobody reads stdout", is_output_lost=True)
+        raise (_say(lost, given) if lost else typer.Exit(ExitCode.OK)) from None
     except list_expected() as error:
         output.end_line()
         told = explain(error)
-        output.say_error(told, given.get("format") or _get_usual_format())
-        raise typer.Exit(told.exit) from None
+        unknown = sent.build_unknown(told.message, is_output_lost=isinstance(error, OutputFailed))
+        raise _say(unknown or told, given) from None
+    finally:
+        if sent.open and sys.exc_info()[0] not in (None, typer.Exit):
+            # A bug: its traceback follows.
+            output.say(str(sent.build_unknown("the program failed")))
 
 
-def _get_usual_format() -> Format:
+def _say(error: CliError, given: dict[str, Any]) -> typer.Exit:
+    """Says the error; what ends the command."""
+    output.say_error(error, given.get("format") or get_usual_format())
+    return typer.Exit(error.exit)
+
+
+def get_usual_format() -> Format:
     """What the environment asks for; a table if that is nothing we know."""
     wanted = os.environ.get("VIDYA_OUTPUT", "")
     return Format(wanted) if wanted in list(Format) else Format.TABLE

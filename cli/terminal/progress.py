@@ -1,0 +1,47 @@
+"""Progress on one line: what, a bar, how much, how fast, how long still, what was paid.
+
+A narrow terminal loses the bar first, then the end of the line; the amounts stay.
+"""
+
+from typing import NamedTuple
+
+from cli.terminal.amounts import format_duration, format_size
+
+BAR_CHARS = 20
+
+
+class Transfer(NamedTuple):
+    """How far something is that is counted in bytes."""
+
+    title: str
+    bytes_done: int
+    bytes_total: int
+    bytes_per_second: int = 0
+    seconds_left: int | None = None
+    paid: str = ""
+    """An amount as people read it; nothing if nothing is paid."""
+    remark: str = ""
+
+
+def format_transfer(transfer: Transfer, width: int) -> str:
+    """The line, at most so many columns if the bar can give way."""
+    done, total = format_size(transfer.bytes_done), format_size(transfer.bytes_total)
+    parts = [f"{done} of {total}"]
+    if transfer.bytes_per_second:
+        parts.append(f"{format_size(transfer.bytes_per_second)}/s")
+    if transfer.seconds_left is not None:
+        parts.append(f"{format_duration(1000 * transfer.seconds_left)} left")
+    if transfer.paid:
+        parts.append(f"paid {transfer.paid}")
+    if transfer.remark:
+        parts.append(transfer.remark)
+    bar = build_bar(transfer.bytes_done, transfer.bytes_total)
+    text = "  ".join(parts)
+    long = f"{transfer.title}  {bar}  {text}"
+    return long if len(long) < width else f"{transfer.title}  {text}"
+
+
+def build_bar(done: int, total: int) -> str:
+    """`[#####---------------]`, full only when all is there."""
+    filled = BAR_CHARS * min(done, total) // total if total else BAR_CHARS
+    return f"[{'#' * filled}{'-' * (BAR_CHARS - filled)}]"
