@@ -63,8 +63,8 @@ def build_usage_fault(error: Any) -> UsageFault:
     message = error.format_message() if hasattr(error, "format_message") else str(error)
     unknown = _UNKNOWN_VERB.match(message)
     if unknown and context is not None:
-        near = get_close_matches(unknown[1], context.command.list_commands(context), 1)
-        return UsageFault(f"there is no command {unknown[1]}", f"did you mean {near[0]}?" if near else hint)
+        verbs = get_close_matches(unknown[1], context.command.list_commands(context), 1)
+        return UsageFault(f"there is no command {unknown[1]}", f"did you mean {verbs[0]}?" if verbs else hint)
     return UsageFault(message[:1].lower() + message[1:].rstrip("."), hint)
 
 
