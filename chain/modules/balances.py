@@ -22,7 +22,7 @@ class Account(Record):
 
 
 class Supply(Record):
-    """How the total came about, in base units."""
+    """Units at genesis, minted and burned since, in base units."""
 
     genesis: Amount = 0
     minted: Amount = 0
@@ -33,7 +33,7 @@ ACCOUNTS = StorageMap(MODULE.index, 1, Account)
 SUPPLY = StorageValue(MODULE.index, 2, Supply)
 
 GENESIS_SUPPLY_MAX = 2**60
-"""An eighth of what an amount can hold: at 8 % a year of emission 27 years without a single burn."""
+"""An eighth of the largest amount: room for 27 years at 8 % emission a year without any burn."""
 
 NEW_ACCOUNT = Account()
 POT_TAG = b"pot/"
@@ -50,7 +50,7 @@ class Transferred(Record):
 
 @MODULE.event(2)
 class Burned(Record):
-    """`amount` left the supply from an account, by its own wish."""
+    """`account` destroyed `amount` of its own."""
 
     account: Address
     amount: Amount
@@ -68,7 +68,7 @@ class ZeroAmount(DispatchError):
 
 @MODULE.error(3)
 class PotAddress(DispatchError):
-    """Pots of modules receive only from their module."""
+    """The recipient is a module's pot, which only its module may pay into."""
 
 
 class Send(Record):
@@ -79,14 +79,14 @@ class Send(Record):
 
 
 class Burn(Record):
-    """Destroy `amount` of one's own."""
+    """Destroy `amount` of the sender's units."""
 
     amount: Amount
 
 
 @MODULE.call(1, Send, weight=60)
 def send(ctx: Context, sender: Address, call: Send) -> None:
-    """Move `amount` to `recipient`; anybody may, the two may be the same."""
+    """Move `amount` to `recipient`, which may be the sender."""
     if call.amount == 0:
         raise ZeroAmount
     if is_pot(call.recipient):
@@ -97,7 +97,7 @@ def send(ctx: Context, sender: Address, call: Send) -> None:
 
 @MODULE.call(2, Burn, weight=30)
 def burn_own(ctx: Context, sender: Address, call: Burn) -> None:
-    """Destroy `amount` of the sender's."""
+    """Destroy `amount` of the sender's units."""
     if call.amount == 0:
         raise ZeroAmount
     burn(ctx, sender, call.amount)
@@ -127,7 +127,7 @@ def mint(ctx: Context, payee: Address, amount: Amount) -> None:
 
 
 def burn(ctx: Context, payer: Address, amount: Amount) -> None:
-    """Destroy `amount` of `payer`'s; raises InsufficientBalance and changes nothing if there is less."""
+    """Destroy `amount`; raises InsufficientBalance and changes nothing if the payer has less."""
     if amount == 0:
         return
     account = get_account(ctx.state, payer)
@@ -145,7 +145,7 @@ def use_nonce(state: Overlay, who: Address) -> None:
 
 
 class GenesisConfig(Record):
-    """Who owns what at genesis."""
+    """(account, amount) at genesis."""
 
     accounts: tuple[tuple[Address, Amount], ...] = ()
 
@@ -183,7 +183,7 @@ def get_total_supply(state: StateReader) -> Amount:
 
 
 def compute_pot(name: str) -> Address:
-    """The account of a module's money. No key: its bytes are text, chosen before any key could be."""
+    """The account that holds a module's money. Nobody has its key: its bytes are a fixed text."""
     return (POT_TAG + name.encode()).ljust(HASH_BYTES, b"\0")
 
 

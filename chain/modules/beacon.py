@@ -1,10 +1,10 @@
-"""Beacon: public randomness out of hash chains that were fixed before anybody could know what they would do.
+"""Beacon: public randomness from hash chains that validators committed to before they could know its effect.
 
 An account commits to the tip of a chain x[i+1] = H(x[i]) and reveals it backwards, one link each time it
 proposes a block. All reveals of an epoch are folded, in order, into the seed of the next epoch. A reveal
-can be withheld but not chosen, so each proposal at the end of an epoch is worth one bit to who makes it;
-withholding is counted here and punished in `offences`. A new chain is in use two epochs after its
-commitment, so that nobody can pick one knowing what it will be mixed with.
+can be withheld but not chosen, so the proposer of a block at the end of an epoch can choose between two
+seeds; withholding is counted here and punished in `offences`. A new chain is in use two epochs after its
+commitment, so that nobody can pick a chain knowing the reveals that it will be mixed with.
 
 Not here: what the seed is used for (possession).
 """
@@ -19,7 +19,7 @@ from chain.state import StateReader, StorageMap, StorageValue
 MODULE = Module("beacon", index=6)
 
 CHECKPOINT_LINKS = 256
-"""A node keeps every so many links of its chain, and computes those between."""
+"""A node keeps one link in so many of its chain, and computes the links between them."""
 DELAY_EPOCHS = 2
 
 
@@ -28,13 +28,13 @@ class Parameters(Record):
 
     links_max: Uint32
     renewal_links: Uint32
-    """A new chain may be committed once so few links are left."""
+    """A new chain may be committed once no more than this many links are left."""
     seeds_kept: Uint32
-    """Epochs whose seeds and misses stay in state; at least 4, for sampling looks back."""
+    """Epochs whose seeds and misses stay in the state; at least 4, because sampling reads older seeds."""
 
 
 class Chain(Record):
-    """A hash chain: its last revealed link (first: its tip), how many follow, and from when on."""
+    """A hash chain: the link revealed last (at first its tip), the links left, the first epoch of use."""
 
     tip: Hash
     links: Uint32
@@ -44,17 +44,17 @@ class Chain(Record):
 PARAMETERS = StorageValue(MODULE.index, 0, Parameters)
 CHAINS = StorageMap(MODULE.index, 1, Chain)
 NEXT_CHAINS = StorageMap(MODULE.index, 2, Chain)
-"""Committed, and in use instead of the other from their `from_epoch` on."""
+"""The next chain of an account; replaces the one in CHAINS from its `from_epoch` on."""
 SEEDS = StorageMap(MODULE.index, 3, bytes)
 MIX = StorageValue(MODULE.index, 4, bytes)
-"""The seed of this epoch with the reveals so far folded in."""
+"""The seed of this epoch, hashed with each reveal so far."""
 MISSES = StorageMap(MODULE.index, 5, int)
 """(epoch, account) -> blocks proposed without a reveal."""
 
 
 @MODULE.event(1)
 class ChainCommitted(Record):
-    """`account` reveals the chain under `tip` from `from_epoch` on."""
+    """`account` reveals the chain with this tip from `from_epoch` on."""
 
     account: Address
     tip: Hash
@@ -64,7 +64,7 @@ class ChainCommitted(Record):
 
 @MODULE.event(2)
 class RevealMissed(Record):
-    """The proposer gave no link."""
+    """The proposer revealed no link."""
 
     account: Address
     epoch: Epoch
@@ -89,7 +89,7 @@ class ChainNotUsed(DispatchError):
 
 
 class CommitChain(Record):
-    """Bind oneself to the chain of `links` links whose end is `tip`."""
+    """Commit to a hash chain of `links` links with this tip."""
 
     tip: Hash
     links: Uint32
@@ -97,7 +97,7 @@ class CommitChain(Record):
 
 @MODULE.call(1, CommitChain, weight=100)
 def commit_chain(ctx: Context, sender: Address, call: CommitChain) -> None:
-    """Anybody may; the first chain, or the next when the one in use is nearly at its end."""
+    """Open to any account, for its first chain, or for the next one when few links are left."""
     parameters = get_parameters(ctx.state)
     if not 1 <= call.links <= parameters.links_max:
         raise LinksOutOfBounds
@@ -113,14 +113,14 @@ def commit_chain(ctx: Context, sender: Address, call: CommitChain) -> None:
 
 
 def process_reveal(ctx: Context, reveal: Hash | None) -> None:
-    """Take the proposer's link, or note that there is none; raises InvalidBlock for a wrong one."""
+    """Fold the proposer's link into the seed, or count a miss; raises InvalidBlock for a wrong link."""
     if reveal is None:
         MISSES.set(ctx.state, get_misses(ctx.state, ctx.epoch, ctx.proposer) + 1, ctx.epoch, ctx.proposer)
         ctx.emit(RevealMissed(ctx.proposer, ctx.epoch))
         return
     chain = get_chain(ctx.state, ctx.proposer, ctx.epoch)
     if chain is None or chain.links == 0:
-        raise InvalidBlock("a beacon link of a proposer that has none left")
+        raise InvalidBlock("a beacon link from a proposer that has none left")
     if hash_bytes(Domain.BEACON_LINK, reveal) != chain.tip:
         raise InvalidBlock("not the next link of the proposer's beacon chain")
     if NEXT_CHAINS.get(ctx.state, ctx.proposer) == chain:
@@ -130,7 +130,7 @@ def process_reveal(ctx: Context, reveal: Hash | None) -> None:
 
 
 def on_epoch_end(ctx: Context) -> None:
-    """Seal the seed of the next epoch and forget what is older than `seeds_kept` epochs."""
+    """Seal the seed of the next epoch and delete seeds and misses older than `seeds_kept` epochs."""
     seed = hash_bytes(Domain.BEACON, MIX.require(ctx.state))
     SEEDS.set(ctx.state, seed, ctx.epoch + 1)
     MIX.set(ctx.state, seed)
@@ -150,7 +150,7 @@ class GenesisConfig(Record):
 
 
 def build_genesis(ctx: Context, config: GenesisConfig) -> None:
-    """The first seed is the genesis hash: known to all, but fixed with the chains themselves."""
+    """The first seed is the genesis hash, which covers the chains: nobody could choose a chain to fit it."""
     if config.parameters.seeds_kept < 4:
         raise InvalidChainSpec("beacon: seeds_kept at least 4")
     PARAMETERS.set(ctx.state, config.parameters)
@@ -168,13 +168,13 @@ def compute_chain(secret: Hash, links: int) -> Hash:
 
 
 def compute_link(secret: Hash, links: int, position: int) -> Hash:
-    """The link to reveal after `position` others of a chain of `links`; for many, keep checkpoints."""
+    """The link to reveal after `position` others of a chain of `links`. Costs up to `links` hashes."""
     assert 0 <= position < links
     return compute_chain(secret, links - 1 - position)
 
 
 def compute_checkpoints(secret: Hash, links: int) -> tuple[Hash, ...]:
-    """Every `CHECKPOINT_LINKS`-th link from the secret on, and at the end the tip, even if it repeats."""
+    """Every `CHECKPOINT_LINKS`-th link from the secret on, and last the tip, even if it is one of them."""
     kept = [secret]
     link = secret
     for position in range(1, links + 1):
@@ -195,7 +195,7 @@ def compute_next_link(checkpoints: tuple[Hash, ...], links_left: int) -> Hash:
 
 
 def get_chain(state: StateReader, who: Address, epoch: Epoch) -> Chain | None:
-    """The chain an account reveals in `epoch` (this one or a later)."""
+    """The chain that an account reveals in `epoch`, the current or a later one."""
     following = NEXT_CHAINS.get(state, who)
     if following is not None and following.from_epoch <= epoch:
         return following
@@ -209,7 +209,7 @@ def has_links(state: StateReader, who: Address, epoch: Epoch) -> bool:
 
 
 def get_seed(state: StateReader, epoch: Epoch) -> Hash:
-    """The seed of an epoch that is not over for long; that of epoch 0 for epochs before."""
+    """The seed of an epoch, kept for `seeds_kept` epochs; for a negative epoch that of epoch 0."""
     seed = SEEDS.get(state, max(epoch, 0))
     assert seed is not None, f"seed of epoch {epoch} is not kept"
     return seed
@@ -221,7 +221,7 @@ def get_misses(state: StateReader, epoch: Epoch, who: Address) -> int:
 
 
 def list_misses(state: StateReader, epoch: Epoch) -> tuple[tuple[Address, int], ...]:
-    """(account, blocks) of everybody who did not reveal in an epoch, by address."""
+    """(account, blocks without a reveal) in an epoch, by address."""
     return tuple(MISSES.items(state, epoch))
 
 

@@ -1,11 +1,11 @@
-"""Catalogue: the private index, each entry a datum with its Merkle root and what people search by.
+"""Catalogue: the private index; each entry is a datum with its Merkle root and its search texts.
 
 Listing burns a fee by size and locks a curator bond, so that the index is not filled with junk. A datum is
 *admitted*, that is, it earns hosting reward, once enough different members have paid to download all of it
 (`admission_members`). A lister may take an entry back while nobody hosts it, and gets the bond back.
 
-A call does not name the datum: its id is made here of what the call lists. So no datum can stand under a
-root or size that is not its own; who lists wrong ones has paid for a name that no manifest has.
+A call does not name the datum: its id is computed here from what the call lists. So no datum can be listed
+with a root or size that is not its own; wrong ones give an id that belongs to no manifest.
 
 Invariant: the pot holds the sum of all curator bonds. Challenges, votes and freeleech flags are not here yet.
 """
@@ -38,25 +38,25 @@ Title = Annotated[str, Meta(min_length=1, max_length=TITLE_BYTES_MAX)]
 Label = Annotated[str, Meta(min_length=1, max_length=LABEL_BYTES_MAX)]
 Description = Annotated[str, Meta(max_length=DESCRIPTION_BYTES_MAX)]
 
-# Written out, for Unicode tables differ between Python versions and this is part of the state transition.
+# Written out, because Unicode tables differ between Python versions and this is part of the state transition.
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ud800-\udfff\ufeff]")
-"""Control characters, separators of lines, what is invisible, what turns the direction of reading."""
+"""Control characters, line separators, invisible characters, and those that change the reading direction."""
 
 
 class Parameters(Record):
-    """What a listing costs and what admits it."""
+    """The costs of a listing, and the condition for its admission."""
 
     listing_fee_per_gib: Amount
     """Burned."""
     listing_fee_min: Amount
     curator_bond: Amount
     admission_members: Uint32
-    """Different members that must have paid for the whole datum before it earns hosting reward; 0: none."""
+    """Different members that must have paid for the whole datum before it earns hosting reward; may be 0."""
     datum_bytes_max: Uint
 
 
 class Datum(Record):
-    """An entry of the index; its key is the id of the datum."""
+    """An entry of the index, stored by the id of the datum."""
 
     root: Hash
     size_bytes: Uint
@@ -68,9 +68,9 @@ class Datum(Record):
     listed_at: Height
     bond: Amount
     members: Uint32 = 0
-    """Different members that paid for all of it, counted up to `admission_members`."""
+    """Different members that have paid for all of it, counted up to `admission_members`."""
     holdings: Uint32 = 0
-    """Hosts that registered it, including those still to take effect; kept by `hosting`."""
+    """Hosts that have registered it, in effect or not yet; kept by `hosting`."""
 
 
 class Totals(Record):
@@ -110,7 +110,7 @@ class Delisted(Record):
 
 @MODULE.event(3)
 class Admitted(Record):
-    """From now on hosting the datum is rewarded; so many members had paid for it."""
+    """Hosting the datum is rewarded from now on; `members` had paid for all of it."""
 
     datum: Hash
     members: Uint32
@@ -123,36 +123,36 @@ class AlreadyListed(DispatchError):
 
 @MODULE.error(2)
 class NotListed(DispatchError):
-    """No such datum in the index."""
+    """The datum is not in the index."""
 
 
 @MODULE.error(3)
 class NotLister(DispatchError):
-    """Only who listed a datum may take it back."""
+    """Only the account that listed a datum may take it back."""
 
 
 @MODULE.error(4)
 class StillHosted(DispatchError):
-    """A datum that somebody hosts can not be taken back."""
+    """A datum that has hosts cannot be taken back."""
 
 
 @MODULE.error(5)
 class SizeOutOfBounds(DispatchError):
-    """A datum has at least one byte and at most what the network allows."""
+    """A datum has at least one byte and at most `datum_bytes_max`."""
 
 
 @MODULE.error(6)
 class UnprintableText(DispatchError):
-    """Titles, labels and descriptions have no control characters and none that mislead the eye."""
+    """A title, label or description has a control character or one that is invisible or misleading."""
 
 
 @MODULE.error(7)
 class TextTooLong(DispatchError):
-    """Titles, labels and descriptions are bounded in bytes of UTF-8."""
+    """A title, label or description is too long in bytes of UTF-8."""
 
 
 class ListDatum(Record):
-    """Put a datum into the index: hash of its files' names and sizes, Merkle root, bytes in all."""
+    """Put a datum into the index: hash of its files' names and sizes, Merkle root, total bytes."""
 
     files_hash: Hash
     root: Hash
@@ -164,14 +164,14 @@ class ListDatum(Record):
 
 
 class Delist(Record):
-    """Take one's own entry back."""
+    """Take an entry of one's own out of the index."""
 
     datum: Hash
 
 
 @MODULE.call(1, ListDatum, weight=130)
 def list_datum(ctx: Context, sender: Address, call: ListDatum) -> None:
-    """Anybody may list; burns the fee, locks the bond. Emits Listed, and Admitted if no more is asked."""
+    """Open to any account; burns the fee, locks the bond. Emits Listed, Admitted if that needs none."""
     parameters, datum_id = PARAMETERS.require(ctx.state), compute_datum_id(call)
     if DATUMS.has(ctx.state, datum_id):
         raise AlreadyListed
@@ -214,7 +214,7 @@ def _build_datum(ctx: Context, sender: Address, call: ListDatum, bond: Amount) -
 
 @MODULE.call(2, Delist, weight=180)
 def delist(ctx: Context, sender: Address, call: Delist) -> None:
-    """The lister takes an entry back that nobody hosts; the bond returns. Emits Delisted."""
+    """The lister takes back an entry without hosts, and gets the bond. Emits Delisted."""
     datum = get_datum(ctx.state, call.datum)
     if datum is None:
         raise NotListed
@@ -232,7 +232,7 @@ def delist(ctx: Context, sender: Address, call: Delist) -> None:
 
 
 def record_paid_download(ctx: Context, datum_id: Hash, member: Address) -> None:
-    """A member has paid for all of a datum; emits Admitted when that was the last one needed."""
+    """Count a member who has paid for all of a datum; emits Admitted with the last one needed."""
     datum = get_datum(ctx.state, datum_id)
     if datum is None or is_admitted(ctx.state, datum_id) or DOWNLOADERS.has(ctx.state, datum_id, member):
         return
@@ -251,7 +251,7 @@ def _admit(ctx: Context, datum_id: Hash, members: int) -> None:
 
 
 def count_holding(ctx: Context, datum_id: Hash, change: int) -> None:
-    """`hosting` says that a host more or less has registered the datum."""
+    """Change the number of hosts of a datum; called by `hosting`."""
     datum = get_datum(ctx.state, datum_id)
     assert datum is not None
     DATUMS.set(ctx.state, replace(datum, holdings=datum.holdings + change), datum_id)
@@ -263,14 +263,14 @@ def _count(state: Overlay, *, datums: int = 0, size_bytes: int = 0, admitted: in
 
 
 class GenesisConfig(Record):
-    """Listings at genesis: fee and bond come out of the lister's genesis balance."""
+    """Listings at genesis; each lister pays fee and bond from its genesis balance."""
 
     parameters: Parameters
     listings: tuple[tuple[Address, ListDatum], ...] = ()
 
 
 def build_genesis(ctx: Context, config: GenesisConfig) -> None:
-    """Set the parameters, and list by the call itself."""
+    """Set the parameters, and list by the same call as later."""
     if config.parameters.datum_bytes_max > DATUM_BYTES_MAX:
         raise InvalidChainSpec(f"catalogue: datum_bytes_max at most {DATUM_BYTES_MAX}")
     PARAMETERS.set(ctx.state, config.parameters)
@@ -279,7 +279,7 @@ def build_genesis(ctx: Context, config: GenesisConfig) -> None:
 
 
 def get_parameters(state: StateReader) -> Parameters:
-    """What a listing costs."""
+    """The parameters of the catalogue."""
     return PARAMETERS.require(state)
 
 
@@ -300,17 +300,17 @@ def get_totals(state: StateReader) -> Totals:
 
 
 def compute_datum_id(call: ListDatum) -> Hash:
-    """The datum that a call lists."""
+    """The id of the datum that a call lists."""
     return compute_listed_id(call.files_hash, call.size_bytes, call.root)
 
 
 def compute_listing_fee(parameters: Parameters, size_bytes: int) -> Amount:
-    """What listing burns: per GiB begun pro rata, rounded up, at least the minimum."""
+    """Base units that listing burns: in proportion to the size, rounded up, at least the minimum."""
     return max(parameters.listing_fee_min, div_up(size_bytes * parameters.listing_fee_per_gib, GIB))
 
 
 def is_clean_text(text: str, allowed: str = "") -> bool:
-    """Whether a text has no unprintable character but those allowed."""
+    """Whether a text has no unprintable character except those in `allowed`."""
     return all(character in allowed for character in _UNPRINTABLE.findall(text))
 
 

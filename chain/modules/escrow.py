@@ -1,8 +1,8 @@
-"""Escrow: the part of minted rewards that a young host gets later, and may lose until then.
+"""Escrow: the part of minted rewards that a young host gets later and may lose until then.
 
 Of every reward a share that shrinks with the age of the host is withheld, and released in equal parts at
 the ends of the following eras. Until it is released it can be seized, so a host that cheats early loses
-what cheating earned. Income of vouchers never passes through here.
+what cheating earned. Income from vouchers never passes through here.
 
 Invariant: the pot holds exactly the sum of all grants, and `WITHHELD` is that sum per account.
 """
@@ -33,11 +33,11 @@ class Parameters(Record):
     tiers: tuple[Tier, ...]
     """Ascending by age."""
     last_share_ppm: Ppm
-    """For hosts older than every tier."""
+    """For hosts older than all tiers."""
 
 
 class Grant(Record):
-    """What is still withheld of one account's rewards of one era, and over how many era ends it leaves."""
+    """Rewards of one account and era that are still withheld; released in `parts` more era ends."""
 
     amount: Amount
     eras_left: Uint32
@@ -50,7 +50,7 @@ WITHHELD = StorageMap(MODULE.index, 2, int)
 
 @MODULE.event(1)
 class Paid(Record):
-    """A reward of `amount`, of which `withheld` = `share_ppm` for a host of `age_eras` waits here."""
+    """A reward of `amount`; `withheld` of it (`share_ppm`, for a host of `age_eras`) waits in escrow."""
 
     account: Address
     amount: Amount
@@ -61,16 +61,16 @@ class Paid(Record):
 
 @MODULE.event(2)
 class Released(Record):
-    """`amount` of earlier eras reached its owner."""
+    """`amount` withheld in earlier eras was paid to its owner."""
 
     account: Address
     amount: Amount
 
 
 def pay(ctx: Context, who: Address, amount: Amount, age_eras: Era, source: Address | None = None) -> Amount:
-    """Give `who` a reward out of `source`, newly minted if None; returns the part that is withheld.
+    """Pay `who` a reward from `source` (None: newly minted); returns the part that is withheld.
 
-    The withheld part rounds up, so that what is received at once rounds down.
+    The withheld part is rounded up, so the part paid at once is rounded down.
     """
     share_ppm = compute_share(get_parameters(ctx.state), age_eras)
     withheld = amount - mul_ppm(amount, PPM - share_ppm)
@@ -95,7 +95,7 @@ def seize(ctx: Context, who: Address, ppm: Ppm, payee: Address) -> Amount:
 
 
 def on_era_end(ctx: Context) -> None:
-    """Release one part of every grant of an earlier era; the last part is all that is left."""
+    """Release one part of every grant of an earlier era; the last part is the whole rest."""
     released: dict[Address, Amount] = {}
     for key, grant in GRANTS.items(ctx.state):
         who, era = key[:HASH_BYTES], key[HASH_BYTES:]
@@ -163,7 +163,7 @@ def build_genesis(ctx: Context, config: GenesisConfig) -> None:
 
 
 def compute_share(parameters: Parameters, age_eras: Era) -> Ppm:
-    """Share of a reward that is withheld from a host of this age."""
+    """The share of a reward that is withheld from a host of this age in eras."""
     for tier in parameters.tiers:
         if age_eras < tier.age_eras_below:
             return tier.share_ppm
@@ -171,7 +171,7 @@ def compute_share(parameters: Parameters, age_eras: Era) -> Ppm:
 
 
 def get_withheld(state: StateReader, who: Address) -> Amount:
-    """Everything withheld for an account."""
+    """Base units withheld from an account, over all eras."""
     return WITHHELD.get(state, who) or 0
 
 

@@ -1,7 +1,7 @@
 """Fees: weight times a base fee that follows demand (the rule of EIP-1559), burned; tips go to the proposer.
 
-Per block the base fee moves by at most 1/8: up when paying transactions weighed more than half of what a
-block may hold, down when less; it never falls below the floor. Duties pay nothing and do not count.
+Per block the base fee moves by at most 1/8: up if the paying transactions weighed more than half of their
+lane, down if less; it never falls below the floor. Duties pay nothing and are not counted.
 """
 
 from chain.errors import InvalidChainSpec, InvalidTransaction
@@ -24,7 +24,7 @@ class Parameters(Record):
     base_fee_min: Amount
     """Floor, base units per unit of weight; at least 1."""
     transaction_weight: Weight
-    """Of decoding, checking the signature and the nonce, charging: before any call."""
+    """Weight of decoding, checking signature and nonce, and charging: all that comes before the calls."""
     byte_weight_ppm: Uint32
     """Weight of storing and sending a byte, in millionths."""
 
@@ -41,10 +41,10 @@ class GenesisConfig(Record):
 
 
 def charge(ctx: Context, transaction: Transaction, weight: Weight) -> Amount:
-    """Take the fee (burned) and the tip (to the proposer) off the sender; returns the fee.
+    """Burn the sender's fee and pay its tip to the proposer; returns the fee.
 
-    Raises InvalidTransaction and changes nothing if the bound is below the fee or the balance below bound
-    plus tip.
+    Raises InvalidTransaction and changes nothing if `fee_max` is below the fee, or the balance is below
+    `fee_max` plus tip.
     """
     fee = compute_fee(ctx.state, weight)
     if transaction.fee_max < fee:
@@ -60,7 +60,7 @@ def charge(ctx: Context, transaction: Transaction, weight: Weight) -> Amount:
 
 
 def on_block_end(ctx: Context) -> None:
-    """Move the base fee by how full the block was."""
+    """Set the next base fee by how full the block was."""
     block_weight_max = system.get_parameters(ctx.state).block_weight_max
     paying_max = block_weight_max - system.compute_duty_weight_max(block_weight_max)
     floor = PARAMETERS.require(ctx.state).base_fee_min
@@ -70,7 +70,7 @@ def on_block_end(ctx: Context) -> None:
 
 
 def build_genesis(ctx: Context, config: GenesisConfig) -> None:
-    """Start at the floor. Without one, or without weight, a full block would cost nothing."""
+    """Start at the floor. With a floor or an envelope weight of 0, filling blocks could cost nothing."""
     if config.parameters.base_fee_min == 0 or config.parameters.transaction_weight == 0:
         raise InvalidChainSpec("fees: base_fee_min and transaction_weight at least 1")
     PARAMETERS.set(ctx.state, config.parameters)
@@ -78,7 +78,7 @@ def build_genesis(ctx: Context, config: GenesisConfig) -> None:
 
 
 def compute_next_base_fee(base_fee: Amount, weight_used: Weight, weight_target: Weight) -> Amount:
-    """EIP-1559: move by (used - target) / target / 8; upwards at least by one."""
+    """EIP-1559: move by (used - target) / target / 8; upwards by at least 1."""
     if weight_used == weight_target:
         return base_fee
     if weight_used > weight_target:
@@ -93,7 +93,7 @@ def compute_envelope_weight(parameters: Parameters, size_bytes: int) -> Weight:
 
 
 def compute_fee(state: StateReader, weight: Weight) -> Amount:
-    """Base units for `weight` now."""
+    """The fee in base units for `weight` at the current base fee."""
     return weight * get_base_fee(state)
 
 
@@ -103,10 +103,10 @@ def get_base_fee(state: StateReader) -> Amount:
 
 
 def get_weight_used(state: StateReader) -> Weight:
-    """Weight of the paying transactions of this block so far."""
+    """Weight of the paying transactions of the running block so far."""
     return WEIGHT_USED.get(state) or 0
 
 
 def get_parameters(state: StateReader) -> Parameters:
-    """The fee market's constants."""
+    """The parameters of the fee market."""
     return PARAMETERS.require(state)

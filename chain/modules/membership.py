@@ -1,11 +1,11 @@
 """Membership: the gate that an account passes before it may download.
 
-A member locks an amount, which it gets back some eras after it leaves, and pays a joining fee, part to the
-fee pool and the rest burned. Reading the chain needs no membership.
+A member locks an amount, which it gets back some eras after it leaves, and pays a joining fee: part of it
+goes to the fee pool, the rest is burned. Reading the chain needs no membership.
 
-Two gates exist in the design: a fixed gate with a dynamic download price (`fixed_gate`), and a fixed price
-with a gate that gets dearer as members outnumber capacity (`fixed_price`). This program knows the first and
-refuses a chain spec that asks for the other.
+The design has two gates: a fixed gate with a dynamic download price (`fixed_gate`), and a fixed price with a
+gate that gets dearer as members outnumber capacity (`fixed_price`). This program knows the first and refuses
+a chain spec that asks for the other.
 
 Invariant: the pot holds exactly what members and leavers have locked.
 """
@@ -35,7 +35,7 @@ class Parameters(Record):
 
 
 class Membership(Record):
-    """What is locked since when; `unlocks_in` is set once the member leaves."""
+    """The lock of a member and its first era; `unlocks_in` is set when the member leaves."""
 
     locked: Amount
     since_era: Era
@@ -59,7 +59,7 @@ class Joined(Record):
 
 @MODULE.event(2)
 class Left(Record):
-    """An account is no member any more; its lock is free in `unlocks_in`."""
+    """An account is no longer a member; its lock is free from era `unlocks_in` on."""
 
     account: Address
     locked: Amount
@@ -68,7 +68,7 @@ class Left(Record):
 
 @MODULE.event(3)
 class LockWithdrawn(Record):
-    """The lock of a former member is free."""
+    """A former member got its lock back."""
 
     account: Address
     amount: Amount
@@ -86,16 +86,16 @@ class NotMember(DispatchError):
 
 @MODULE.error(3)
 class StillLocked(DispatchError):
-    """The account has left, and its lock has to wait, or to be withdrawn, first."""
+    """The lock of an earlier membership has not unlocked yet, or must be withdrawn first."""
 
 
 @MODULE.error(4)
 class NothingLocked(DispatchError):
-    """The account has not left, or has its lock back."""
+    """The account has not left, or has its lock back already."""
 
 
 class Join(Record):
-    """Pass the gate."""
+    """Become a member: lock the gate's amount and pay the joining fee."""
 
 
 class Leave(Record):
@@ -108,7 +108,7 @@ class WithdrawLock(Record):
 
 @MODULE.call(1, Join, weight=80)
 def join(ctx: Context, sender: Address, call: Join) -> None:
-    """Lock, pay, and be a member at once. A lock of an earlier membership has to be withdrawn before."""
+    """Membership begins at once. The lock of an earlier membership must be withdrawn first."""
     parameters = get_parameters(ctx.state)
     before = get_membership(ctx.state, sender)
     if before is not None:
@@ -123,7 +123,7 @@ def join(ctx: Context, sender: Address, call: Join) -> None:
 
 @MODULE.call(2, Leave, weight=60)
 def leave(ctx: Context, sender: Address, call: Leave) -> None:
-    """Stop being a member at once; the lock waits `unlocking_eras` full eras."""
+    """Membership ends at once; the lock is free after `unlocking_eras` full eras."""
     membership = get_membership(ctx.state, sender)
     if membership is None or membership.unlocks_in is not None:
         raise NotMember
@@ -135,7 +135,7 @@ def leave(ctx: Context, sender: Address, call: Leave) -> None:
 
 @MODULE.call(3, WithdrawLock, weight=60)
 def withdraw_lock(ctx: Context, sender: Address, call: WithdrawLock) -> None:
-    """Free the lock of somebody who left long enough ago."""
+    """Pay the lock back to a former member, once it has unlocked."""
     membership = get_membership(ctx.state, sender)
     if membership is None or membership.unlocks_in is None:
         raise NothingLocked
@@ -154,7 +154,7 @@ class GenesisConfig(Record):
 
 
 def build_genesis(ctx: Context, config: GenesisConfig) -> None:
-    """Set the gate; let the first members in."""
+    """Set the gate; the first members join by the same call as later."""
     if config.parameters.gate != FIXED_GATE:
         raise InvalidChainSpec(f"membership: gate is {FIXED_GATE!r}; {config.parameters.gate!r} is not known")
     PARAMETERS.set(ctx.state, config.parameters)
@@ -169,12 +169,12 @@ def is_member(state: StateReader, who: Address) -> bool:
 
 
 def get_membership(state: StateReader, who: Address) -> Membership | None:
-    """What an account has locked, also after it left."""
+    """The lock of an account, also after it has left."""
     return MEMBERSHIPS.get(state, who)
 
 
 def get_count(state: StateReader) -> Uint:
-    """Members now."""
+    """The current number of members."""
     return COUNT.get(state) or 0
 
 
@@ -184,7 +184,7 @@ def get_parameters(state: StateReader) -> Parameters:
 
 
 def check_invariants(state: StateReader) -> None:
-    """The pot holds all locks; the count is right."""
+    """The pot holds exactly all locks; the count is that of the members."""
     memberships = [membership for _, membership in MEMBERSHIPS.items(state)]
     assert balances.get_balance(state, POT) == sum(membership.locked for membership in memberships)
     assert get_count(state) == sum(membership.unlocks_in is None for membership in memberships)

@@ -1,11 +1,11 @@
-"""Offences: what a fault costs, from a missed proof to two signatures for one slot.
+"""Offences: the punishment of each fault, from a missed proof to equivocation.
 
-Faults that a machine can have (missed proofs, a loss admitted) cost little and grow with repetition; jail
-gives the host time to mend. A fault that only a cheat or a badly kept key can make (equivocation) costs
-more the more validators make it together, and ends in the tombstone: nobody is slashed for it twice. Every
-event carries the factors from which its slash follows.
+Faults of a machine (missed proofs, a declared loss) cost little, and more with repetition; jail gives the
+host time to repair it. Equivocation needs a cheat or a badly kept key: it costs more the more validators do
+it together, and ends in the tombstone, so that nobody is slashed for it twice. Every event carries the
+factors of its slash.
 
-Not here: how stake is taken and shared out (staking), how proofs are judged (possession).
+Not here: how stake is taken and distributed (staking), how proofs are judged (possession).
 """
 
 from chain.errors import DispatchError, InvalidChainSpec
@@ -27,42 +27,42 @@ from chain.votes import (
 MODULE = Module("offences", index=13)
 
 JAILINGS_KEPT_MAX = 16
-"""More than it takes to reach the cap from the smallest slash."""
+"""More doublings than the smallest slash needs to reach the cap."""
 
 
 class Parameters(Record):
-    """What each fault costs, in millionths of all stake that answers for it."""
+    """The slash of each fault, in millionths of all liable stake."""
 
     equivocation_ppm_min: Ppm
     equivocation_window_eras: Uint32
-    """Equivocations so far back count together."""
+    """Equivocations within so many eras count together."""
     miss_jail_ppm: Ppm
-    """Share of the proof window whose misses lead to jail."""
+    """Share of the proof window that, if missed, leads to jail."""
     jail_epochs: Uint32
     miss_slash_ppm: Ppm
-    """For the first jailing; doubles with each other within `jailing_window_eras`."""
+    """For the first jailing; doubled for each earlier one within `jailing_window_eras`."""
     miss_slash_ppm_max: Ppm
     jailing_window_eras: Uint32
     offline_epochs: Uint32
-    """Misses in a row after which everything is unregistered."""
+    """Misses in a row after which all holdings of the host are unregistered."""
     unrevealed_ppm: Ppm
     demand_failures_max: Uint32
-    """Failed demands for one datum until the bond is slashed."""
+    """Failed demands for one datum after which the host is slashed."""
     demand_slash_ppm: Ppm
 
 
 PARAMETERS = StorageValue(MODULE.index, 0, Parameters)
 EQUIVOCATIONS = StorageMap(MODULE.index, 1, bool)
-"""(era, validator) -> True, for as long as they count together."""
+"""(era, validator) -> True, while the equivocation counts together with later ones."""
 JAILINGS = StorageMap(MODULE.index, 2, tuple[Era, ...])
-"""Host -> eras of its jailings for misses, the latest last."""
+"""Host -> eras in which it was jailed for misses, the latest last."""
 
 
 @MODULE.event(1)
 class EquivocationProven(Record):
     """`offenders` of `validators` equivocated within the window; the slash is max(min, (3x/n)^2).
 
-    `stake_ppm` of what answers now was behind the offender's power then: of so much the slash is taken.
+    `stake_ppm` of the stake that is liable now was there at the offence: the slash is taken of that part.
     """
 
     validator: Address
@@ -77,7 +77,7 @@ class EquivocationProven(Record):
 
 @MODULE.event(2)
 class MissesPunished(Record):
-    """`missed` of a window of `window` epochs; each of `jailings` before in recent eras doubled the slash."""
+    """The host missed `missed` of `window` epochs; each of `jailings` recent jailings doubled the slash."""
 
     host: Address
     missed: Uint32
@@ -89,7 +89,7 @@ class MissesPunished(Record):
 
 @MODULE.event(3)
 class WentOffline(Record):
-    """The host missed so many epochs in a row that its data counts for nothing."""
+    """The host missed so many epochs in a row that all its holdings were unregistered."""
 
     host: Address
     missed: Uint32
@@ -97,7 +97,7 @@ class WentOffline(Record):
 
 @MODULE.event(4)
 class RevealsWithheld(Record):
-    """A validator proposed `blocks` blocks of the epoch without a beacon link: slashed, and no pay for it."""
+    """A validator proposed `blocks` blocks of the epoch without a beacon link: it is slashed and not paid."""
 
     validator: Address
     epoch: Epoch
@@ -107,7 +107,7 @@ class RevealsWithheld(Record):
 
 @MODULE.event(5)
 class DemandsFailed(Record):
-    """The host could not prove the same datum on demand so many times."""
+    """The host failed so many demands for one datum that it is slashed."""
 
     host: Address
     datum: Hash
@@ -117,7 +117,7 @@ class DemandsFailed(Record):
 
 @MODULE.event(6)
 class LossDeclared(Record):
-    """The host owned up to the loss of `size` of its `hosted` bytes: half of the slash, by their share."""
+    """The host declared the loss of `size` of its `hosted` bytes: half of the slash, in that proportion."""
 
     host: Address
     datum: Hash
@@ -138,7 +138,7 @@ class EvidenceRejected(DispatchError):
 
 @MODULE.error(3)
 class AlreadyPunished(DispatchError):
-    """The validator is tombstoned: nobody is slashed for equivocation twice."""
+    """The validator is tombstoned already: nobody is slashed for equivocation twice."""
 
 
 @MODULE.error(4)
@@ -148,7 +148,7 @@ class NotJailed(DispatchError):
 
 @MODULE.error(5)
 class StillJailed(DispatchError):
-    """The jail's time is not over, or it is for good."""
+    """The time in jail is not over, or the host is tombstoned."""
 
 
 @MODULE.error(6)
@@ -157,17 +157,17 @@ class NotHeld(DispatchError):
 
 
 class Report(Record):
-    """Show that a validator equivocated."""
+    """Report evidence that a validator equivocated."""
 
     evidence: Evidence
 
 
 class Unjail(Record):
-    """Leave jail after its time."""
+    """Ask to leave jail, once the time in it is over."""
 
 
 class DeclareLoss(Record):
-    """Say that one has lost a datum, before somebody finds out."""
+    """Declare the loss of a datum, for half of the slash."""
 
     datum: Hash
 
@@ -194,9 +194,9 @@ def report(ctx: Context, sender: Address, call: Report) -> None:
 
 
 def compute_stake_share(state: StateReader, offender: Address, height: Height) -> Ppm:
-    """How much of the stake that answers now was there at the offence: what was bonded later is not at risk.
+    """The share of the liable stake that was there at the offence: stake bonded later is not at risk.
 
-    It is one rate for all of it, so that no order of bonding and unbonding saves anything.
+    One rate applies to all of it, so that no order of bonding and unbonding reduces the slash.
     """
     answering = staking.get_liable_stake(state, offender, height)
     behind = validators.get_stake_behind(state, offender, height)
@@ -216,7 +216,7 @@ def _check_evidence(ctx: Context, evidence: Evidence, height: Height) -> None:
 
 
 def _count_equivocations(ctx: Context) -> int:
-    """Validators that equivocated within the window; forgets older ones."""
+    """Validators that equivocated within the window; deletes older entries."""
     oldest = ctx.era - get_parameters(ctx.state).equivocation_window_eras
     count = 0
     for key, _ in EQUIVOCATIONS.items(ctx.state):
@@ -229,7 +229,7 @@ def _count_equivocations(ctx: Context) -> int:
 
 @MODULE.call(2, Unjail, weight=100)
 def unjail(ctx: Context, sender: Address, call: Unjail) -> None:
-    """Leave jail with a fresh window of proofs."""
+    """Leave jail; the misses so far no longer count."""
     standing = staking.get_standing(ctx.state, sender)
     if not standing.is_jailed:
         raise NotJailed
@@ -241,7 +241,7 @@ def unjail(ctx: Context, sender: Address, call: Unjail) -> None:
 
 @MODULE.call(3, DeclareLoss, weight=5_700)
 def declare_loss(ctx: Context, sender: Address, call: DeclareLoss) -> None:
-    """Drop a datum from the next epoch on, for half of the slash of failed demands by its share of bytes."""
+    """Unregister a lost datum, for half of the slash of failed demands, in proportion to its bytes."""
     holding = hosting.get_holding(ctx.state, sender, call.datum)
     if holding is None or not hosting.is_holding(ctx.state, sender, call.datum, ctx.epoch):
         raise NotHeld
@@ -255,7 +255,7 @@ def declare_loss(ctx: Context, sender: Address, call: DeclareLoss) -> None:
 
 
 def on_block_start(ctx: Context) -> None:
-    """In the block in which possession has judged an epoch, punish misses, absence and failed demands."""
+    """Punish misses, absence and failed demands, in the block in which `possession` has judged an epoch."""
     judgement = possession.get_judgement(ctx.state)
     if judgement is None or judgement.height != ctx.height or judgement.is_excused:
         return
@@ -267,7 +267,7 @@ def on_block_start(ctx: Context) -> None:
 
 
 def _punish_misses(ctx: Context, host: Address) -> None:
-    """Unregister who is gone; jail and slash who has missed too much of the window and is not in jail yet."""
+    """Unregister a host that is offline; jail and slash one that missed too much and is not in jail."""
     parameters = get_parameters(ctx.state)
     history = possession.get_record(ctx.state, host)
     if history.misses_in_row >= parameters.offline_epochs:
@@ -302,7 +302,7 @@ def _punish_demands(ctx: Context, host: Address, datum: Hash, failures: int) -> 
 
 
 def on_epoch_end(ctx: Context) -> None:
-    """Slash who proposed without a beacon link, and take its pay for the epoch. Before rewards are paid."""
+    """Slash validators that withheld beacon links, and take their pay. Runs before the hook of `rewards`."""
     ppm = get_parameters(ctx.state).unrevealed_ppm
     for who, blocks in beacon.list_misses(ctx.state, ctx.epoch):
         ctx.emit(RevealsWithheld(who, ctx.epoch, blocks, ppm))
@@ -311,13 +311,13 @@ def on_epoch_end(ctx: Context) -> None:
 
 
 class GenesisConfig(Record):
-    """Nobody has done anything yet."""
+    """Offences at genesis: parameters only."""
 
     parameters: Parameters
 
 
 def build_genesis(ctx: Context, config: GenesisConfig) -> None:
-    """Set the parameters; evidence must not outlive the stake that answers for it."""
+    """Set the parameters; raises InvalidChainSpec if evidence is accepted longer than stake unbonds."""
     parameters, periods = config.parameters, system.get_parameters(ctx.state)
     unbonding_eras = staking.get_parameters(ctx.state).unbonding_eras
     unbonding_blocks = unbonding_eras * periods.era_epochs * periods.epoch_blocks
@@ -337,15 +337,15 @@ def build_genesis(ctx: Context, config: GenesisConfig) -> None:
 
 
 def compute_equivocation_slash(ppm_min: Ppm, offenders: int, count: int) -> Ppm:
-    """max(min, min((3x/n)^2, 1)): a slip alone costs the minimum, a third of all together everything."""
+    """max(min, min((3x/n)^2, 1)): one offender alone pays the minimum, a third of all together everything."""
     return max(ppm_min, min(9 * offenders * offenders * PPM // (count * count), PPM))
 
 
 def compute_miss_slash(parameters: Parameters, jailings: int) -> Ppm:
-    """Doubles with every jailing before, up to the cap."""
+    """Doubled for each earlier jailing, up to the cap."""
     return min(parameters.miss_slash_ppm << jailings, parameters.miss_slash_ppm_max)
 
 
 def get_parameters(state: StateReader) -> Parameters:
-    """What each fault costs."""
+    """The parameters of offences."""
     return PARAMETERS.require(state)

@@ -1,4 +1,4 @@
-"""System: where in the chain we are, and how long its periods are.
+"""System: the current height and time, and the lengths of blocks, epochs and eras.
 
 Height 0 is genesis; blocks start at height 1. Epoch e holds the heights e*epoch_blocks+1 ..
 (e+1)*epoch_blocks, era r the epochs r*era_epochs .. (r+1)*era_epochs-1. Weight is microseconds on the
@@ -20,15 +20,15 @@ class Parameters(Record):
     """Time and size of the chain."""
 
     block_ms: Uint32
-    """Aim of the interval between blocks."""
+    """Intended interval between blocks."""
     epoch_blocks: Uint32
     era_epochs: Uint32
     block_weight_max: Weight
-    """Of all transactions of a block; a quarter is kept for duties."""
+    """Weight of all transactions of a block; a quarter is kept for duties."""
     block_bytes_max: Uint32
     block_transactions_max: Uint32
     transaction_lifetime_blocks_max: Uint32
-    """How far ahead `valid_until` may lie."""
+    """How many blocks ahead `valid_until` may lie."""
     precision_ms: Uint32
     """Bound on the difference between two honest clocks (proposer-based timestamps)."""
     message_delay_ms: Uint32
@@ -41,7 +41,7 @@ class Parameters(Record):
     propose_timeout_ms: Uint32 = 3_000
     propose_timeout_delta_ms: Uint32 = 500
     vote_timeout_ms: Uint32 = 1_000
-    """Of prevotes and of precommits, each in round 0; the growth per round follows."""
+    """Timeout of prevotes and of precommits, each in round 0; the next field is its growth per round."""
     vote_timeout_delta_ms: Uint32 = 500
 
 
@@ -57,8 +57,8 @@ PARAMETERS = StorageValue(MODULE.index, 0, Parameters)
 POSITION = StorageValue(MODULE.index, 1, Position)
 
 BLOCK_WEIGHT_MIN = 400_000
-"""What weighs more than its lane can never be in a block: the dearest duty, a report of equivocation against
-a host of thousands of datums, takes more than half of the duties' quarter of such a block.
+"""A call that weighs more than its lane can never be in a block. The heaviest duty, a report of equivocation
+against a host of thousands of datums, takes more than half of the duties lane of such a block.
 """
 
 SPEC_VERSION = 1
@@ -72,12 +72,12 @@ class GenesisConfig(Record):
 
 
 def on_block_end(ctx: Context) -> None:
-    """Remember the place."""
+    """Store height and time of the block."""
     POSITION.set(ctx.state, Position(ctx.height, ctx.time_ms, SPEC_VERSION))
 
 
 def build_genesis(ctx: Context, config: GenesisConfig) -> None:
-    """Set the parameters and the time of height 0; periods exist, and a block fits what carries it."""
+    """Set the parameters and the time of height 0; raises InvalidChainSpec for unusable parameters."""
     _check_periods(config.parameters)
     _check_sizes(config.parameters)
     PARAMETERS.set(ctx.state, config.parameters)
@@ -120,7 +120,7 @@ def get_position(state: StateReader) -> Position:
 
 
 def compute_epoch(parameters: Parameters, height: Height) -> Epoch:
-    """The epoch of a block; genesis counts to the first."""
+    """The epoch of a block; genesis belongs to epoch 0."""
     return max(height - 1, 0) // parameters.epoch_blocks
 
 
@@ -145,5 +145,5 @@ def compute_first_height(parameters: Parameters, epoch: Epoch) -> Height:
 
 
 def compute_duty_weight_max(block_weight_max: Amount) -> Weight:
-    """The part of a block that only duties may fill."""
+    """Weight of a block that is kept for duties."""
     return block_weight_max // 4

@@ -1,21 +1,21 @@
-"""Hosting: who holds what, where to reach him, and the bond behind every registered byte.
+"""Hosting: which host holds which datums, its addresses, and the bond behind every registered byte.
 
 A host registers datums of the catalogue; a change made in epoch e takes effect in e + `delay_epochs`, so that
-nobody can pick his subset after the sampling seed is known. A datum that was dropped can not be registered
-again by the same host within `drop_interval_epochs`. Every registered byte needs own bond, committed in
-`staking` until the byte is out of effect.
+no host can choose its subset after the sampling seed is known. A host cannot register a datum again within
+`drop_interval_epochs` of dropping it. Every registered byte needs own bond, committed in `staking` until the
+holding is over.
 
-What a host holds in this epoch is also kept as one row of leaves, so that a leaf is found by binary search
-however many datums there are. A row is rewritten only when a holding begins or ends, in the epoch before it
-counts. When holdings take effect is exact; when they come off the books, and free their bond, is spread over
-the blocks of the epoch in which they are over.
+The subset of a host in the current epoch is also kept as one row of leaves, so that a leaf is found by
+binary search, however many datums there are. A row is rewritten only when a holding begins or ends, in the
+epoch before. Holdings begin and end exactly at epochs; removing ended ones from the totals, which frees
+their bond, is spread over the blocks of the epoch after.
 
-Invariants: `Host.bytes` is the sum of the sizes of its holdings that are on the books, which HOLDERS mirrors;
-a datum's `holdings` counts its holders; LEAF_ROWS has what is in effect, SUBSET_TOTALS the sums over it.
+Invariants: `Host.bytes` is the sum of the sizes of its counted holdings, which HOLDERS mirrors; a datum's
+`holdings` counts its holders; LEAF_ROWS has the holdings in effect, SUBSET_TOTALS the sums over them.
 Not here: whether a host really holds what it registered (possession).
 
-Files: types, leaf_row, queries, rows (when they are laid out), calls, effects (how holdings
-end, also for other modules), genesis (and invariants).
+Files: types, leaf_row, queries, rows (when they are written), calls, effects (how holdings end, also for
+other modules), genesis (and invariants).
 """
 
 from chain.modules.hosting.calls import RegisterHost, RegisterSubset

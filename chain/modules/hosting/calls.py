@@ -1,4 +1,4 @@
-"""Hosting: the calls, by which hosts and their subsets come and go."""
+"""Hosting: the calls that register hosts and change their subsets."""
 
 from chain.module import Context
 from chain.modules import catalogue, staking
@@ -30,7 +30,7 @@ from chain.primitives.types import Address, Epoch, Hash, PeerId, Uint
 
 
 class RegisterHost(Record):
-    """Say where the node is reached: libp2p identity, addresses; and its capacity in bytes per second."""
+    """Set the libp2p identity and addresses of the host's node, and its capacity in bytes per second."""
 
     peer_id: PeerId
     addresses: NetworkAddresses
@@ -38,7 +38,7 @@ class RegisterHost(Record):
 
 
 class RegisterSubset(Record):
-    """Begin and end to host datums."""
+    """Begin to host some datums, and stop hosting others."""
 
     add: DatumIds
     drop: DatumIds
@@ -46,7 +46,7 @@ class RegisterSubset(Record):
 
 @MODULE.call(1, RegisterHost, weight=80)
 def register_host(ctx: Context, sender: Address, call: RegisterHost) -> None:
-    """Anybody may be a host; calling again changes the particulars. Emits HostRegistered."""
+    """Open to any account; a later call changes identity, addresses, capacity. Emits HostRegistered."""
     if staking.is_tombstoned(ctx.state, sender):
         raise Excluded
     known = get_host(ctx.state, sender)
@@ -58,9 +58,9 @@ def register_host(ctx: Context, sender: Address, call: RegisterHost) -> None:
 
 
 def compute_subset_weight(call: RegisterSubset) -> int:
-    """A fixed part and one per datum, with all that blocks of later epochs do about it.
+    """A fixed part and one per datum, which includes the work of later blocks for it.
 
-    That is to write the longest row once, to lay the datum out, and to end and forget its holding.
+    That work is to write the longest row once, to put the datum into it, and to end and delete its holding.
     """
     return 4_600 + 340 * (len(call.add) + len(call.drop))
 
@@ -84,7 +84,7 @@ def register_subset(ctx: Context, sender: Address, call: RegisterSubset) -> None
 
 
 def add(ctx: Context, who: Address, datum_id: Hash, from_epoch: Epoch) -> None:
-    """A host begins to hold a datum; emits HoldingRegistered. Genesis alone lets it begin at once."""
+    """Register a holding; emits HoldingRegistered. Only genesis lets it begin at once."""
     parameters = get_parameters(ctx.state)
     host = HOSTS.get(ctx.state, who)
     datum = catalogue.get_datum(ctx.state, datum_id)

@@ -34,7 +34,7 @@ def drop(ctx: Context, who: Address, datum_id: Hash, until_epoch: Epoch) -> None
 
 
 def _end(ctx: Context, who: Address, datum_id: Hash, holding: Holding) -> None:
-    """Keep a holding that now has an end, and plan what is to be done about it."""
+    """Store a holding that now has an end, and plan its removal."""
     assert holding.until_epoch is not None
     HOLDINGS.set(ctx.state, holding, who, datum_id)
     ENDINGS.set(ctx.state, True, compute_height_ahead(ctx, holding.until_epoch - ctx.epoch), who, datum_id)
@@ -43,7 +43,7 @@ def _end(ctx: Context, who: Address, datum_id: Hash, holding: Holding) -> None:
 
 
 def count(ctx: Context, who: Address, size_bytes: int, datums: int) -> None:
-    """So much more or less is registered: totals of the host, the committed bond."""
+    """Add to the totals of a host (negative: subtract), and adjust its committed bond."""
     host = HOSTS.get(ctx.state, who)
     assert host is not None
     host = replace(host, bytes=host.bytes + size_bytes, datums=host.datums + datums)
@@ -52,7 +52,7 @@ def count(ctx: Context, who: Address, size_bytes: int, datums: int) -> None:
 
 
 def unregister(ctx: Context, who: Address, datum_id: Hash) -> None:
-    """End a holding from the next epoch on, also one that was dropped already; raises NotHeld."""
+    """End a holding with this epoch, also one that was dropped already; raises NotHeld."""
     holding, following = HOLDINGS.get(ctx.state, who, datum_id), ctx.epoch + 1
     if holding is None:
         raise NotHeld
@@ -65,7 +65,7 @@ def unregister(ctx: Context, who: Address, datum_id: Hash) -> None:
 
 
 def unregister_all(ctx: Context, who: Address) -> None:
-    """End all holdings of a host that has gone, from the next epoch on; they are taken apart later."""
+    """End all holdings of a host with this epoch; they are removed over later blocks."""
     host = get_host(ctx.state, who)
     if host is None or host.datums == 0 or LEAVING.has(ctx.state, who):
         return
@@ -74,10 +74,10 @@ def unregister_all(ctx: Context, who: Address) -> None:
 
 
 def on_block_start(ctx: Context) -> None:
-    """What is over comes off the books or is forgotten, each as its block has come.
+    """Remove ended holdings from the totals, or delete them, as planned for this block.
 
-    As for rows, an entry only says that a holding is to be looked at: of a host that has left since it may be
-    gone, or be another one.
+    A planned entry only says that a holding must be examined: if its host has left since, the holding may be
+    gone, or be a new one.
     """
     for key, is_over in list(ENDINGS.items(ctx.state, ctx.height)):
         ENDINGS.delete(ctx.state, ctx.height, key)
@@ -92,7 +92,7 @@ def on_block_start(ctx: Context) -> None:
 
 
 def _take_off(ctx: Context, who: Address, datum_id: Hash, holding: Holding) -> None:
-    """A holding that is over counts no more and frees its bond."""
+    """Remove an ended holding from the totals, which frees its bond."""
     if HOLDERS.has(ctx.state, datum_id, who):
         HOLDERS.delete(ctx.state, datum_id, who)
         catalogue.count_holding(ctx, datum_id, -1)
@@ -100,13 +100,13 @@ def _take_off(ctx: Context, who: Address, datum_id: Hash, holding: Holding) -> N
 
 
 def on_block_end(ctx: Context) -> None:
-    """Lay out rows of the next epoch; take apart what hosts that have left held."""
+    """Write rows of the next epoch; remove holdings of hosts that have left."""
     prepare_rows(ctx, ctx.epoch + 1)
     _take_apart(ctx)
 
 
 def _take_apart(ctx: Context) -> None:
-    """A bounded number of holdings per block, of hosts of which nothing is in effect any more."""
+    """Remove a bounded number of holdings of hosts without any holding in effect."""
     room = TAKEN_APART_PER_BLOCK_MAX
     for who, from_epoch in list(LEAVING.items(ctx.state)):
         if from_epoch > ctx.epoch:
@@ -122,5 +122,5 @@ def _take_apart(ctx: Context) -> None:
 
 
 def compute_commitment(parameters: Parameters, size_bytes: int) -> Amount:
-    """Own bond that so many bytes need, rounded up."""
+    """The own bond in base units that so many registered bytes need, rounded up."""
     return div_up(size_bytes * parameters.bond_per_gib, catalogue.GIB)

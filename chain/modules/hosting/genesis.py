@@ -28,7 +28,7 @@ from chain.state import StateReader, encode_key
 
 
 class GenesisConfig(Record):
-    """Hosts at genesis, and what each holds from the first block on, out of the catalogue's genesis."""
+    """Hosts at genesis, and the listed datums that each holds from the first block on."""
 
     parameters: Parameters
     hosts: tuple[tuple[Address, RegisterHost], ...] = ()
@@ -36,7 +36,7 @@ class GenesisConfig(Record):
 
 
 def build_genesis(ctx: Context, config: GenesisConfig) -> None:
-    """Set the parameters, register the hosts and what they hold by the functions of the calls."""
+    """Set the parameters; register hosts and holdings with the functions that the calls use."""
     if config.parameters.delay_epochs == 0 or config.parameters.subset_datums_max > SUBSET_DATUMS_MAX:
         raise InvalidChainSpec(
             f"hosting: delay_epochs at least 1, subset_datums_max at most {SUBSET_DATUMS_MAX}"
@@ -53,7 +53,7 @@ def build_genesis(ctx: Context, config: GenesisConfig) -> None:
 
 
 def check_invariants(state: StateReader) -> None:
-    """Host totals, the mirror, the catalogue's counts and the rows of leaves agree with the holdings."""
+    """Host totals, HOLDERS, the catalogue's counts and the leaf rows agree with the holdings."""
     holders: list[bytes] = []
     for who, host in HOSTS.items(state):
         live = [(key, one) for key, one in HOLDINGS.items(state, who) if HOLDERS.has(state, key, who)]

@@ -1,4 +1,4 @@
-"""Hosting: a subset as one row of leaves, in which a leaf is found by its position."""
+"""Hosting: the leaves of a subset in one row, so that a leaf is found by its position."""
 
 from bisect import bisect_right
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ _END_BYTES = 8
 
 
 class LeafRow(Record):
-    """A subset as one row of leaves: its datums in order, and for each the position where its leaves end."""
+    """The leaves of a subset in one row: its datums in order, each with the position after its last leaf."""
 
     datums: bytes
     """Ids, 32 bytes each."""
@@ -32,21 +32,21 @@ EMPTY_ROW = LeafRow(b"", b"")
 
 
 def build_leaf_row(leaves: list[tuple[Hash, int]]) -> LeafRow:
-    """The row of (datum, leaves), which are in order."""
+    """The row of (datum, number of leaves), sorted by datum."""
     ends = accumulate(count for _, count in leaves)
     datums = b"".join(datum_id for datum_id, _ in leaves)
     return LeafRow(datums, b"".join(end.to_bytes(_END_BYTES, "big") for end in ends))
 
 
 def list_leaves(row: LeafRow) -> Iterator[tuple[Hash, int]]:
-    """(datum, leaves) of a row, in order."""
+    """(datum, number of leaves) of a row, in order."""
     ends = (0, *unpack(f">{len(row.ends) // _END_BYTES}Q", row.ends))
     for index, (start, end) in enumerate(pairwise(ends)):
         yield _get_datum(row, index), end - start
 
 
 def compute_leaf_at(row: LeafRow, position: int) -> DatumLeaf:
-    """Which leaf of which datum stands at a position of the row, which must have one there."""
+    """The leaf at a position, which must be below the row's number of leaves."""
     count = len(row.ends) // _END_BYTES
     index = bisect_right(range(count), position, key=lambda at: _get_end(row, at))
     start = _get_end(row, index - 1) if index else 0

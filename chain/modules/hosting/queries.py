@@ -1,4 +1,4 @@
-"""Hosting: what the state says."""
+"""Hosting: reads of the state."""
 
 from collections.abc import Iterator
 
@@ -28,7 +28,7 @@ def get_parameters(state: StateReader) -> Parameters:
 
 
 def get_host(state: StateReader, who: Address) -> Host | None:
-    """A host's particulars."""
+    """The record of a host; None if the account is not one."""
     return HOSTS.get(state, who)
 
 
@@ -38,7 +38,7 @@ def list_hosts(state: StateReader) -> Iterator[tuple[Address, Host]]:
 
 
 def get_subset(state: StateReader, who: Address, epoch: Epoch) -> tuple[SubsetEntry, ...]:
-    """What the host holds in an epoch, sorted by datum; from `delay_epochs` ahead to one after."""
+    """The datums that a host holds in an epoch, sorted; for the last epoch and up to `delay_epochs` ahead."""
     held = () if has_left(state, who, epoch) else HOLDINGS.items(state, who)
     return tuple(
         SubsetEntry(datum_id, holding.size_bytes, holding.root, holding.from_era)
@@ -48,12 +48,12 @@ def get_subset(state: StateReader, who: Address, epoch: Epoch) -> tuple[SubsetEn
 
 
 def get_hosts_of(state: StateReader, datum_id: Hash, epoch: Epoch) -> tuple[Address, ...]:
-    """Who holds the datum in an epoch, sorted."""
+    """The hosts that hold the datum in an epoch, sorted."""
     return tuple(who for who, _ in HOLDERS.items(state, datum_id) if is_holding(state, who, datum_id, epoch))
 
 
 def get_holding(state: StateReader, who: Address, datum_id: Hash) -> Holding | None:
-    """A host's claim to hold a datum, also before it takes effect and shortly after it is over."""
+    """A host's registration of a datum, also before it takes effect and shortly after it is over."""
     return HOLDINGS.get(state, who, datum_id)
 
 
@@ -64,31 +64,31 @@ def is_holding(state: StateReader, who: Address, datum_id: Hash, epoch: Epoch) -
 
 
 def get_subset_totals(state: StateReader, who: Address) -> SubsetTotals:
-    """How much of a host is in effect in this epoch."""
+    """The sums over what a host holds in the current epoch."""
     return SUBSET_TOTALS.get(state, who) or NO_TOTALS
 
 
 def list_subset_totals(state: StateReader) -> Iterator[tuple[Address, SubsetTotals]]:
-    """All hosts that hold something in this epoch, in the order of their accounts."""
+    """All hosts that hold a datum in the current epoch, in the order of their accounts."""
     return SUBSET_TOTALS.items(state)
 
 
 def get_hosted_bytes(state: StateReader, who: Address) -> Uint:
-    """Bytes in effect in this epoch."""
+    """Bytes that a host holds in the current epoch."""
     return get_subset_totals(state, who).bytes
 
 
 def get_leaf_row(state: StateReader, who: Address) -> LeafRow:
-    """What a host holds in this epoch, as one row of leaves."""
+    """The leaves that a host holds in the current epoch, in one row."""
     return LEAF_ROWS.get(state, who, get_subset_totals(state, who).from_epoch) or EMPTY_ROW
 
 
 def has_left(state: StateReader, who: Address, epoch: Epoch) -> bool:
-    """Whether all that the host has registered is void in an epoch, since it was unregistered as a whole."""
+    """Whether the host was unregistered as a whole, so that none of its holdings is in effect in an epoch."""
     left_from = LEAVING.get(state, who)
     return left_from is not None and left_from <= epoch
 
 
 def is_in_effect(holding: Holding, epoch: Epoch) -> bool:
-    """Whether the epoch lies in [from_epoch, until_epoch); of a host that has not left."""
+    """Whether the epoch lies in [from_epoch, until_epoch); only valid if the host has not left."""
     return holding.from_epoch <= epoch and (holding.until_epoch is None or epoch < holding.until_epoch)

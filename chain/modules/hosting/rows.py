@@ -1,10 +1,10 @@
-"""Hosting: the row of leaves of each host, laid out in the epoch before it counts.
+"""Hosting: the row of leaves of each host, written in the epoch before it takes effect.
 
-A holding is taken into the next epoch's row, or out of it, at the end of a block: the one that has the same
-place in the epoch before it takes effect as the call had in its own. So no block lays out more than a block
-has registered, and an epoch begins with little more than a change of names.
+A holding enters or leaves the next epoch's row at the end of one block. That block has the same position in
+its epoch as the block of the call had, so no block does more of this work than one block has registered. At
+the start of an epoch the prepared rows only replace the current ones.
 
-A planned change says only that a holding is to be looked at. What became of it since decides.
+A planned change only says that a holding must be examined; its state at that time decides.
 """
 
 from chain.content import compute_leaf_count
@@ -27,18 +27,18 @@ from chain.state import Overlay
 
 
 def compute_height_ahead(ctx: Context, epochs: int) -> Height:
-    """The block at the place of this one, so many epochs from now."""
+    """The height with the position of the running block, `epochs` later."""
     return ctx.height + epochs * system.get_parameters(ctx.state).epoch_blocks
 
 
 def plan_change(ctx: Context, who: Address, datum_id: Hash, epoch: Epoch) -> None:
-    """A holding begins or ends with an epoch; at genesis that may be the first."""
+    """Plan that a holding begins or ends with `epoch`; at genesis that may be the first epoch."""
     height = compute_height_ahead(ctx, max(epoch - ctx.epoch - 1, 0))
     CHANGES.set(ctx.state, True, height, who, datum_id)
 
 
 def prepare_rows(ctx: Context, epoch: Epoch) -> None:
-    """Lay out for an epoch what is planned for this block."""
+    """Write the changes planned for this block into the rows of `epoch`."""
     datums: dict[Address, list[Hash]] = {}
     for key, _ in list(CHANGES.items(ctx.state, ctx.height)):
         CHANGES.delete(ctx.state, ctx.height, key)
@@ -74,7 +74,7 @@ def _prepare_row(state: Overlay, who: Address, datum_ids: list[Hash], epoch: Epo
 
 
 def on_epoch_start(ctx: Context) -> None:
-    """What was laid out takes effect; nothing does any more of hosts that left with the last epoch."""
+    """The prepared rows take effect; the rows of hosts that left with the last epoch are deleted."""
     for who, totals in list(PREPARED.items(ctx.state)):
         PREPARED.delete(ctx.state, who)
         _put_row(ctx.state, who, totals)

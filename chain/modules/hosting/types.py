@@ -18,7 +18,7 @@ SUBSET_DATUMS_MAX = 4096
 """Bounds a leaf row to 160 KiB of state."""
 ADDRESSES_MAX = 8
 TAKEN_APART_PER_BLOCK_MAX = 256
-"""Holdings of hosts that have left, all hosts together."""
+"""Holdings of hosts that have left, over all such hosts."""
 
 NetworkAddress = Annotated[str, Meta(min_length=1, max_length=128)]
 NetworkAddresses = Annotated[tuple[NetworkAddress, ...], Meta(max_length=ADDRESSES_MAX)]
@@ -29,14 +29,14 @@ class Parameters(Record):
     """Delays and the price of a registered byte."""
 
     bond_per_gib: Amount
-    """Own bond that a registered GiB needs; 20 eras of its expected reward by default."""
+    """Own bond that a registered GiB needs; by default 20 eras of its expected reward."""
     delay_epochs: Uint32
     drop_interval_epochs: Uint32
     subset_datums_max: Uint32
 
 
 class Host(Record):
-    """A host: where it is reached and how much it has registered."""
+    """A host: the identity and addresses of its node, and the sums over its counted holdings."""
 
     peer_id: PeerId
     addresses: NetworkAddresses
@@ -48,7 +48,7 @@ class Host(Record):
 
 
 class Holding(Record):
-    """A host's claim to hold a datum, in effect in epochs [from_epoch, until_epoch)."""
+    """A host's registration of a datum, in effect in epochs [from_epoch, until_epoch)."""
 
     root: Hash
     size_bytes: Uint
@@ -80,26 +80,26 @@ HOSTS = StorageMap(MODULE.index, 1, Host)
 HOLDINGS = StorageMap(MODULE.index, 2, Holding)
 """(host, datum)."""
 HOLDERS = StorageMap(MODULE.index, 3, bool)
-"""(datum, host) -> True, for every holding that is on the books."""
+"""(datum, host) -> True, for every holding that counts in the totals."""
 ENDINGS = StorageMap(MODULE.index, 4, bool)
-"""(height, host, datum): in this block what is over comes off the books (True), or is forgotten (False)."""
+"""(height, host, datum): in this block an ended holding leaves the totals (True), or is deleted (False)."""
 CHANGES = StorageMap(MODULE.index, 5, bool)
-"""(height, host, datum) -> True: in this block the datum comes into the next epoch's row, or out of it."""
+"""(height, host, datum) -> True: in this block the datum enters or leaves the next epoch's row."""
 SUBSET_TOTALS = StorageMap(MODULE.index, 6, SubsetTotals)
-"""Host -> what is in effect now; only for hosts that hold something."""
+"""Host -> sums over its holdings in effect; only for hosts that have one."""
 LEAF_ROWS = StorageMap(MODULE.index, 7, LeafRow)
 """(host, from epoch) -> its leaf row; never empty."""
 LEAVING = StorageMap(MODULE.index, 8, int)
-"""host -> the epoch from which nothing that it still has in HOLDINGS is in effect."""
+"""Host -> the epoch from which none of its entries in HOLDINGS is in effect."""
 PREPARED = StorageMap(MODULE.index, 9, SubsetTotals)
-"""Host -> what will be in effect in the next epoch; only if it differs from now."""
+"""Host -> its totals of the next epoch; only if they differ from the current ones."""
 
 NO_TOTALS = SubsetTotals(0, 0, 0)
 
 
 @MODULE.event(1)
 class HostRegistered(Record):
-    """An account is a host, or changed where it is reached."""
+    """An account became a host, or changed its identity, addresses or capacity."""
 
     host: Address
     peer_id: PeerId
@@ -109,7 +109,7 @@ class HostRegistered(Record):
 
 @MODULE.event(2)
 class HoldingRegistered(Record):
-    """The host holds the datum from this epoch on; `committed` is all bond it has behind its bytes."""
+    """The host holds the datum from `from_epoch` on; `committed` is the bond behind all its bytes."""
 
     host: Address
     datum: Hash
@@ -120,7 +120,7 @@ class HoldingRegistered(Record):
 
 @MODULE.event(3)
 class HoldingDropped(Record):
-    """The host holds the datum until this epoch, exclusive."""
+    """The host no longer holds the datum from epoch `until_epoch` on."""
 
     host: Address
     datum: Hash
@@ -129,7 +129,7 @@ class HoldingDropped(Record):
 
 @MODULE.event(4)
 class SubsetDropped(Record):
-    """The host holds all its datums until this epoch, exclusive."""
+    """The host no longer holds any datum from epoch `until_epoch` on."""
 
     host: Address
     until_epoch: Epoch
@@ -142,7 +142,7 @@ class NotHost(DispatchError):
 
 @MODULE.error(2)
 class AlreadyHeld(DispatchError):
-    """The datum is registered by this host, or was dropped too short a time ago."""
+    """The host has registered the datum already, or dropped it too recently."""
 
 
 @MODULE.error(3)
@@ -152,24 +152,24 @@ class NotHeld(DispatchError):
 
 @MODULE.error(4)
 class UncoveredBytes(DispatchError):
-    """The host's own bond is too small for all the bytes it would register; bond more first."""
+    """The host's own bond is too small for the bytes it would have registered; bond more first."""
 
 
 @MODULE.error(5)
 class TooManyDatums(DispatchError):
-    """One host can not register more datums."""
+    """The host would hold more datums than one host may register."""
 
 
 @MODULE.error(6)
 class NothingToChange(DispatchError):
-    """The call names no datum, or one twice."""
+    """The call names no datum, or names one twice."""
 
 
 @MODULE.error(7)
 class Excluded(DispatchError):
-    """A tombstoned account can not host."""
+    """A tombstoned account cannot host."""
 
 
 @MODULE.error(8)
 class StillLeaving(DispatchError):
-    """What the host held when it was last unregistered is still being taken apart."""
+    """The host was unregistered as a whole, and its old holdings are still being removed."""

@@ -1,19 +1,20 @@
-"""Possession: each epoch every host shows leaves that it could not foresee, and is judged by it.
+"""Possession: in each epoch every host proves that it has leaves which it could not foresee.
 
-A host that holds anything in an epoch owes `leaves_per_epoch` leaves of 1 KiB, drawn uniformly over all that
-it registered, by a seed that was unknown when its subset became final. Its proofs may come from any key, cost
-nothing, and must be in a block below the deadline; there everybody is judged, proven or missed. A miss costs
-the pay of the epoch and lowers the pay factor; maintenance credits, earned by proving, keep it from counting
-for jail.
+A host that holds anything in an epoch owes `leaves_per_epoch` leaves of 1 KiB. They are drawn uniformly over
+all that it registered, by a seed that was unknown when its subset became final. The proof may be sent by any
+key, costs nothing, and must be in a block below the deadline; at the deadline every host is judged: proven
+or missed. A miss costs the pay of the epoch and lowers the pay factor. Maintenance credits, earned by
+proving, keep a miss from counting for jail.
 
-A member may pay to demand more leaves of one datum in the next epoch. The host gets the fee if it shows them.
-It is at fault if it does not, although it was there and proved the rest; otherwise the fee just returns: who
-is offline is punished as such, and nobody should be paid for watching who goes offline.
+A member may pay to demand more leaves of one datum in the next epoch. The host gets the fee if it shows
+them. It is at fault if it does not but proved its epoch otherwise. If it proved nothing, the fee just
+returns: a host that is offline is punished for its miss, and nobody should be paid for watching which hosts
+go offline.
 
 Invariants: the pot holds the fees of all demands not yet judged; no window is longer than `window_epochs`.
-Not here: jail and slashes (offences), pay (rewards), whether two replicas are two (nothing here can tell).
+Not here: jail and slashes (offences), pay (rewards). Not shown: that two hosts of a datum keep two copies.
 
-Files: types, history (how a host did), sampling (what is asked), calls, judging (hooks), genesis (and
+Files: types, history (of a host's proofs), sampling (the leaves owed), calls, judging (hooks), genesis (and
 invariants).
 """
 

@@ -1,4 +1,4 @@
-"""Possession: the calls, by which proofs and demands come."""
+"""Possession: the calls that bring proofs and demands."""
 
 from typing import Annotated
 
@@ -34,14 +34,14 @@ from chain.state import StateReader
 
 
 class ProvenLeaf(Record):
-    """The bytes of a leaf, and its way to the root."""
+    """The bytes of a leaf, and its Merkle proof."""
 
     leaf: Annotated[bytes, Meta(max_length=LEAF_BYTES)]
     proof: LeafProof
 
 
 class Prove(Record):
-    """Show the leaves asked of a host: those of the epoch, or those of a demanded datum."""
+    """Prove possession of the leaves that a host owes: those of the epoch, or those of a demanded datum."""
 
     host: Address
     epoch: Epoch
@@ -50,7 +50,7 @@ class Prove(Record):
 
 
 class Challenge(Record):
-    """Pay to see leaves of a datum that a host says it holds."""
+    """Pay for a proof of leaves of a datum that a host has registered."""
 
     host: Address
     datum: Hash
@@ -63,7 +63,7 @@ def compute_prove_weight(call: Prove) -> int:
 
 @MODULE.call(1, Prove, weight=compute_prove_weight, is_duty=True)
 def prove(ctx: Context, sender: Address, call: Prove) -> None:
-    """Anybody may bring a host's proof. Emits Proven, or DemandProven with the fee going to the host."""
+    """Open to any account. Emits Proven; for a demand DemandProven, and the host gets the fee."""
     round_ = get_round(ctx.state)
     if round_ is None or call.epoch != round_.epoch or ctx.height >= round_.deadline:
         raise RoundClosed
@@ -71,7 +71,7 @@ def prove(ctx: Context, sender: Address, call: Prove) -> None:
     if not challenges or (call.demanded is None and is_proven(ctx.state, call.host, call.epoch)):
         raise NothingAsked
     if len(call.leaves) != len(challenges):
-        raise WrongLeafCount(f"{len(challenges)} are asked for")
+        raise WrongLeafCount(f"{len(challenges)} leaves are owed")
     _check_leaves(ctx.state, call.host, challenges, call.leaves)
     if call.demanded is not None:
         _meet_demand(ctx, call.host, call.epoch, call.demanded)

@@ -22,17 +22,17 @@ from chain.state import StateReader
 
 
 class GenesisConfig(Record):
-    """Possession at genesis: nobody holds anything."""
+    """Possession at genesis: parameters only."""
 
     parameters: Parameters
 
 
 def build_genesis(ctx: Context, config: GenesisConfig) -> None:
-    """Set the parameters; raises InvalidChainSpec where they would defeat the purpose.
+    """Set the parameters; raises InvalidChainSpec for values with which proofs would show nothing.
 
-    What takes effect in epoch e can be registered until the end of e - delay. The seed of e - seed_delay is
-    known from the start of that epoch on. So the delay of subsets must be the longer one, or a host that
-    lacks data could try subsets until the leaves drawn are among those it has.
+    A holding that takes effect in epoch e is registered by the end of epoch e - delay. The seed of epoch e -
+    seed_delay is known from the start of that epoch on. So the delay of subsets must be longer: otherwise a
+    host without the data could try subsets until the leaves drawn are among those it has.
     """
     parameters = config.parameters
     if parameters.seed_delay_epochs >= hosting.get_parameters(ctx.state).delay_epochs:

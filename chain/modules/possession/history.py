@@ -1,4 +1,4 @@
-"""Possession: how a host did, as pure arithmetic on its history, and what the state says about it."""
+"""Possession: the history of a host's proofs: pure arithmetic on it, and reads of the state."""
 
 from chain.modules import hosting
 from chain.modules.possession.types import (
@@ -24,7 +24,7 @@ from chain.state import StateReader
 
 
 def compute_proven(parameters: Parameters, history: History) -> History:
-    """The history with one more epoch proven, and every so often a credit."""
+    """The history with one more proven epoch; every `credit_proven_epochs` of them earn a credit."""
     progress, credits_ = history.credit_progress + 1, history.credits
     if progress == parameters.credit_proven_epochs:
         progress, credits_ = 0, min(credits_ + 1, parameters.credits_max)
@@ -38,7 +38,7 @@ def compute_proven(parameters: Parameters, history: History) -> History:
 
 
 def compute_missed(parameters: Parameters, history: History) -> History:
-    """The history with one more epoch missed; a credit is spent if there is one."""
+    """The history with one more missed epoch; spends a credit if there is one."""
     outcome = COVERED if history.credits else MISSED
     return replace(
         history,
@@ -65,27 +65,27 @@ def count_misses(history: History) -> int:
 
 
 def get_parameters(state: StateReader) -> Parameters:
-    """How much is asked, until when, and what an answer is worth."""
+    """The parameters of possession proofs."""
     return PARAMETERS.require(state)
 
 
 def get_round(state: StateReader) -> Round | None:
-    """The round of this epoch; None before the first block."""
+    """The challenge of the current epoch; None before the first block."""
     return ROUND.get(state)
 
 
 def get_record(state: StateReader, host: Address) -> History:
-    """How a host did."""
+    """The history of a host; empty for an account never judged."""
     return HISTORIES.get(state, host) or NEW_HISTORY
 
 
 def is_proven(state: StateReader, host: Address, epoch: Epoch) -> bool:
-    """Whether a host has shown the leaves of the latest epoch it was asked in, and that was `epoch`."""
+    """Whether `epoch` is the latest epoch that a host has proven."""
     return get_record(state, host).last_proven == epoch
 
 
 def get_pay_factor(state: StateReader, host: Address) -> Ppm:
-    """Share of full pay that a host's proofs of late have earned it; 0 for one that holds nothing now."""
+    """The share of full pay that the host's recent proofs earn; 0 for a host that holds nothing now."""
     if hosting.get_subset_totals(state, host).leaves == 0:
         return 0
     return compute_pay_factor(get_parameters(state), get_record(state, host))
@@ -102,5 +102,5 @@ def get_demand(state: StateReader, epoch: Epoch, host: Address, datum_id: Hash) 
 
 
 def get_failed_demands(state: StateReader, host: Address, datum_id: Hash) -> int:
-    """How often a host failed a datum on demand since that was last punished."""
+    """Demands for a datum that a host has failed since its last punishment for them."""
     return FAILED_DEMANDS.get(state, host, datum_id) or 0

@@ -1,4 +1,4 @@
-"""Possession: the hooks, which open the round of an epoch and judge it, and what offences does afterwards."""
+"""Possession: the hooks that open and judge an epoch, and the functions that `offences` calls afterwards."""
 
 from chain.module import Context
 from chain.modules import balances, hosting
@@ -39,12 +39,12 @@ from chain.state import Overlay
 
 
 def on_epoch_start(ctx: Context) -> None:
-    """Open the round of this epoch. What hosts hold is settled until the next: nothing has to be copied."""
+    """Store the challenge of this epoch. Subsets do not change within an epoch, so none is copied."""
     ROUND.set(ctx.state, Round(ctx.epoch, ctx.height + get_parameters(ctx.state).deadline_blocks))
 
 
 def on_block_start(ctx: Context) -> None:
-    """At the deadline, judge everybody who holds something, then the demands."""
+    """At the deadline, judge every host that holds a datum, then the demands."""
     round_ = get_round(ctx.state)
     if round_ is None or ctx.height != round_.deadline:
         return
@@ -99,14 +99,14 @@ def _count_leaves(subsets: tuple[tuple[Address, SubsetTotals], ...]) -> int:
 
 
 def restart_window(ctx: Context, host: Address) -> None:
-    """The misses so far have been punished: they count for jail and absence no more, but still for pay."""
+    """The misses so far have been punished: they no longer count for jail and absence, but still for pay."""
     history = get_record(ctx.state, host)
     window = history.window.replace(MISSED, COVERED)
     HISTORIES.set(ctx.state, replace(history, window=window, misses_in_row=0), host)
 
 
 def clear_failed_demands(state: Overlay, host: Address, datum_id: Hash) -> None:
-    """The failures of a datum have been punished."""
+    """The failed demands for a datum have been punished: they no longer count."""
     FAILED_DEMANDS.delete(state, host, datum_id)
 
 
@@ -115,9 +115,9 @@ def is_mass_miss(
     subsets: tuple[tuple[Address, SubsetTotals], ...],
     missed: tuple[tuple[Address, SubsetTotals], ...],
 ) -> bool:
-    """Whether so many missed that the fault is likely the network's.
+    """Whether so many hosts missed that the network is the likely cause.
 
-    By leaves as well as by hosts, so that nobody excuses himself by many hosts that hold next to nothing.
+    Both hosts and leaves are counted, so that many hosts with hardly any data cannot excuse one operator.
     """
     if len(missed) < parameters.mass_miss_hosts_min:
         return False

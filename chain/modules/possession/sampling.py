@@ -1,4 +1,4 @@
-"""Possession: which leaves are asked of a host."""
+"""Possession: the leaves that a host owes."""
 
 from chain.content import compute_leaf_count
 from chain.modules import beacon, hosting, system
@@ -13,10 +13,10 @@ from chain.state import StateReader
 def compute_positions(
     seed: Hash, epoch: Epoch, host: Address, demanded: Hash | None, count: int, total: int
 ) -> tuple[int, ...]:
-    """`count` independent positions below `total`, each equally likely.
+    """`count` independent positions below `total`, uniformly distributed.
 
-    Each counter value gives a 64-bit word. A word at or above the largest multiple of `total` is passed over
-    (the simple discard method of NIST SP 800-90A), so that no position is favoured.
+    Each counter value gives a 64-bit word. A word at or above the largest multiple of `total` is discarded
+    (the simple discard method of NIST SP 800-90A), so that no position is more likely.
     """
     bound = 2**64 - 2**64 % total
     positions: list[int] = []
@@ -33,9 +33,9 @@ def compute_positions(
 def get_challenges(
     state: StateReader, host: Address, epoch: Epoch, demanded: Hash | None = None
 ) -> tuple[DatumLeaf, ...]:
-    """The leaves asked of a host in the epoch that runs, whether shown already or not; none for other epochs.
+    """The leaves that a host owes in the current epoch, proven already or not; empty for other epochs.
 
-    With `demanded`: those of this datum, as long as a demand for it is open.
+    With `demanded`: the leaves of this datum, while a demand for it is open.
     """
     round_ = get_round(state)
     if round_ is None or round_.epoch != epoch:
@@ -69,7 +69,7 @@ def _draw(
 
 
 def list_open_duties(state: StateReader, host: Address) -> tuple[Duty, ...]:
-    """What a host has still to show in this epoch, by the state after the last block; for its node."""
+    """The proofs that a host still owes in this epoch, by the state after the last block; for its node."""
     round_ = get_round(state)
     if round_ is None or system.get_position(state).height + 1 >= round_.deadline:
         return ()

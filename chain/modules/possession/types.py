@@ -17,17 +17,17 @@ LEAVES_MAX = 16
 WINDOW_EPOCHS_MAX = 1024
 
 PROVEN, MISSED, COVERED = b"p", b"m", b"c"
-"""What a window says of an epoch: proven; missed; missed, but for jail it does not count."""
+"""The entries of a window: proven; missed; missed, but covered by a credit and not counted for jail."""
 
 
 class Parameters(Record):
-    """How much is asked, until when, and what an answer is worth."""
+    """The parameters of possession proofs."""
 
     leaves_per_epoch: Uint32
     deadline_blocks: Uint32
-    """Blocks of an epoch in which proofs are accepted, from its first on; fewer than the epoch has."""
+    """Blocks at the start of an epoch in which proofs are accepted; fewer than the epoch has."""
     seed_delay_epochs: Uint32
-    """Epoch e is sampled by the seed of e - this; below `delay_epochs` of hosting, see `build_genesis`."""
+    """Epoch e is sampled by the seed of epoch e - seed_delay_epochs; see `build_genesis` for its bound."""
     window_epochs: Uint32
     pay_floor_ppm: Ppm
     """Share of proven epochs up to which the pay factor is 0."""
@@ -35,50 +35,50 @@ class Parameters(Record):
     """Proven epochs that earn one maintenance credit."""
     credits_max: Uint32
     mass_miss_ppm: Ppm
-    """If those who miss are more than this share, by hosts and by leaves, it counts for nobody..."""
+    """If more than this share of hosts and of leaves miss, the misses count for nobody..."""
     mass_miss_hosts_min: Uint32
-    """...unless they are fewer than this."""
+    """...unless fewer hosts than this missed."""
     demand_fee: Amount
     demand_refund_factor: Uint32
-    """A failed demand gives the member this many times the fee: once from the pot, the rest from the host."""
+    """A member gets this many times the fee of a failed demand: once from the pot, the rest from the host."""
     demands_per_host_max: Uint32
-    """In one epoch."""
+    """Per epoch."""
 
 
 class Round(Record):
-    """The challenge of an epoch: proofs are accepted in blocks below the deadline, which judges."""
+    """The challenge of an epoch: blocks below `deadline` accept proofs, the block at it judges."""
 
     epoch: Epoch
     deadline: Height
 
 
 class History(Record):
-    """How a host did, newest epoch last in the window, one byte for each."""
+    """The history of a host's proofs; `window` has one byte per epoch, the newest last."""
 
     window: bytes = b""
     credits: Uint32 = 0
     credit_progress: Uint32 = 0
-    """Epochs proven since the last credit."""
+    """Proven epochs since the last credit."""
     misses_in_row: Uint32 = 0
     last_proven: Epoch | None = None
 
 
 class Demand(Record):
-    """A member's wish to see a datum, paid."""
+    """A member's paid demand for a proof of a datum."""
 
     member: Address
     fee: Amount
 
 
 class FailedDemand(Record):
-    """A demand that a host failed although it was there; `owed` is what it still has to give the member."""
+    """A demand that a host failed although it proved its epoch; it must still pay `owed` to the member."""
 
     host: Address
     datum: Hash
     member: Address
     owed: Amount
     failures: Uint32
-    """Of this datum by this host so far."""
+    """Failed demands for this datum by this host so far."""
 
 
 class Judgement(Record):
@@ -93,7 +93,7 @@ class Judgement(Record):
 
 
 class Duty(NamedTuple):
-    """What a host can still do in this epoch: show these leaves in a block below the deadline."""
+    """A proof that a host still owes in this epoch: of these leaves, in a block below the deadline."""
 
     epoch: Epoch
     deadline: Height
@@ -115,7 +115,7 @@ NEW_HISTORY = History()
 
 @MODULE.event(1)
 class Proven(Record):
-    """The host has shown the leaves asked for in the epoch."""
+    """The host has proven possession for the epoch."""
 
     host: Address
     epoch: Epoch
@@ -124,7 +124,7 @@ class Proven(Record):
 
 @MODULE.event(2)
 class Missed(Record):
-    """The host has not; `misses` of its window count for jail, and this is what its pay factor is now."""
+    """The host has not proven; `misses` of its window count for jail, `pay_factor` is its new one."""
 
     host: Address
     epoch: Epoch
@@ -136,7 +136,7 @@ class Missed(Record):
 
 @MODULE.event(3)
 class Judged(Record):
-    """`missed` of `hosts` hosts missed the epoch, with so many leaves; excused: it counts for nobody."""
+    """`missed` of `hosts` hosts missed the epoch, with their leaves; if `is_excused`, no miss counts."""
 
     epoch: Epoch
     hosts: Uint32
@@ -148,7 +148,7 @@ class Judged(Record):
 
 @MODULE.event(4)
 class Demanded(Record):
-    """A member paid to see leaves of the datum in `epoch`."""
+    """A member paid for a proof of leaves of the datum in `epoch`."""
 
     member: Address
     host: Address
@@ -159,7 +159,7 @@ class Demanded(Record):
 
 @MODULE.event(5)
 class DemandProven(Record):
-    """The host has shown them and got the fee."""
+    """The host has proven the demanded leaves and got the fee."""
 
     host: Address
     datum: Hash
@@ -169,7 +169,7 @@ class DemandProven(Record):
 
 @MODULE.event(6)
 class DemandFailed(Record):
-    """The host has not, for the so-manieth time; the fee returned, and the host owes so much more."""
+    """The host failed its `failures`-th demand for the datum: the fee returned, the host must pay `owed`."""
 
     host: Address
     datum: Hash
@@ -182,7 +182,7 @@ class DemandFailed(Record):
 
 @MODULE.event(7)
 class DemandReturned(Record):
-    """It came to nothing (the host was not there, or the epoch counts for nobody); the fee returned."""
+    """The demand lapsed: the host missed the epoch, or misses count for nobody; the fee returned."""
 
     host: Address
     datum: Hash
@@ -193,29 +193,29 @@ class DemandReturned(Record):
 
 @MODULE.error(1)
 class RoundClosed(DispatchError):
-    """Proofs are for the current epoch, before its deadline."""
+    """The proof is not for the current epoch, or comes after its deadline."""
 
 
 @MODULE.error(2)
 class NothingAsked(DispatchError):
-    """Nothing is asked: the host holds nothing, nobody demanded the datum, or it has been shown."""
+    """The host owes no such proof: it holds nothing, no demand is open, or it has been given."""
 
 
 @MODULE.error(3)
 class WrongLeafCount(DispatchError):
-    """A proof shows exactly the leaves asked for, in their order."""
+    """The proof has another number of leaves than the host owes."""
 
 
 @MODULE.error(4)
 class ProofRejected(DispatchError):
-    """A leaf does not lead to its datum's root at the place asked for."""
+    """A leaf does not verify against its datum's root at the position owed."""
 
 
 @MODULE.error(5)
 class AlreadyDemanded(DispatchError):
-    """The datum is demanded of this host for the next epoch."""
+    """The datum is already demanded of this host for the next epoch."""
 
 
 @MODULE.error(6)
 class TooManyDemands(DispatchError):
-    """As much as allowed is demanded of this host for the next epoch."""
+    """The host has as many demands for the next epoch as are allowed."""

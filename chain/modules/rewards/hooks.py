@@ -21,13 +21,13 @@ from chain.primitives.types import PPM, Address, Amount, Era
 from chain.state import StateReader
 
 LOSS_PPM_MIN = 20_000
-"""Of a paid download, lost by whoever pays himself, with the whole match and everything of lockers as his."""
+"""Least share of the price that a buyer loses who is also the host and owns all locks."""
 
 
 def on_epoch_end(ctx: Context) -> None:
-    """Pay the epoch: uploads, hosting, validators, and lockers what is left.
+    """Pay uploads, hosting and validators, and the rest to lockers.
 
-    Runs after the offences of the epoch, so that jail counts.
+    Runs after the hook of `offences`, so that its jailings count.
     """
     payments = get_payments(ctx.state, ctx.epoch, ctx.time_ms)
     PAID_UNTIL_MS.set(ctx.state, ctx.time_ms)
@@ -50,15 +50,15 @@ def _pay(ctx: Context, who: Address, amount: Amount, source: Address | None = No
 
 
 def _get_age(state: StateReader, who: Address, era: Era) -> Era:
-    """Eras since an account became a host; 0 for who is none."""
+    """Eras since an account became a host; 0 if it is not one."""
     host = hosting.get_host(state, who)
     return 0 if host is None else era - host.since_era
 
 
 def _fill_validator_pot(ctx: Context, payments: Payments) -> Amount:
-    """Mint what validators get beyond the pot's part of it; returns the pot's part.
+    """Mint the part of the validators' pay that the pot does not cover; returns the pot's part.
 
-    Minted money does not stay in the pot: what an absent validator does not get, no other gets later.
+    Only what is paid out is minted: pay that an absent validator loses does not go to others later.
     """
     pools = payments.pools
     paid = sum(payment.amount for payment in payments.validators)
@@ -75,7 +75,7 @@ def _pay_validator(ctx: Context, payment: ValidatorRewarded) -> None:
 
 
 def _count(ctx: Context, payments: Payments, drawn: Amount) -> None:
-    """Add up what was minted. Emits EpochRewarded."""
+    """Add to the totals of minted units. Emits EpochRewarded."""
     uploads = sum(payment.amount for payment in payments.uploads)
     hosted = sum(payment.amount for payment in payments.hosting)
     validated = sum(payment.amount for payment in payments.validators)
@@ -92,7 +92,7 @@ def _count(ctx: Context, payments: Payments, drawn: Amount) -> None:
 
 
 def on_era_end(ctx: Context) -> None:
-    """The next era's emission follows the supply at this moment."""
+    """The emission of the next era is computed from the current supply."""
     SUPPLY.set(ctx.state, balances.get_total_supply(ctx.state))
 
 
@@ -103,7 +103,7 @@ class GenesisConfig(Record):
 
 
 def build_genesis(ctx: Context, config: GenesisConfig) -> None:
-    """Set the parameters and the supply of the first era; comes after everything that burns at genesis."""
+    """Set the parameters and the supply of the first era; runs after all modules that burn at genesis."""
     _check_parameters(config.parameters)
     check_no_profit(config.parameters, sessions.get_parameters(ctx.state))
     PARAMETERS.set(ctx.state, config.parameters)
@@ -124,8 +124,8 @@ def _check_parameters(parameters: Parameters) -> None:
 def check_no_profit(parameters: Parameters, split: sessions.Parameters) -> None:
     """Raises InvalidChainSpec if selling to oneself costs less than `LOSS_PPM_MIN` of the price.
 
-    Whoever does it, and owns all locks, gets back everything but the burned part less its match. Both
-    round so that the bound holds to the base unit: what is burned rounds up, its match down.
+    A seller to itself that also owns all locks loses the burned part, less its match. The burned part
+    rounds up and the match down, so the bound holds to the base unit.
     """
     burned_ppm = PPM - split.host_ppm - split.lockers_ppm
     if (PPM - parameters.match_ppm) * burned_ppm < LOSS_PPM_MIN * PPM:
@@ -133,7 +133,7 @@ def check_no_profit(parameters: Parameters, split: sessions.Parameters) -> None:
 
 
 def get_parameters(state: StateReader) -> Parameters:
-    """How much is minted, and what a hosted byte weighs."""
+    """The parameters of rewards."""
     return PARAMETERS.require(state)
 
 
@@ -143,7 +143,7 @@ def get_minted(state: StateReader) -> Minted:
 
 
 def check_invariants(state: StateReader) -> None:
-    """Every unit since genesis was minted here."""
+    """Every unit minted since genesis was minted here."""
     minted = get_minted(state)
     total = minted.hosting + minted.uploads + minted.validators + minted.lockers
-    assert balances.get_supply(state).minted == total, "somebody else has minted"
+    assert balances.get_supply(state).minted == total, "another module has minted"

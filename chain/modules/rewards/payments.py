@@ -1,7 +1,7 @@
-"""Rewards: what an epoch pays to whom, as a function of the state.
+"""Rewards: the payments of an epoch, as a function of the state.
 
-The payments are the very events: what is computed here is paid and told by `on_epoch_end`, and shown by
-`explain_host` to who asks before. Every division rounds down; what nobody gets is not minted.
+The payments are the events themselves: `on_epoch_end` pays and emits them, `explain_host` shows them before
+the epoch ends. Every division rounds down; the remainder is not minted.
 """
 
 from collections.abc import Iterator
@@ -42,7 +42,7 @@ YEAR_MS = 365 * 24 * 60 * 60 * 1000
 
 
 class Payments(NamedTuple):
-    """All that one epoch pays."""
+    """All payments of one epoch."""
 
     pools: Pools
     lockers: Amount
@@ -52,7 +52,7 @@ class Payments(NamedTuple):
 
 
 class HostSubset(NamedTuple):
-    """A host's part in the hosting pool, before it is known what the others have."""
+    """A host's admitted datums, and the factors of its pay that do not depend on other hosts."""
 
     host: Address
     pay_factor: Ppm
@@ -62,7 +62,7 @@ class HostSubset(NamedTuple):
 
 
 def get_payments(state: StateReader, epoch: Epoch, now_ms: TimeMs) -> Payments:
-    """What the running epoch would pay if it ended at `now_ms`; at its end, what it pays."""
+    """The payments of the current epoch, if it ended at `now_ms`."""
     pools = get_pools(state, now_ms)
     uploads = _get_uploads(state, epoch, pools.uploads)
     available = pools.hosting + pools.uploads - sum(payment.amount for payment in uploads)
@@ -78,7 +78,7 @@ def get_payments(state: StateReader, epoch: Epoch, now_ms: TimeMs) -> Payments:
 
 
 def explain_host(state: StateReader, host: Address, epoch: Epoch, now_ms: TimeMs) -> HostExplanation:
-    """What `get_payments` has for one account, with every factor of every datum."""
+    """The payments of one account, with every factor of every datum."""
     payments = get_payments(state, epoch, now_ms)
     return HostExplanation(
         next((one for one in payments.hosting if one.host == host), None),
@@ -111,13 +111,13 @@ def get_pools(state: StateReader, now_ms: TimeMs) -> Pools:
 
 
 def get_epoch_ms(state: StateReader) -> int:
-    """How long an epoch is meant to last."""
+    """The intended length of an epoch."""
     parameters = system.get_parameters(state)
     return parameters.block_ms * parameters.epoch_blocks
 
 
 def compute_emission(emission_ppm: Ppm, supply: Amount, elapsed_ms: int) -> Amount:
-    """The part of a year's emission that so much time earns."""
+    """Base units minted in `elapsed_ms` at a yearly rate of `emission_ppm`."""
     return mul_div(supply * emission_ppm, elapsed_ms, PPM * YEAR_MS)
 
 
@@ -141,7 +141,7 @@ def _get_uploads(state: StateReader, epoch: Epoch, pool: Amount) -> tuple[Upload
 
 
 def compute_match(match_ppm: Ppm, burned: Amount, pool: Amount, burned_total: Amount) -> Amount:
-    """What is minted for `burned`: less than it, and no more than its share of the pool."""
+    """Base units minted for `burned`: `match_ppm` of it, at most its share of the pool."""
     return min(mul_ppm(burned, match_ppm), mul_div(pool, burned, burned_total))
 
 
@@ -176,7 +176,7 @@ def _get_hosting(state: StateReader, epoch: Epoch, available: Amount) -> tuple[H
 
 
 def _list_subsets(state: StateReader, epoch: Epoch) -> Iterator[HostSubset]:
-    """Of every host that holds something admitted in this epoch, in the order of accounts."""
+    """One per host that holds an admitted datum in this epoch, in the order of accounts."""
     known: dict[Hash, bool] = {}
     for host, _ in hosting.list_subset_totals(state):
         subset = hosting.get_subset(state, host, epoch)
@@ -189,7 +189,7 @@ def _list_subsets(state: StateReader, epoch: Epoch) -> Iterator[HostSubset]:
 
 
 def _get_hosting_bound(state: StateReader, parameters: Parameters, weight: Uint) -> Amount:
-    """What hosting may pay in an epoch for so much weight, at the price that a download costs now."""
+    """The most that hosting may pay in an epoch for `weight`, at the current price of a download."""
     if parameters.hosting_price_ppm == 0:
         return INTEGER_MAX if weight else 0
     price, epochs = sessions.get_parameters(state).price_per_gib, system.get_parameters(state).era_epochs
@@ -202,7 +202,7 @@ def compute_hosting_bound(price_ppm: Ppm, price_per_gib: Amount, weight: Uint, e
 
 
 def count_hosts(subsets: tuple[HostSubset, ...]) -> dict[Hash, int]:
-    """How many hosts earn with each datum; who is gone or in jail makes nothing less scarce."""
+    """Number of hosts that earn with each datum; hosts that are offline or in jail do not reduce scarcity."""
     hosts: dict[Hash, int] = {}
     for subset in subsets:
         if subset.pay_factor > 0 and not subset.is_excluded:
@@ -214,7 +214,7 @@ def count_hosts(subsets: tuple[HostSubset, ...]) -> dict[Hash, int]:
 def weigh(
     parameters: Parameters, subset: HostSubset, hosts: dict[Hash, int], era: Era
 ) -> tuple[DatumFactors, ...]:
-    """The factors of each datum of a subset, the heaviest first, ties by datum."""
+    """The factors of each datum of a subset, by falling weight, ties by datum."""
     earning = 0 if subset.is_excluded else subset.pay_factor
     factors = []
     for one in subset.held:
@@ -228,20 +228,20 @@ def weigh(
 
 
 def compute_scarcity(parameters: Parameters, hosts: int) -> Ppm:
-    """v(n): more for what few hold, 1 up to `replicas` hosts, then as much as all of them had together."""
+    """v(n): `scarce_ppm` for few hosts, 1 up to `replicas` hosts, then `replicas` / n."""
     if hosts < parameters.scarce_below:
         return parameters.scarce_ppm
     return PPM if hosts <= parameters.replicas else mul_div(PPM, parameters.replicas, hosts)
 
 
 def compute_tenure(parameters: Parameters, eras: Era) -> Ppm:
-    """t: the factor of the last step that has been reached."""
+    """t: the factor of the last step reached; 1 before the first."""
     reached = [step.factor_ppm for step in parameters.tenure if eras >= step.eras_from]
     return reached[-1] if reached else PPM
 
 
 def compute_factor(parameters: Parameters, pay_factor: Ppm, scarcity: Ppm, tenure: Ppm) -> Ppm:
-    """The product, rounded down once, and bounded."""
+    """The product of the factors, rounded down once, at most `weight_ppm_max`."""
     return min(pay_factor * scarcity * tenure // (PPM * PPM), parameters.weight_ppm_max)
 
 
@@ -252,7 +252,7 @@ def _get_validators(state: StateReader, epoch: Epoch, pool: Amount) -> tuple[Val
 
 
 def _get_power_due(state: StateReader, epoch: Epoch, blocks: int) -> int:
-    """Power of all validators, summed over the commits in the first `blocks` blocks of the epoch.
+    """Total power of the sets, summed over the commits in the first `blocks` blocks of the epoch.
 
     A block carries the commit of the height before; block 1 carries none.
     """
@@ -286,14 +286,14 @@ def _get_validator(
 
 
 def compute_delegators_part(amount: Amount, bond: Amount, delegated: Amount, commission_ppm: Ppm) -> Amount:
-    """What of a validator's pay goes to its delegators: by stake, less the commission."""
+    """The delegators' part of a validator's pay: by stake, less the commission."""
     if delegated == 0:
         return 0
     return mul_ppm(mul_div(amount, delegated, bond + delegated), PPM - commission_ppm)
 
 
 def is_excluded(state: StateReader, who: Address) -> bool:
-    """Whether nothing is minted for an account now: it is in jail, or tombstoned."""
+    """Whether an account gets no rewards because it is in jail or tombstoned."""
     standing = staking.get_standing(state, who)
     return standing.is_jailed or standing.is_tombstoned
 

@@ -8,7 +8,7 @@ from chain.state import StorageValue
 MODULE = Module("rewards", index=11)
 
 DATUMS_LISTED_MAX = 8
-"""Datums whose factors an event lists, the heaviest; `explain_host` lists all."""
+"""Datums whose factors an event lists, by falling weight; `explain_host` lists all."""
 
 
 class Tenure(Record):
@@ -19,25 +19,25 @@ class Tenure(Record):
 
 
 class Parameters(Record):
-    """How much is minted, which pools share it, and what a hosted byte weighs."""
+    """The emission, the shares of its pools, and the factors of a hosted byte."""
 
     emission_ppm: Ppm
-    """Of the supply at the start of the era, per year of 365 days."""
+    """Share of the supply at the start of the era, per year of 365 days."""
     hosting_ppm: Ppm
     upload_ppm: Ppm
     validator_ppm: Ppm
-    """Shares of the emission; lockers get the rest, and what these pools leave."""
+    """The three pools' shares of the emission; lockers get the rest, and what these pools leave."""
     hosting_price_ppm: Ppm
     """A weighted GiB earns at most this share of the download price of a GiB per era; 0: no bound."""
     match_ppm: Ppm
-    """At most this share of what a host's settlements burned is minted for it."""
+    """Largest share of the units burned by a host's settlements that is minted for it."""
     replicas: Uint32
-    """From so many hosts on, a datum's hosts share what that many would get."""
+    """With more hosts than this, the hosts of a datum share what this many would get."""
     scarce_below: Uint32
     """A datum with fewer hosts weighs `scarce_ppm`."""
     scarce_ppm: Ppm
     tenure: tuple[Tenure, ...]
-    """Ascending; factor 1 before the first."""
+    """Ascending by eras; the factor is 1 before the first step."""
     weight_ppm_max: Ppm
     """Bound on the product of all factors of a byte."""
 
@@ -52,7 +52,7 @@ class Minted(Record):
 
 
 class Pools(Record):
-    """What one epoch may pay. Validators also share what slashing left in their pot.
+    """Upper bounds of an epoch's payments. Validators also share their pot, which slashes fill.
 
     `emission` = `hosting` + `uploads` + `validators` + `lockers`.
     """
@@ -70,19 +70,19 @@ class Pools(Record):
 
 PARAMETERS = StorageValue(MODULE.index, 0, Parameters)
 SUPPLY = StorageValue(MODULE.index, 1, int)
-"""At the start of this era."""
+"""Total supply at the start of the current era."""
 MINTED = StorageValue(MODULE.index, 2, Minted)
 PAID_UNTIL_MS = StorageValue(MODULE.index, 3, int)
 """Chain time at the end of the last epoch that was paid."""
 
 
 class DatumFactors(Record):
-    """Why a datum weighs what it does: `size_bytes` x `factor_ppm`, the product of the other factors."""
+    """The weight of a datum: `size_bytes` x `factor_ppm`, which is the product of the other factors."""
 
     datum: Hash
     size_bytes: Uint
     hosts: Uint32
-    """That earn with it."""
+    """Number of hosts that earn with it."""
     scarcity_ppm: Ppm
     tenure_eras: Era
     tenure_ppm: Ppm
@@ -92,7 +92,7 @@ class DatumFactors(Record):
 
 @MODULE.event(1)
 class EpochRewarded(Record):
-    """What the epoch could pay, and what it paid; `validators_paid` is partly out of the pot.
+    """The pools of the epoch and the sums paid from them; `validators_paid` is partly from the pot.
 
     `lockers_paid` is their pool and what hosting left: uploads leave to hosting what they do not match.
     """
@@ -124,7 +124,7 @@ class HostingRewarded(Record):
     is_excluded: bool
     datums: Uint32
     factors: tuple[DatumFactors, ...]
-    """Of admitted datums, the heaviest first."""
+    """Of admitted datums, by falling weight."""
 
 
 @MODULE.event(3)
@@ -145,7 +145,7 @@ class UploadRewarded(Record):
 class ValidatorRewarded(Record):
     """`amount` = `pool` x `power_signed` / `power_due`, nothing if excluded.
 
-    `to_delegators` of it is their part by stake, less the commission.
+    `to_delegators` is the delegators' part of it: by stake, less the commission.
     """
 
     validator: Address
@@ -154,7 +154,7 @@ class ValidatorRewarded(Record):
     pool: Amount
     power_signed: Uint
     power_due: Uint
-    """Of all validators, over all commits of the epoch."""
+    """Total power, summed over all commits of the epoch."""
     commits_signed: Uint32
     commits_due: Uint32
     is_excluded: bool
@@ -165,7 +165,7 @@ class ValidatorRewarded(Record):
 
 
 class HostExplanation(Record):
-    """What an epoch pays one account, pool by pool; None where it takes no part."""
+    """The payments of an epoch to one account, by pool; None where it gets none."""
 
     hosting: HostingRewarded | None
     upload: UploadRewarded | None

@@ -1,23 +1,23 @@
-"""Sessions: paying for downloaded bytes with vouchers, a few transactions for any number of chunks.
+"""Sessions: paying for downloaded bytes with vouchers: a few transactions for any number of chunks.
 
-A member opens a *download session* for a datum: a deposit allotted over up to 32 of its hosts, at the price
-of that moment. For each 256 KiB chunk he signs a host a *voucher* with the cumulative bytes and amount; the
-highest one wins. A host settles his best voucher once per epoch, or after the session was closed; what
-nobody claimed returns. Vouchers are signed by a key that is made for the session, so that the account's key
-stays in the wallet.
+A member opens a *download session* for a datum: a deposit allotted over up to 32 of its hosts, at the
+current price. For each 256 KiB chunk the member signs the host a *voucher* with the cumulative bytes and
+amount; only the highest one counts. A host settles its highest voucher once per epoch, or after the session
+was closed; the rest of the deposit returns. Vouchers are signed by a key that is made for the session, so
+that the account's key stays in the wallet.
 
-Of what is settled the host gets 70 %, 10 % go to the fee pool, the rest is burned (rounding included). The
-burned amounts per host and epoch are what `rewards` may match.
+Of a settled amount the host gets 70 %, the fee pool 10 %; the rest, with rounding, is burned. `rewards` may
+match the amounts burned per host and epoch.
 
-Settling is a duty: it pays no fee and anybody may send it. What bounds it is money: a settlement adds at
-least `settle_min`, of which a part is burned, but for one remainder per host, whose weight the opening
-paid.
+Settling is a duty: it pays no fee and any account may send it. Its number is bounded by its price: a
+settlement adds at least `settle_min`, of which a part is burned. One smaller settlement per host is allowed;
+its weight was paid by the opening.
 
-Invariants: a host's claim is backed by its own allotment alone; the pot holds all allotments less what is
-settled. Not here: surge prices, freeleech, hit-and-run deposits; a host's settled bytes are not held
-against its capacity, which nothing measures yet.
+Invariants: a host is paid from its own allotment only; the pot holds all allotments less the settled amounts.
+Not here: surge prices, freeleech, hit-and-run deposits; settled bytes are not compared with the host's
+capacity, which nothing measures yet.
 
-Files: types, vouchers (pure), queries, calls, hooks (endings; genesis, invariants).
+Files: types, vouchers (pure), queries, calls, hooks (endings, genesis, invariants).
 """
 
 from chain.modules.sessions.calls import CloseSession, HostAllotment, OpenSession, Settle

@@ -57,7 +57,7 @@ SETTLE_WEIGHT = 500
 
 
 class HostAllotment(Record):
-    """How much of the deposit a host may claim at most."""
+    """The largest part of the deposit that a host can be paid."""
 
     host: Address
     amount: Amount
@@ -74,19 +74,19 @@ class OpenSession(Record):
 
 
 class Settle(Record):
-    """Pay a host what a voucher promises beyond what it has claimed."""
+    """Pay a host the amount of a voucher beyond what it was paid before."""
 
     signed: SignedVoucher
 
 
 class CloseSession(Record):
-    """Want no more; what hosts do not claim in time returns."""
+    """End a session early; what hosts do not settle in time returns."""
 
     session: Hash
 
 
 class Split(Record):
-    """A newly settled amount in its three parts."""
+    """The three parts of a newly settled amount."""
 
     income: Amount
     to_lockers: Amount
@@ -94,13 +94,13 @@ class Split(Record):
 
 
 def compute_opening_weight(call: OpenSession) -> int:
-    """A fixed part and one per host, and one settlement of each, since that may be small and pays no fee."""
+    """A fixed part and one per host, which includes one settlement, since a small one pays no fee."""
     return 200 + (40 + SETTLE_WEIGHT) * len(call.allotments)
 
 
 @MODULE.call(1, OpenSession, weight=compute_opening_weight)
 def open_session(ctx: Context, sender: Address, call: OpenSession) -> None:
-    """A member locks a deposit at the price of now. Emits SessionOpened, which names the session."""
+    """A member locks a deposit at the current price. Emits SessionOpened, which names the session."""
     parameters = get_parameters(ctx.state)
     _check_opening(ctx, sender, call, parameters)
     deposit = sum(allotment.amount for allotment in call.allotments)
@@ -145,7 +145,7 @@ def _check_opening(ctx: Context, sender: Address, call: OpenSession, parameters:
 
 @MODULE.call(2, Settle, weight=SETTLE_WEIGHT, is_duty=True)
 def settle(ctx: Context, sender: Address, call: Settle) -> None:
-    """Pay what the voucher adds, in three parts; anybody may send it, the host is paid. Emits Settled."""
+    """Open to any account: split what the voucher adds between host, fee pool and burn. Emits Settled."""
     voucher = call.signed.voucher
     session, allotment = _check_voucher(ctx, call.signed)
     amount, size_bytes = voucher.amount - allotment.amount, voucher.bytes - allotment.bytes
@@ -176,7 +176,7 @@ def settle(ctx: Context, sender: Address, call: Settle) -> None:
 
 
 def _check_voucher(ctx: Context, signed: SignedVoucher) -> tuple[Session, Allotment]:
-    """The session and allotment that a voucher may be settled on; the signature last, it costs most."""
+    """The session and allotment of a voucher that may be settled. The signature, the costliest check, is last."""
     voucher = signed.voucher
     if voucher.genesis_hash != ctx.genesis_hash:
         raise OtherNetwork
@@ -238,7 +238,7 @@ def _count_burned(state: Overlay, epoch: Epoch, host: Address, burned: Amount) -
 
 
 def _count_download(ctx: Context, session: Session) -> None:
-    """Tell the catalogue if the payer has paid for the whole datum; it counts a member once."""
+    """Tell the catalogue if the payer has paid for the whole datum; it counts each member once."""
     datum = catalogue.get_datum(ctx.state, session.datum)
     if datum is not None and session.bytes >= datum.size_bytes:
         catalogue.record_paid_download(ctx, session.datum, session.payer)
@@ -246,7 +246,7 @@ def _count_download(ctx: Context, session: Session) -> None:
 
 @MODULE.call(3, CloseSession, weight=120)
 def close_session(ctx: Context, sender: Address, call: CloseSession) -> None:
-    """The payer ends a session early; hosts have `settle_blocks` left. Emits SessionClosing."""
+    """Only for the payer; hosts may settle for `settle_blocks` more. Emits SessionClosing."""
     session = get_session(ctx.state, call.session)
     if session is None:
         raise NoSuchSession

@@ -1,4 +1,4 @@
-"""Sessions: how they end, what rewards take over, genesis and invariants."""
+"""Sessions: how they end, the burned amounts for rewards, genesis and invariants."""
 
 from itertools import takewhile
 
@@ -24,7 +24,7 @@ from chain.state import StateReader
 
 
 def on_block_start(ctx: Context) -> None:
-    """End the sessions whose time is over, the oldest first, as many as have so many allotments together."""
+    """End expired sessions, the oldest first, up to ALLOTMENTS_ENDED_PER_BLOCK_MAX allotments per block."""
 
     def is_due(entry: tuple[bytes, bool]) -> bool:
         return int.from_bytes(entry[0][:-HASH_BYTES], "big") <= ctx.height
@@ -54,7 +54,7 @@ def _end(ctx: Context, session_id: Hash, allotments: tuple[tuple[Address, Allotm
 
 
 def take_burned(ctx: Context, epoch: Epoch) -> tuple[tuple[Address, Amount], ...]:
-    """What was burned per host in an epoch, which is forgotten: `rewards` matches it once."""
+    """The amounts burned per host in an epoch; deletes them, so that `rewards` matches them once."""
     burned = get_burned(ctx.state, epoch)
     for host, _ in burned:
         BURNED.delete(ctx.state, epoch, host)
@@ -68,7 +68,7 @@ class GenesisConfig(Record):
 
 
 def build_genesis(ctx: Context, config: GenesisConfig) -> None:
-    """Set the parameters; refuses shares above one, and downloads for nothing."""
+    """Set the parameters; raises InvalidChainSpec for shares above one in all, and for a price of 0."""
     parameters = config.parameters
     if parameters.host_ppm + parameters.lockers_ppm > PPM:
         raise InvalidChainSpec("sessions: host_ppm and lockers_ppm exceed 1000000")
@@ -78,7 +78,7 @@ def build_genesis(ctx: Context, config: GenesisConfig) -> None:
 
 
 def check_invariants(state: StateReader) -> None:
-    """The pot holds all allotments less what is settled; sessions and endings are one to one."""
+    """The pot holds all allotments less the settled amounts; each session has one entry in ENDINGS."""
     allotments = [allotment for _, allotment in ALLOTMENTS.items(state)]
     assert all(allotment.amount <= allotment.limit for allotment in allotments), "overdrawn"
     owed = sum(allotment.limit - allotment.amount for allotment in allotments)

@@ -1,4 +1,4 @@
-"""Sessions: what the state says about sessions, allotments, traffic and burns."""
+"""Sessions: reads of sessions, allotments, traffic and burned amounts."""
 
 from chain.errors import DispatchError
 from chain.modules.sessions.types import (
@@ -22,7 +22,7 @@ from chain.state import StateReader
 
 
 def get_parameters(state: StateReader) -> Parameters:
-    """Price, split and times."""
+    """The parameters of sessions."""
     return PARAMETERS.require(state)
 
 
@@ -32,17 +32,17 @@ def get_session(state: StateReader, session_id: Hash) -> Session | None:
 
 
 def get_allotment(state: StateReader, session_id: Hash, host: Address) -> Allotment | None:
-    """A host's part of an open session."""
+    """A host's allotment of an open session."""
     return ALLOTMENTS.get(state, session_id, host)
 
 
 def list_allotments(state: StateReader, session_id: Hash) -> tuple[tuple[Address, Allotment], ...]:
-    """Every host's part of an open session, in the order of accounts."""
+    """Every host's allotment of an open session, in the order of accounts."""
     return tuple(ALLOTMENTS.items(state, session_id))
 
 
 def is_running(session: Session, height: Height) -> bool:
-    """Whether the payer still downloads: it has neither closed the session nor let it expire."""
+    """Whether a session is neither closed nor expired."""
     return not session.is_closing and height <= session.expires_at
 
 
@@ -54,10 +54,10 @@ def check_due(
     height: Height,
     epoch: Epoch,
 ) -> None:
-    """Raises the DispatchError with which a block would refuse to settle `added` for its time or smallness.
+    """Raises SettledInEpoch or SettlementTooSmall if `added` cannot be settled at this time.
 
-    A payer who settles a lower voucher himself at the end, to use up the small settlement, costs the host
-    less than `settle_min`.
+    A payer can use up the small settlement by settling a lower voucher at the end. That costs the host less
+    than `settle_min`.
     """
     if height >= session.ends_at:
         raise NoSuchSession
@@ -69,7 +69,7 @@ def check_due(
 
 
 def is_due(state: StateReader, voucher: Voucher, height: Height, epoch: Epoch) -> bool:
-    """Whether a block would settle this voucher, which is good otherwise; for the host's node."""
+    """Whether a block would settle this otherwise valid voucher now; for the host's node."""
     session = get_session(state, voucher.session)
     allotment = get_allotment(state, voucher.session, voucher.host)
     if session is None or allotment is None or voucher.bytes <= allotment.bytes:
@@ -82,12 +82,12 @@ def is_due(state: StateReader, voucher: Voucher, height: Height, epoch: Epoch) -
 
 
 def get_traffic(state: StateReader, who: Address) -> Traffic:
-    """What an account has served and downloaded."""
+    """The settled traffic of an account."""
     return TRAFFIC.get(state, who) or Traffic()
 
 
 def get_burned(state: StateReader, epoch: Epoch) -> tuple[tuple[Address, Amount], ...]:
-    """What was burned per host in an epoch, in the order of accounts, until `take_burned`."""
+    """(host, base units burned) in an epoch, in the order of accounts; empty after `take_burned`."""
     return tuple(BURNED.items(state, epoch))
 
 

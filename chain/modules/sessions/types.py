@@ -12,26 +12,26 @@ POT = balances.compute_pot("sessions")
 
 HOSTS_MAX = 32
 ALLOTMENTS_ENDED_PER_BLOCK_MAX = 1024
-"""What ending costs is in the allotments, not in the sessions; at least `HOSTS_MAX`."""
+"""The cost of ending sessions grows with their allotments, so these are bounded; at least `HOSTS_MAX`."""
 
 
 class Parameters(Record):
-    """The price of a GiB, who gets what of it, and how long things take."""
+    """The price of a GiB, its split, and the periods of a session."""
 
     price_per_gib: Amount
-    """At least 1: what is free would be demanded without end."""
+    """At least 1: free downloads would have no bound."""
     host_ppm: Ppm
     lockers_ppm: Ppm
-    """What neither the host nor the fee pool gets is burned."""
+    """The rest, after host and lockers, is burned."""
     settle_min: Amount
-    """Least amount of a settlement, which pays no fee: what it burns is its price. About one MiB."""
+    """Least amount of a settlement, which pays no fee but burns a part. About the price of 1 MiB."""
     settle_blocks: Uint32
-    """How long hosts may still settle after a session was closed or has expired."""
+    """Blocks in which hosts may still settle after a session was closed or has expired."""
     lifetime_blocks_max: Uint32
 
 
 class Session(Record):
-    """An open session; from `ends_at` on nothing can be settled, and what is left returns to the payer."""
+    """An open session; at height `ends_at` it ends, and the rest of the deposit returns to the payer."""
 
     payer: Address
     datum: Hash
@@ -45,20 +45,20 @@ class Session(Record):
 
 
 class Allotment(Record):
-    """A host's part of a session: the most it can claim, and what it has claimed."""
+    """A host's part of a session: the most it can be paid, and the bytes and amount settled so far."""
 
     limit: Amount
     bytes: Uint = 0
     amount: Amount = 0
     settled_in: Epoch | None = None
     has_remainder: bool = False
-    """Whether the one settlement below `settle_min` was made."""
+    """Whether the one settlement below `settle_min` was made already."""
 
 
 class Traffic(Record):
-    """All that an account has served and downloaded, in settled bytes, and what that earned and cost.
+    """Settled bytes that an account has served and downloaded, and the amounts earned and paid.
 
-    For people and statistics; the counters stop at their maximum.
+    For display only; the counters stop at their maximum.
     """
 
     bytes_served: Uint = 0
@@ -74,15 +74,15 @@ ALLOTMENTS = StorageMap(MODULE.index, 2, Allotment)
 ENDINGS = StorageMap(MODULE.index, 3, bool)
 """(height, session)."""
 COUNTERS = StorageMap(MODULE.index, 4, int)
-"""Sessions that an account has ever opened."""
+"""Number of sessions that an account has ever opened."""
 BURNED = StorageMap(MODULE.index, 5, int)
-"""(epoch, host): base units burned by what was settled for the host."""
+"""(epoch, host) -> base units burned by settlements for the host."""
 TRAFFIC = StorageMap(MODULE.index, 6, Traffic)
 
 
 @MODULE.event(1)
 class SessionOpened(Record):
-    """`deposit` is locked for downloading the datum at that price."""
+    """`deposit` is locked for downloading the datum at `price_per_gib`."""
 
     session: Hash
     payer: Address
@@ -110,7 +110,7 @@ class Settled(Record):
 
 @MODULE.event(3)
 class SessionClosing(Record):
-    """The payer wants no more; hosts may settle in blocks below `ends_at`."""
+    """The payer closed the session; hosts may settle in blocks below `ends_at`."""
 
     session: Hash
     ends_at: Height
@@ -118,7 +118,7 @@ class SessionClosing(Record):
 
 @MODULE.event(4)
 class SessionEnded(Record):
-    """The session is over: `paid` in all for `bytes`, `refunded` to the payer."""
+    """The session is over: `paid` in total for `bytes`, `refunded` to the payer."""
 
     session: Hash
     payer: Address
@@ -129,7 +129,7 @@ class SessionEnded(Record):
 
 @MODULE.error(1)
 class NotMember(DispatchError):
-    """Only members download; join first."""
+    """Only members may open a session; join first."""
 
 
 @MODULE.error(2)
@@ -149,7 +149,7 @@ class InvalidAllotments(DispatchError):
 
 @MODULE.error(5)
 class InvalidExpiry(DispatchError):
-    """A session expires in the future, but not too far ahead."""
+    """The expiry of a session must lie in the future, but not too far ahead."""
 
 
 @MODULE.error(6)
@@ -159,12 +159,12 @@ class NoSuchSession(DispatchError):
 
 @MODULE.error(7)
 class NotPayer(DispatchError):
-    """Only who opened a session may close it."""
+    """Only the account that opened a session may close it."""
 
 
 @MODULE.error(8)
 class AlreadyClosing(DispatchError):
-    """The session is being closed already, or has expired."""
+    """The session is closed already, or has expired."""
 
 
 @MODULE.error(9)
@@ -189,7 +189,7 @@ class Overdraft(DispatchError):
 
 @MODULE.error(13)
 class NotHigher(DispatchError):
-    """A voucher of as many or more bytes is settled already."""
+    """A voucher for as many or more bytes is settled already."""
 
 
 @MODULE.error(14)
@@ -204,9 +204,9 @@ class BadVoucherSignature(DispatchError):
 
 @MODULE.error(16)
 class BadVoucherKey(DispatchError):
-    """The voucher key is no Ed25519 public key."""
+    """The voucher key is not an Ed25519 public key."""
 
 
 @MODULE.error(17)
 class SettlementTooSmall(DispatchError):
-    """The voucher adds too little; one small remainder per host is settled once the session ends."""
+    """The voucher adds less than `settle_min`; a host may do so once, after the session was closed."""

@@ -1,7 +1,7 @@
 """Sessions: vouchers and prices. Pure, for payers and hosts off the chain as well.
 
-Who serves bytes holds the highest voucher only; it stands for all before it. A voucher names network,
-session and host, so it is worth nothing anywhere else.
+A host keeps only the highest voucher: amounts are cumulative. A voucher names network, session and host, so
+it is valid nowhere else.
 """
 
 from typing import Annotated
@@ -17,11 +17,11 @@ from chain.primitives.types import Address, Amount, Hash, PublicKey, Signature
 from chain.votes import Verify
 
 VOUCHER_BYTES_MAX = 2**48
-"""256 TiB from one host: keeps the sums over a session below 2^63 at any price."""
+"""256 TiB from one host: keeps sums over a session below 2^63 at any price."""
 
 
 class Voucher(Record):
-    """A promise: for all `bytes` of this session so far the host may claim `amount` in all."""
+    """A promise to pay the host `amount` in total for `bytes` in total of this session."""
 
     genesis_hash: Hash
     session: Hash
@@ -49,10 +49,10 @@ def is_voucher_signed(signed: SignedVoucher, voucher_key: PublicKey, verify: Ver
 
 
 def compute_session_id(genesis_hash: Hash, payer: Address, counter: int) -> Hash:
-    """The name of an account's session number `counter`, from 0."""
+    """The id of an account's session number `counter`, from 0."""
     return hash_record(Domain.SESSION, (genesis_hash, payer, counter))
 
 
 def compute_price(size_bytes: int, price_per_gib: Amount) -> Amount:
-    """What so many bytes cost, rounded up."""
+    """The price of so many bytes, rounded up."""
     return div_up(size_bytes * price_per_gib, GIB)

@@ -1,13 +1,14 @@
-"""Staking: bonds and delegations, which leave only after the unbonding time, and what slashing takes.
+"""Staking: bonds and delegations, which are free only after the unbonding time, and slashes.
 
-A host bonds its own stake; others delegate to it. Delegations are shares of one pool per host, so rewards
-and slashes reach any number of delegators in one write. Stake that leaves in era r still backs the power
-that was elected for r, so it answers for every offence up to the first block of r+1 (which the old set
-still decides), and unlocks `unbonding_eras` after the end of r. What answers for offences of one era leaves
-as one: a chunk of the own ledger, a pool of shares for delegations.
+A host bonds its own stake; others delegate to it. Delegations are shares of one pool per host, so that one
+write rewards or slashes any number of delegators. Stake that begins to unbond in era r still backs the power
+that was elected for r. So it can be slashed for every offence up to the first block of r + 1 (which the old
+set still decides), and unlocks `unbonding_eras` after the end of r. All stake that begins to unbond in one
+era is liable for the same offences and is kept together: one chunk for an own bond, one pool of shares for
+delegations.
 
 Invariant: the pot holds exactly all bonds, chunks and pools.
-Not here: who is elected (validators), what is an offence (offences).
+Not here: elections (validators), what counts as an offence (offences).
 
 Files: types, ledger (queries and writes), calls, effects (for other modules), genesis (and invariants).
 """

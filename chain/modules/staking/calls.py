@@ -1,4 +1,4 @@
-"""Staking: the calls, by which stake comes and goes."""
+"""Staking: the calls that bond, delegate, unbond and withdraw."""
 
 from chain.module import Context
 from chain.modules import balances
@@ -47,13 +47,13 @@ DELEGATIONS_WITHDRAWN_MAX = 16
 
 
 class Bond(Record):
-    """Put `amount` of one's own at stake."""
+    """Put `amount` of the own balance at stake."""
 
     amount: Amount
 
 
 class Unbond(Record):
-    """Begin to take `amount` out of one's own bond."""
+    """Begin to take `amount` out of the own bond."""
 
     amount: Amount
 
@@ -78,7 +78,7 @@ class Undelegate(Record):
 
 @MODULE.call(1, Bond, weight=80)
 def bond(ctx: Context, sender: Address, call: Bond) -> None:
-    """Move free balance into the own bond."""
+    """Move `amount` from the free balance to the own bond."""
     if call.amount == 0:
         raise balances.ZeroAmount
     if is_tombstoned(ctx.state, sender):
@@ -92,7 +92,7 @@ def bond(ctx: Context, sender: Address, call: Bond) -> None:
 
 @MODULE.call(2, Unbond, weight=90)
 def unbond(ctx: Context, sender: Address, call: Unbond) -> None:
-    """Turn bond into a chunk; pays out what has unlocked, so there is at most one chunk per unbonding era."""
+    """Turn bond into a chunk. Unlocked chunks are paid out, so there is at most one per unbonding era."""
     ledger = get_ledger(ctx.state, sender)
     if call.amount == 0:
         raise balances.ZeroAmount
@@ -119,7 +119,7 @@ def withdraw(ctx: Context, sender: Address, call: Withdraw) -> None:
 
 @MODULE.call(4, Delegate, weight=120)
 def delegate(ctx: Context, sender: Address, call: Delegate) -> None:
-    """Buy shares of the host's pool at what a share is worth now, rounded down."""
+    """Buy shares of the host's pool at their current value, rounded down."""
     if is_tombstoned(ctx.state, call.host):
         raise HostTombstoned
     if get_bond(ctx.state, call.host) == 0:
@@ -135,7 +135,7 @@ def delegate(ctx: Context, sender: Address, call: Delegate) -> None:
 
 @MODULE.call(5, Undelegate, weight=180)
 def undelegate(ctx: Context, sender: Address, call: Undelegate) -> None:
-    """Sell shares worth `amount`, rounded up, into the pool of what leaves the host in this era."""
+    """Sell shares worth `amount`, rounded up, and buy shares of the host's unbonding pool of this era."""
     pool, owned = get_pool(ctx.state, call.host), get_shares(ctx.state, sender, call.host)
     value = compute_value(pool, owned)
     if call.amount == 0:
@@ -153,7 +153,7 @@ def undelegate(ctx: Context, sender: Address, call: Undelegate) -> None:
 
 
 def _buy(pool: StakePool, amount: Amount) -> tuple[StakePool, Uint]:
-    """The pool with `amount` put in, and the shares bought; refuses a pool that is worth next to nothing."""
+    """The pool with `amount` added, and the shares bought; raises DelegationClosed for a worthless pool."""
     shares = compute_shares_bought(pool, amount)
     if shares == 0 or pool.shares + shares > INTEGER_MAX:
         raise DelegationClosed
@@ -161,7 +161,7 @@ def _buy(pool: StakePool, amount: Amount) -> tuple[StakePool, Uint]:
 
 
 def _add_chunk(chunks: tuple[UnbondingChunk, ...], chunk: UnbondingChunk) -> tuple[UnbondingChunk, ...]:
-    """One chunk per era: what leaves in the same era answers for the same offences."""
+    """One chunk per era: stake that unbonds in one era is liable for the same offences."""
     if chunks and chunks[-1].era == chunk.era:
         last = chunks[-1]
         return (*chunks[:-1], replace(last, amount=last.amount + chunk.amount))

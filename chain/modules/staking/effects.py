@@ -1,4 +1,4 @@
-"""Staking: what other modules do to stake: commit, reward, slash, fine, jail, tombstone."""
+"""Staking: the functions for other modules: commit, reward, slash, fine, jail, unjail, tombstone."""
 
 from chain.module import Context
 from chain.modules import balances, escrow
@@ -34,7 +34,7 @@ from chain.state import Overlay
 
 
 def set_commitment(ctx: Context, who: Address, amount: Amount) -> None:
-    """Say what the registered bytes of `who` need; more than before only if the bond covers it."""
+    """Set the bond that registered bytes need; raises InsufficientBond if it rises above the bond there is."""
     ledger = get_ledger(ctx.state, who)
     if amount > ledger.committed and amount > ledger.active:
         raise InsufficientBond(f"needs {amount}, has {ledger.active}")
@@ -42,7 +42,7 @@ def set_commitment(ctx: Context, who: Address, amount: Amount) -> None:
 
 
 def reward_delegators(ctx: Context, host: Address, amount: Amount, source: Address | None = None) -> Amount:
-    """Grow the pool of `host` out of `source` (minted if None); returns 0, moving nothing, if it is empty."""
+    """Add to the pool of `host` from `source` (None: minted); does nothing and returns 0 if it is empty."""
     pool = get_pool(ctx.state, host)
     if amount == 0 or pool.shares == 0:
         return 0
@@ -58,7 +58,8 @@ def reward_delegators(ctx: Context, host: Address, amount: Amount, source: Addre
 def slash(
     ctx: Context, who: Address, ppm: Ppm, offence_height: Height, reporter: Address | None, reason: str
 ) -> Slashed:
-    """Take `ppm` of all stake and escrow that answers for an offence at `offence_height` and share it out.
+    """Take `ppm` of all stake and escrow that is liable for an offence at `offence_height`, and distribute
+    it.
 
     Each part rounds down. The returned record is the event.
     """
@@ -88,7 +89,7 @@ def slash(
 
 
 def fine(ctx: Context, who: Address, amount: Amount, payee: Address, reason: str) -> Amount:
-    """Move up to `amount` of the own bond to `payee`; returns how much there was."""
+    """Move `amount` of the own bond, or all if it is less, to `payee`; returns the moved amount."""
     ledger = get_ledger(ctx.state, who)
     taken = min(amount, ledger.active)
     if taken == 0:
@@ -100,7 +101,7 @@ def fine(ctx: Context, who: Address, amount: Amount, payee: Address, reason: str
 
 
 def jail(ctx: Context, who: Address, until: Epoch) -> None:
-    """Put a host in jail, at least until the start of epoch `until`."""
+    """Jail a host, at least until the start of epoch `until`."""
     STANDINGS.set(ctx.state, replace(get_standing(ctx.state, who), is_jailed=True, jailed_until=until), who)
     ctx.emit(Jailed(who, until))
 
@@ -116,13 +117,13 @@ def unjail(ctx: Context, who: Address) -> None:
 
 
 def tombstone(ctx: Context, who: Address) -> None:
-    """Put a host out for good."""
+    """Exclude a host for ever."""
     STANDINGS.set(ctx.state, replace(get_standing(ctx.state, who), is_tombstoned=True), who)
     ctx.emit(Tombstoned(who))
 
 
 def _slash_ledger(state: Overlay, who: Address, ppm: Ppm, since: Era) -> tuple[Amount, Amount]:
-    """Take `ppm` of the bond and of each chunk that began to leave in `since` or later."""
+    """Take `ppm` of the bond and of each chunk that began to unbond in era `since` or later."""
     ledger = get_ledger(state, who)
     bonded = mul_ppm(ledger.active, ppm)
     chunks = tuple(
@@ -137,7 +138,7 @@ def _slash_ledger(state: Overlay, who: Address, ppm: Ppm, since: Era) -> tuple[A
 
 
 def _slash_pools(state: Overlay, host: Address, ppm: Ppm, since: Era) -> tuple[Amount, Amount]:
-    """Take `ppm` of the delegations and of each pool that left in `since` or later."""
+    """Take `ppm` of the delegations and of each unbonding pool of era `since` or later."""
     pool = get_pool(state, host)
     delegated = mul_ppm(pool.amount, ppm)
     set_pool(POOLS, state, replace(pool, amount=pool.amount - delegated), host)
@@ -154,7 +155,7 @@ def _slash_pools(state: Overlay, host: Address, ppm: Ppm, since: Era) -> tuple[A
 def _share_out(
     ctx: Context, total: Amount, reporter: Address | None
 ) -> tuple[Amount, Amount, Amount, Amount]:
-    """Give repair, validators and reporter their shares of a slash and burn the rest."""
+    """Pay repair, validators and reporter their shares of a slash, and burn the rest."""
     parameters = get_parameters(ctx.state)
     repair = mul_ppm(total, parameters.slash_repair_ppm)
     validators = mul_ppm(total, parameters.slash_validators_ppm)

@@ -20,7 +20,7 @@ from chain.state import StateReader
 
 
 class GenesisConfig(Record):
-    """Bonds at genesis, out of genesis balances."""
+    """(account, bond) at genesis, paid from genesis balances."""
 
     parameters: Parameters
     bonds: tuple[tuple[Address, Amount], ...] = ()
@@ -38,7 +38,7 @@ def build_genesis(ctx: Context, config: GenesisConfig) -> None:
 
 
 def check_invariants(state: StateReader) -> None:
-    """The pot holds all bonds, chunks and pools; the shares of a pool are all owned by somebody."""
+    """The pot holds exactly all bonds, chunks and pools; all shares of a pool have owners."""
     ledgers = [ledger for _, ledger in LEDGERS.items(state)]
     chunks = [chunk for ledger in ledgers for chunk in ledger.unlocking]
     pools = [pool for _, pool in (*POOLS.items(state), *UNBONDING_POOLS.items(state))]

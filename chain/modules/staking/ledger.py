@@ -1,4 +1,4 @@
-"""Staking: what the state says about bonds, delegations and standings, and how it is written."""
+"""Staking: reads and writes of bonds, delegations and standings."""
 
 from chain.modules import system
 from chain.modules.staking.types import (
@@ -22,54 +22,54 @@ from chain.state import KeyPart, Overlay, StateReader, StorageMap
 
 
 def compute_shares_bought(pool: StakePool, amount: Amount) -> Uint:
-    """Shares for `amount`, rounded down: one per base unit in an empty pool, none of a worthless one."""
+    """Shares for `amount`, rounded down: one per base unit in an empty pool, none in a worthless one."""
     if pool.shares == 0:
         return amount
     return mul_div(amount, pool.shares, pool.amount) if pool.amount > 0 else 0
 
 
 def compute_value(pool: StakePool, shares: Uint) -> Amount:
-    """What `shares` of a pool are worth, rounded down."""
+    """The value of `shares` of a pool, rounded down."""
     return mul_div(shares, pool.amount, pool.shares) if pool.shares > 0 else 0
 
 
 def compute_unlock_era(parameters: Parameters, era: Era) -> Era:
-    """The first era in which stake that begins to leave in `era` is free."""
+    """The first era in which stake that begins to unbond in `era` is free."""
     return era + 1 + parameters.unbonding_eras
 
 
 def compute_era_liable(state: StateReader, offence_height: Height) -> Era:
-    """The era whose stake answers for a height: the set before still decides the first block of an era."""
+    """The era whose stake is liable for a height: the old set still decides the first block of an era."""
     return system.compute_era(system.get_parameters(state), max(offence_height - 1, 0))
 
 
 def get_parameters(state: StateReader) -> Parameters:
-    """Times and shares of staking."""
+    """The parameters of staking."""
     return PARAMETERS.require(state)
 
 
 def get_ledger(state: StateReader, who: Address) -> StakingLedger:
-    """Own stake; empty for an account never seen."""
+    """The own stake of an account; empty for an account never seen."""
     return LEDGERS.get(state, who) or NEW_LEDGER
 
 
 def get_bond(state: StateReader, who: Address) -> Amount:
-    """Own stake that is not leaving."""
+    """The own stake that is not unbonding."""
     return get_ledger(state, who).active
 
 
 def get_pool(state: StateReader, host: Address) -> StakePool:
-    """What others delegated to a host."""
+    """The delegations to a host."""
     return POOLS.get(state, host) or NEW_POOL
 
 
 def get_power(state: StateReader, who: Address) -> Amount:
-    """Stake behind a host: its own and what is delegated to it."""
+    """The stake behind a host: its own bond and the delegations to it."""
     return get_bond(state, who) + get_pool(state, who).amount
 
 
 def get_liable_stake(state: StateReader, who: Address, offence_height: Height) -> Amount:
-    """All stake that answers for an offence, what has begun to leave since included."""
+    """All stake that is liable for an offence, including what has begun to unbond since."""
     since = compute_era_liable(state, offence_height)
     chunks = sum(chunk.amount for chunk in get_ledger(state, who).unlocking if chunk.era >= since)
     leaving = sum(
@@ -79,22 +79,22 @@ def get_liable_stake(state: StateReader, who: Address, offence_height: Height) -
 
 
 def get_shares(state: StateReader, who: Address, host: Address) -> Uint:
-    """Shares that `who` owns of the host's pool."""
+    """The shares of the host's pool that `who` owns."""
     return DELEGATIONS.get(state, who, host) or 0
 
 
 def get_delegation(state: StateReader, who: Address, host: Address) -> Amount:
-    """What `who` has delegated to `host`, at its worth now."""
+    """The current value of what `who` has delegated to `host`."""
     return compute_value(get_pool(state, host), get_shares(state, who, host))
 
 
 def list_delegations(state: StateReader, who: Address) -> tuple[tuple[Address, Amount], ...]:
-    """(host, worth now) of everything `who` has delegated."""
+    """(host, current value) of every delegation of `who`."""
     return tuple((host, get_delegation(state, who, host)) for host, _ in DELEGATIONS.items(state, who))
 
 
 def get_standing(state: StateReader, who: Address) -> Standing:
-    """Whether a host is in jail or out for good."""
+    """Whether a host is in jail or tombstoned."""
     return STANDINGS.get(state, who) or NEW_STANDING
 
 
@@ -104,7 +104,7 @@ def is_jailed(state: StateReader, who: Address) -> bool:
 
 
 def is_tombstoned(state: StateReader, who: Address) -> bool:
-    """Whether a host is out for good."""
+    """Whether a host is tombstoned."""
     return get_standing(state, who).is_tombstoned
 
 
@@ -117,7 +117,7 @@ def set_ledger(state: Overlay, who: Address, ledger: StakingLedger) -> None:
 
 def set_pool(pools: StorageMap[StakePool], state: Overlay, pool: StakePool, *key: KeyPart) -> None:
     if pool.shares == 0:
-        assert pool.amount == 0, "money without an owner"
+        assert pool.amount == 0, "stake without an owner"
         pools.delete(state, *key)
     else:
         pools.set(state, pool, *key)

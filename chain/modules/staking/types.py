@@ -14,19 +14,19 @@ VALIDATOR_POT = balances.compute_pot("validator-pool")
 
 
 class Parameters(Record):
-    """Times and shares of staking."""
+    """The unbonding time, the least delegation, and the split of slashes."""
 
     unbonding_eras: Uint32
     delegation_min: Amount
-    """Smallest delegation and smallest rest of one: a share never gets so dear that its rounding matters."""
+    """Smallest delegation and smallest rest of one, so that rounding to whole shares never matters."""
     slash_repair_ppm: Ppm
     slash_validators_ppm: Ppm
     slash_reporter_ppm: Ppm
-    """The rest of a slash is burned, and so is the reporter's share where nobody reported."""
+    """The rest of a slash is burned, with the reporter's share if nobody reported."""
 
 
 class UnbondingChunk(Record):
-    """Own stake that began to leave in `era`."""
+    """Own stake that began to unbond in `era`."""
 
     amount: Amount
     era: Era
@@ -34,7 +34,7 @@ class UnbondingChunk(Record):
 
 
 class StakingLedger(Record):
-    """Own stake of an account; `committed` is what its registered bytes need of `active`."""
+    """Own stake of an account; its registered bytes need `committed` of `active`."""
 
     active: Amount = 0
     committed: Amount = 0
@@ -56,7 +56,7 @@ class UnbondingDelegation(Record):
 
 
 class Standing(Record):
-    """Whether a host is in jail (until it is released, not before `jailed_until`) or out for good."""
+    """Whether a host is in jail (until it asks to leave, not before epoch `jailed_until`) or tombstoned."""
 
     is_jailed: bool = False
     jailed_until: Epoch = 0
@@ -69,9 +69,9 @@ POOLS = StorageMap(MODULE.index, 2, StakePool)
 DELEGATIONS = StorageMap(MODULE.index, 3, int)
 """Shares by (delegator, host)."""
 UNBONDING_POOLS = StorageMap(MODULE.index, 4, StakePool)
-"""By (host, era in which the shares left)."""
+"""By (host, era in which the delegations began to unbond)."""
 UNBONDING_DELEGATIONS = StorageMap(MODULE.index, 5, UnbondingDelegation)
-"""By (delegator, era of unlocking, host): what unlocks first comes first."""
+"""By (delegator, era of unlocking, host), so that a scan finds first what unlocks first."""
 STANDINGS = StorageMap(MODULE.index, 6, Standing)
 
 NEW_LEDGER = StakingLedger()
@@ -81,7 +81,7 @@ NEW_STANDING = Standing()
 
 @MODULE.event(1)
 class Bonded(Record):
-    """`amount` was added to an own bond."""
+    """`amount` was added to the account's own bond."""
 
     account: Address
     amount: Amount
@@ -90,7 +90,7 @@ class Bonded(Record):
 
 @MODULE.event(2)
 class Unbonded(Record):
-    """`amount` began to leave an own bond."""
+    """`amount` of the account's own bond began to unbond."""
 
     account: Address
     amount: Amount
@@ -100,7 +100,7 @@ class Unbonded(Record):
 
 @MODULE.event(3)
 class Withdrawn(Record):
-    """Unlocked stake became free."""
+    """`amount` of unlocked stake returned to the free balance."""
 
     account: Address
     amount: Amount
@@ -118,7 +118,7 @@ class Delegated(Record):
 
 @MODULE.event(5)
 class Undelegated(Record):
-    """`amount` began to leave `host`'s pool."""
+    """`amount` of the account's delegation to `host` began to unbond."""
 
     account: Address
     host: Address
@@ -128,7 +128,7 @@ class Undelegated(Record):
 
 @MODULE.event(6)
 class Slashed(Record):
-    """`ppm` of all that answers for an offence was taken: from where, and where it went."""
+    """`ppm` of all liable stake was taken, from five sources (bond .. escrow), and paid out or burned."""
 
     host: Address
     reason: str
@@ -157,7 +157,7 @@ class Fined(Record):
 
 @MODULE.event(8)
 class Jailed(Record):
-    """`host` gets nothing and is elected to nothing until it is released, not before `until`."""
+    """`host` earns nothing and cannot be elected until it leaves jail, not before epoch `until`."""
 
     host: Address
     until: Epoch
@@ -172,7 +172,7 @@ class Unjailed(Record):
 
 @MODULE.event(10)
 class Tombstoned(Record):
-    """`host` can only unbond from now on."""
+    """`host` is excluded for ever; its stake can only unbond."""
 
     host: Address
 
@@ -187,7 +187,7 @@ class DelegatorsRewarded(Record):
 
 @MODULE.error(1)
 class NotBonded(DispatchError):
-    """The account has less stake there than the call names."""
+    """The bond or delegation is smaller than the amount."""
 
 
 @MODULE.error(2)
@@ -202,19 +202,19 @@ class InsufficientBond(DispatchError):
 
 @MODULE.error(4)
 class NothingUnlocked(DispatchError):
-    """No stake of the account has waited long enough."""
+    """No stake of the account has unlocked yet."""
 
 
 @MODULE.error(5)
 class DelegationTooSmall(DispatchError):
-    """A delegation, and what is left of one, must be at least `delegation_min`, or nothing."""
+    """A delegation, or the rest of one, would be below `delegation_min` and not 0."""
 
 
 @MODULE.error(6)
 class DelegationClosed(DispatchError):
-    """The account has no bond of its own to lead by, or its pool was slashed too far to be joined."""
+    """The host has no bond of its own, or its pool was slashed so far that shares are worth too little."""
 
 
 @MODULE.error(7)
 class HostTombstoned(DispatchError):
-    """The host is out for good: stake may only leave."""
+    """The host is tombstoned: its stake may only unbond."""

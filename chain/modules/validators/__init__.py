@@ -1,17 +1,16 @@
-"""Validators: who may stand, who is elected at the end of an era, and which set decides which height.
+"""Validators: candidates, the election at the end of an era, and the set that decides each height.
 
 CURRENT decides this height, PREVIOUS decided the last one, NEXT will decide the next; each block moves them
-on by one and rotates proposer priority once. TARGET is where the membership should be; NEXT walks towards
-it by at most a third of its power per block, so that a light client that trusts one set can always verify
-the next. What block H decides takes effect at H+2.
+on by one and rotates the proposer priority once. TARGET is the elected membership. NEXT approaches it by at
+most a third of its power per block, so that a light client that trusts one set can always verify the next. A
+change made in block H takes effect at H + 2.
 
-Elected are the hosts with most stake among those that stand, have their minimum bond, a beacon chain, and
-have proven their data in this era; while the catalogue has nothing admitted, bond alone counts. The chain
-never elects itself to death: if too few would remain, those who fell out for missing proofs stay for one
-more era, unpaid.
+The hosts with most stake are elected among the candidates that have the minimum bond and a beacon chain, and
+have proven their data in this era; while no datum is admitted, proofs are not needed. The set never gets too
+small to go on: if too few candidates qualify, members that only miss proofs stay for one more era, unpaid.
 
 Invariants: every set is valid and never empty; a consensus key belongs to one account for ever.
-Not here: rewards, slashing, what a proof is.
+Not here: rewards, slashes, possession proofs.
 
 Files: types, queries, calls, commits, election, sets, genesis (and invariants).
 """

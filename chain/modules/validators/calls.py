@@ -1,4 +1,4 @@
-"""Validators: the calls of those who stand for election."""
+"""Validators: the calls of candidates."""
 
 from chain.errors import InvalidKey
 from chain.module import Context
@@ -32,18 +32,18 @@ class Validate(Record):
 
 
 class Chill(Record):
-    """Stand no more."""
+    """Stop standing for election."""
 
 
 class SetCommission(Record):
-    """Keep this share of what delegators earn."""
+    """Set the share of its delegators' rewards that the validator keeps."""
 
     commission_ppm: Ppm
 
 
 @MODULE.call(1, Validate, weight=160)
 def validate(ctx: Context, sender: Address, call: Validate) -> None:
-    """Stand from the next election on; again to change the key or to stand after chilling."""
+    """Stand from the next election on. Call it again to change the key, or to stand after `chill`."""
     if staking.is_tombstoned(ctx.state, sender):
         raise staking.HostTombstoned
     bond_min = get_parameters(ctx.state).bond_min
@@ -59,7 +59,7 @@ def validate(ctx: Context, sender: Address, call: Validate) -> None:
 
 @MODULE.call(2, Chill, weight=60)
 def chill(ctx: Context, sender: Address, call: Chill) -> None:
-    """Stand no more; duties last until the next election has taken effect."""
+    """Stand no more; a member stays in the set until the next election takes effect."""
     candidate = get_candidate(ctx.state, sender)
     if candidate is None or candidate.is_chilled:
         raise NotCandidate
@@ -90,7 +90,7 @@ def _check_key(state: StateReader, who: Address, key: PublicKey) -> None:
 
 
 def _check_commission(ctx: Context, known: Candidate | None, commission_ppm: Ppm) -> Era:
-    """The era in which the commission last changed if it becomes `commission_ppm`; raises if it may not."""
+    """The era of the last change if the commission becomes `commission_ppm`; raises CommissionOutOfBounds."""
     if commission_ppm > PPM:
         raise CommissionOutOfBounds
     if known is None:

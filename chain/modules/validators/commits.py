@@ -1,4 +1,4 @@
-"""Validators: the commit of the last block, and what each validator did in this epoch."""
+"""Validators: the commit of the last block, and the tally of commits and proposals of this epoch."""
 
 from chain.errors import InvalidBlock
 from chain.module import Context
@@ -14,12 +14,12 @@ from chain.votes import CommitCertificate, InvalidCertificate, Verify, check_cer
 def process_last_commit(
     ctx: Context, certificate: CommitCertificate | None, verify: Verify | None = None
 ) -> None:
-    """Check the commit of the last block and count who signed it; raises InvalidBlock. None only in block 1.
+    """Check the commit of the last block and count its signers; raises InvalidBlock. None only in block 1.
 
-    That it names the parent is for the runtime to check, which knows the parent.
+    The runtime checks that it names the parent.
     """
     if (certificate is None) != (ctx.height == 1):
-        raise InvalidBlock("the commit of the last block is missing, or there is none to give")
+        raise InvalidBlock("the commit of the last block is missing, or was given in block 1")
     if certificate is None:
         _count(ctx, (), ())
         return
@@ -52,7 +52,7 @@ def _count(ctx: Context, members: tuple[Validator, ...], signers: tuple[Address,
 
 
 def forfeit(ctx: Context, who: Address) -> None:
-    """Take the pay of this epoch from a validator; to be called at the epoch's end, before it is paid."""
+    """Take the pay of this epoch from a validator; must be called before the epoch is paid."""
     entries = get_participation(ctx.state, ctx.epoch)
     left = tuple(replace(entry, weight=0) if entry.validator == who else entry for entry in entries)
     TALLY.set(ctx.state, Tally(ctx.epoch, left))

@@ -1,4 +1,4 @@
-"""Validators: who is elected at the end of an era, and who is removed before."""
+"""Validators: the election at the end of an era, and removals before it."""
 
 from chain.module import Context
 from chain.modules import staking
@@ -19,10 +19,10 @@ from chain.validator_set import ValidatorChange
 
 
 def remove(ctx: Context, who: Address) -> None:
-    """Take a validator out before the next election, because it is in jail or out for good.
+    """Remove a jailed or tombstoned validator before the next election.
 
-    One in jail stays, unpaid, where too few or less than 2/3 of the elected power would be left; one that is
-    tombstoned goes unless nobody would be left.
+    A jailed validator stays, unpaid, if too few members or less than 2/3 of the elected power would be left.
+    A tombstoned one is removed unless it is the last.
     """
     target = get_target(ctx.state)
     left = tuple(member for member in target if member.address != who)
@@ -38,7 +38,7 @@ def remove(ctx: Context, who: Address) -> None:
 
 
 def on_era_end(ctx: Context) -> None:
-    """Elect: rank who stands and has proven; if that is too few, those who only fell out stay, unpaid."""
+    """Elect the strongest candidates that qualify; if there are too few, willing members stay, unpaid."""
     parameters = get_parameters(ctx.state)
     old = get_target(ctx.state)
     names = [who for who, _ in CANDIDATES.items(ctx.state)]
@@ -77,13 +77,13 @@ def rank(state: StateReader, parameters: Parameters, names: list[Address]) -> tu
 
 
 def _is_enough(state: StateReader, members: tuple[ValidatorChange, ...]) -> bool:
-    """Whether these are as many as there must be, with at least 2/3 of the power last elected."""
+    """Whether these are enough members, with at least 2/3 of the power last elected."""
     power = sum(member.power for member in members)
     elected = ELECTED_POWER.require(state)
     return len(members) >= get_parameters(state).validators_min and 3 * power >= 2 * elected
 
 
 def _is_willing(state: StateReader, who: Address) -> bool:
-    """Whether a member may stay in need: it has not chilled and is not out for good."""
+    """Whether a member may stay unpaid: it has not chilled and is not tombstoned."""
     candidate = get_candidate(state, who)
     return candidate is not None and not candidate.is_chilled and not staking.is_tombstoned(state, who)

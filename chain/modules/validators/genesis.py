@@ -28,9 +28,9 @@ from chain.validator_set import (
 )
 
 VALIDATORS_ELECTED_MAX = 128
-"""Half of what a set may hold: while NEXT walks, all of the old and all of the new may be in it."""
+"""Half of what a set may hold: while NEXT approaches TARGET, all old and all new members may be in it."""
 POWER_UNIT_MIN = 1_000
-"""Keeps the power of all stake there can be, twice, below POWER_TOTAL_MAX."""
+"""Keeps twice the power of the largest possible stake below POWER_TOTAL_MAX."""
 
 
 class GenesisConfig(Record):
@@ -41,7 +41,7 @@ class GenesisConfig(Record):
 
 
 def build_genesis(ctx: Context, config: GenesisConfig) -> None:
-    """All who are named stand and are elected, whatever they have proven."""
+    """All named accounts stand and are elected; no proofs are needed."""
     parameters = config.parameters
     if not 0 < parameters.validators_min <= parameters.validators_max <= VALIDATORS_ELECTED_MAX:
         bounds = f"1 <= validators_min <= validators_max <= {VALIDATORS_ELECTED_MAX}"
@@ -65,11 +65,11 @@ def _start(state: Overlay, first: ValidatorSet) -> None:
 
 
 def check_invariants(state: StateReader) -> None:
-    """The three sets are valid, each walks at most a third from the one before; keys belong to candidates."""
+    """The three sets are valid, each within a third of the one before; keys belong to candidates."""
     sets = get_previous(state), get_current(state), get_next(state)
     for one in sets:
         check_validator_set(one)
     check_continuity(sets[0], sets[1])
     check_continuity(sets[1], sets[2])
     for who, candidate in CANDIDATES.items(state):
-        assert KEYS.get(state, candidate.consensus_key) == who, "a candidate with a key of somebody else"
+        assert KEYS.get(state, candidate.consensus_key) == who, "a candidate with the key of another account"

@@ -1,4 +1,4 @@
-"""Validators: what the state says about candidates, sets and participation."""
+"""Validators: reads of candidates, sets and participation."""
 
 from bisect import bisect_right
 
@@ -24,7 +24,7 @@ from chain.validator_set import ValidatorChange, ValidatorSet, get_validator
 
 
 def is_electable(state: StateReader, who: Address, epoch: Epoch) -> bool:
-    """Whether a candidate can be elected for `epoch`: it stands, is bonded, free, can reveal, has proven."""
+    """Whether a candidate qualifies for `epoch`: it stands, is bonded, free, can reveal, has proven."""
     candidate = get_candidate(state, who)
     if candidate is None or candidate.is_chilled or not beacon.has_links(state, who, epoch):
         return False
@@ -36,7 +36,7 @@ def is_electable(state: StateReader, who: Address, epoch: Epoch) -> bool:
 
 
 def has_proven(state: StateReader, who: Address, epoch: Epoch) -> bool:
-    """Whether a host earns pay and proved in the era before `epoch`; anybody while nothing is admitted."""
+    """Whether a host earns pay and proved in the era before `epoch`; true while no datum is admitted."""
     if catalogue.get_totals(state).admitted == 0:
         return True
     last = possession.get_record(state, who).last_proven
@@ -45,7 +45,7 @@ def has_proven(state: StateReader, who: Address, epoch: Epoch) -> bool:
 
 
 def get_current(state: StateReader) -> ValidatorSet:
-    """The set of the block being executed, or of the next one between blocks."""
+    """The set of the running block; between blocks, of the next one."""
     return CURRENT.require(state)
 
 
@@ -60,21 +60,22 @@ def get_previous(state: StateReader) -> ValidatorSet:
 
 
 def get_target(state: StateReader) -> tuple[ValidatorChange, ...]:
-    """The membership that NEXT walks towards."""
+    """The elected membership, which NEXT approaches."""
     return TARGET.require(state)
 
 
 def get_members_at(state: StateReader, height: Height) -> ValidatorSet | None:
-    """Who decided a height, for as long as evidence of it is accepted; priorities in it mean nothing."""
+    """The set that decided a height, while evidence of it is accepted; its priorities have no meaning."""
     heights = CHANGES.require(state)
     position = bisect_right(heights, height)
     return HISTORY.get(state, heights[position - 1]) if position else None
 
 
 def get_stake_behind(state: StateReader, who: Address, height: Height) -> Amount:
-    """The most stake that can have been behind a validator's power at a height.
+    """An upper bound of the stake behind a validator's power at a height.
 
-    That of the era that answers for the height: power on its way out of the set is still backed by all of it.
+    It is the stake of the era that is liable for the height: a member that is leaving the set is still
+    backed by all of it.
     """
     parameters = system.get_parameters(state)
     era = system.compute_era(parameters, max(height - 1, 0))
@@ -88,7 +89,7 @@ def get_stake_behind(state: StateReader, who: Address, height: Height) -> Amount
 
 
 def is_expired(state: StateReader, height_now: Height, time_now: TimeMs, height: Height) -> bool:
-    """Whether an offence at `height` is too old in blocks and in time, which is that of its epoch's end."""
+    """Whether an offence at `height` is too old, in blocks and in time (taken at the end of its epoch)."""
     parameters = system.get_parameters(state)
     if height_now - height <= parameters.evidence_age_blocks:
         return False
@@ -105,22 +106,22 @@ def is_validator(state: StateReader, who: Address) -> bool:
 
 
 def get_candidate(state: StateReader, who: Address) -> Candidate | None:
-    """Somebody's candidacy, also a chilled one."""
+    """The candidacy of an account, also after `chill`; None if it never stood."""
     return CANDIDATES.get(state, who)
 
 
 def get_commission(state: StateReader, who: Address) -> Ppm:
-    """The share that a host keeps of what its delegators earn; 0 for who never stood."""
+    """The share of its delegators' rewards that a host keeps; 0 if it never stood."""
     candidate = get_candidate(state, who)
     return 0 if candidate is None else candidate.commission_ppm
 
 
 def get_participation(state: StateReader, epoch: Epoch) -> tuple[Participation, ...]:
-    """What validators did in the epoch, by address; empty for any but the present one."""
+    """The participation of validators in an epoch, by address; empty for any but the current epoch."""
     tally = TALLY.get(state)
     return tally.entries if tally is not None and tally.epoch == epoch else ()
 
 
 def get_parameters(state: StateReader) -> Parameters:
-    """What standing needs, and how many are elected."""
+    """The parameters of elections."""
     return PARAMETERS.require(state)

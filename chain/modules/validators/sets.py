@@ -1,4 +1,4 @@
-"""Validators: the sets of the heights, and the history that evidence needs."""
+"""Validators: the set of each height, and the history that evidence needs."""
 
 from itertools import takewhile
 
@@ -11,7 +11,7 @@ from chain.validator_set import ValidatorChange, ValidatorSet, compute_total_pow
 
 
 def on_block_end(ctx: Context) -> None:
-    """Move the sets on by one height; at the end of an epoch forget what no evidence can need."""
+    """Move the sets on by one height; at the end of an epoch delete sets that no evidence can need."""
     following = get_next(ctx.state)
     advanced = rotate(following)
     changes = compute_step(advanced, get_target(ctx.state))
@@ -30,9 +30,9 @@ def on_block_end(ctx: Context) -> None:
 def compute_step(
     validator_set: ValidatorSet, target: tuple[ValidatorChange, ...]
 ) -> tuple[ValidatorChange, ...]:
-    """Changes that bring a set nearer to `target`: all gains, and losses up to a third of its power.
+    """Changes that bring a set nearer to `target`: all gains of power, and losses up to a third of the total.
 
-    Those who are to leave altogether lose first, then by address.
+    Members that leave altogether lose first, then the others by address.
     """
     wanted = {member.address: member for member in target}
     known = {member.address: member for member in validator_set.validators}
@@ -50,7 +50,7 @@ def compute_step(
 
 
 def _forget(ctx: Context) -> None:
-    """Drop sets and times of heights whose evidence has expired."""
+    """Delete sets and times of heights whose evidence has expired."""
     parameters = system.get_parameters(ctx.state)
     heights = CHANGES.require(ctx.state)
     expired = [end for end in heights[1:] if is_expired(ctx.state, ctx.height, ctx.time_ms, end - 1)]

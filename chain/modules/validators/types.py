@@ -11,7 +11,7 @@ MODULE = Module("validators", index=4)
 
 
 class Parameters(Record):
-    """What standing needs, and how many are elected."""
+    """The conditions of standing, and the number of elected validators."""
 
     bond_min: Amount
     power_unit: Amount
@@ -23,7 +23,7 @@ class Parameters(Record):
 
 
 class Candidate(Record):
-    """Somebody who stands for election; `commission_era` is when the commission last changed."""
+    """A candidate; `commission_era` is the era in which its commission last changed."""
 
     consensus_key: PublicKey
     commission_ppm: Ppm
@@ -32,9 +32,9 @@ class Candidate(Record):
 
 
 class Participation(Record):
-    """What a validator did in an epoch: commits it could have signed, those it signed, blocks it proposed.
+    """A validator's part in an epoch: commits it could have signed, commits it signed, blocks it proposed.
 
-    `weight` is its power summed over the commits it signed while it was to be paid.
+    `weight` is its power, summed over the commits that it signed while it was paid.
     """
 
     validator: Address
@@ -60,21 +60,21 @@ CURRENT = StorageValue(MODULE.index, 4, ValidatorSet)
 NEXT = StorageValue(MODULE.index, 5, ValidatorSet)
 TARGET = StorageValue(MODULE.index, 6, tuple[ValidatorChange, ...])
 ELECTED_POWER = StorageValue(MODULE.index, 7, int)
-"""Total power of TARGET after the last election; removals may take a third of it."""
+"""Total power of TARGET after the last election; removals of jailed members may take a third of it."""
 UNPAID = StorageValue(MODULE.index, 8, tuple[Address, ...])
-"""Members that only stay because too few others are left."""
+"""Members that stay unpaid because too few candidates qualify."""
 TALLY = StorageValue(MODULE.index, 9, Tally)
 HISTORY = StorageMap(MODULE.index, 10, ValidatorSet)
-"""First height -> members from there on; priorities in it mean nothing."""
+"""First height -> the members from there on; priorities in it have no meaning."""
 CHANGES = StorageValue(MODULE.index, 11, tuple[Height, ...])
 """The keys of HISTORY, ascending."""
 EPOCH_ENDS = StorageMap(MODULE.index, 12, int)
-"""Epoch -> time of its last block, as long as evidence of that epoch is accepted."""
+"""Epoch -> time of its last block, while evidence of that epoch is accepted."""
 
 
 @MODULE.event(1)
 class CandidateRegistered(Record):
-    """An account stands for election, or stands again, or with another key."""
+    """An account stands for election, for the first time, again, or with another key."""
 
     validator: Address
     consensus_key: PublicKey
@@ -83,14 +83,14 @@ class CandidateRegistered(Record):
 
 @MODULE.event(2)
 class Chilled(Record):
-    """An account stands no more from the next election on."""
+    """An account no longer stands, from the next election on."""
 
     validator: Address
 
 
 @MODULE.event(3)
 class CommissionChanged(Record):
-    """The share that a validator keeps of what its delegators earn."""
+    """The share of its delegators' rewards that a validator keeps has changed."""
 
     validator: Address
     commission_ppm: Ppm
@@ -98,7 +98,7 @@ class CommissionChanged(Record):
 
 @MODULE.event(4)
 class Elected(Record):
-    """The membership at which NEXT will arrive, and who of it stays unpaid for want of others."""
+    """The elected membership, and the members that stay unpaid because too few candidates qualified."""
 
     era: Era
     candidates: Uint32
@@ -116,19 +116,19 @@ class Removed(Record):
 
 @MODULE.event(6)
 class RemovalDeferred(Record):
-    """A validator that should go stays unpaid until the next election: too little power would be left."""
+    """A jailed or tombstoned validator stays, unpaid, until the next election: too little would be left."""
 
     validator: Address
 
 
 @MODULE.error(1)
 class BondTooSmall(DispatchError):
-    """Standing for election needs a larger bond of one's own."""
+    """The own bond is smaller than a candidate needs."""
 
 
 @MODULE.error(2)
 class UnusableKey(DispatchError):
-    """The consensus key is no Ed25519 key of the prime-order subgroup."""
+    """The consensus key is not an Ed25519 key of the prime-order subgroup."""
 
 
 @MODULE.error(3)
@@ -138,7 +138,7 @@ class KeyTaken(DispatchError):
 
 @MODULE.error(4)
 class CommissionOutOfBounds(DispatchError):
-    """A commission is at most everything, and changes by one step per era."""
+    """A commission is at most 1000000 ppm, and changes by at most one step, once per era."""
 
 
 @MODULE.error(5)
