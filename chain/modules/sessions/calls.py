@@ -176,7 +176,7 @@ def settle(ctx: Context, sender: Address, call: Settle) -> None:
 
 
 def _check_voucher(ctx: Context, signed: SignedVoucher) -> tuple[Session, Allotment]:
-    """The session and allotment of a voucher that may be settled. The signature, the costliest check, is last."""
+    """The session and allotment of a voucher that may be settled; the costly signature check comes last."""
     voucher = signed.voucher
     if voucher.genesis_hash != ctx.genesis_hash:
         raise OtherNetwork

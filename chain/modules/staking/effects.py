@@ -34,7 +34,7 @@ from chain.state import Overlay
 
 
 def set_commitment(ctx: Context, who: Address, amount: Amount) -> None:
-    """Set the bond that registered bytes need; raises InsufficientBond if it rises above the bond there is."""
+    """Set the bond that registered bytes need; raises InsufficientBond if it exceeds the bond."""
     ledger = get_ledger(ctx.state, who)
     if amount > ledger.committed and amount > ledger.active:
         raise InsufficientBond(f"needs {amount}, has {ledger.active}")
