@@ -210,7 +210,7 @@ async def join_state(network: Network, peer: PeerId, maker: Maker, directory: Pa
         now_ms = maker.ledger.head.time_ms + 1_000
         sync = StateSync(network, maker.spec, Staging(store), lambda: now_ms, is_signed_by)
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(sync.sources.attend, peer)
+            nursery.start_soon(sync.sources.run_peer, peer)
             await trio.lowlevel.checkpoint()
             assert await sync.run() is not None
             nursery.cancel_scope.cancel()

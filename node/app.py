@@ -58,9 +58,9 @@ from node.state_sync.joining import adopt, begin_at_snapshot
 from node.stopping import run_until_stopped, wait_for_stop
 from node.version import SOFTWARE, VERSION
 from p2p.errors import RefusalCode, Refused
-from p2p.gossip.heads import Heads, run_heads
+from p2p.gossip.head_topic import HeadTopic, run_head_topic
 from p2p.network import Network
-from p2p.peers.manager import ConnectedPeer, PeerDuties, PeerManager, run_peers
+from p2p.peers.manager import ConnectedPeer, PeerCallbacks, PeerManager, run_peers
 from p2p.switch.switch import Switch
 from p2p.tcp.host import open_network
 from p2p.wire.messages import Hello, PeerRole
@@ -193,7 +193,7 @@ class Node:
             network, self.ledger, SnapshotFiles(home.snapshots), lambda: self.sync.is_syncing
         )
         self.replica.listeners.append(self.snapshots.on_committed)
-        self.peers = PeerManager(network, self._build_peer_duties())
+        self.peers = PeerManager(network, self._build_peer_callbacks())
 
     def _build_gossip(self, replica: Replica) -> Gossip:
         self.gossip = Gossip(self.world, replica, self.mempool, self.signatures.verify)
@@ -254,11 +254,11 @@ class Node:
 
     # Peers.
 
-    def _build_peer_duties(self) -> PeerDuties:
-        return PeerDuties(
+    def _build_peer_callbacks(self) -> PeerCallbacks:
+        return PeerCallbacks(
             build_hello=self._build_hello,
             check_hello=self._check_hello,
-            attend=self._attend,
+            run_peer=self._run_peer,
             get_wanted=self.get_wanted_addresses,
             load_book=self.home.load_peer_book,
             save_book=lambda data: atomic_write(self.home.peer_book, data),
@@ -282,12 +282,12 @@ class Node:
         if hello.spec_version != system.SPEC_VERSION:
             raise Refused(RefusalCode.NOT_SERVED, f"rules of version {hello.spec_version}")
 
-    async def _attend(self, connected: ConnectedPeer) -> None:
+    async def _run_peer(self, connected: ConnectedPeer) -> None:
         if connected.hello.roles & PeerRole.LIGHT:
             await trio.sleep_forever()
         async with trio.open_nursery() as nursery:
-            for attend in (self.world.attend, self.pool.attend):
-                nursery.start_soon(attend, connected.peer)
+            for run_peer in (self.world.run_peer, self.pool.run_peer):
+                nursery.start_soon(run_peer, connected.peer)
 
     def get_wanted_addresses(self) -> tuple[str, ...]:
         """Where the validators of now are reached, and the seeds."""
@@ -333,7 +333,7 @@ async def run_node(
                 await nursery.start(run_loop_lag, node.metrics)
                 nursery.start_soon(run_disk_watch, stores.list_failures)
                 await start_services(node, nursery)
-                await start_heads(node, network, nursery)
+                await start_announcements(node, network, nursery)
                 api_port = await nursery.start(run_api, node.build_api_services(), config)
                 on_ready(node, api_port)
                 await wait_for_stop()
@@ -359,10 +359,10 @@ async def start_services(node: Node, nursery: trio.Nursery) -> None:
     await nursery.start(node.download_manager.run)
 
 
-async def start_heads(node: Node, switch: Switch, nursery: trio.Nursery) -> None:
+async def start_announcements(node: Node, switch: Switch, nursery: trio.Nursery) -> None:
     """Announcements over GossipSub, which has no in-memory twin."""
-    heads = Heads(switch, node.keys.network_seed, is_wrong)
-    news = HeadAnnouncer(lambda: node.ledger.height, node.replica.note_behind, node.keys.account)
-    node.replica.listeners.append(news.on_committed)
-    await nursery.start(run_heads, heads)
-    await nursery.start(news.run, heads)
+    topic = HeadTopic(switch, node.keys.network_seed, is_wrong)
+    announcer = HeadAnnouncer(lambda: node.ledger.height, node.replica.note_behind, node.keys.account)
+    node.replica.listeners.append(announcer.on_committed)
+    await nursery.start(run_head_topic, topic)
+    await nursery.start(announcer.run, topic)

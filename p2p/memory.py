@@ -1,7 +1,7 @@
 """The network without sockets: nodes of one process joined by a hub, for tests.
 
 It is the real switch over pipes with a window like yamux's, so limits, scores and back-pressure are the real
-ones; only the handshake is left out. A link can be cut and healed. There is no latency and no loss.
+ones; only the handshake is left out. A connection can be cut and healed. There is no latency and no loss.
 """
 
 from collections.abc import AsyncIterator, Callable
@@ -89,7 +89,7 @@ class _MemoryStream:
         self.outbound.kill()
 
 
-class _MemorySession:
+class _MemoryConnection:
     """One end of a connection."""
 
     def __init__(self, peer: PeerId, address: str, is_outbound: bool) -> None:
@@ -97,7 +97,7 @@ class _MemorySession:
         self.host = _HOST
         self.address = address
         self.is_outbound = is_outbound
-        self.other: _MemorySession
+        self.other: _MemoryConnection
         self._served: Callable[[], tuple[str, ...]] = tuple
         self._arrivals_in, self._arrivals = trio.open_memory_channel[tuple[str, _MemoryStream]](64)
         self._streams: list[_MemoryStream] = []
@@ -175,22 +175,22 @@ class MemoryHub:
         """Ends the connections between two nodes and lets no new ones be made."""
         self._cut.append(frozenset((first, second)))
         if first in self._nodes:
-            await self._nodes[first][0].disconnect(second, "link cut")
+            await self._nodes[first][0].disconnect(second, "connection cut")
 
     def heal(self, first: PeerId, second: PeerId) -> None:
         """Lets two nodes connect again."""
         self._cut = [pair for pair in self._cut if pair != frozenset((first, second))]
 
-    async def join(self, source: PeerId, address: PeerAddress) -> _MemorySession:
-        """A session from `source` to the node of that address; raises PeerGone."""
+    async def join(self, source: PeerId, address: PeerAddress) -> _MemoryConnection:
+        """A connection from `source` to the node of that address; raises PeerGone."""
         await trio.lowlevel.checkpoint()
         if address.peer not in self._nodes or frozenset((source, address.peer)) in self._cut:
             raise PeerGone(f"nobody answers at {address}")
         switch, nursery = self._nodes[address.peer]
-        mine = _MemorySession(address.peer, str(address), is_outbound=True)
-        theirs = _MemorySession(source, f"/ip4/{_HOST}/tcp/0", is_outbound=False)
+        mine = _MemoryConnection(address.peer, str(address), is_outbound=True)
+        theirs = _MemoryConnection(source, f"/ip4/{_HOST}/tcp/0", is_outbound=False)
         mine.other, theirs.other = theirs, mine
-        await nursery.start(_carry_inbound, switch, theirs)
+        await nursery.start(_run_inbound, switch, theirs)
         return mine
 
 
@@ -199,14 +199,14 @@ class _MemoryDialler:
     hub: MemoryHub
     source: PeerId
 
-    async def dial(self, address: PeerAddress) -> _MemorySession:
+    async def dial(self, address: PeerAddress) -> _MemoryConnection:
         return await self.hub.join(self.source, address)
 
 
-async def _carry_inbound(
-    switch: Switch, session: _MemorySession, *, task_status: trio.TaskStatus[None]
+async def _run_inbound(
+    switch: Switch, connection: _MemoryConnection, *, task_status: trio.TaskStatus[None]
 ) -> None:
     try:
-        await switch.carry(session, task_status=task_status)
+        await switch.run_connection(connection, task_status=task_status)
     except Refused:
         task_status.started()

@@ -30,7 +30,7 @@ WHOLE_BYTES_MAX = 4096
 """Larger transactions are announced by id and sent when wanted."""
 BATCH_BYTES_MAX = 2**19
 ANSWER_BYTES_MAX = 4 * 2**20
-ATTENDED_SECONDS_MAX = 10.0
+OUTBOX_SECONDS_MAX = 10.0
 SEEN_MAX = 100_000
 JUNK_POINTS = 10
 PENALISED_CODES = frozenset(
@@ -57,16 +57,16 @@ class PoolGossip:
         self._blame = network.blame
         self._seen: OrderedDict[Hash, None] = OrderedDict()
         self._check = PoolAdmission(ledger)
-        self.links: PeerStreams[PoolMessage] = PeerStreams(network, POOL, PoolMessage, self._receive)
+        self.streams: PeerStreams[PoolMessage] = PeerStreams(network, POOL, PoolMessage, self._receive)
 
-    async def attend(self, peer: PeerId) -> None:
+    async def run_peer(self, peer: PeerId) -> None:
         """Serve one connected peer's outbox; first say what waits here."""
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self.links.attend, peer)
-            await self.links.wait_for(peer, ATTENDED_SECONDS_MAX)
+            nursery.start_soon(self.streams.run_peer, peer)
+            await self.streams.wait_for(peer, OUTBOX_SECONDS_MAX)
             ids = self._mempool.list_ids()
             for start in range(0, len(ids), IDS_MAX):
-                self.links.post(peer, TransactionIds(ids[start : start + IDS_MAX]))
+                self.streams.post(peer, TransactionIds(ids[start : start + IDS_MAX]))
 
     async def submit(self, batch: Iterable[bytes]) -> list[tuple[Hash, InvalidTransaction | None]]:
         """Admit transactions of this node's own clients; per transaction its id and the refusal, if any."""
@@ -101,10 +101,10 @@ class PoolGossip:
     def _relay(self, admitted: list[Pooled], source: Collection[PeerId]) -> None:
         small = (encode(pooled.signed) for pooled in admitted if pooled.size_bytes <= WHOLE_BYTES_MAX)
         for batch in split_batches(small, BATCH_BYTES_MAX):
-            self.links.broadcast(Transactions(batch), but=source)
+            self.streams.broadcast(Transactions(batch), but=source)
         large = tuple(pooled.tx_id for pooled in admitted if pooled.size_bytes > WHOLE_BYTES_MAX)
         for start in range(0, len(large), IDS_MAX):
-            self.links.broadcast(TransactionIds(large[start : start + IDS_MAX]), but=source)
+            self.streams.broadcast(TransactionIds(large[start : start + IDS_MAX]), but=source)
 
     # Inbound.
 
@@ -116,8 +116,8 @@ class PoolGossip:
                 wanted = tuple(
                     tx_id for tx_id in ids if tx_id not in self._mempool and tx_id not in self._seen
                 )
-                if wanted and await self.links.wait_for(peer, ATTENDED_SECONDS_MAX):
-                    self.links.post(peer, TransactionsWanted(wanted))
+                if wanted and await self.streams.wait_for(peer, OUTBOX_SECONDS_MAX):
+                    self.streams.post(peer, TransactionsWanted(wanted))
             case TransactionsWanted(ids):
                 self._on_wanted(peer, ids)
 
@@ -130,7 +130,7 @@ class PoolGossip:
                 found.append(pooled)
                 size += pooled.size_bytes
         for batch in split_batches((encode(pooled.signed) for pooled in found), BATCH_BYTES_MAX):
-            self.links.post(peer, Transactions(batch))
+            self.streams.post(peer, Transactions(batch))
 
     async def _on_transactions(self, peer: PeerId, transactions: tuple[bytes, ...]) -> None:
         """Take in a batch: decode and check each, verify all signatures in one go, then relay what is new."""

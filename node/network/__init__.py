@@ -1,1 +1,1 @@
-"""What nodes tell each other over p2p that belongs to no single protocol of the chain."""
+"""Between p2p and the node: streams to all peers, announcements of heads, the light peer of `vidya get`."""

@@ -1,8 +1,8 @@
-"""Announcements of final headers on the topic `heads`: a courtesy to observers, on which nothing depends.
+"""Announcements of final headers on the topic `heads`, for observers. Nothing depends on them.
 
-The proposer of a block tells it, with its commit. Who hears of a height that is further than the next
-looks into it as into any other claim (`sync.look_ahead`): an announcement is never believed, only followed
-up.
+The proposer of a block announces it, with its certificate. A node that hears of a height beyond the next one
+asks its peers, as after any other claim (`node.replica.sync.look_ahead`): an announcement is followed up,
+never believed.
 """
 
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from chain.primitives.codec import decode, encode
 from chain.primitives.errors import DecodeError
 from chain.primitives.types import Address, Height
 from node.ledger.ledger import CommittedBlock
-from p2p.gossip.heads import HEAD_BYTES_MAX, Heads
+from p2p.gossip.head_topic import HEAD_BYTES_MAX, HeadTopic
 from p2p.wire.messages import FinalHeader
 
 _log = structlog.get_logger("heads")
@@ -24,7 +24,7 @@ WAITING_MAX = 8
 
 
 class HeadAnnouncer:
-    """Tells own heads, follows up those of others."""
+    """Announces this node's own blocks and follows up the announcements of others."""
 
     def __init__(
         self, get_height: Callable[[], Height], note_behind: Callable[[], None], account: Address | None
@@ -32,36 +32,36 @@ class HeadAnnouncer:
         self._get_height = get_height
         self._note_behind = note_behind
         self._account = account
-        self._to_tell, self._telling = trio.open_memory_channel[bytes](WAITING_MAX)
+        self._queue, self._outgoing = trio.open_memory_channel[bytes](WAITING_MAX)
 
     def on_committed(self, committed: CommittedBlock) -> None:
-        """A block of ours is final; when too much waits, it goes untold."""
+        """Queues the header of a final block of this node; drops it when WAITING_MAX wait already."""
         if committed.block.header.proposer != self._account:
             return
-        news = encode(FinalHeader(encode(committed.block.header), committed.certificate))
+        announcement = encode(FinalHeader(encode(committed.block.header), committed.certificate))
         try:
-            self._to_tell.send_nowait(news)
+            self._queue.send_nowait(announcement)
         except trio.WouldBlock:
-            _log.debug("head_untold", height=committed.block.header.height)
+            _log.debug("head_not_announced", height=committed.block.header.height)
 
     async def run(
-        self, heads: Heads, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+        self, topic: HeadTopic, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
     ) -> None:
-        """Until cancelled."""
+        """Sends and receives announcements until cancelled."""
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._tell, heads)
+            nursery.start_soon(self._announce, topic)
             task_status.started()
-            async for head in heads.received:
-                if decode_announcement(head.announcement).height > self._get_height() + 1:
+            async for received in topic.received:
+                if decode_announcement(received.announcement).height > self._get_height() + 1:
                     self._note_behind()
 
-    async def _tell(self, heads: Heads) -> None:
-        async for news in self._telling:
-            await heads.announce(news)
+    async def _announce(self, topic: HeadTopic) -> None:
+        async for announcement in self._outgoing:
+            await topic.announce(announcement)
 
 
 def is_wrong(announcement: bytes) -> bool:
-    """Whether it can be nobody's head, now or later."""
+    """Whether the bytes can never be the announcement of a head."""
     try:
         decode_announcement(announcement)
     except DecodeError:

@@ -1,6 +1,6 @@
-"""A guest on the network: says hello, answers pings, takes content; relays nothing and keeps nothing.
+"""A light peer: says hello, answers pings and downloads content; relays nothing and keeps nothing.
 
-What `vidya get` is to the hosts it buys from. Not here: the download (`node.content.downloads`), which dials.
+`vidya get` is one to the hosts that it buys from. Not here: dialling them (`node.content.downloads`).
 """
 
 from collections.abc import AsyncIterator
@@ -13,25 +13,25 @@ from chain.modules import system
 from chain.primitives.types import NO_HASH, Hash, PeerId
 from node.version import SOFTWARE
 from p2p.network import Network
-from p2p.peers.manager import ConnectedPeer, PeerDuties, PeerManager, run_peers
+from p2p.peers.manager import ConnectedPeer, PeerCallbacks, PeerManager, run_peers
 from p2p.tcp.host import open_network
 from p2p.wire.messages import Hello, PeerRole
 
 LISTEN = "/ip4/127.0.0.1/tcp/0"
-"""Nobody needs to reach a guest."""
+"""Nobody needs to dial a light peer."""
 
 
 @asynccontextmanager
 async def open_light_network(seed: bytes, genesis_hash: Hash) -> AsyncIterator[Network]:
-    """The network as a guest with this identity, until the block ends."""
+    """The network as a light peer with this identity, until the block ends."""
     async with open_network(seed, genesis_hash, LISTEN) as network, trio.open_nursery() as nursery:
-        await nursery.start(partial(run_peers, PeerManager(network, build_duties(genesis_hash))))
+        await nursery.start(partial(run_peers, PeerManager(network, build_callbacks(genesis_hash))))
         yield network
         nursery.cancel_scope.cancel()
 
 
-def build_duties(genesis_hash: Hash) -> PeerDuties:
-    """Politeness, and no more."""
+def build_callbacks(genesis_hash: Hash) -> PeerCallbacks:
+    """Answers hello and pings; serves nothing."""
     hello = Hello(
         genesis_hash=genesis_hash,
         software=SOFTWARE,
@@ -41,17 +41,17 @@ def build_duties(genesis_hash: Hash) -> PeerDuties:
         roles=int(PeerRole.LIGHT),
         listen_addresses=(),
     )
-    return PeerDuties(
+    return PeerCallbacks(
         build_hello=lambda: hello,
         check_hello=_accept,
-        attend=_stay,
+        run_peer=_stay,
         get_wanted=tuple,
         peers_wanted=0,
     )
 
 
 def _accept(peer: PeerId, hello: Hello) -> None:
-    """Whoever it is: what it sends is verified."""
+    """Any peer will do: what it sends is verified."""
 
 
 async def _stay(connected: ConnectedPeer) -> None:

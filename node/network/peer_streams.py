@@ -1,9 +1,9 @@
-"""PeerStreams: one long-lived stream to each peer per protocol, for messages that nobody waits for.
+"""PeerStreams: one long-lived stream to each peer per protocol, for messages that are not answered.
 
 `broadcast` and `post` put an encoded message into the peer's outbox and return at once; a task per peer
-sends. A full outbox drops its oldest message: whoever needs it asks again (consensus by summaries, the
-pool by new batches). Inbound streams of the protocol are read in a task per stream, behind the per-peer
-boundary of `p2p`; so is `attend`, which the peer manager runs for each connected peer.
+sends. A full outbox drops its oldest message: the peer asks again for what it misses (in consensus by
+summaries, in the pool by later batches). Inbound streams of the protocol are read in a task per stream,
+behind the per-peer boundary of `p2p`. So is `run_peer`, which the peer manager runs for each connected peer.
 """
 
 from collections import deque
@@ -23,7 +23,7 @@ Receive = Callable[[PeerId, M], Awaitable[None]]
 
 
 class Outbox:
-    """Frames for one peer, oldest dropped first."""
+    """Frames that wait for one peer; the oldest is dropped first."""
 
     def __init__(self, frames_max: int, bytes_max: int) -> None:
         self._frames: deque[bytes] = deque()
@@ -34,7 +34,7 @@ class Outbox:
         self.dropped = 0
 
     def put(self, frame: bytes) -> None:
-        """Add a frame; never waits."""
+        """Adds a frame, and drops the oldest ones above the bounds; never waits."""
         self._frames.append(frame)
         self._bytes += len(frame)
         while len(self._frames) > self._frames_max or (
@@ -45,7 +45,7 @@ class Outbox:
         self._filled.notify_all()
 
     async def take(self) -> bytes:
-        """The oldest frame, as soon as there is one."""
+        """Removes the oldest frame; waits until there is one."""
         while not self._frames:
             await self._filled.wait()
         frame = self._frames.popleft()
@@ -54,7 +54,7 @@ class Outbox:
 
 
 class PeerStreams(Generic[M]):
-    """All links of one protocol; `M` is its union of messages."""
+    """The streams of one protocol; `M` is its union of messages."""
 
     def __init__(
         self,
@@ -73,40 +73,40 @@ class PeerStreams(Generic[M]):
         self._frames_max = frames_max
         self._bytes_max = bytes_max
         self._outboxes: dict[PeerId, Outbox] = {}
-        self._attended = Notifier()
+        self._opened = Notifier()
         network.serve(protocol, self._serve)
 
     @property
     def peers(self) -> tuple[PeerId, ...]:
-        """Peers that messages go to now."""
+        """Peers with an outbox."""
         return tuple(self._outboxes)
 
     def post(self, peer: PeerId, message: M) -> None:
-        """Send to one peer, if there is a link."""
+        """Queues a message for one peer; does nothing if it has no outbox."""
         outbox = self._outboxes.get(peer)
         if outbox is not None:
             outbox.put(encode(message))
 
     def broadcast(self, message: M, but: Collection[PeerId] = ()) -> None:
-        """Send to all peers but those that it came from."""
+        """Queues a message for all peers but those that it came from."""
         frame = encode(message)
         for peer, outbox in self._outboxes.items():
             if peer not in but:
                 outbox.put(frame)
 
     async def wait_for(self, peer: PeerId, seconds_max: float) -> bool:
-        """Whether what is posted to the peer goes out; a peer may be heard before it is attended."""
+        """Waits for the peer's outbox, since its first message may come before; False if there is none in time."""
         with trio.move_on_after(seconds_max):
             while peer not in self._outboxes:
-                await self._attended.wait()
+                await self._opened.wait()
         return peer in self._outboxes
 
-    async def attend(self, peer: PeerId) -> None:
-        """Send what is posted to a peer, until its connection or stream ends (PeerGone) or the task is
-        cancelled.
+    async def run_peer(self, peer: PeerId) -> None:
+        """Sends what is queued for a peer until the task is cancelled; raises PeerGone when the connection or
+        the stream ends.
         """
         outbox = self._outboxes[peer] = Outbox(self._frames_max, self._bytes_max)
-        self._attended.notify_all()
+        self._opened.notify_all()
         try:
             async with open_stream(self._network, peer, self._protocol) as stream:
                 while True:

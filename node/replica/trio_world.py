@@ -70,7 +70,7 @@ class ReplicaWorld:
         self._network = network
         self._lane = lane
         self._clock = clock
-        self.links: PeerStreams[ConsensusMessage] = PeerStreams(
+        self.streams: PeerStreams[ConsensusMessage] = PeerStreams(
             network, CONSENSUS, ConsensusMessage, self._receive
         )
         self._jobs: deque[tuple[Callable[[], Any], Callable[[Any], None]]] = deque()
@@ -129,15 +129,15 @@ class ReplicaWorld:
     @property
     def peers(self) -> tuple[PeerId, ...]:
         """Those with a link."""
-        return self.links.peers
+        return self.streams.peers
 
     def post(self, peer: PeerId, message: ConsensusMessage) -> None:
         """Into the peer's outbox."""
-        self.links.post(peer, message)
+        self.streams.post(peer, message)
 
     def broadcast(self, message: ConsensusMessage, but: Collection[PeerId] = ()) -> None:
         """Into all outboxes but these."""
-        self.links.broadcast(message, but)
+        self.streams.broadcast(message, but)
 
     def ask(
         self,
@@ -169,14 +169,14 @@ class ReplicaWorld:
         """Takes points from the peer's score."""
         self._network.blame(peer, fault)
 
-    async def attend(self, peer: PeerId) -> None:
+    async def run_peer(self, peer: PeerId) -> None:
         """Serve one connected peer's outbox."""
         await self._is_open.wait()
         self._attended[peer] += 1
         self._gossip.connected(peer)
         self._sync.connected(peer)
         try:
-            await self.links.attend(peer)
+            await self.streams.run_peer(peer)
         finally:
             self._attended[peer] -= 1
             if not self._attended[peer]:

@@ -28,7 +28,7 @@ from node.state_sync.trust import parse_anchor
 from node.version import SOFTWARE
 from p2p.errors import RefusalCode, Refused
 from p2p.network import Network
-from p2p.peers.manager import ConnectedPeer, PeerDuties, PeerManager, run_peers
+from p2p.peers.manager import ConnectedPeer, PeerCallbacks, PeerManager, run_peers
 from p2p.wire.messages import Hello, PeerRole
 from storage.errors import disk_errors
 from storage.files import DISK, atomic_write
@@ -97,19 +97,19 @@ async def _fill(
 async def _run_peers(
     home: Home, config: NodeConfig, spec: ChainSpec, network: Network, sync: StateSync
 ) -> AsyncIterator[None]:
-    async def attend(connected: ConnectedPeer) -> None:
-        await sync.sources.attend(connected.peer)
+    async def run_peer(connected: ConnectedPeer) -> None:
+        await sync.sources.run_peer(connected.peer)
 
-    duties = PeerDuties(
+    callbacks = PeerCallbacks(
         build_hello=lambda: _build_hello(spec, network),
         check_hello=_check_hello,
-        attend=attend,
+        run_peer=run_peer,
         get_wanted=lambda: list_wanted(config, spec),
         load_book=home.load_peer_book,
         save_book=lambda data: atomic_write(home.peer_book, data),
     )
     async with trio.open_nursery() as nursery:
-        await nursery.start(run_peers, PeerManager(network, duties))
+        await nursery.start(run_peers, PeerManager(network, callbacks))
         yield
         nursery.cancel_scope.cancel()
 

@@ -68,7 +68,7 @@ class _Offered(NamedTuple):
 
 
 class StateSync:
-    """Fills `staging`; `sources.attend` tells it of peers."""
+    """Fills `staging`; `sources.run_peer` tells it of peers."""
 
     def __init__(
         self,

@@ -46,7 +46,7 @@ class Sources:
         self._peers: dict[PeerId, None] = {}
         self._doubts: dict[PeerId, float] = {}
 
-    async def attend(self, peer: PeerId) -> None:
+    async def run_peer(self, peer: PeerId) -> None:
         """Count the peer among those to ask while it is connected."""
         self._peers[peer] = None
         try:

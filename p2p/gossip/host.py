@@ -1,7 +1,7 @@
-"""What py-libp2p's GossipSub needs of a host, over our switch: an adapter and nothing more.
+"""What py-libp2p's GossipSub needs of a host, over our switch: an adapter only.
 
-Inside, streams are bytes (GossipSub frames them itself, with a bound); failures become the exceptions that it
-expects. Peer records of others are checked by libp2p and then dropped: addresses come from `peers` only.
+Streams carry bytes here (GossipSub frames them itself, with a bound), and failures become the exceptions that
+it expects. Peer records of others are checked by libp2p and then dropped: addresses come from `peers` only.
 """
 
 from types import SimpleNamespace
@@ -34,7 +34,7 @@ class GossipStream:
         self.muxed_conn = SimpleNamespace(peer_id=ID(peer))
 
     def get_protocol(self) -> str:
-        """What was negotiated."""
+        """The negotiated protocol."""
         return self._protocol_id
 
     async def read(self, n: int) -> bytes:
@@ -55,11 +55,11 @@ class GossipStream:
             raise StreamClosed from error
 
     async def reset(self) -> None:
-        """Drops the stream."""
+        """Drops the stream in both directions."""
         await self._raw.abort()
 
     async def close(self) -> None:
-        """GossipSub closes what it is done with in both directions."""
+        """As `reset`: GossipSub closes only streams that it is done with."""
         await self._raw.abort()
 
 
@@ -83,7 +83,7 @@ class _Records:
 
 
 class GossipHost:
-    """The host and, in one, its network."""
+    """The host and its network in one object."""
 
     def __init__(self, switch: Switch, seed: bytes) -> None:
         self._switch = switch
@@ -132,10 +132,10 @@ class GossipHost:
             raise SwarmException(str(error)) from error
         return GossipStream(raw, peer.to_bytes(), protocol_ids[0])
 
-    async def tell(self, events: trio.MemoryReceiveChannel[NetworkEvent]) -> None:
-        """Passes the network's events on to GossipSub, for ever."""
+    async def notify(self, events: trio.MemoryReceiveChannel[NetworkEvent]) -> None:
+        """Passes the network's events on to GossipSub until cancelled."""
         async for event in events:
             connection = SimpleNamespace(muxed_conn=SimpleNamespace(peer_id=ID(event.peer)))
             for notifee in self._notifees:
-                tell = notifee.connected if isinstance(event, PeerConnected) else notifee.disconnected
-                await tell(self, connection)
+                notify = notifee.connected if isinstance(event, PeerConnected) else notifee.disconnected
+                await notify(self, connection)

@@ -1,8 +1,8 @@
 """The peer manager: keeps connections, exchanges hellos, runs one task per peer, tells addresses.
 
 For every connected peer, whoever dialled: both sides say hello on a stream of their own; a hello that is
-refused or late ends the connection with a reason; then the node's `attend` runs beside the pings, until it
-ends or the connection does. What `attend` raises is the peer's affair (`boundary.py`), so the node needs no
+refused or late ends the connection with a reason; then the node's `run_peer` runs beside the pings, until it
+ends or the connection does. What `run_peer` raises is the peer's affair (`boundary.py`), so the node needs no
 catch of its own.
 """
 
@@ -46,17 +46,17 @@ class ConnectedPeer:
 
 
 @dataclass(frozen=True, slots=True)
-class PeerDuties:
+class PeerCallbacks:
     """What the node gives the manager.
 
     `build_hello` is called for each greeting. `check_hello` raises Refused or PeerFault; the genesis hash is
-    checked before it. `attend` runs while the peer is connected. `get_wanted` names the addresses
+    checked before it. `run_peer` runs while the peer is connected. `get_wanted` names the addresses
     that must stay connected (validators, seeds).
     """
 
     build_hello: Callable[[], Hello]
     check_hello: Callable[[PeerId, Hello], None]
-    attend: Callable[[ConnectedPeer], Awaitable[None]]
+    run_peer: Callable[[ConnectedPeer], Awaitable[None]]
     get_wanted: Callable[[], tuple[str, ...]]
     load_book: Callable[[], bytes] = bytes
     save_book: Callable[[bytes], None] = lambda data: None
@@ -67,15 +67,15 @@ class PeerDuties:
 class PeerManager:
     """Runs with `run_peers`; what it knows of peers is read here."""
 
-    def __init__(self, network: Network, duties: PeerDuties) -> None:
+    def __init__(self, network: Network, callbacks: PeerCallbacks) -> None:
         self.network = network
-        self.duties = duties
+        self.callbacks = callbacks
         self.book = AddressBook(network.peer_id)
-        self.book.load(duties.load_book())
+        self.book.load(callbacks.load_book())
         self.peers: dict[PeerId, ConnectedPeer] = {}
         self.reasons: dict[PeerId, str] = {}
         self._scopes: dict[PeerId, trio.CancelScope] = {}
-        self.dialling = Dialling(network, self.book, duties.get_wanted, duties.peers_wanted)
+        self.dialling = Dialling(network, self.book, callbacks.get_wanted, callbacks.peers_wanted)
         self._serve()
 
     def _serve(self) -> None:
@@ -84,12 +84,12 @@ class PeerManager:
         self.network.serve(PING, answer_pings)
         self.network.serve(PEERS, build_answerer(AddressesRequest, self._answer_addresses, HELLOS_MAX))
 
-    async def run_for(self, event: PeerConnected) -> None:
+    async def run_peer(self, event: PeerConnected) -> None:
         """Everything with one peer, from hello to goodbye."""
         begun = trio.current_time()
         with trio.CancelScope() as scope:
             self._scopes[event.peer] = scope
-            await run_for_peer(event.peer, lambda: self._attend(event), self.network.blame)
+            await run_for_peer(event.peer, lambda: self._run_connected(event), self.network.blame)
             await self.network.disconnect(event.peer, self.reasons.get(event.peer, "done"))
         if self._scopes.get(event.peer) is scope:
             del self._scopes[event.peer]
@@ -102,7 +102,7 @@ class PeerManager:
         if scope is not None:
             scope.cancel()
 
-    async def _attend(self, event: PeerConnected) -> None:
+    async def _run_connected(self, event: PeerConnected) -> None:
         hello = await self._greet(event.peer)
         connected = ConnectedPeer(event.peer, hello, event.address, event.is_outbound)
         self._note_addresses(event.peer, hello.listen_addresses)
@@ -110,10 +110,10 @@ class PeerManager:
         _log.info("peer_connected", peer=format_peer(event.peer), height=hello.height)
         try:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(run_pings, self.network, event.peer, self.duties.ping_times)
+                nursery.start_soon(run_pings, self.network, event.peer, self.callbacks.ping_times)
                 if event.is_outbound:
                     nursery.start_soon(self._ask_addresses, event.peer)
-                await self.duties.attend(connected)
+                await self.callbacks.run_peer(connected)
                 nursery.cancel_scope.cancel()
         finally:
             if self.peers.get(event.peer) is connected:
@@ -122,7 +122,7 @@ class PeerManager:
     async def _greet(self, peer: PeerId) -> Hello:
         try:
             hello = await request(
-                self.network, peer, HELLO, self.duties.build_hello(), Hello, HELLO_SECONDS_MAX
+                self.network, peer, HELLO, self.callbacks.build_hello(), Hello, HELLO_SECONDS_MAX
             )
         except (Refused, PeerGone) as error:
             self._note_reason(peer, f"hello: {error}")
@@ -138,12 +138,12 @@ class PeerManager:
 
     async def _answer_hello(self, peer: PeerId, hello: Hello) -> Hello:
         self._check(peer, hello)
-        return self.duties.build_hello()
+        return self.callbacks.build_hello()
 
     def _check(self, peer: PeerId, hello: Hello) -> None:
         if hello.genesis_hash != self.network.genesis_hash:
             raise PeerFault("hello of another network", points=100)
-        self.duties.check_hello(peer, hello)
+        self.callbacks.check_hello(peer, hello)
 
     async def _ask_addresses(self, peer: PeerId) -> None:
         message = AddressesRequest(ADDRESSES_COUNT)
@@ -178,7 +178,7 @@ async def run_peers(
 
         def on_event(event: NetworkEvent) -> None:
             if isinstance(event, PeerConnected):
-                nursery.start_soon(manager.run_for, event)
+                nursery.start_soon(manager.run_peer, event)
             else:
                 manager.on_disconnected(event.peer)
 
@@ -199,6 +199,6 @@ async def _save_book(manager: PeerManager) -> None:
     try:
         while True:
             await trio.sleep(BOOK_SAVE_SECONDS)
-            manager.duties.save_book(manager.book.encode())
+            manager.callbacks.save_book(manager.book.encode())
     finally:
-        manager.duties.save_book(manager.book.encode())
+        manager.callbacks.save_book(manager.book.encode())

@@ -47,14 +47,14 @@ class Admission:
             _decrement(self._handshakes, host)
 
     @contextmanager
-    def hold_connection(self, session: SecureConnection) -> Iterator[None]:
+    def hold_connection(self, connection: SecureConnection) -> Iterator[None]:
         """A slot for an authenticated connection; raises Refused."""
-        self._check_connection(session)
-        self._count(session, 1)
+        self._check_connection(connection)
+        self._count(connection, 1)
         try:
             yield
         finally:
-            self._count(session, -1)
+            self._count(connection, -1)
 
     @property
     def slots_used(self) -> tuple[int, int]:
@@ -66,30 +66,30 @@ class Admission:
         _check(self._handshakes.total() < self._limits.handshakes_max, "handshakes")
         _check(self._hosts[host] < self._limits.connections_per_host_max, f"connections from {host}")
 
-    def _check_connection(self, session: SecureConnection) -> None:
+    def _check_connection(self, connection: SecureConnection) -> None:
         limits = self._limits
-        _check(self._peers[session.peer] < limits.connections_per_peer_max, "connections of this peer")
-        if self._is_trusted_peer(session.peer):
+        _check(self._peers[connection.peer] < limits.connections_per_peer_max, "connections of this peer")
+        if self._is_trusted_peer(connection.peer):
             return
         _check(self._peers.total() < limits.connections_max, "connections")
-        if session.is_outbound:
+        if connection.is_outbound:
             return
         _check(self._inbound < limits.inbound_max, "inbound connections")
         _check(
-            self._hosts[session.host] < limits.connections_per_host_max,
-            f"connections from {session.host}",
+            self._hosts[connection.host] < limits.connections_per_host_max,
+            f"connections from {connection.host}",
         )
 
-    def _count(self, session: SecureConnection, change: int) -> None:
-        self._peers[session.peer] += change
-        if not self._peers[session.peer]:
-            del self._peers[session.peer]
-        if session.is_outbound:
+    def _count(self, connection: SecureConnection, change: int) -> None:
+        self._peers[connection.peer] += change
+        if not self._peers[connection.peer]:
+            del self._peers[connection.peer]
+        if connection.is_outbound:
             return
         self._inbound += change
-        self._hosts[session.host] += change
-        if not self._hosts[session.host]:
-            del self._hosts[session.host]
+        self._hosts[connection.host] += change
+        if not self._hosts[connection.host]:
+            del self._hosts[connection.host]
 
 
 def _decrement(counter: Counter[str], key: str) -> None:

@@ -1,6 +1,6 @@
 """The network above the transport: connections, protocols, limits, scores; the same for libp2p and memory.
 
-Invariants: a connection is in the table exactly while its session runs; `watch` hears PeerConnected before
+Invariants: a connection is in the table exactly while it runs; `watch` hears PeerConnected before
 the first and PeerDisconnected after the last stream of a peer; every stream counts against its
 protocol's bound;
 a banned peer has no connection.
@@ -42,10 +42,10 @@ STREAM_FLOOD_POINTS = 10
 
 
 @dataclass(slots=True)
-class _Connection:
-    """One session and what it did."""
+class _OpenConnection:
+    """A connection that runs, and what it did."""
 
-    session: SecureConnection
+    connection: SecureConnection
     since: float
     streams: Counter[str] = field(default_factory=Counter)
 
@@ -54,7 +54,7 @@ class _Connection:
 class _Peer:
     """What lives as long as a peer has a connection."""
 
-    connections: list[_Connection] = field(default_factory=list)
+    connections: list[_OpenConnection] = field(default_factory=list)
     meters: dict[str, Meter] = field(default_factory=dict)
     reason: str = "connection lost"
     gone: trio.Event = field(default_factory=trio.Event)
@@ -102,7 +102,7 @@ class Switch:
             raise PeerGone(f"not connected to {format_peer(peer)}")
         raw = None
         with trio.move_on_after(self.limits.open_seconds_max):
-            raw = await entry.connections[-1].session.open_stream(protocol_id)
+            raw = await entry.connections[-1].connection.open_stream(protocol_id)
         if raw is None:
             raise PeerGone(f"opening {protocol_id} took too long")
         return raw
@@ -118,12 +118,12 @@ class Switch:
             raise Refused(RefusalCode.NOT_SERVED, "that is this node itself")
         if self.is_connected(place.peer):
             return place.peer
-        session = None
+        connection = None
         with trio.move_on_after(self.limits.dial_seconds_max):
-            session = await self._dialler.dial(place)
-        if session is None:
+            connection = await self._dialler.dial(place)
+        if connection is None:
             raise PeerGone(f"dialling {address} took too long")
-        await self._nursery.start(self._carry_dialled, session)
+        await self._nursery.start(self._run_dialled, connection)
         if not self.is_connected(place.peer):
             raise PeerGone("refused by our own limits or lost at once")
         return place.peer
@@ -138,8 +138,8 @@ class Switch:
         if entry is None:
             return
         entry.reason = reason
-        for connection in tuple(entry.connections):
-            await connection.session.close()
+        for opened in tuple(entry.connections):
+            await opened.connection.close()
         await entry.gone.wait()
 
     async def close_all(self, reason: str) -> None:
@@ -165,9 +165,7 @@ class Switch:
 
     def connections(self) -> tuple[ConnectionInfo, ...]:
         return tuple(
-            self._describe(entry, connection)
-            for entry in self._peers.values()
-            for connection in entry.connections
+            self._describe(entry, opened) for entry in self._peers.values() for opened in entry.connections
         )
 
     def bans(self) -> tuple[BanInfo, ...]:
@@ -177,83 +175,83 @@ class Switch:
         self._watchers.append(on_event)
         return lambda: self._watchers.remove(on_event)
 
-    async def carry(
-        self, session: SecureConnection, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    async def run_connection(
+        self, connection: SecureConnection, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
     ) -> None:
-        """Runs an authenticated session from admission to its end; raises Refused."""
+        """Runs an authenticated connection from admission to its end; raises Refused."""
         try:
-            self._check_not_banned(session.peer)
-            with self.admission.hold_connection(session):
-                await self._run(session, task_status)
+            self._check_not_banned(connection.peer)
+            with self.admission.hold_connection(connection):
+                await self._run(connection, task_status)
         finally:
             with trio.CancelScope(shield=True):
-                await session.close()
+                await connection.close()
 
-    async def _carry_dialled(self, session: SecureConnection, *, task_status: trio.TaskStatus[None]) -> None:
+    async def _run_dialled(self, connection: SecureConnection, *, task_status: trio.TaskStatus[None]) -> None:
         try:
-            await self.carry(session, task_status=task_status)
+            await self.run_connection(connection, task_status=task_status)
         except Refused as refusal:
             _log.debug("dialled_peer_not_kept", reason=str(refusal))
             task_status.started()
 
-    async def _run(self, session: SecureConnection, task_status: trio.TaskStatus[None]) -> None:
-        connection = _Connection(session, trio.current_time())
-        self._add(connection)
+    async def _run(self, connection: SecureConnection, task_status: trio.TaskStatus[None]) -> None:
+        opened = _OpenConnection(connection, trio.current_time())
+        self._add(opened)
         task_status.started()
         try:
-            await run_for_peer(session.peer, lambda: self._serve_session(connection), self.blame)
+            await run_for_peer(connection.peer, lambda: self._serve_streams(opened), self.blame)
         finally:
-            self._remove(connection)
+            self._remove(opened)
 
-    async def _serve_session(self, connection: _Connection) -> None:
+    async def _serve_streams(self, opened: _OpenConnection) -> None:
         async def on_stream(protocol_id: str, raw: ByteStream) -> None:
-            await self._serve_stream(connection, protocol_id, raw)
+            await self._serve_stream(opened, protocol_id, raw)
 
-        await connection.session.run(self.get_served, on_stream)
+        await opened.connection.run(self.get_served, on_stream)
 
-    async def _serve_stream(self, connection: _Connection, protocol_id: str, raw: ByteStream) -> None:
+    async def _serve_stream(self, opened: _OpenConnection, protocol_id: str, raw: ByteStream) -> None:
         if protocol_id in self._served_bytes:
-            await self._serve_byte_stream(connection, protocol_id, raw)
+            await self._serve_byte_stream(opened, protocol_id, raw)
             return
         protocol, handler = self._served[protocol_id]
-        peer = connection.session.peer
+        peer = opened.connection.peer
         entry = self._peers[peer]
         stream = FramedStream(raw, peer, protocol, self._get_meter(entry, protocol))
         if sum(each.streams[protocol.name] for each in entry.connections) >= protocol.streams_per_peer_max:
             await stream.reset()
             self.blame(peer, PeerFault(f"{protocol.name}: too many streams", STREAM_FLOOD_POINTS))
             return
-        connection.streams[protocol.name] += 1
+        opened.streams[protocol.name] += 1
         try:
             if await run_for_peer(peer, lambda: handler(stream), self.blame):
                 with trio.move_on_after(LINGER_SECONDS_MAX):
                     await stream.finish()
         finally:
-            connection.streams[protocol.name] -= 1
+            opened.streams[protocol.name] -= 1
             await stream.reset()
 
-    async def _serve_byte_stream(self, connection: _Connection, protocol_id: str, raw: ByteStream) -> None:
-        peer = connection.session.peer
-        is_first = not connection.streams[protocol_id]
-        connection.streams[protocol_id] += 1
+    async def _serve_byte_stream(self, opened: _OpenConnection, protocol_id: str, raw: ByteStream) -> None:
+        peer = opened.connection.peer
+        is_first = not opened.streams[protocol_id]
+        opened.streams[protocol_id] += 1
         try:
             if is_first:
                 await run_for_peer(peer, lambda: self._served_bytes[protocol_id](peer, raw), self.blame)
         finally:
-            connection.streams[protocol_id] -= 1
+            opened.streams[protocol_id] -= 1
             await raw.abort()
 
-    def _add(self, connection: _Connection) -> None:
-        session = connection.session
-        entry = self._peers.setdefault(session.peer, _Peer())
-        entry.connections.append(connection)
+    def _add(self, opened: _OpenConnection) -> None:
+        connection = opened.connection
+        entry = self._peers.setdefault(connection.peer, _Peer())
+        entry.connections.append(opened)
         if len(entry.connections) == 1:
-            self._notify(PeerConnected(session.peer, session.address, session.is_outbound))
+            self._notify(PeerConnected(connection.peer, connection.address, connection.is_outbound))
 
-    def _remove(self, connection: _Connection) -> None:
-        peer = connection.session.peer
+    def _remove(self, opened: _OpenConnection) -> None:
+        peer = opened.connection.peer
         entry = self._peers[peer]
-        entry.connections.remove(connection)
+        entry.connections.remove(opened)
         if not entry.connections:
             del self._peers[peer]
             entry.gone.set()
@@ -271,15 +269,15 @@ class Switch:
     def _get_meter(self, entry: _Peer, protocol: ProtocolSpec) -> Meter:
         return entry.meters.setdefault(protocol.name, Meter(protocol))
 
-    def _describe(self, entry: _Peer, connection: _Connection) -> ConnectionInfo:
-        session = connection.session
+    def _describe(self, entry: _Peer, opened: _OpenConnection) -> ConnectionInfo:
+        connection = opened.connection
         return ConnectionInfo(
-            peer=session.peer,
-            address=session.address,
-            is_outbound=session.is_outbound,
-            since=connection.since,
+            peer=connection.peer,
+            address=connection.address,
+            is_outbound=connection.is_outbound,
+            since=opened.since,
             bytes_in=sum(meter.bytes_in for meter in entry.meters.values()),
             bytes_out=sum(meter.bytes_out for meter in entry.meters.values()),
-            streams=connection.streams.total(),
-            score=self.scores.get_score(session.peer),
+            streams=opened.streams.total(),
+            score=self.scores.get_score(connection.peer),
         )

@@ -63,4 +63,4 @@ class Dialler(Protocol):
     """The way out."""
 
     async def dial(self, address: PeerAddress) -> SecureConnection:
-        """An authenticated session with exactly that peer; raises PeerGone, PeerFault."""
+        """An authenticated connection with exactly that peer; raises PeerGone, PeerFault."""

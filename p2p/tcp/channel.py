@@ -1,4 +1,4 @@
-"""The TCP connection under a libp2p session: buffered exact reads, counted bytes.
+"""The TCP connection under a libp2p connection: buffered exact reads, counted bytes.
 
 libp2p's `read_exactly` asks twice per Noise message and gives up after 101 short reads. Here one read of the
 socket serves many of its questions, and each question is answered in full.

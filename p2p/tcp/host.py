@@ -1,4 +1,4 @@
-"""The network over TCP: listens, dials, and hands authenticated sessions to the switch.
+"""The network over TCP: listens, dials, and hands authenticated connections to the switch.
 
 py-libp2p is used for Noise, yamux, negotiation and GossipSub. Its host and swarm are not: their slots are
 never given back, their dials take a quarter of a second, their resource manager fails open, and none of it
@@ -18,8 +18,8 @@ from p2p.identity import PeerAddress, compute_peer_id_of_seed, parse_listen_addr
 from p2p.network import DEFAULT_LIMITS, Limits
 from p2p.switch.admission import Admission
 from p2p.switch.switch import Switch
+from p2p.tcp.connection import Libp2pConnection, Upgrader
 from p2p.tcp.libp2p_setup import prepare_libp2p
-from p2p.tcp.session import Libp2pConnection, Upgrader
 
 _log = structlog.get_logger("p2p")
 
@@ -83,7 +83,7 @@ async def _accept(switch: Switch, upgrader: Upgrader, stream: trio.SocketStream)
             return  # gone before it was accepted
         try:
             with switch.admission.hold_handshake(host):
-                session = await upgrader.upgrade_inbound(stream, host, port)
-            await switch.carry(session)
+                connection = await upgrader.upgrade_inbound(stream, host, port)
+            await switch.run_connection(connection)
         except (PeerGone, Refused) as error:
             _log.debug("inbound_connection_ended", host=host, reason=str(error))

@@ -16,7 +16,7 @@ from chain.primitives.types import NO_HASH, Hash, PeerId
 from chain.votes import SignedProposal, SignedVote
 from node.version import SOFTWARE
 from p2p.network import Stream
-from p2p.peers.manager import ConnectedPeer, PeerDuties, PeerManager, run_peers
+from p2p.peers.manager import ConnectedPeer, PeerCallbacks, PeerManager, run_peers
 from p2p.tcp.host import open_network
 from p2p.wire.messages import CompactProposal, ConsensusMessage, Hello, Votes
 from p2p.wire.protocols import CONSENSUS, POOL
@@ -46,7 +46,7 @@ class Observer:
                 network.serve(CONSENSUS, self._listen)
                 network.serve(POOL, _ignore)
                 async with trio.open_nursery() as nursery:
-                    await nursery.start(partial(run_peers, PeerManager(network, self._build_duties())))
+                    await nursery.start(partial(run_peers, PeerManager(network, self._build_callbacks())))
                     self.is_ready.set()
 
     def stop(self) -> None:
@@ -54,7 +54,7 @@ class Observer:
         if self._token is not None:
             trio.from_thread.run_sync(self._scope.cancel, trio_token=self._token)
 
-    def _build_duties(self) -> PeerDuties:
+    def _build_callbacks(self) -> PeerCallbacks:
         hello = Hello(
             genesis_hash=self._genesis_hash,
             software=SOFTWARE,
@@ -64,14 +64,14 @@ class Observer:
             roles=0,
             listen_addresses=(),
         )
-        return PeerDuties(
+        return PeerCallbacks(
             build_hello=lambda: hello,
             check_hello=_accept,
-            attend=self._attend,
+            run_peer=self._run_peer,
             get_wanted=lambda: self._addresses,
         )
 
-    async def _attend(self, connected: ConnectedPeer) -> None:
+    async def _run_peer(self, connected: ConnectedPeer) -> None:
         """Stays connected, and says nothing."""
         await trio.sleep_forever()
 

@@ -36,7 +36,7 @@ class Thief(Observer):
             self._audit.note(vote)
             self._has_forged.set()
 
-    async def _attend(self, connected: ConnectedPeer) -> None:
+    async def _run_peer(self, connected: ConnectedPeer) -> None:
         async with open_stream(self._network, connected.peer, CONSENSUS) as stream:
             await self._has_forged.wait()
             assert self._forged is not None

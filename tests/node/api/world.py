@@ -41,7 +41,7 @@ from node.metrics import Metrics
 from p2p.errors import PeerGone
 from p2p.memory import MemoryHub
 from p2p.network import Network
-from p2p.peers.manager import ConnectedPeer, PeerDuties, PeerManager
+from p2p.peers.manager import ConnectedPeer, PeerCallbacks, PeerManager
 from p2p.wire.messages import Hello
 from storage.content.store import ContentStore
 from storage.kv import KeyValueStore, MemoryStore
@@ -101,7 +101,7 @@ class World:
             pool=self.pool,
             signatures=self.signatures,
             sync=self.sync,
-            peers=PeerManager(network, build_duties()),
+            peers=PeerManager(network, build_callbacks()),
             clock=FixedClock(),
             metrics=self.metrics,
             watch_blocks=self.listeners.append,
@@ -166,16 +166,16 @@ class World:
         return certificate
 
 
-def build_duties() -> PeerDuties:
+def build_callbacks() -> PeerCallbacks:
     """A manager that accepts nobody: these tests are about one node."""
 
     def refuse(*_: object) -> Hello:
         raise PeerGone("alone")
 
-    async def attend(_: ConnectedPeer) -> None:
+    async def run_peer(_: ConnectedPeer) -> None:
         await trio.sleep_forever()
 
-    return PeerDuties(refuse, refuse, attend, tuple)
+    return PeerCallbacks(refuse, refuse, run_peer, tuple)
 
 
 @dataclass

@@ -72,8 +72,8 @@ async def link(left: Door, right: Door) -> AsyncIterator[None]:
     """Two nodes that attend each other."""
     async with trio.open_nursery() as nursery:
         await left.network.connect(right.network.addresses[0])
-        nursery.start_soon(left.pool.attend, right.network.peer_id)
-        nursery.start_soon(right.pool.attend, left.network.peer_id)
+        nursery.start_soon(left.pool.run_peer, right.network.peer_id)
+        nursery.start_soon(right.pool.run_peer, left.network.peer_id)
         yield
         nursery.cancel_scope.cancel()
 
@@ -313,7 +313,7 @@ async def test_wanted_transactions_are_sent_up_to_a_bound(
                 trio.open_nursery() as nursery,
                 open_stream(network, door.network.peer_id, POOL) as stream,
             ):
-                nursery.start_soon(door.pool.attend, network.peer_id)
+                nursery.start_soon(door.pool.run_peer, network.peer_id)
                 await send_message(stream, TransactionsWanted((*door.mempool.list_ids(), bytes(32))))
                 with trio.fail_after(5):
                     await done.wait()

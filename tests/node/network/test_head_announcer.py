@@ -6,12 +6,12 @@ import pytest
 import trio
 
 from chain.genesis import compute_genesis_hash
-from node.app import Node, open_stores, start_heads, start_services
+from node.app import Node, open_stores, start_announcements, start_services
 from node.home.config import NodeConfig
 from node.home.home import Home
 from node.network.head_announcer import decode_announcement, is_wrong
 from node.network.light_peer import open_light_network
-from p2p.gossip.heads import Heads, run_heads
+from p2p.gossip.head_topic import HeadTopic, run_head_topic
 from p2p.tcp.host import open_network
 from tests.node.cluster import Person, build_cluster_spec
 
@@ -27,19 +27,19 @@ async def test_an_observer_hears_final_headers(tmp_path: Path) -> None:
     with open_stores(home, validator.keys.consensus.public_key, is_new=True) as stores:
         async with (
             open_network(validator.keys.network_seed, genesis_hash, LISTEN) as network,
-            open_light_network(seed, genesis_hash) as guest,
+            open_light_network(seed, genesis_hash) as light,
             trio.open_nursery() as nursery,
         ):
             node = Node(home, NodeConfig(), spec, validator.keys, stores, network)
             await start_services(node, nursery)
-            await start_heads(node, network, nursery)
-            heads = Heads(guest, seed, is_wrong)
-            await nursery.start(run_heads, heads)
-            await guest.connect(network.addresses[0])
+            await start_announcements(node, network, nursery)
+            topic = HeadTopic(light, seed, is_wrong)
+            await nursery.start(run_head_topic, topic)
+            await light.connect(network.addresses[0])
             with trio.fail_after(30):
                 while len(heard) < 3:
-                    news = await heads.received.receive()
-                    heard.append(decode_announcement(news.announcement).height)
+                    announcement = await topic.received.receive()
+                    heard.append(decode_announcement(announcement.announcement).height)
             nursery.cancel_scope.cancel()
     assert heard == sorted(heard)
 

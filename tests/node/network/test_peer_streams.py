@@ -1,6 +1,7 @@
 """Outboxes and links: nothing waits, the oldest is dropped, each peer has its own."""
 
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 import trio
@@ -66,7 +67,7 @@ class Node:
     def __init__(self, network: Switch, protocol: ProtocolSpec = POOL) -> None:
         self.network = network
         self.received: list[tuple[bytes, PoolMessage]] = []
-        self.links: PeerStreams[PoolMessage] = PeerStreams(network, protocol, PoolMessage, self.receive)
+        self.streams: PeerStreams[PoolMessage] = PeerStreams(network, protocol, PoolMessage, self.receive)
 
     async def receive(self, peer: bytes, message: PoolMessage) -> None:
         """Keep it."""
@@ -90,23 +91,24 @@ async def test_messages_go_to_all_or_one_or_all_but_some() -> None:
         center, left, right = Node(one), Node(two), Node(three)
         for other in (left, right):
             await one.connect(other.network.addresses[0])
-        assert not await center.links.wait_for(two.peer_id, 0.0)
-        nursery.start_soon(center.links.attend, two.peer_id)
-        assert await center.links.wait_for(two.peer_id, 5.0)
-        center.links.broadcast(build_message(1))
-        nursery.start_soon(run_for_peer, three.peer_id, lambda: center.links.attend(three.peer_id), one.blame)
-        assert await center.links.wait_for(three.peer_id, 5.0)
-        assert set(center.links.peers) == {two.peer_id, three.peer_id}
-        center.links.broadcast(build_message(2), but=(two.peer_id,))
-        center.links.post(two.peer_id, build_message(3))
-        center.links.post(b"nobody", build_message(4))
+        assert not await center.streams.wait_for(two.peer_id, 0.0)
+        nursery.start_soon(center.streams.run_peer, two.peer_id)
+        assert await center.streams.wait_for(two.peer_id, 5.0)
+        center.streams.broadcast(build_message(1))
+        serve_three = partial(center.streams.run_peer, three.peer_id)
+        nursery.start_soon(run_for_peer, three.peer_id, serve_three, one.blame)
+        assert await center.streams.wait_for(three.peer_id, 5.0)
+        assert set(center.streams.peers) == {two.peer_id, three.peer_id}
+        center.streams.broadcast(build_message(2), but=(two.peer_id,))
+        center.streams.post(two.peer_id, build_message(3))
+        center.streams.post(b"nobody", build_message(4))
         await trio.testing.wait_all_tasks_blocked()
         assert left.received == [(one.peer_id, build_message(1)), (one.peer_id, build_message(3))]
         assert right.received == [(one.peer_id, build_message(2))]
         await three.disconnect(one.peer_id, "done")
-        center.links.broadcast(build_message(5))
+        center.streams.broadcast(build_message(5))
         await trio.testing.wait_all_tasks_blocked()
-        assert center.links.peers == (two.peer_id,)
+        assert center.streams.peers == (two.peer_id,)
         nursery.cancel_scope.cancel()
 
 
@@ -116,16 +118,16 @@ async def test_attending_ends_with_the_connection() -> None:
     async with hub.open_network(b"1" * 32, GENESIS) as one, hub.open_network(b"2" * 32, GENESIS) as two:
         center, other = Node(one), Node(two)
         with pytest.raises(PeerGone):
-            await center.links.attend(two.peer_id)
+            await center.streams.run_peer(two.peer_id)
         await one.connect(two.addresses[0])
         with pytest.raises(BaseExceptionGroup) as caught:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(center.links.attend, two.peer_id)
-                assert await center.links.wait_for(two.peer_id, 5.0)
+                nursery.start_soon(center.streams.run_peer, two.peer_id)
+                assert await center.streams.wait_for(two.peer_id, 5.0)
                 await two.disconnect(one.peer_id, "done")
-                center.links.post(two.peer_id, build_message(1))
+                center.streams.post(two.peer_id, build_message(1))
         assert caught.group_contains(PeerGone)
-        assert center.links.peers == ()
+        assert center.streams.peers == ()
         assert other.received == []
 
 

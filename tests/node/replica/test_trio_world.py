@@ -180,13 +180,13 @@ async def test_who_is_attended_is_told_and_gets_what_is_posted() -> None:
         scene.other.serve(CONSENSUS, listen)
         scopes = [trio.CancelScope(), trio.CancelScope()]
 
-        async def attend(scope: trio.CancelScope) -> None:
+        async def run_peer(scope: trio.CancelScope) -> None:
             with scope:
-                await run_for_peer(peer, lambda: scene.world.attend(peer), scene.network.blame)
+                await run_for_peer(peer, lambda: scene.world.run_peer(peer), scene.network.blame)
 
         async with trio.open_nursery() as nursery:
             for scope in scopes:
-                nursery.start_soon(attend, scope)
+                nursery.start_soon(run_peer, scope)
             await trio.testing.wait_all_tasks_blocked(0.01)
             assert scene.world.peers == (peer,)
             scene.world.post(peer, BAD)

@@ -143,12 +143,12 @@ class Scene:
             network.serve(SNAPSHOT, build_answerer(SnapshotRequest, answer, 8))
             peer = await self.network.connect(network.addresses[0])
             with trio.CancelScope() as scope:
-                self.nursery.start_soon(self.attend, peer, scope)
+                self.nursery.start_soon(self.run_peer, peer, scope)
                 yield peer
             scope.cancel()
 
-    async def attend(self, peer: PeerId, scope: trio.CancelScope) -> None:
-        await self.sync.sources.attend(peer)
+    async def run_peer(self, peer: PeerId, scope: trio.CancelScope) -> None:
+        await self.sync.sources.run_peer(peer)
 
     async def finish(self) -> Height | None:
         with trio.fail_after(30):

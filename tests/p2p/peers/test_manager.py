@@ -11,7 +11,7 @@ from p2p.errors import PeerFault, RefusalCode, Refused
 from p2p.memory import MemoryHub
 from p2p.network import PeerDisconnected, Stream
 from p2p.peers.liveness import PingTimes
-from p2p.peers.manager import ConnectedPeer, PeerDuties, PeerManager, run_peers
+from p2p.peers.manager import ConnectedPeer, PeerCallbacks, PeerManager, run_peers
 from p2p.switch.switch import Switch
 from p2p.wire.messages import Hello
 from p2p.wire.protocols import PING
@@ -37,19 +37,19 @@ async def open_manager(
     """A running manager and the peers it hands over."""
     send, receive = trio.open_memory_channel[ConnectedPeer](100)
 
-    async def attend(peer: ConnectedPeer) -> None:
+    async def run_peer(peer: ConnectedPeer) -> None:
         send.send_nowait(peer)
         await trio.sleep_forever()
 
-    duties = PeerDuties(
+    callbacks = PeerCallbacks(
         build_hello=hello or (lambda: build_hello(network)),
         check_hello=check,
-        attend=attend,
+        run_peer=run_peer,
         get_wanted=lambda: wanted,
         ping_times=ping_times,
         peers_wanted=peers_wanted,
     )
-    manager = PeerManager(network, duties)
+    manager = PeerManager(network, callbacks)
     async with trio.open_nursery() as nursery:
         await nursery.start(run_peers, manager)
         yield manager, receive
@@ -168,17 +168,17 @@ async def test_a_living_peer_is_not(autojump_clock: trio.testing.MockClock) -> N
 
 
 async def test_a_bug_in_attend_costs_one_connection(open_network: OpenNetwork) -> None:
-    """What `attend` raises ends that peer's connection only; faults are blamed."""
+    """What `run_peer` raises ends that peer's connection only; faults are blamed."""
     async with open_network(1) as first, open_network(2) as second:
         first.serve(ECHO, echo)
 
-        async def attend(peer: ConnectedPeer) -> None:
+        async def run_peer(peer: ConnectedPeer) -> None:
             raise PeerFault("it looked at us", points=30)
 
-        duties = PeerDuties(lambda: build_hello(second), lambda peer, hello: None, attend, tuple)
+        callbacks = PeerCallbacks(lambda: build_hello(second), lambda peer, hello: None, run_peer, tuple)
         with trio.fail_after(30):
             async with trio.open_nursery() as nursery:
-                await nursery.start(run_peers, PeerManager(second, duties))
+                await nursery.start(run_peers, PeerManager(second, callbacks))
                 heard = watch(second)
                 async with open_manager(first, wanted=second.addresses):
                     while not isinstance(await heard.receive(), PeerDisconnected):

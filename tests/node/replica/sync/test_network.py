@@ -97,15 +97,15 @@ class Scene:
             network.serve(CONSENSUS, listen)
             peer = await self.network.connect(network.addresses[0])
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self.attend, peer)
+                nursery.start_soon(self.run_peer, peer)
                 await wait_until(lambda: peer in self.sync.peers)
                 yield peer
                 nursery.cancel_scope.cancel()
 
-    async def attend(self, peer: PeerId) -> None:
+    async def run_peer(self, peer: PeerId) -> None:
         """While it is connected, as the peer manager does."""
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self.world.attend, peer)
+            nursery.start_soon(self.world.run_peer, peer)
             gone = trio.Event()
             stop = self.network.watch(lambda event: gone.set())
             while self.network.is_connected(peer):

@@ -15,23 +15,23 @@ from libp2p.pubsub.gossipsub import PROTOCOL_ID_V11
 from libp2p.pubsub.pb import rpc_pb2
 from libp2p.utils.varint import encode_varint_prefixed
 
-from p2p.gossip.heads import EVENTS_MAX, HEAD_BYTES_MAX, Heads, run_heads
+from p2p.gossip.head_topic import EVENTS_MAX, HEAD_BYTES_MAX, HeadTopic, run_head_topic
 from p2p.network import PeerDisconnected
 from p2p.switch.switch import Switch
 from tests.p2p.support import ECHO, OpenNetwork, echo
 
 
 @asynccontextmanager
-async def open_heads(network: Switch, number: int) -> AsyncIterator[Heads]:
+async def open_heads(network: Switch, number: int) -> AsyncIterator[HeadTopic]:
     """The running topic of a node opened by that number."""
-    heads = Heads(network, bytes([number]) * 32, is_wrong=lambda data: data.startswith(b"wrong"))
+    heads = HeadTopic(network, bytes([number]) * 32, is_wrong=lambda data: data.startswith(b"wrong"))
     async with trio.open_nursery() as nursery:
-        await nursery.start(run_heads, heads)
+        await nursery.start(run_head_topic, heads)
         yield heads
         nursery.cancel_scope.cancel()
 
 
-async def announce_until_heard(sender: Heads, receiver: Heads, announcement: bytes) -> bytes:
+async def announce_until_heard(sender: HeadTopic, receiver: HeadTopic, announcement: bytes) -> bytes:
     """Announcements may be lost while the mesh forms; the sender repeats itself with a new number."""
     heard = b""
     number = 0

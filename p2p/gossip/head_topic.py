@@ -1,12 +1,12 @@
 """GossipSub topic `heads`: announcements of final headers, for observers and other implementations.
 
-Announcement only: py-libp2p's GossipSub loses messages under load and its queues drop in silence, so nothing
-of the protocol may wait for one; everything announced can be asked for over `sync`. It is contained: what of
-a stranger would end it (an unparsable protobuf, a broken RSA key) ends its stream or its message, and at
-worst the service is started anew; the node never notices.
+Announcements only: py-libp2p's GossipSub loses messages under load and its queues drop silently, so no part
+of the protocol may wait for one. Everything announced can be asked for over `sync`. Failures are contained:
+bytes of a stranger that would end GossipSub (an unparsable protobuf, a broken RSA key) end their stream or
+their message; at worst GossipSub is restarted, and the rest of the node goes on.
 
-A verdict is cached by GossipSub for minutes, and *no* lowers the sender's score. So `is_wrong` is for what is
-wrong for ever and cheap to see; what is early or unknown is accepted here and judged above.
+GossipSub caches a verdict for minutes, and *invalid* lowers the sender's score. So `is_wrong` tells only what
+is wrong for ever and cheap to see; what is early or unknown passes here and is judged above.
 """
 
 from collections.abc import Callable
@@ -38,15 +38,15 @@ RESTART_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Head:
-    """An announcement and who says to have made it; it is bytes until somebody above has checked it."""
+class HeadAnnouncement:
+    """An announcement and the peer that says it made it; nothing of it is checked yet."""
 
     origin: PeerId
     announcement: bytes
 
 
-class Heads:
-    """The topic of one node."""
+class HeadTopic:
+    """The topic, as one node takes part in it."""
 
     def __init__(self, switch: Switch, seed: bytes, is_wrong: Callable[[bytes], bool]) -> None:
         self.topic = f"/vidya/{switch.genesis_hash[:4].hex()}/heads/1"
@@ -54,11 +54,11 @@ class Heads:
         self._seed = seed
         self._is_wrong = is_wrong
         self._pubsub: Pubsub | None = None
-        self._queue_in, self.received = trio.open_memory_channel[Head](QUEUE_MAX)
+        self._queue_in, self.received = trio.open_memory_channel[HeadAnnouncement](QUEUE_MAX)
 
     async def announce(self, announcement: bytes) -> None:
-        """Tells the mesh, if there is one now; never raises for what becomes of it. Peers would refuse an
-        announcement above HEAD_BYTES_MAX, so it is not sent.
+        """Publishes an announcement while GossipSub runs; it may get lost. One above HEAD_BYTES_MAX is dropped,
+        since peers would refuse it.
         """
         if len(announcement) > HEAD_BYTES_MAX:
             _log.warning("head_too_large", size_bytes=len(announcement))
@@ -66,7 +66,7 @@ class Heads:
             await self._pubsub.publish(self.topic, announcement)
 
     async def run_once(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """GossipSub from start to end."""
+        """Runs GossipSub until it fails or falls behind."""
         host = GossipHost(self._switch, self._seed)
         pubsub = _GuardedPubsub(host, self._build_router(), self.topic)
         pubsub.set_topic_validator(self.topic, self._judge, is_async_validator=False)
@@ -77,7 +77,8 @@ class Heads:
             try:
                 events_in.send_nowait(event)
             except trio.WouldBlock:
-                # Peers come and go faster than GossipSub takes note: it begins anew with those who are there.
+                # Peers come and go faster than GossipSub takes note. A watcher must not raise: it would end
+                # the connection's task and the node. So GossipSub restarts with the current peers.
                 scope.cancel()
 
         unwatch = self._switch.watch(on_event)
@@ -90,7 +91,7 @@ class Heads:
                     subscription = await pubsub.subscribe(self.topic)
                     self._pubsub = pubsub
                     async with trio.open_nursery() as nursery:
-                        nursery.start_soon(host.tell, events)
+                        nursery.start_soon(host.notify, events)
                         task_status.started()
                         await self._empty(subscription)
         finally:
@@ -98,11 +99,11 @@ class Heads:
             unwatch()
 
     async def _empty(self, subscription: Any) -> None:
-        """GossipSub's own queue holds 32 and drops in silence; ours drops the newest and says so."""
+        """Moves messages to our own queue, which logs what it drops; GossipSub's holds 32 and drops silently."""
         while True:
             message = await subscription.get()
             try:
-                self._queue_in.send_nowait(Head(message.from_id, message.data))
+                self._queue_in.send_nowait(HeadAnnouncement(message.from_id, message.data))
             except trio.WouldBlock:
                 _log.info("head_dropped", queue=QUEUE_MAX)
 
@@ -110,9 +111,9 @@ class Heads:
         return len(message.data) <= HEAD_BYTES_MAX and not self._is_wrong(message.data)
 
     def _build_router(self) -> GossipSub:
-        """Every default that matters, said. The heartbeat's is two minutes, and adaptive gossip slows ours to
-        one; eclipse protection wants three IP addresses, which a devnet has not; the spam limit of 10
-        messages a second counts own ones too.
+        """Sets every default that matters. By default the heartbeat is two minutes, adaptive gossip slows it to
+        one, eclipse protection wants peers with three IP addresses (a devnet has one), and the spam limit of
+        10 messages a second counts own ones too.
         """
         return GossipSub(
             protocols=[PROTOCOL_ID_V11],
@@ -164,16 +165,18 @@ class _GuardedPubsub(Pubsub):  # type: ignore[misc]
 
 
 def _compute_message_id(message: rpc_pb2.Message) -> bytes:
-    """By content, so that the same head told by two peers is one message."""
+    """By content: the same head from two peers is one message."""
     return hash_bytes(Domain.HEADER, message.data)
 
 
-async def run_heads(heads: Heads, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-    """Keeps the topic alive until cancelled."""
+async def run_head_topic(
+    topic: HeadTopic, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+) -> None:
+    """Runs the topic until cancelled; restarts it RESTART_SECONDS after it ended."""
     task_status.started()
     while True:
         try:
-            await run_for_stranger(heads.run_once)
+            await run_for_stranger(topic.run_once)
         except PeerGone as error:
             _log.warning("heads_restarted", exc_info=error)
         await trio.sleep(RESTART_SECONDS)

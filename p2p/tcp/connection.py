@@ -83,7 +83,7 @@ class MuxedByteStream:
 
 
 class Libp2pConnection:
-    """A `transport.Session`."""
+    """A `transport.SecureConnection`."""
 
     def __init__(self, muxer: BoundedYamux, place: PeerAddress, is_outbound: bool, limits: Limits) -> None:
         self.peer = place.peer
@@ -138,7 +138,7 @@ class Libp2pConnection:
 
 
 class Upgrader:
-    """Makes sessions out of TCP connections; owns the network key."""
+    """Makes secure connections out of TCP connections; owns the network key."""
 
     def __init__(self, seed: bytes, limits: Limits) -> None:
         keys = create_ed25519_key_pair(seed)
@@ -146,11 +146,11 @@ class Upgrader:
         self._limits = limits
 
     async def upgrade_outbound(self, stream: trio.SocketStream, place: PeerAddress) -> Libp2pConnection:
-        """A session with exactly that peer; raises PeerGone."""
+        """A connection with exactly that peer; raises PeerGone."""
         return await self._upgrade(stream, place.host, place.port, place.peer)
 
     async def upgrade_inbound(self, stream: trio.SocketStream, host: str, port: int) -> Libp2pConnection:
-        """A session with whoever can prove to be somebody; raises PeerGone."""
+        """A connection with whoever can prove to be somebody; raises PeerGone."""
         return await self._upgrade(stream, host, port, None)
 
     async def _upgrade(
