@@ -95,7 +95,9 @@ class PeerStreams(Generic[M]):
                 outbox.put(frame)
 
     async def wait_for(self, peer: PeerId, seconds_max: float) -> bool:
-        """Waits for the peer's outbox, since its first message may come before; False if there is none in time."""
+        """Waits for the peer's outbox, since its first message may come before; False if there is none in
+        time.
+        """
         with trio.move_on_after(seconds_max):
             while peer not in self._outboxes:
                 await self._opened.wait()

@@ -57,8 +57,8 @@ class HeadTopic:
         self._queue_in, self.received = trio.open_memory_channel[HeadAnnouncement](QUEUE_MAX)
 
     async def announce(self, announcement: bytes) -> None:
-        """Publishes an announcement while GossipSub runs; it may get lost. One above HEAD_BYTES_MAX is dropped,
-        since peers would refuse it.
+        """Publishes an announcement while GossipSub runs; it may get lost. One above HEAD_BYTES_MAX is
+        dropped, since peers would refuse it.
         """
         if len(announcement) > HEAD_BYTES_MAX:
             _log.warning("head_too_large", size_bytes=len(announcement))
@@ -99,7 +99,9 @@ class HeadTopic:
             unwatch()
 
     async def _empty(self, subscription: Any) -> None:
-        """Moves messages to our own queue, which logs what it drops; GossipSub's holds 32 and drops silently."""
+        """Moves messages to our own queue, which logs what it drops; GossipSub's holds 32 and drops
+        silently.
+        """
         while True:
             message = await subscription.get()
             try:
@@ -111,9 +113,9 @@ class HeadTopic:
         return len(message.data) <= HEAD_BYTES_MAX and not self._is_wrong(message.data)
 
     def _build_router(self) -> GossipSub:
-        """Sets every default that matters. By default the heartbeat is two minutes, adaptive gossip slows it to
-        one, eclipse protection wants peers with three IP addresses (a devnet has one), and the spam limit of
-        10 messages a second counts own ones too.
+        """Sets every default that matters. By default the heartbeat is two minutes, adaptive gossip slows it
+        to one, eclipse protection wants peers with three IP addresses (a devnet has one), and the spam limit
+        of 10 messages a second counts own ones too.
         """
         return GossipSub(
             protocols=[PROTOCOL_ID_V11],
