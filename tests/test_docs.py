@@ -89,3 +89,17 @@ def test_a_word_has_one_row() -> None:
     )
     assert len(words) > 100
     assert [word for word, count in words.items() if count > 1] == []
+
+
+def test_diagrams_can_be_drawn() -> None:
+    """Mermaid reads a semicolon as the end of a statement and `end` as the end of a block; every name that a
+    message goes to or comes from is declared.
+    """
+    diagrams = re.findall(r"```mermaid\n(.*?)```", (ROOT / "docs" / "diagrams.md").read_text(), re.DOTALL)
+    assert [diagram.split()[0] for diagram in diagrams] == [*["sequenceDiagram"] * 3, "flowchart"]
+    for diagram in diagrams[:3]:
+        declared = set(re.findall(r"participant (\w+) as", diagram))
+        messages = re.findall(r"(\w+)--?>>(\w+): (.*)", diagram)
+        assert {name for sender, receiver, _ in messages for name in (sender, receiver)} == declared
+        assert ";" not in diagram
+        assert [text for _, _, text in messages if re.search(r"\bend\b", text)] == []
