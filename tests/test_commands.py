@@ -1,7 +1,8 @@
 """Every command that the documents show exists: make targets, and commands and options of `vidya`.
 
 A line of a fenced `console` or `sh` block is a command; where a block has lines that begin with `$`, only
-those are. They are not run here: the devnet's end-to-end test does that for the main ones.
+those are. They are not run here. The guides and the README are run as printed by `tests/cli/commands/` and
+`tests/test_readme.py`; of the other pages each verb is run by some test, which this file checks.
 """
 
 import re
@@ -19,6 +20,11 @@ FENCE = re.compile(r"^```(?:console|sh)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 TARGET = re.compile(r"^([a-z0-9-]+):", re.MULTILINE)
 ELSEWHERE = frozenset(("cd", "curl", "export", "git", "sudo", "uv"))
 """First words of commands that are not ours."""
+GROUPS = frozenset(
+    ("chain", "config", "devnet", "host", "light", "node", "query", "tx", "validator", "wallet")
+)
+"""Verbs that have verbs."""
+RUN_AS_PRINTED = [ROOT / "README.md", *sorted((ROOT / "docs" / "guide").glob("*.md"))]
 
 
 def find_commands(text: str) -> Iterator[str]:
@@ -56,10 +62,34 @@ def why_not_vidya(arguments: list[str]) -> str | None:
     return result.output if result.exit_code else None
 
 
+def list_verbs() -> list[str]:
+    """The verbs of `vidya` that documents show, as `node start`."""
+    verbs = set()
+    for _, command in find_shown_commands():
+        if found := re.search(r"\bvidya((?: [a-z][a-z-]*)+)", command):
+            verbs.add(" ".join(found[1].split()[: 2 if found[1].split()[0] in GROUPS else 1]))
+    return sorted(verbs)
+
+
+def is_run(verb: str, tests: str) -> bool:
+    """Whether a test runs it, as a line of a shell or as a list of arguments."""
+    listed = ", ".join(f'"{word}"' for word in verb.split())
+    return re.search(rf"vidya {verb}\b|{listed}", tests) is not None
+
+
 @pytest.mark.parametrize(("document", "command"), list(find_shown_commands()))
 def test_shown_command_exists(document: str, command: str) -> None:
     """A reader can type what the documents show."""
     assert why_unknown(command) is None
+
+
+def test_every_shown_verb_is_run() -> None:
+    """By a test of its own, or on a page that is run as printed."""
+    sources = [*RUN_AS_PRINTED, *sorted((ROOT / "tests").rglob("*.py"))]
+    tests = "\n".join(path.read_text() for path in sources)
+    assert len(list_verbs()) > 20
+    assert [verb for verb in list_verbs() if not is_run(verb, tests)] == []
+    assert not is_run("node start", 'run("node", "stop")') and is_run("node start", 'run("node", "start")')
 
 
 def test_commands_are_found_in_blocks() -> None:
