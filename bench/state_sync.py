@@ -53,7 +53,7 @@ from node.ledger.signatures import SignatureMemory
 from node.ledger.snapshots import SnapshotService, write_snapshot
 from node.logs import configure_logs
 from node.replica.sync.sync import Sync
-from node.replica.trio_world import ReplicaWorld, serve_answers
+from node.replica.trio_world import ReplicaWorld, serve_sync
 from node.state_sync import StateSync
 from p2p.memory import MemoryHub
 from p2p.network import Network
@@ -232,7 +232,7 @@ async def measure(maker: Maker, files: SnapshotFiles, directory: Path) -> dict[s
     hub, seconds = MemoryHub(), {}
     genesis_hash = maker.ledger.genesis_hash
     async with hub.open_network(SEED, genesis_hash) as serving:
-        serve_answers(serving, maker.ledger)
+        serve_sync(serving, maker.ledger)
         SnapshotService(serving, maker.ledger, files, lambda: False)
         for name, join in (("state", join_state), ("full", join_full)):
             async with hub.open_network(NEWCOMER_SEED, genesis_hash) as network:

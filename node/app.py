@@ -53,7 +53,7 @@ from node.replica.replica import Replica
 from node.replica.signing.signer import Signer
 from node.replica.sync.sync import Sync
 from node.replica.timing import build_synchrony, build_timeouts
-from node.replica.trio_world import ReplicaWorld, serve_answers
+from node.replica.trio_world import ReplicaWorld, serve_sync
 from node.state_sync.joining import adopt, begin_at_snapshot
 from node.stopping import run_until_stopped, wait_for_stop
 from node.version import SOFTWARE, VERSION
@@ -188,7 +188,7 @@ class Node:
         self.download_manager = DownloadManager(network, self.ledger, self.content, limits)
         self.metrics = Metrics(keys.account)
         self.replica.listeners += [self.duties.on_committed, self.metrics.on_committed]
-        serve_answers(network, self.ledger)
+        serve_sync(network, self.ledger)
         self.snapshots = SnapshotService(
             network, self.ledger, SnapshotFiles(home.snapshots), lambda: self.sync.is_syncing
         )

@@ -18,7 +18,7 @@ from node.clock import Clock
 from node.ledger.lane import Lane
 from node.ledger.ledger import Ledger
 from node.network.peer_streams import PeerStreams
-from node.replica.sync.server import Answers
+from node.replica.sync.server import SyncServer
 from p2p.errors import NetworkError, PeerFault
 from p2p.network import Network
 from p2p.notifier import Notifier
@@ -198,9 +198,9 @@ async def _wait(timer: ScopeTimer, seconds: float, action: Callable[[], None]) -
         action()
 
 
-def serve_answers(network: Network, ledger: Ledger) -> None:
+def serve_sync(network: Network, ledger: Ledger) -> None:
     """From now on lets peers sync from this node; a few at a time, and none in the loop."""
-    answers, readers = Answers(ledger), trio.CapacityLimiter(READERS_MAX)
+    answers, readers = SyncServer(ledger), trio.CapacityLimiter(READERS_MAX)
 
     async def answer(_: PeerId, message: SyncRequest) -> SyncReply:
         return await trio.to_thread.run_sync(answers.answer, message, limiter=readers)

@@ -1,1 +1,1 @@
-"""Block sync: how a node that is behind reaches the head."""
+"""Block sync: a node that is behind fetches final blocks until it is at the head."""

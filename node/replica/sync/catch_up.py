@@ -1,13 +1,13 @@
-"""One run of block sync, until nobody who can be believed is ahead.
+"""One run of block sync, until no usable peer is ahead.
 
-Blocks are asked of several peers at once, as many as the window holds, and executed and committed in order,
-one lane job each. Each error is charged to the peer that caused it and costs nothing that came from others:
-what is missing is asked of somebody else. Whom to ask is left to chance, those first who delivered the last
-time, so that no claim is worth more than another.
+Several peers are asked at once for as many blocks as the window holds; blocks are executed and committed in
+order, one lane job each. An error is charged to the peer that caused it, and blocks from others stay; another
+peer is asked for what is missing. Peers that delivered last time are asked first, otherwise the order is
+random, so that a peer gains nothing by claiming more than others.
 
-While there is nobody to believe, it waits: for peers, or until those that were busy or slow have rested. It
-also ends when little was gained for a while: claimants who stall must not keep a validator from taking part,
-and who really is ahead will show it (`look_ahead`).
+While no peer is usable, the run waits for one. It also ends when fewer than STALL_BLOCKS blocks came in
+STALL_MS: peers that claim and stall must not keep a validator from taking part. A peer that really is ahead
+can prove it later (`look_ahead`).
 """
 
 from collections.abc import Callable
@@ -30,15 +30,15 @@ _log = structlog.get_logger("sync")
 
 BLOCKS_MS_MAX = 15_000
 LATE_BLOCKS_MS = 3_000
-"""After so long another peer is asked for the same blocks; what comes first counts."""
-PATIENCE_MS = 60_000
-PATIENCE_BLOCKS = 64
-"""So many blocks renew the patience."""
+"""After this long another peer is asked for the same blocks; the first answer counts."""
+STALL_MS = 60_000
+STALL_BLOCKS = 64
+"""This many new blocks restart the stall timer."""
 LOG_BLOCKS = 500
 
 
 class CatchUp:
-    """Runs from `start` until it calls `then`, once; nothing is under way in the lane by then."""
+    """Runs from `start` until it calls `then`, once; the lane then has no job of it."""
 
     def __init__(
         self,
@@ -46,16 +46,16 @@ class CatchUp:
         ledger: Ledger,
         verify: Verify,
         commit: CommitBlock,
-        chance: RandomSource,
-        claims: PeerHeights,
+        random: RandomSource,
+        peer_heights: PeerHeights,
         then: Callable[[], None],
     ) -> None:
         self._world = world
         self._ledger = ledger
         self._verify = verify
         self._commit = commit
-        self._chance = chance
-        self._claims = claims
+        self._random = random
+        self._peer_heights = peer_heights
         self._then = then
         self._window = Window(ledger.height + 1)
         self._is_executing = False
@@ -63,20 +63,20 @@ class CatchUp:
         """The head when peers were last asked for theirs."""
         self._is_surveying = False
         self._surveys = 0
-        """How many there were: only the answers to the last one tell how things are."""
-        self._patience: Timer | None = None
-        self._patient_since: Height = ledger.height
+        """How many there were; only the last one's result counts."""
+        self._stall_timer: Timer | None = None
+        self._stall_start: Height = ledger.height
         self._is_to_end = False
         self._is_over = False
         self.target: Height = ledger.height
-        """The highest claim of those believed."""
+        """The highest height that a usable peer claims."""
 
     def start(self) -> None:
         """Begin; `then` follows in a later turn."""
         self._world.call_later(0, self.advance)
 
     def advance(self) -> None:
-        """Do whatever can be done now; called after everything that happens."""
+        """Do what can be done now; called after every event."""
         if self._is_over:
             return
         if not self._is_to_end:
@@ -86,26 +86,26 @@ class CatchUp:
             return
         if self._is_to_end or self._is_done():
             self._end()
-        elif not self._claims.peers:
-            self._stop_patience()
-        elif self._patience is None:
-            self._start_patience()
+        elif not self._peer_heights.peers:
+            self._stop_stall_timer()
+        elif self._stall_timer is None:
+            self._start_stall_timer()
 
     def _is_done(self) -> bool:
-        """Whether everybody was asked at this head, and nobody claims a higher one; asks them if not."""
-        if self._claims.get_ahead(self._ledger.height):
+        """Whether all usable peers were asked at this head and none claims a higher one; asks them if not."""
+        if self._peer_heights.get_ahead(self._ledger.height):
             return False
-        if not self._claims.has_believed():
+        if not self._peer_heights.has_usable():
             return self._is_enough_alone()
-        has_answer = self._is_surveying or self._claims.has_answer()
+        has_answer = self._is_surveying or self._peer_heights.has_answer()
         if self._surveyed != self._ledger.height or not has_answer:
             self._surveyed, self._is_surveying = self._ledger.height, True
             self._surveys += 1
-            self._claims.survey(partial(self._on_surveyed, self._surveys))
+            self._peer_heights.survey(partial(self._on_surveyed, self._surveys))
         return not self._is_surveying
 
     def _is_enough_alone(self) -> bool:
-        """Whether one validator has the whole power: then there is nobody to wait for."""
+        """Whether one validator has the whole power, so that there is no peer to wait for."""
         return len(self._ledger.get_validators().validators) == 1
 
     def _on_surveyed(self, number: int) -> None:
@@ -115,21 +115,21 @@ class CatchUp:
 
     def _end(self) -> None:
         self._is_over = True
-        self._stop_patience()
+        self._stop_stall_timer()
         self._then()
 
-    # Patience.
+    # Stalls.
 
-    def _start_patience(self) -> None:
-        self._patient_since = self._ledger.height
-        self._patience = self._world.call_later(PATIENCE_MS, self._on_impatient)
+    def _start_stall_timer(self) -> None:
+        self._stall_start = self._ledger.height
+        self._stall_timer = self._world.call_later(STALL_MS, self._on_stalled)
 
-    def _stop_patience(self) -> None:
-        if self._patience is not None:
-            self._patience.cancel()
-            self._patience = None
+    def _stop_stall_timer(self) -> None:
+        if self._stall_timer is not None:
+            self._stall_timer.cancel()
+            self._stall_timer = None
 
-    def _on_impatient(self) -> None:
+    def _on_stalled(self) -> None:
         _log.warning("sync_stalled", height=self._ledger.height, target=self.target)
         self._is_to_end = True
         self.advance()
@@ -138,19 +138,19 @@ class CatchUp:
 
     def _ask_for_blocks(self) -> None:
         self._window.advance(self._ledger.height + 1)
-        ahead = self._claims.get_ahead(self._ledger.height)
-        self.target = max((claim.height or 0 for claim in ahead.values()), default=self._ledger.height)
+        ahead = self._peer_heights.get_ahead(self._ledger.height)
+        self.target = max((one.height or 0 for one in ahead.values()), default=self._ledger.height)
         idle = [peer for peer in sorted(ahead) if not self._window.is_asked(peer)]
-        drawn = self._chance.sample(idle, len(idle))
-        vain: Height = 0
-        for peer in sorted(drawn, key=lambda peer: not ahead[peer].has_delivered):
-            claim = ahead[peer]
-            claimed = claim.height or 0
-            heights = self._window.select(claimed, claim.batch_blocks) if claimed > vain else None
+        shuffled = self._random.sample(idle, len(idle))
+        # A window that has nothing for a peer has nothing for one that claims less.
+        useless_claim: Height = 0
+        for peer in sorted(shuffled, key=lambda peer: not ahead[peer].has_delivered):
+            claimed, batch_blocks = ahead[peer].height or 0, ahead[peer].batch_blocks
+            heights = self._window.select(claimed, batch_blocks) if claimed > useless_claim else None
             if heights is not None:
                 self._ask(peer, heights)
             else:
-                vain = max(vain, claimed)
+                useless_claim = max(useless_claim, claimed)
 
     def _ask(self, peer: PeerId, heights: range) -> None:
         asked = PendingRequest(peer, heights)
@@ -170,12 +170,12 @@ class CatchUp:
         if error is not None:
             self._charge(asked.peer, error)
         elif isinstance(reply, Blocks):
-            self._claims.credit(asked.peer, is_late=asked.is_late)
+            self._peer_heights.note_delivered(asked.peer, is_late=asked.is_late)
             self._window.put(asked, reply.blocks)
         self.advance()
 
     def _charge(self, peer: PeerId, error: NetworkError) -> None:
-        self._claims.charge(peer, error)
+        self._peer_heights.charge(peer, error)
         if isinstance(error, PeerFault):
             self._window.reject(peer)
 
@@ -201,9 +201,9 @@ class CatchUp:
     def _on_committed(self) -> None:
         self._is_executing = False
         height = self._ledger.height
-        if height - self._patient_since >= PATIENCE_BLOCKS:
-            self._stop_patience()
-            self._start_patience()
+        if height - self._stall_start >= STALL_BLOCKS:
+            self._stop_stall_timer()
+            self._start_stall_timer()
         if height % LOG_BLOCKS == 0 or height == self.target:
             _log.info("synced", height=height, target=self.target)
         self.advance()

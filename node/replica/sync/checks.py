@@ -1,10 +1,10 @@
 """What is wrong with blocks that a peer sent, and whose fault it is.
 
-A reply is first held against the request, on arrival. A block is then judged when it is the next one, since
-only then the validator set of its height is known: by its certificate, with *every* signature (CometBFT
-skipped those after two thirds until #5663), and only if that holds by its body. All of that is the
-sender's fault. A whole block with a good certificate that this node finds invalid is nobody's but its own, or
-that of two thirds of the power: the node stops, as it does when consensus tells it so.
+A reply is compared with its request on arrival. A block is checked when it is the next one, since only then
+the validator set of its height is known: first its certificate, with *every* signature (CometBFT skipped
+those after two thirds until #5663), then its body. These faults are the sender's. If a whole block with a
+valid certificate is invalid here, then this node or two thirds of the power is wrong: the node stops, as it
+does when consensus decides such a block.
 """
 
 from chain.block import Block, compute_header_hash
@@ -21,7 +21,7 @@ from p2p.wire.messages import Blocks, FinalBlock
 
 
 def find_reply_fault(heights: range, reply: Blocks) -> PeerFault | None:
-    """What is wrong with a reply to a request for these heights, as far as its looks go."""
+    """How a reply differs from the request for these heights; no signature is checked."""
     shown = [final.certificate.height for final in reply.blocks]
     if not shown:
         return PeerFault(f"claims block {heights.start} and does not deliver it", LIE_POINTS)
@@ -33,7 +33,7 @@ def find_reply_fault(heights: range, reply: Blocks) -> PeerFault | None:
 def execute_final(
     ledger: Ledger, verify: Verify, height: Height, final: FinalBlock
 ) -> BlockResult | PeerFault | None:
-    """The effect of a final block, or what its sender is to be charged with; None if the head moved on.
+    """The effect of a final block, or the fault to charge its sender with; None if the head moved on.
 
     Raises ConsensusHalted.
     """
@@ -54,7 +54,7 @@ def execute_final(
 
 
 def find_final_fault(ledger: Ledger, verify: Verify, height: Height, final: FinalBlock) -> PeerFault | None:
-    """What shows that this is not the final block of that height; nothing if the head moved on."""
+    """Why this is not the final block of that height; None if it is, or if the head moved on."""
     if ledger.live.height + 1 != height:
         return None
     try:
@@ -65,7 +65,7 @@ def find_final_fault(ledger: Ledger, verify: Verify, height: Height, final: Fina
 
 
 def _decode_final(ledger: Ledger, verify: Verify, final: FinalBlock) -> Block:
-    """The block, whose header the certificate makes final as the next one; raises ChainError."""
+    """The next block, after checking that the certificate makes it final; raises ChainError."""
     block, certificate = decode(Block, final.block), final.certificate
     if not block.header.height == certificate.height == ledger.live.height + 1:
         raise InvalidBlock("not the height asked for")

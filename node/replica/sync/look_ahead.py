@@ -1,7 +1,7 @@
-"""Whether somebody is ahead for good: a claim alone interrupts no validator.
+"""Whether a peer has proven that it is ahead: a claim alone does not interrupt a validator.
 
-Who claims two blocks more must show the next one with its certificate. A few are asked at once, so that one
-who shows nothing does not hold up the others; the first who shows it is enough.
+A peer that claims two blocks more must show the next one with its certificate. SHOWING_MAX peers are asked at
+once, so that one that shows nothing does not hold up the others; the first block shown is enough.
 """
 
 from collections.abc import Callable
@@ -21,36 +21,36 @@ SHOW_MS_MAX = 15_000
 
 
 class LookAhead:
-    """One look, from the survey to its answer."""
+    """One check, from the survey to its answer."""
 
     def __init__(
         self,
         world: World,
         ledger: Ledger,
         verify: Verify,
-        claims: PeerHeights,
-        chance: RandomSource,
+        peer_heights: PeerHeights,
+        random: RandomSource,
         then: Callable[[bool], None],
     ) -> None:
         self._world = world
         self._ledger = ledger
         self._verify = verify
-        self._claims = claims
-        self._chance = chance
+        self._peer_heights = peer_heights
+        self._random = random
         self._then = then
         self._height: Height = ledger.height + 1
         self._left: list[PeerId] = []
         self._showing = 0
         self._is_over = False
-        claims.survey(self._begin)
+        peer_heights.survey(self._begin)
 
     def _begin(self) -> None:
-        ahead = sorted(self._claims.get_ahead(self._ledger.height, 2))
-        self._left = self._chance.sample(ahead, len(ahead))
+        ahead = sorted(self._peer_heights.get_ahead(self._ledger.height, 2))
+        self._left = self._random.sample(ahead, len(ahead))
         self._ask_next()
 
     def _ask_next(self) -> None:
-        """Ask further ones; with nobody left the look is over."""
+        """Ask further peers; the check is over when none is left."""
         if self._is_over:
             return
         while self._left and self._showing < SHOWING_MAX:
@@ -73,10 +73,10 @@ class LookAhead:
     def _on_checked(self, peer: PeerId, error: NetworkError | None) -> None:
         self._showing -= 1
         if error is not None:
-            self._claims.charge(peer, error)
+            self._peer_heights.charge(peer, error)
             self._ask_next()
         elif not self._is_over:
-            # Consensus may have gone on by itself; then what was shown is no news.
+            # Consensus may have decided that height meanwhile.
             self._end(self._ledger.height + 1 == self._height)
 
     def _end(self, is_behind: bool) -> None:

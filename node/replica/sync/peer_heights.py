@@ -1,10 +1,11 @@
-"""What peers say of their heights, and whom of them we believe: for sync, which believes certificates only.
+"""The heights that peers claim to have, and which peers may be asked.
 
-A claim decides who is asked, nothing more. Who lied is not believed for a while, also where it can not be
-banned because it is a validator; who is slow or busy rests for a shorter while. That outlives the
-connection, in a table of DOUBTS_MAX; a claim does not. Within one connection a height never falls.
+A claimed height only decides which peer is asked; sync believes certificates alone. A peer that lied is
+ignored for LIE_MS, even if it cannot be banned because it is a validator; a slow peer for SLOW_MS, a busy
+one for BUSY_MS. This outlives the connection (in a table of IGNORED_MAX entries); a claimed height does not.
+Within one connection a claimed height never falls.
 
-Not here: what a peer is asked for (`sync_window`), and whether it was true (`sync_checks`).
+Not here: what a peer is asked for (`window`), and whether its answer was true (`checks`).
 """
 
 from collections.abc import Callable
@@ -22,11 +23,11 @@ _log = structlog.get_logger("sync")
 
 STATUS_MS_MAX = 5_000
 LATE_STATUS_MS = 500
-"""How long a survey waits for others after the first answer: a silent stranger must not hold it up."""
+"""How long a survey waits for others after the first answer, so that a silent peer cannot hold it up."""
 LIE_MS = 600_000
 SLOW_MS = 10_000
 BUSY_MS = 1_000
-DOUBTS_MAX = 4096
+IGNORED_MAX = 4096
 LIE_POINTS = 100
 BATCH_BLOCKS_FIRST = 16
 BATCH_BLOCKS_MAX = 64
@@ -34,17 +35,17 @@ BATCH_BLOCKS_MAX = 64
 
 @dataclass(eq=False)
 class PeerHeight:
-    """What one connected peer says it can deliver."""
+    """What one connected peer claims to have, and how it did so far."""
 
     height: Height | None = None
     """None until it has said so."""
     oldest_height: Height = 0
     asked_ms: int | None = None
-    """Since when a status request is under way."""
+    """When the pending status request was sent, by `elapsed_ms`; None if there is none."""
     batch_blocks: int = BATCH_BLOCKS_FIRST
-    """As many blocks as it is asked for at once; who is slow is asked for less."""
+    """How many blocks it is asked for at once; halved when it is slow."""
     has_delivered: bool = False
-    """Whether it did what it was asked for, the last time."""
+    """Whether it answered the last request."""
 
 
 @dataclass(eq=False)
@@ -55,97 +56,95 @@ class _Survey:
 
 
 class PeerHeights:
-    """The connected peers, in the order in which they came."""
+    """The connected peers, the oldest connection first; `on_change` is called when one may be asked again."""
 
-    def __init__(self, world: World, on_claim: Callable[[], None]) -> None:
+    def __init__(self, world: World, on_change: Callable[[], None]) -> None:
         self._world = world
-        self._on_claim = on_claim
-        self._claims: dict[PeerId, PeerHeight] = {}
-        self._doubts: dict[PeerId, int] = {}
-        """Until when a peer counts for nothing, by `elapsed_ms`."""
+        self._on_change = on_change
+        self._entries: dict[PeerId, PeerHeight] = {}
+        self._ignored_until: dict[PeerId, int] = {}
+        """Until when a peer is ignored, by `elapsed_ms`."""
         self._surveys: list[_Survey] = []
 
     @property
     def peers(self) -> tuple[PeerId, ...]:
-        """Who is connected."""
-        return tuple(self._claims)
+        """The connected peers."""
+        return tuple(self._entries)
 
     def connected(self, peer: PeerId) -> None:
-        """The peer may be asked; what it said over an older connection does not count."""
-        self._claims[peer] = PeerHeight()
+        """The peer may be asked; what it claimed over an older connection no longer counts."""
+        self._entries[peer] = PeerHeight()
         if any(peer in survey.waiting for survey in self._surveys):
             self.ask(peer)
 
     def disconnected(self, peer: PeerId) -> None:
-        """The peer is gone, with what it said."""
-        self._claims.pop(peer, None)
+        """The peer is gone, and its claim with it."""
+        self._entries.pop(peer, None)
         self._stop_waiting(peer)
 
-    def is_believed(self, peer: PeerId) -> bool:
-        """Whether the peer is connected and neither lied nor rests."""
-        return peer in self._claims and self._doubts.get(peer, 0) <= self._world.elapsed_ms()
+    def is_usable(self, peer: PeerId) -> bool:
+        """Whether the peer is connected and not ignored."""
+        return peer in self._entries and self._ignored_until.get(peer, 0) <= self._world.elapsed_ms()
 
     def get_ahead(self, height: Height, heights: int = 1) -> dict[PeerId, PeerHeight]:
-        """Those believed who claim so many blocks beyond `height`, and to keep the first of them."""
+        """Usable peers that claim `heights` or more blocks beyond `height` and still keep the first of them."""
         return {
-            peer: claim
-            for peer, claim in self._claims.items()
-            if claim.height is not None
-            and claim.height >= height + heights
-            and claim.oldest_height <= height + 1
-            and self.is_believed(peer)
+            peer: entry
+            for peer, entry in self._entries.items()
+            if entry.height is not None
+            and entry.height >= height + heights
+            and entry.oldest_height <= height + 1
+            and self.is_usable(peer)
         }
 
-    def has_believed(self) -> bool:
-        """Whether there is anybody to ask."""
-        return any(map(self.is_believed, self._claims))
+    def has_usable(self) -> bool:
+        """Whether any peer may be asked."""
+        return any(map(self.is_usable, self._entries))
 
     def has_answer(self) -> bool:
-        """Whether anybody who is believed has said anything."""
-        return any(
-            claim.height is not None and self.is_believed(peer) for peer, claim in self._claims.items()
-        )
+        """Whether any usable peer has claimed a height."""
+        return any(entry.height is not None and self.is_usable(peer) for peer, entry in self._entries.items())
 
     # Asking.
 
     def survey(self, then: Callable[[], None]) -> None:
-        """Asks everybody believed; `then`, in a later turn, when they have answered or are late."""
-        believed = [peer for peer in self._claims if self.is_believed(peer)]
-        survey = _Survey({peer for peer in believed if not self._is_late(peer)} or set(believed), then)
+        """Asks every usable peer; calls `then` in a later turn, when all have answered or are late."""
+        usable = [peer for peer in self._entries if self.is_usable(peer)]
+        survey = _Survey({peer for peer in usable if not self._is_late(peer)} or set(usable), then)
         self._surveys.append(survey)
-        for peer in believed:
+        for peer in usable:
             self.ask(peer)
         if not survey.waiting:
             self._world.call_later(0, partial(self._end, survey))
 
     def _is_late(self, peer: PeerId) -> bool:
-        """Whether it was asked before and is not waited for any more."""
-        asked_ms = self._claims[peer].asked_ms
+        """Whether its pending request is too old to wait for."""
+        asked_ms = self._entries[peer].asked_ms
         return asked_ms is not None and asked_ms + LATE_STATUS_MS <= self._world.elapsed_ms()
 
     def ask(self, peer: PeerId) -> None:
-        """Asks for the peer's height, unless that is under way."""
-        claim = self._claims[peer]
-        if claim.asked_ms is None:
-            claim.asked_ms = self._world.elapsed_ms()
-            then = partial(self._on_status, peer, claim)
+        """Asks for the peer's height, unless a request is pending."""
+        entry = self._entries[peer]
+        if entry.asked_ms is None:
+            entry.asked_ms = self._world.elapsed_ms()
+            then = partial(self._on_status, peer, entry)
             self._world.ask(peer, StatusRequest(), Status, STATUS_MS_MAX, then)
 
-    def _on_status(self, peer: PeerId, claim: PeerHeight, reply: Status | NetworkError) -> None:
-        if self._claims.get(peer) is not claim:
+    def _on_status(self, peer: PeerId, entry: PeerHeight, reply: Status | NetworkError) -> None:
+        if self._entries.get(peer) is not entry:
             return
-        claim.asked_ms = None
-        if isinstance(reply, Status) and claim.height is not None and reply.height < claim.height:
-            reply = PeerFault(f"claims height {reply.height} after {claim.height}", LIE_POINTS)
+        entry.asked_ms = None
+        if isinstance(reply, Status) and entry.height is not None and reply.height < entry.height:
+            reply = PeerFault(f"claims height {reply.height} after {entry.height}", LIE_POINTS)
         if isinstance(reply, PeerSlow):
-            self._rest(peer, BUSY_MS)
+            self._pause(peer, BUSY_MS)
         elif isinstance(reply, NetworkError):
             self.charge(peer, reply)
         else:
-            claim.height, claim.oldest_height = reply.height, reply.oldest_height
+            entry.height, entry.oldest_height = reply.height, reply.oldest_height
             self._expect_others(peer)
         self._stop_waiting(peer)
-        self._on_claim()
+        self._on_change()
 
     def _expect_others(self, peer: PeerId) -> None:
         for survey in self._surveys:
@@ -166,46 +165,48 @@ class PeerHeights:
             survey.late.cancel()
         survey.then()
 
-    # Judging.
+    # Results.
 
     def charge(self, peer: PeerId, error: NetworkError) -> None:
-        """The peer did not do what it claimed it could: blame it if that was a lie, and let it rest."""
+        """The peer failed a request: blame it if it lied, and ignore it for a while."""
         if isinstance(error, PeerFault):
             _log.warning("sync_peer_lied", reason=str(error))
             self._world.blame(peer, error)
-            self._doubt(peer, LIE_MS)
+            self._ignore(peer, LIE_MS)
         elif isinstance(error, PeerSlow):
             _log.info("sync_peer_slow", reason=str(error))
             self._note_slow(peer)
-            self._rest(peer, SLOW_MS)
+            self._pause(peer, SLOW_MS)
         else:
             is_busy = isinstance(error, PeerGone) or (
                 isinstance(error, Refused) and error.code is RefusalCode.BUSY
             )
             _log.debug("sync_peer_gone_or_busy", reason=str(error))
-            self._rest(peer, BUSY_MS if is_busy else SLOW_MS)
+            self._pause(peer, BUSY_MS if is_busy else SLOW_MS)
 
-    def credit(self, peer: PeerId, *, is_late: bool) -> None:
-        """The peer delivered: ask it before others, and for more at once if it took no time."""
-        if (claim := self._claims.get(peer)) is not None:
-            claim.has_delivered = True
+    def note_delivered(self, peer: PeerId, *, is_late: bool) -> None:
+        """The peer delivered: it is asked before others, and for more at once if it was not late."""
+        if (entry := self._entries.get(peer)) is not None:
+            entry.has_delivered = True
             if not is_late:
-                claim.batch_blocks = min(claim.batch_blocks * 2, BATCH_BLOCKS_MAX)
+                entry.batch_blocks = min(entry.batch_blocks * 2, BATCH_BLOCKS_MAX)
 
     def _note_slow(self, peer: PeerId) -> None:
-        if (claim := self._claims.get(peer)) is not None:
-            claim.has_delivered = False
-            claim.batch_blocks = max(claim.batch_blocks // 2, 1)
+        if (entry := self._entries.get(peer)) is not None:
+            entry.has_delivered = False
+            entry.batch_blocks = max(entry.batch_blocks // 2, 1)
 
-    def _rest(self, peer: PeerId, duration_ms: int) -> None:
-        self._doubt(peer, duration_ms)
-        self._world.call_later(duration_ms, self._on_claim)
+    def _pause(self, peer: PeerId, duration_ms: int) -> None:
+        """Ignore the peer for a while, and say when that is over."""
+        self._ignore(peer, duration_ms)
+        self._world.call_later(duration_ms, self._on_change)
 
-    def _doubt(self, peer: PeerId, duration_ms: int) -> None:
-        until_ms = max(self._doubts.pop(peer, 0), self._world.elapsed_ms() + duration_ms)
-        self._doubts[peer] = until_ms
-        if len(self._doubts) > DOUBTS_MAX:
-            del self._doubts[next(iter(self._doubts))]
+    def _ignore(self, peer: PeerId, duration_ms: int) -> None:
+        until_ms = max(self._ignored_until.pop(peer, 0), self._world.elapsed_ms() + duration_ms)
+        self._ignored_until[peer] = until_ms
+        if len(self._ignored_until) > IGNORED_MAX:
+            del self._ignored_until[next(iter(self._ignored_until))]
 
 
+# A larger batch would be a request that no peer may send.
 assert BATCH_BLOCKS_MAX <= BLOCKS_MAX

@@ -1,7 +1,7 @@
-"""What peers that sync are told: the other side of `sync`.
+"""Answers peers that sync: heights, blocks with their certificates, headers.
 
-Synchronous and reading only, single entries that are written once, so that any thread may ask. A reply is
-bounded by what was asked for, by REPLY_BYTES_MAX and by the head.
+Synchronous. It only reads entries that are written once, so any thread may call it. A reply is bounded by the
+request, by REPLY_BYTES_MAX and by the head.
 """
 
 from collections.abc import Iterator
@@ -26,8 +26,8 @@ from p2p.wire.messages import (
 REPLY_BYTES_MAX = 6 * 2**20
 
 
-class Answers:
-    """Answers out of a ledger."""
+class SyncServer:
+    """Answers from one ledger."""
 
     def __init__(self, ledger: LedgerReader) -> None:
         self._ledger = ledger
@@ -47,11 +47,11 @@ class Answers:
     def _build_status(self) -> Status:
         chain = self._ledger.view.chain
         extent = chain.get_extent()
-        assert extent is not None
+        assert extent is not None  # A ledger stores genesis before it is there to be asked.
         return Status(extent.head, extent.head_hash, chain.get_body_first())
 
     def _read_blocks(self, start: Height, count: int) -> Iterator[FinalBlock]:
-        """Blocks in order, as many as there are and fit; refused rather than left out if they were pruned."""
+        """Blocks in order, as many as exist and fit; raises Refused if the first one was pruned."""
         view, size = self._ledger.view, 0
         if start < view.chain.get_body_first():
             raise Refused(RefusalCode.NOT_FOUND, "not kept any more")

@@ -1,13 +1,14 @@
-"""Block sync: how a node that is behind reaches the head, believing certificates and nobody's word.
+"""Block sync: a node that is behind fetches final blocks until it is at the head.
 
-    claims        who says to have which heights, and whom of them we believe
+    peer_heights  the heights that peers claim, and which peers may be asked
     catch_up      one run to the head
-    sync_window   which heights to ask for next; what came and is not applied yet
-    sync_checks   what is wrong with a block, and that it is its sender's fault
-    look_ahead    whether a node that takes part should sync again
+    window        which heights to ask for next; blocks that are not applied yet
+    checks        what is wrong with a block, and whose fault it is
+    look_ahead    whether a node that takes part in consensus should sync again
+    server        the other side: answers peers that sync
 
-The replica signs nothing between `catch_up` and its answer. What was committed is kept: a node that is
-stopped goes on where it was. The other side, which lets peers catch up, is `answers`.
+Only certificates are believed, no peer's word. The replica signs nothing between `catch_up` and its callback.
+Committed blocks are kept: a node that was stopped resumes at its head.
 """
 
 from collections.abc import Callable
@@ -22,7 +23,7 @@ from node.replica.sync.peer_heights import PeerHeights
 
 
 class Sync:
-    """Catches up with peers, when it is told to."""
+    """Catches up with peers when the replica asks for it."""
 
     def __init__(
         self, world: World, ledger: Ledger, verify: Verify, commit: CommitBlock, random: RandomSource
@@ -31,33 +32,33 @@ class Sync:
         self._ledger = ledger
         self._verify = verify
         self._commit = commit
-        self._chance = random
-        self._claims = PeerHeights(world, self._advance)
+        self._random = random
+        self._peer_heights = PeerHeights(world, self._advance)
         self._run: CatchUp | None = None
         self._is_looking = False
         self.is_syncing = True
-        """Also before the first run: what this node has may be old."""
+        """True before the first run too, since the store may be old."""
 
     @property
     def peers(self) -> tuple[PeerId, ...]:
-        """Who may be asked."""
-        return self._claims.peers
+        """The connected peers."""
+        return self._peer_heights.peers
 
     @property
     def target(self) -> Height:
-        """The height that is aimed at; only a claim."""
+        """The highest height that a usable peer claims; not verified."""
         return self._run.target if self._run is not None else self._ledger.height
 
     def connected(self, peer: PeerId) -> None:
         """The peer said hello."""
-        self._claims.connected(peer)
+        self._peer_heights.connected(peer)
         if self._run is not None:
-            self._claims.ask(peer)
+            self._peer_heights.ask(peer)
             self._advance()
 
     def disconnected(self, peer: PeerId) -> None:
-        """The peer is gone; what it sent is as good as before."""
-        self._claims.disconnected(peer)
+        """The peer is gone; the blocks it sent are kept."""
+        self._peer_heights.disconnected(peer)
         self._advance()
 
     def _advance(self) -> None:
@@ -65,24 +66,21 @@ class Sync:
             self._run.advance()
 
     def catch_up(self, then: Callable[[], None]) -> None:
-        """Calls back when nobody who can be believed is ahead.
-
-        Waits for peers while a quorum needs others.
-        """
+        """Calls `then` when no usable peer is ahead. Waits for peers unless this node alone is a quorum."""
 
         def end() -> None:
             self._run, self.is_syncing = None, False
             then()
 
-        assert self._run is None
+        assert self._run is None  # The replica enters SYNCING once per run.
         self.is_syncing = True
         self._run = CatchUp(
-            self._world, self._ledger, self._verify, self._commit, self._chance, self._claims, end
+            self._world, self._ledger, self._verify, self._commit, self._random, self._peer_heights, end
         )
         self._run.start()
 
     def look_ahead(self, then: Callable[[bool], None]) -> None:
-        """Whether a peer shows the next block, final, and claims more; one look at a time."""
+        """Tells `then` whether a peer shows the next final block and claims more; one check at a time."""
 
         def end(is_behind: bool) -> None:
             self._is_looking = False
@@ -92,4 +90,4 @@ class Sync:
             then(False)
             return
         self._is_looking = True
-        LookAhead(self._world, self._ledger, self._verify, self._claims, self._chance, end)
+        LookAhead(self._world, self._ledger, self._verify, self._peer_heights, self._random, end)

@@ -1,11 +1,11 @@
-"""The window of block sync: what has come and is not applied yet, what is under way, what to ask for next.
+"""The window of block sync: blocks that are not applied yet, pending requests, and what to ask for next.
 
 Several peers are asked at once, each for a run of heights; blocks are applied in order, whoever sent them.
-A request that is late covers its heights no longer, so that another peer is asked for them; what comes
-first counts. Bounds: WINDOW_BLOCKS heights, WINDOW_BYTES_MAX of blocks that came or may come. Only the next
-height is asked for beyond that, so that slow ones who fill the window do not hold it up.
+The heights of a late request are asked of another peer, and the first answer counts. Bounds: WINDOW_BLOCKS
+heights, WINDOW_BYTES_MAX of blocks that came or may come. Beyond these only the next height is asked for, so
+that slow peers that fill the window do not hold it up.
 
-Pure: no peer is asked and nothing is judged here.
+Pure: this module sends nothing and checks no block.
 """
 
 from dataclasses import dataclass
@@ -19,24 +19,24 @@ from p2p.wire.protocols import SYNC
 WINDOW_BLOCKS = 512
 WINDOW_BYTES_MAX = 64 * 2**20
 SIGNATURE_BYTES_MAX = 128
-"""Of a certificate in memory, about."""
+"""What one signature of a certificate takes in memory, about."""
 
 
 class ReceivedBlock(NamedTuple):
-    """A block that came."""
+    """A block, and the peer that sent it."""
 
     final: FinalBlock
     sender: PeerId
 
     @property
     def size_bytes(self) -> int:
-        """What it is counted for."""
+        """Its share of WINDOW_BYTES_MAX."""
         return len(self.final.block) + len(self.final.certificate.signatures) * SIGNATURE_BYTES_MAX
 
 
 @dataclass(eq=False)
 class PendingRequest:
-    """A request under way."""
+    """A request that was not answered yet."""
 
     peer: PeerId
     heights: range
@@ -53,7 +53,7 @@ class Window:
         self._held_bytes = 0
 
     def get(self, height: Height) -> ReceivedBlock | None:
-        """The block, if it is there."""
+        """The block, if it came."""
         return self._held.get(height)
 
     def advance(self, height: Height) -> None:
@@ -63,7 +63,7 @@ class Window:
         self.next = max(height, self.next)
 
     def reject(self, sender: PeerId) -> None:
-        """The sender lied: what it sent is not looked at. Everything from others stays."""
+        """The sender lied: its blocks are dropped. Blocks from others stay."""
         for height in [height for height, held in self._held.items() if held.sender == sender]:
             self._drop(height)
 
@@ -72,14 +72,14 @@ class Window:
             self._held_bytes -= held.size_bytes
 
     def put(self, asked: PendingRequest, blocks: tuple[FinalBlock, ...]) -> None:
-        """Keep what came, in the order asked for, where it is still missing."""
+        """Keep the blocks, which are in the order asked for, where they are still missing."""
         for height, final in zip(asked.heights, blocks, strict=False):
             if self.next <= height < self.next + WINDOW_BLOCKS and height not in self._held:
                 self._held[height] = held = ReceivedBlock(final, asked.peer)
                 self._held_bytes += held.size_bytes
 
     def is_asked(self, peer: PeerId) -> bool:
-        """Whether a request to the peer is under way."""
+        """Whether a request to the peer is pending."""
         return any(asked.peer == peer for asked in self.asked)
 
     def select(self, claimed: Height, count_max: int) -> range | None:

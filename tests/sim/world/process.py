@@ -22,7 +22,7 @@ from node.replica.journal import Journal
 from node.replica.ports import CommitBlock, Timer
 from node.replica.replica import ConsensusHalted, Replica
 from node.replica.signing.signer import Signer
-from node.replica.sync.server import Answers
+from node.replica.sync.server import SyncServer
 from node.replica.sync.sync import Sync
 from node.replica.timing import build_synchrony, build_timeouts
 from p2p.errors import NetworkError, PeerFault, PeerGone, PeerSlow, Refused
@@ -96,7 +96,7 @@ class Process:
             build_sync=self._build_sync,
         )
         self.replica.listeners += [self._on_committed, self.duties.on_committed]
-        self.answers = Answers(self.ledger)
+        self.answers = SyncServer(self.ledger)
 
     def _build_gossip(self, replica: Replica) -> Gossip:
         self.gossip = Gossip(self, replica, self.mempool, self._context.signatures.verify)

@@ -12,7 +12,7 @@ from chain.modules import balances
 from chain.primitives.codec import decode, encode, replace
 from chain.primitives.types import Height, Signature
 from chain.votes import CertificateSignature, CommitCertificate, Vote, VoteKind, get_vote_signing_bytes
-from node.replica.sync.server import Answers
+from node.replica.sync.server import SyncServer
 from p2p.wire.messages import Blocks, BlocksRequest, FinalBlock, Status, SyncReply, SyncRequest
 from tests.node.cluster import Person
 from tests.node.forge import ALICE, BOB, Forge
@@ -46,7 +46,7 @@ def build_history(height: Height = HEIGHT, validators: int = 4) -> History:
 
 def build_honest(history: History) -> Answer:
     """The real answers of a node with that chain."""
-    return Answers(history.forge.ledger).answer
+    return SyncServer(history.forge.ledger).answer
 
 
 def build_shorter(history: History, height: Height) -> Answer:

@@ -16,7 +16,7 @@ from node.ledger.lane import Lane
 from node.ledger.ledger import CommittedBlock, Ledger
 from node.replica.sync import catch_up
 from node.replica.sync.sync import Sync
-from node.replica.trio_world import ReplicaWorld, serve_answers
+from node.replica.trio_world import ReplicaWorld, serve_sync
 from p2p.errors import PeerGone
 from p2p.memory import MemoryHub
 from p2p.network import Stream
@@ -91,7 +91,7 @@ class Scene:
         seed = bytes((number,)) * 32
         async with self.hub.open_network(seed, self.ledger.genesis_hash) as network:
             if answer is None:
-                serve_answers(network, self.history.forge.ledger)
+                serve_sync(network, self.history.forge.ledger)
             else:
                 network.serve(SYNC, build_answerer(SyncRequest, hold(answer), 8))
             network.serve(CONSENSUS, listen)

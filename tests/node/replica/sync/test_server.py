@@ -7,7 +7,7 @@ import pytest
 from chain.primitives.codec import encode
 from node.ledger.ledger import Ledger
 from node.replica.sync import server as answers
-from node.replica.sync.server import Answers
+from node.replica.sync.server import SyncServer
 from p2p.errors import RefusalCode, Refused
 from p2p.wire.messages import Blocks, BlocksRequest, Headers, HeadersRequest, Status, StatusRequest
 from tests.node.replica.sync.lies import HEIGHT, History, build_history
@@ -34,7 +34,7 @@ def test_answers_begin_at_the_start_and_end_at_the_head(
     history: History, start: int, count: int, heights: list[int]
 ) -> None:
     """At most what was asked for and what there is; genesis was never decided."""
-    told = Answers(history.forge.ledger)
+    told = SyncServer(history.forge.ledger)
     blocks = told.answer(BlocksRequest(start, count))
     assert isinstance(blocks, Blocks)
     assert list(blocks.blocks) == [history.blocks[height - 1] for height in heights]
@@ -47,7 +47,7 @@ def test_a_reply_fits_into_a_frame_and_is_never_empty_for_its_size(
     history: History, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One block always goes, more only while they fit."""
-    told = Answers(history.forge.ledger)
+    told = SyncServer(history.forge.ledger)
     sizes = [len(final.block) + len(encode(final.certificate)) for final in history.blocks]
     for limit in (0, sizes[0], sum(sizes[:3]) - 1, sum(sizes[:3]), sum(sizes)):
         monkeypatch.setattr(answers, "REPLY_BYTES_MAX", limit)
@@ -61,7 +61,7 @@ def test_the_height_is_told_with_the_hash_and_the_oldest_block() -> None:
     """And what was pruned is refused, so that who asked knows that it is no lie."""
     history = build_history()
     ledger = history.forge.ledger
-    told = Answers(ledger)
+    told = SyncServer(ledger)
     assert told.answer(StatusRequest()) == Status(HEIGHT, ledger.head_hash, 0)
     ledger._store.write_batch(ledger.chain.stage_prune(4))
     told = Answers(Ledger(ledger._store, ledger.spec))
@@ -76,4 +76,4 @@ def test_the_height_is_told_with_the_hash_and_the_oldest_block() -> None:
 def test_an_answer_is_no_request(history: History) -> None:
     """Nor anything else that the protocol has."""
     with pytest.raises(Refused):
-        Answers(history.forge.ledger).answer(Status(1, bytes(32), 0))  # type: ignore[arg-type]
+        SyncServer(history.forge.ledger).answer(Status(1, bytes(32), 0))  # type: ignore[arg-type]

@@ -8,8 +8,7 @@ from chain.block import Block, compute_header_hash
 from chain.modules import balances
 from chain.primitives.codec import decode, encode, replace
 from node.replica.errors import ConsensusHalted
-from node.replica.sync import catch_up
-from node.replica.sync import peer_heights as claims
+from node.replica.sync import catch_up, peer_heights
 from node.replica.sync.peer_heights import BATCH_BLOCKS_MAX, LIE_MS
 from node.replica.sync.window import WINDOW_BLOCKS
 from p2p.errors import PeerGone, RefusalCode, Refused
@@ -245,7 +244,7 @@ def test_a_node_without_peers_waits_for_one(history: History) -> None:
     world = SyncWorld(history.forge)
     ended: list[bool] = []
     world.sync.catch_up(lambda: ended.append(True))
-    world.call_later(10 * catch_up.PATIENCE_MS, lambda: world.join(1, build_honest(history)) and None)
+    world.call_later(10 * catch_up.STALL_MS, lambda: world.join(1, build_honest(history)) and None)
     world.run_until(lambda: bool(ended))
     assert world.ledger.height == HEIGHT
 
@@ -272,7 +271,7 @@ def test_who_connects_again_is_asked_anew(history: History) -> None:
     world = SyncWorld(history.forge)
     world.join(1, build_honest(history), delay_ms=400)
     world.call_later(200, lambda: world.join(1, build_honest(history), delay_ms=400) and None)
-    assert world.catch_up() < claims.STATUS_MS_MAX
+    assert world.catch_up() < peer_heights.STATUS_MS_MAX
     assert world.ledger.height == HEIGHT
 
 
@@ -285,7 +284,7 @@ def test_what_was_lost_with_an_older_connection_is_no_reason_to_rest(history: Hi
     world = SyncWorld(history.forge)
     world.join(1, break_off, delay_ms=50)
     world.call_later(20, lambda: world.join(1, build_honest(history)) and None)
-    assert world.catch_up() < claims.BUSY_MS
+    assert world.catch_up() < peer_heights.BUSY_MS
     assert world.ledger.height == HEIGHT
 
 
