@@ -1,6 +1,6 @@
-"""What a validator does, without a loop, a clock or a socket: events in, calls of `ports.World` out.
+"""A validator without a loop, a clock or a socket: it gets events and calls `ports.World`.
 
-`replica` runs height after height: core, log, signatures, commits. `gossip` holds the messages between
-peers, `sync` catches up. Each is a set of methods that return at once; two worlds drive them:
-`node.replica.trio_world` over trio, and the simulator of the tests over a seed.
+`replica` runs height after height: core, log, signatures, commits. `gossip` exchanges messages with peers,
+`sync` fetches missing blocks. Every method returns at once. Two worlds drive them: `trio_world` in a running
+node, and the simulator of the tests.
 """

@@ -1,4 +1,4 @@
-"""A proposed block in its short form, while its transactions are being collected."""
+"""A proposal in short form, while the transactions of its block are collected."""
 
 from chain.block import Block, Header, Inherents, compute_extrinsics_root, compute_header_hash
 from chain.primitives.codec import decode
@@ -13,31 +13,31 @@ LIE_POINTS = 50
 
 
 class Assembly:
-    """One proposal on its way to being whole; any peer that announced it may be asked for what is missing."""
+    """One proposal; any peer that announced it may be asked for missing transactions."""
 
     def __init__(self, message: CompactProposal, peer: PeerId, received_ms: TimeMs, until_ms: int) -> None:
         self.message = message
         self.received_ms = received_ms
         self.until_ms = until_ms
-        """When to give up, by the clock that nobody sets."""
+        """When to give up, by `World.elapsed_ms`."""
         self.header = decode(Header, message.header)
         self.inherents = decode(Inherents, message.inherents)
         self.sources = [peer]
         self.asking: Timer | None = None
-        """Until the next source is asked."""
+        """Runs until the next source is asked."""
         self._turn = 0
         self._found: dict[Hash, SignedTransaction | None] = dict.fromkeys(message.transaction_ids)
 
     @property
     def proposal(self) -> Proposal:
-        """What was signed."""
+        """The proposal, without its signature."""
         return self.message.signed.proposal
 
     def check(self) -> None:
-        """Raises PeerFault unless all of the short form is what the proposer signed for.
+        """Raises PeerFault unless header and body are those that the proposer signed.
 
-        A new block names its proposer; only one that had a polka in an earlier round may be another's. Else
-        the proposer could make others answer for a block, such as one without a beacon link.
+        The header of a new block must name the proposer; only a block with a polka in an earlier round may be
+        another's. Otherwise a proposer could put its fault, such as a missing beacon link, on another.
         """
         if compute_header_hash(self.header) != self.proposal.block_hash:
             raise PeerFault("header of another block", LIE_POINTS)
@@ -52,21 +52,21 @@ class Assembly:
             raise PeerFault("new block in the name of another proposer", LIE_POINTS)
 
     def add_source(self, peer: PeerId) -> None:
-        """Another peer announces the same."""
+        """Another peer announced the same."""
         if peer not in self.sources:
             self.sources.append(peer)
 
     def take_source(self) -> PeerId:
-        """Whose turn it is to be asked: the sources one after the other, those included that came later."""
+        """The source to ask next: one after the other, also those that were added later."""
         self._turn += 1
         return self.sources[(self._turn - 1) % len(self.sources)]
 
     def list_missing(self) -> tuple[Hash, ...]:
-        """Ids still without a transaction."""
+        """Ids of the transactions that are missing."""
         return tuple(tx_id for tx_id, signed in self._found.items() if signed is None)
 
     def add(self, signed: SignedTransaction) -> bool:
-        """Take a transaction in; whether it is one that was missing."""
+        """Add a transaction; returns whether it was missing."""
         tx_id = get_transaction_id(signed)
         is_missing = tx_id in self._found and self._found[tx_id] is None
         if is_missing:
@@ -74,14 +74,14 @@ class Assembly:
         return is_missing
 
     def build(self) -> Block:
-        """The whole block; nothing may be missing."""
+        """The whole block; called when `list_missing` is empty."""
         found = [self._found[tx_id] for tx_id in self.message.transaction_ids]
         transactions = tuple(signed for signed in found if signed is not None)
-        assert len(transactions) == len(found)
+        assert len(transactions) == len(found)  # The only caller checks `list_missing` first.
         return Block(self.header, self.inherents, transactions)
 
     def stop_asking(self) -> None:
-        """No source is asked until somebody says so again."""
+        """Cancel the request to the next source."""
         if self.asking is not None:
             self.asking.cancel()
             self.asking = None

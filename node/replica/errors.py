@@ -1,8 +1,8 @@
-"""What ends a replica; everything else that is expected is a value or a peer's fault.
+"""The failure that ends a replica; every other expected failure is a value or a peer's fault.
 
 ConsensusHalted    more than two thirds of the power finalised what this node finds invalid
 """
 
 
 class ConsensusHalted(Exception):
-    """The others finalised a block that this node finds invalid: it must not go on (docs/operating.md)."""
+    """Others finalised a block that is invalid here: the node must stop (docs/operating.md)."""

@@ -1,16 +1,17 @@
-"""Consensus messages between peers: verified, relayed once, asked for when missing.
+"""Consensus messages between peers: verified, relayed once, requested when missing.
 
-Inbound: what is signed is verified here, once; a proposal's block is put together out of the pool, the
-missing transactions are asked of those who announced it; only then it goes to the replica. Outbound: own and
-relayed messages to all peers; every second a summary of what this node has, which peers answer with what it
-lacks, so that a lost message delays a height by a second at most and never stalls it.
+Inbound: each signed message is verified here, once. A proposal's block is built from the pool, and missing
+transactions are requested from the peers that announced it; the replica gets the proposal when the block is
+whole. Outbound: own and relayed messages go to all peers. Every second a summary of what this node has goes
+out, and peers answer with what is missing, so a lost message delays a height by about a second.
 
-`on_message` raises PeerFault for what its sender must answer for; what is found wrong in a later turn goes
-to `World.blame`. The world says `connected` before a peer's first message goes out, and `start` once.
+`on_message` raises PeerFault for a fault of its sender; a fault found in a later turn goes to `World.blame`.
+The world calls `connected` before a peer's first message, and `start` once.
 
-Bounds: `SeenMessages` for what validators sign; messages of the next height wait per peer, up to
-EARLY_VOTES_MAX and one proposal, those of later heights only make us look whether we are behind; assemblies
-under way are at most ASSEMBLIES_MAX, of which two per round; what a peer has us send is paced per peer.
+Bounds: `SeenMessages` for signed messages. Messages of the next height wait per peer, up to EARLY_VOTES_MAX
+votes and one proposal; those of later heights are dropped, and summaries of later heights request a check
+whether this node is behind. There are at most ASSEMBLIES_MAX assemblies, two per round. The bytes that a peer
+makes this node send are limited per peer.
 """
 
 from collections.abc import Callable
@@ -84,13 +85,13 @@ BODIES_BURST_BYTES = 16 * 2**20
 
 
 class _Peer:
-    """What is kept of one connected peer."""
+    """The state of one connected peer."""
 
     def __init__(self, now_ms: int) -> None:
         self.early_votes: list[SignedVote] = []
         self.early_proposal: CompactProposal | None = None
         self.bodies = TokenBucket(BODIES_BYTES_PER_SECOND, BODIES_BURST_BYTES, now_ms * NS_PER_MS)
-        """Bytes of blocks and transactions that it has us send."""
+        """Limits the bytes of blocks and transactions that it makes this node send."""
 
 
 class Gossip:
@@ -102,17 +103,17 @@ class Gossip:
         self._ledger = replica.ledger
         self._mempool = mempool
         self._verify = verify
-        self._sightings, self._last_sightings = SeenMessages(), SeenMessages()
+        self._seen, self._last_seen = SeenMessages(), SeenMessages()
         self._proposers = Proposers(replica.core.validator_set)
         self._peers: dict[PeerId, _Peer] = {}
         self._assemblies: dict[bytes, Assembly] = {}
         """By the proposal's signature."""
         self._fetches: dict[Hash, Callable[[Block], None]] = {}
 
-    # What the world calls.
+    # Called by the world.
 
     def start(self) -> None:
-        """From now on say every second what this node has."""
+        """Send a summary every second from now on."""
         self._world.call_later(SUMMARY_MS, self._summarise)
 
     def _summarise(self) -> None:
@@ -120,7 +121,7 @@ class Gossip:
         self._world.call_later(SUMMARY_MS, self._summarise)
 
     def connected(self, peer: PeerId) -> None:
-        """The peer is there, or there anew."""
+        """The peer is connected, for the first time or again."""
         self._peers[peer] = _Peer(self._world.elapsed_ms())
 
     def disconnected(self, peer: PeerId) -> None:
@@ -128,7 +129,7 @@ class Gossip:
         self._peers.pop(peer, None)
 
     def on_message(self, peer: PeerId, message: ConsensusMessage) -> None:
-        """A peer says this; raises PeerFault."""
+        """Handle a peer's message; raises PeerFault."""
         match message:
             case Votes(votes):
                 self._on_votes(peer, votes)
@@ -149,23 +150,23 @@ class Gossip:
             case Refusal():
                 pass
 
-    # What the replica calls.
+    # Called by the replica.
 
     def send_proposal(self, signed: SignedProposal, block: Block) -> None:
-        """To all peers, in short form."""
+        """Send to all peers, in short form."""
         if self._is_for_now(signed.proposal.height):
-            self._sightings.note_proposal(signed)
+            self._seen.note_proposal(signed)
         self._world.broadcast(build_compact(signed, block))
 
     def send_votes(self, votes: tuple[SignedVote, ...]) -> None:
-        """To all peers."""
+        """Send to all peers."""
         for signed in votes:
             if self._is_for_now(signed.vote.height):
-                self._sightings.note_vote(signed)
+                self._seen.note_vote(signed)
         self._world.broadcast(Votes(votes))
 
     def send_again(self, again: Rebroadcast, block: Block | None) -> None:
-        """What may have been lost, to all peers."""
+        """Send messages again that may have been lost."""
         if again.proposal is not None and block is not None:
             self._world.broadcast(build_compact(again.proposal, block))
         if again.polka is not None:
@@ -174,7 +175,7 @@ class Gossip:
             self._world.broadcast(Votes(again.votes[:MISSING_COUNT_MAX]))
 
     def fetch_block(self, height: Height, block_hash: Hash, then: Callable[[Block], None]) -> None:
-        """Asks one peer after the other until somebody sends the block, or the height is over."""
+        """Asks one peer after the other until one sends the block or the height is over."""
         self._fetches[block_hash] = then
         self._ask_for_block(height, block_hash, 0)
 
@@ -186,8 +187,8 @@ class Gossip:
             self._world.call_later(FETCH_MS, partial(self._ask_for_block, height, block_hash, turn + 1))
 
     def on_new_height(self, core: Core) -> None:
-        """Forget the last height, and take up what came early for this one."""
-        self._last_sightings, self._sightings = self._sightings, SeenMessages()
+        """Drop the state of the last height, and handle messages that came early for this one."""
+        self._last_seen, self._seen = self._seen, SeenMessages()
         self._proposers = Proposers(core.validator_set)
         self._fetches.clear()
         for assembly in self._assemblies.values():
@@ -209,7 +210,7 @@ class Gossip:
     # Votes.
 
     def _is_for_now(self, height: Height) -> bool:
-        """Whether the height is the one being decided; once it is, nothing more is of use."""
+        """Whether the height is being decided; after the decision no message of it is needed."""
         core = self._replica.core
         return height == core.height and core.step < Step.DECIDED
 
@@ -222,36 +223,36 @@ class Gossip:
             for signed in votes:
                 self._on_vote(peer, signed, fresh)
         finally:
-            # Also when the next vote was bad: nobody else would pass on what is noted as seen.
+            # Also after a bad vote: seen votes are never relayed later.
             if fresh:
                 self._world.broadcast(Votes(tuple(fresh)), but=(peer,))
 
     def _on_vote(self, peer: PeerId, signed: SignedVote, fresh: list[SignedVote]) -> None:
         height, kept = signed.vote.height, self._peers.get(peer)
         if self._is_for_now(height):
-            if self._take_vote(self._replica.core, self._sightings, signed):
+            if self._take_vote(self._replica.core, self._seen, signed):
                 fresh.append(signed)
         elif not self._is_early(height):
             self._take_late_vote(signed)
         elif kept is not None and len(kept.early_votes) < EARLY_VOTES_MAX:
             kept.early_votes.append(signed)
 
-    def _take_vote(self, core: Core, sightings: SeenMessages, signed: SignedVote) -> bool:
-        """Whether the vote is new; raises PeerFault if it is not signed by a validator of the height."""
-        if not sightings.is_wanted_vote(signed, core.round):
+    def _take_vote(self, core: Core, seen: SeenMessages, signed: SignedVote) -> bool:
+        """Returns whether the vote is new; raises PeerFault unless a validator of the height signed it."""
+        if not seen.is_wanted_vote(signed, core.round):
             return False
         genesis_hash = self._ledger.genesis_hash
         _check(lambda: check_signed_vote(genesis_hash, core.validator_set, signed, self._verify))
-        sightings.note_vote(signed)
+        seen.note_vote(signed)
         self._replica.put(VoteReceived(signed))
         return True
 
     def _take_late_vote(self, signed: SignedVote) -> None:
-        """A precommit that comes after its height was decided still counts for its validator's pay."""
+        """A precommit for a decided height still counts for its validator's pay."""
         last = self._replica.last_core
-        for core, sightings in ((self._replica.core, self._sightings), (last, self._last_sightings)):
+        for core, seen in ((self._replica.core, self._seen), (last, self._last_seen)):
             if core is not None and core.height == signed.vote.height and core.step is Step.DECIDED:
-                self._take_vote(core, sightings, signed)
+                self._take_vote(core, seen, signed)
                 return
 
     # Proposals.
@@ -269,7 +270,7 @@ class Gossip:
         core, proposal = self._replica.core, signed.proposal
         begun = sum(1 for one in self._assemblies.values() if one.proposal.round == proposal.round)
         if (
-            not self._sightings.is_wanted_proposal(signed, core.round)
+            not self._seen.is_wanted_proposal(signed, core.round)
             or begun >= PROPOSALS_PER_ROUND_MAX
             or len(self._assemblies) >= ASSEMBLIES_MAX
         ):
@@ -285,7 +286,7 @@ class Gossip:
         self._collect(assembly)
 
     def _collect(self, assembly: Assembly) -> None:
-        """The block, out of what is known or the pool; what lacks is asked of its announcers."""
+        """Find the block, or its transactions in the pool; ask the sources for missing ones."""
         known = self._replica.candidates.get(assembly.proposal.block_hash)
         if known is not None:
             self._finish(assembly, known)
@@ -310,12 +311,12 @@ class Gossip:
             assembly.asking = self._world.call_later(ASK_MS, partial(self._ask_or_finish, assembly))
 
     def _finish(self, assembly: Assembly, block: Block) -> None:
-        """The block is whole: pass the proposal on, and have it executed."""
+        """The block is whole: relay the proposal and hand it to the replica."""
         if not self._is_for_now(assembly.proposal.height):
             self._forget(assembly)
             return
         signed = assembly.message.signed
-        self._sightings.note_proposal(signed)
+        self._seen.note_proposal(signed)
         self._world.broadcast(assembly.message, but=assembly.sources)
         self._replica.put_proposal(signed, block, assembly.received_ms, partial(self._forget, assembly))
 
@@ -327,11 +328,11 @@ class Gossip:
     # Certificates and summaries.
 
     def _on_certificate(self, certificate: CommitCertificate | PolkaCertificate) -> None:
-        if not self._is_for_now(certificate.height) or not self._sightings.is_new_certificate(certificate):
+        if not self._is_for_now(certificate.height) or not self._seen.is_new_certificate(certificate):
             return
         core, genesis_hash = self._replica.core, self._ledger.genesis_hash
         _check(lambda: check_certificate(genesis_hash, core.validator_set, certificate, self._verify))
-        self._sightings.note_certificate(certificate)
+        self._seen.note_certificate(certificate)
         if isinstance(certificate, CommitCertificate):
             self._replica.put(CommitCertificateReceived(certificate))
         else:
@@ -366,7 +367,7 @@ class Gossip:
     # Bodies.
 
     def _post_body(self, peer: PeerId, message: ConsensusMessage, size_bytes: int) -> None:
-        """Send, unless the peer has had its share; then it asks again, or another."""
+        """Send unless the peer is over its limit; then it asks again later, or another peer."""
         kept = self._peers.get(peer)
         if kept is not None and kept.bodies.try_spend(size_bytes, self._world.elapsed_ms() * NS_PER_MS):
             self._world.post(peer, message)
@@ -417,13 +418,13 @@ class Gossip:
 
 
 def build_compact(signed: SignedProposal, block: Block) -> CompactProposal:
-    """The short form of a proposal with its block."""
+    """The short form of a proposal and its block."""
     ids = tuple(get_transaction_id(signed_transaction) for signed_transaction in block.transactions)
     return CompactProposal(signed, encode(block.header), encode(block.inherents), ids)
 
 
 def _check(check: Callable[[], T]) -> T:
-    """The result; what is refused is laid to the peer."""
+    """The result of `check`; a ChainError becomes a fault of the peer."""
     try:
         return check()
     except PeerFault:

@@ -1,13 +1,12 @@
-"""The journal of a height: what the consensus core was told, and the blocks that this node stands for.
+"""The journal of a height: the inputs of the consensus core, and the blocks that this node signs for.
 
-It fills the write-ahead log. Notes gather here; `take` hands them over, in order, to the job that makes a
-signature, and `write` puts them on disk before it does: notes that were never written had no consequence.
-Blocks are noted when this node proposes or votes for them, so that after a crash of all validators at once
-those who locked a block still have its body. A block is longer than an entry of the log may be, so it goes in
-pieces.
+It fills the write-ahead log. Notes are collected in memory; `take` hands them, in order, to the job that
+makes a signature, and `write` puts them on disk before the signature is made. A note that was never written
+had no effect outside. A block is noted when this node proposes or votes for it: even if all validators crash
+at once, those that locked a block still have its body. A block may be longer than a log entry, so it is cut
+in pieces.
 
-`note`, `note_block` and `take` are for whoever handles inputs; `write`, `read` and `start` block, and belong
-into the lane, which keeps their order. What the inputs mean is the core's affair.
+Call `note`, `note_block` and `take` in the loop; `write`, `read` and `start` block and belong in the lane.
 """
 
 import struct
@@ -25,7 +24,7 @@ _log = structlog.get_logger("consensus")
 
 PIECE_BYTES = 2**19
 BODIES_BYTES_MAX = 2**27
-"""Half of what a log may hold. A height with so many voted blocks goes on without keeping more of them."""
+"""Half of what a log may hold. Beyond it a height goes on, but keeps no further bodies."""
 _INPUT, _FIRST_PIECE, _PIECE = b"\x01", b"\x02", b"\x03"
 _LENGTH = struct.Struct(">I")
 
@@ -43,7 +42,7 @@ class Journal:
 
     @property
     def height(self) -> Height:
-        """The height whose notes are in the log."""
+        """The height of the log."""
         return self._wal.height
 
     def note(self, received: Input) -> None:
@@ -51,7 +50,7 @@ class Journal:
         self._pending.append(_INPUT + encode(received))
 
     def note_block(self, block_hash: Hash, block: Block) -> None:
-        """A block that this node is about to sign something for; once is enough."""
+        """A block that this node is about to sign for; noted once."""
         if block_hash in self._noted:
             return
         data = encode(block)
@@ -68,34 +67,34 @@ class Journal:
         self._body_bytes += size_bytes
 
     def take(self) -> list[bytes]:
-        """The notes since the last time, as entries to `write`."""
+        """The notes since the last call, as entries for `write`."""
         entries, self._pending = self._pending, []
         return entries
 
     def write(self, entries: Iterable[bytes]) -> None:
-        """These are on disk when this returns, and all before them; raises what the log raises."""
+        """These entries and all before them are on disk when this returns; raises DiskFailed or WalFull."""
         for entry in entries:
             self._wal.append(self._wal.height, entry)
         self._wal.sync()
 
     def start(self, height: Height) -> None:
-        """Forget everything, and begin with another height."""
+        """Forget everything and begin another height."""
         self._pending.clear()
         self._noted.clear()
         self._body_bytes = 0
         self._wal.reset(height)
 
     def read(self) -> list[Note]:
-        """What is in the log, in order."""
+        """The notes in the log, in order."""
         return list(_decode_notes(self._wal.replay()))
 
     def on_restored(self, block_hash: Hash, block: Block) -> None:
-        """A block came out of the log: it need not go in again."""
+        """The block came out of the log, so `note_block` need not write it."""
         self._mark(block_hash, len(encode(block)))
 
 
 def _decode_notes(entries: Iterable[bytes]) -> Iterator[Note]:
-    """Blocks whose last piece is missing were never synced as a whole, and are left out."""
+    """Notes of the entries; a block whose last piece is missing was never synced and is left out."""
     body, length = bytearray(), 0
     for entry in entries:
         tag, rest = entry[:1], entry[1:]

@@ -1,8 +1,8 @@
-"""What a replica needs of the world: time, a lane for blocking work, peers; and what its parts need of it.
+"""The interfaces around a replica: its world (time, lane, peers), and its messenger and sync.
 
-One thread calls the replica and is called by it. Nothing here blocks or calls back before it returns: what
-happens later happens in a turn of its own, in an order that the world decides. When a world drops a replica
-(a crash, a stop), nothing of it is called any more.
+A replica and its world run in one thread. No method of `World` blocks or calls back before it returns: every
+callback is a turn of its own, in an order that the world decides. When a world drops a replica (a crash, a
+stop), it makes no further callback.
 """
 
 from collections.abc import Callable, Collection, Sequence
@@ -23,47 +23,47 @@ R = TypeVar("R", bound=Record)
 
 
 class Timer(Protocol):
-    """Something that is to happen."""
+    """A scheduled call that can be cancelled."""
 
     def cancel(self) -> None:
-        """It is not to happen; nothing if it has."""
+        """Cancel the call; does nothing if it was made."""
 
 
 class RandomSource(Protocol):
-    """What a choice is left to: a `random.Random`, seeded where runs are to repeat."""
+    """The part of `random.Random` that is used; tests seed it, so that runs repeat."""
 
     def sample(self, population: Sequence[T], k: int) -> list[T]:
         """`k` different members in any order."""
 
 
 class World(Protocol):
-    """The one door out of a replica."""
+    """Everything outside a replica that it may use."""
 
     def now_ms(self) -> TimeMs:
-        """The wall clock: somebody may set it, forwards or backwards. Jobs may look at it, too."""
+        """The wall clock, which somebody may set forwards or backwards. Jobs may read it too."""
 
     def elapsed_ms(self) -> int:
-        """A clock that nobody sets, from an arbitrary start."""
+        """A monotonic clock with an arbitrary start."""
 
     def call_later(self, delay_ms: int, action: Callable[[], None]) -> Timer:
-        """Calls `action` once, so many milliseconds of `elapsed_ms` from now."""
+        """Calls `action` once, `delay_ms` from now by `elapsed_ms`."""
 
     def run(self, job: Callable[[], T], then: Callable[[T], None]) -> None:
-        """Runs blocking work in the lane, then hands over its result.
+        """Runs blocking work in the lane, then calls `then` with its result.
 
-        Jobs run one after the other in the order of the calls, so what one has made durable is durable before
-        the next begins. What a job or `then` raises ends the node: a job returns what is expected of it.
+        Jobs run one after the other in the order of the calls, so what one wrote is on disk before the next
+        begins. An exception of a job or of `then` ends the node: expected failures are results.
         """
 
     @property
     def peers(self) -> tuple[PeerId, ...]:
-        """Peers that messages go to now."""
+        """The connected peers."""
 
     def post(self, peer: PeerId, message: ConsensusMessage) -> None:
-        """Sends to one peer if it is there; may be lost."""
+        """Sends to one peer if it is connected; the message may be lost."""
 
     def broadcast(self, message: ConsensusMessage, but: Collection[PeerId] = ()) -> None:
-        """Sends to all peers but those that it came from; may be lost."""
+        """Sends to all peers except `but`; the message may be lost."""
 
     def ask(
         self,
@@ -73,10 +73,10 @@ class World(Protocol):
         limit_ms: int,
         then: Callable[[R | NetworkError], None],
     ) -> None:
-        """Sends a request of the sync protocol; `then` gets the reply, or why there is none."""
+        """Sends a request of the sync protocol; `then` gets the reply or the error."""
 
     def blame(self, peer: PeerId, fault: PeerFault) -> None:
-        """Takes points from the peer's score; at zero it is banned."""
+        """Takes points from the peer's score; at zero the peer is banned."""
 
 
 class CommitBlock(Protocol):
@@ -99,17 +99,17 @@ class Messenger(Protocol):
         """To all peers."""
 
     def fetch_block(self, height: Height, block_hash: Hash, then: Callable[[Block], None]) -> None:
-        """The block with this hash, from whoever has it; tries until it is there or the height is over."""
+        """Asks peers for the block until one sends it or the height is over."""
 
     def on_new_height(self, core: Core) -> None:
-        """The replica works on another height now."""
+        """The replica has begun the height of `core`."""
 
 
 class Sync(Protocol):
     """How the replica catches up; `sync` implements it."""
 
     def catch_up(self, then: Callable[[], None]) -> None:
-        """`then` is called when nobody who can be believed is ahead."""
+        """Calls `then` when no usable peer is ahead."""
 
     def look_ahead(self, then: Callable[[bool], None]) -> None:
-        """Tells `then` whether a peer shows the next block, final, and claims more."""
+        """Tells `then` whether a peer shows the next final block and claims more."""

@@ -266,22 +266,15 @@ class Replica:
     # Inputs.
 
     def _handle(self, received: Input) -> None:
-        if isinstance(received, VoteReceived) and self._is_late(received):
-            self._count_late(received)
-            return
-        outputs = self.core.handle(received)
-        if self._is_logging():
-            self._journal.note(received)
+        last = self.last_core
+        if isinstance(received, VoteReceived) and last and last.height == received.signed.vote.height:
+            # A precommit for a decided height still counts for its validator's pay.
+            outputs = last.handle(received)
+        else:
+            outputs = self.core.handle(received)
+            if self._is_logging():
+                self._journal.note(received)
         for output in outputs:
-            self._carry_out(output)
-
-    def _is_late(self, received: VoteReceived) -> bool:
-        return self.last_core is not None and self.last_core.height == received.signed.vote.height
-
-    def _count_late(self, received: VoteReceived) -> None:
-        """A precommit that comes after its height was decided still counts for its validator's pay."""
-        assert self.last_core is not None
-        for output in self.last_core.handle(received):
             self._carry_out(output)
 
     # Outputs.
@@ -310,9 +303,13 @@ class Replica:
             case ConsensusFailure(certificate):
                 raise ConsensusHalted(f"block {certificate.block_hash.hex()} at height {certificate.height}")
 
-    def _cast(self, vote: Vote) -> None:
+    def _get_signer(self) -> Signer:
+        # `_build_core` gives a core an address only if there is a signer; other cores cast and build nothing.
         assert self._signer is not None
-        signer = self._signer
+        return self._signer
+
+    def _cast(self, vote: Vote) -> None:
+        signer = self._get_signer()
 
         def publish(signed: SignedVote) -> None:
             self.policy.note_made(vote)
@@ -322,8 +319,7 @@ class Replica:
         self._sign(vote, lambda: signer.sign_vote(vote), publish)
 
     def _propose(self, proposal: Proposal) -> None:
-        assert self._signer is not None
-        signer, block = self._signer, self.candidates.get(proposal.block_hash)
+        signer, block = self._get_signer(), self.candidates.get(proposal.block_hash)
         if block is None:
             _log.warning("proposal_without_body", height=proposal.height, round=proposal.round)
             return
@@ -336,7 +332,7 @@ class Replica:
         self._sign(proposal, lambda: signer.sign_proposal(proposal), publish)
 
     def _sign(self, message: Vote | Proposal, sign: Callable[[], S], publish: Callable[[S], None]) -> None:
-        """Have on disk what led to the signature, and the block it is for; then make it; then send it."""
+        """Write the log, with the block that is signed for; then sign; then publish."""
         block_hash = message.block_hash
         block = self.candidates.get(block_hash) if block_hash else None
         if self._is_logging() and block_hash is not None and block is not None:
@@ -355,7 +351,7 @@ class Replica:
         self._world.run(work, lambda signed: _publish(signed, publish))
 
     def _build_when_due(self, height: Height, round: Round) -> None:
-        """A block's time is later than that of the one before: wait if the clock is not there yet."""
+        """Wait until the clock is later than the last block's time, as a block's time must be."""
         left_ms = self.ledger.head.time_ms + 1 - self._world.now_ms()
         if left_ms > 0:
             wait_ms = min(left_ms, WAIT_MS_MAX)
@@ -364,11 +360,10 @@ class Replica:
             self._build(height, round)
 
     def _build(self, height: Height, round: Round) -> None:
-        assert self._signer is not None
         inherents = Inherents(self._reveal(), self._get_last_commit())
         limit = self.ledger.get_parameters().block_transactions_max
         candidates = [pooled.signed for pooled in self._mempool.select(limit)]
-        proposer = self._signer.address
+        proposer = self._get_signer().address
         self._world.run(
             lambda: self._build_now(height, proposer, inherents, candidates),
             lambda built: self._on_built(height, round, built),
@@ -377,7 +372,7 @@ class Replica:
     def _build_now(
         self, height: Height, proposer: Address, inherents: Inherents, candidates: list[SignedTransaction]
     ) -> tuple[BlockResult, Refusals] | None:
-        """The block, unless the height was decided while this waited for its turn."""
+        """The block; None if the height was decided while the job waited."""
         if self.ledger.live.height + 1 != height:
             return None
         time_ms = max(self._world.now_ms(), self.ledger.live.head.time_ms + 1)
@@ -391,7 +386,7 @@ class Replica:
             self.put(BlockBuilt(height, round, result.block_hash))
 
     def _get_last_commit(self) -> CommitCertificate | None:
-        """The last block's certificate with every precommit that has come since it was final."""
+        """The last block's certificate, with the precommits that came since it was final."""
         stored = self.ledger.get_certificate(self.ledger.height)
         if self.last_core is None or self.last_core.height != self.ledger.height:
             return stored
@@ -400,12 +395,12 @@ class Replica:
     # Candidates.
 
     def _check_candidate(self, height: Height, block: Block, then: Callable[[bool | None], None]) -> None:
-        """Executes the block and tells `then` the verdict; remembers it either way."""
+        """Remembers the block and executes it; tells `then` whether it is valid."""
         self._remember(height, block)
         self._world.run(lambda: self._judge(height, block), then)
 
     def _judge(self, height: Height, block: Block) -> bool | None:
-        """Whether the block is valid on the head; None if its height was decided while this waited."""
+        """Whether the block is valid; None if its height was decided while the job waited."""
         if self.ledger.live.height + 1 != height:
             return None
         try:
@@ -416,7 +411,7 @@ class Replica:
         return True
 
     def _remember(self, height: Height, block: Block) -> None:
-        """Bound the candidates, oldest first, but keep what the core may still propose or decide."""
+        """Add a candidate and drop the oldest beyond the bound, but none that may be proposed or decided."""
         if self.core.height != height:
             return
         self.candidates.setdefault(compute_header_hash(block.header), block)
@@ -433,7 +428,7 @@ class Replica:
         self._with_block(height, block_hash, lambda block: self._check_candidate(height, block, answer))
 
     def _with_block(self, height: Height, block_hash: Hash, then: Callable[[Block], None]) -> None:
-        """Calls `then` with the block, at once if it is here."""
+        """Calls `then` with the block: at once if it is a candidate, else when a peer sent it."""
         block = self.candidates.get(block_hash)
         if block is not None:
             then(block)
@@ -468,7 +463,7 @@ class Replica:
 
 
 def _publish(signed: S | None, publish: Callable[[S], None]) -> None:
-    """Unless it was refused."""
+    """Publishes unless the signature was refused."""
     if signed is not None:
         reach(CrashPoint.PUBLISH)
         publish(signed)

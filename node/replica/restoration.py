@@ -1,4 +1,4 @@
-"""After a crash: how a height is taken up again."""
+"""How a height is resumed after a crash: a fresh core gets the logged inputs."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -25,16 +25,16 @@ from node.replica.journal import Note
 
 
 class Replayed(NamedTuple):
-    """What a core did with the notes of its height."""
+    """What a core answered to the notes of its height."""
 
     pending: list[Output]
-    """What is still to be carried out, in order."""
+    """Outputs that no logged input answers, in order: still to be carried out."""
     asked: list[Vote | Proposal]
-    """All that it had signed or wanted signed."""
+    """Every message that it asked to be signed."""
 
 
 def replay(core: Core, notes: Iterable[Note]) -> Replayed:
-    """Feeds the core what was noted."""
+    """Feeds the notes to the core."""
     pending: list[Output] = []
     asked: list[Vote | Proposal] = []
     for note in notes:
@@ -47,7 +47,7 @@ def replay(core: Core, notes: Iterable[Note]) -> Replayed:
 
 
 def _is_answer(output: Output, received: Input) -> bool:
-    """Whether a logged input shows that the output was carried out before the crash."""
+    """Whether the logged input shows that the output was carried out before the crash."""
     match output, received:
         case CastVote(vote), VoteReceived(signed):
             return signed.vote == vote

@@ -1,10 +1,10 @@
-"""What was seen of a height, so that it is verified and passed on once, and nobody can be seen too often.
+"""The messages of a height that were seen, so that each is verified and relayed once.
 
-A validator may sign as much as it likes, and every relay would be innocent. So of each validator a bounded
-number of votes is let through: two per round and kind (the second is the evidence), in all not more than the
-rounds so far have room for and some of rounds far ahead, which is what the core keeps of them. What is beyond
-is neither verified nor passed on; if it ever matters, it comes as part of a certificate, of which there is
-one per round and block.
+A validator can sign any number of messages, and no relay could be blamed for them. So the number that is
+relayed is bounded per validator: two votes per round and kind (the second is the evidence), and in total as
+many as the rounds so far have, plus FAR_VOTES_MAX for later rounds, of which the core keeps few. Votes beyond
+that are neither verified nor relayed; if one ever matters, it comes in a certificate, of which there is one
+per round and block.
 """
 
 from collections import Counter
@@ -20,7 +20,7 @@ VOTES_PER_ROUND_MAX = VOTES_PER_SLOT_MAX * len(VoteKind)
 
 
 class SeenMessages:
-    """Of one height."""
+    """The messages of one height."""
 
     def __init__(self) -> None:
         self._seen: set[bytes] = set()

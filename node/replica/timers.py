@@ -1,4 +1,4 @@
-"""The timers of one height: each by its name, all gone when the height is over."""
+"""The timers of one height: one per name, all cancelled when the height is over."""
 
 from collections.abc import Callable, Hashable
 
@@ -6,19 +6,20 @@ from node.replica.ports import Timer, World
 
 
 class HeightTimers:
-    """What is to happen unless the height is over by then."""
+    """Calls that are made unless the height is over by then."""
 
     def __init__(self, world: World) -> None:
         self._world = world
         self._timers: dict[Hashable, Timer] = {}
 
     def call_later(self, name: Hashable, delay_ms: int, action: Callable[[], None]) -> None:
-        """Calls `action` after so long; there is one of a name at a time."""
+        """Calls `action` after `delay_ms`; a name may be used again only after that."""
 
         def act() -> None:
             del self._timers[name]
             action()
 
+        # Names hold round and kind, and the core asks for each timeout once per round.
         assert name not in self._timers, name
         self._timers[name] = self._world.call_later(delay_ms, act)
 

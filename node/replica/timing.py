@@ -1,4 +1,4 @@
-"""What a chain's parameters say about time, as consensus takes it."""
+"""The time parameters of a chain, in the types of `consensus`."""
 
 from chain.modules import system
 from consensus.proposal_time import SynchronyParameters

@@ -1,14 +1,14 @@
-"""The world of a running replica: trio's clock, a thread for the lane, links to connected peers.
+"""The world of a running replica: trio's clock, the lane's thread, streams to connected peers.
 
-Everything of the replica runs in the loop's thread, one turn after the other; jobs run in the lane's thread,
-in the order in which they were asked for, each followed by its continuation. A job, a timer or a continuation
-that fails ends `open`, and with it the node. What a peer says is handled in that peer's reading task, behind
-the boundary of `p2p`, and is read more slowly while the lane has much to do.
+The replica runs in the loop's thread, one turn after the other. Jobs run in the lane's thread in the order of
+the calls, each followed by its continuation. An exception of a job, a timer or a continuation ends `open`,
+and with it the node. A peer's message is handled in that peer's reading task, behind the boundary of `p2p`;
+while the lane has more than JOBS_MAX jobs, no peer is read.
 """
 
 from collections import Counter, deque
 from collections.abc import Callable, Collection
-from typing import Any, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import trio
 
@@ -30,26 +30,25 @@ T = TypeVar("T")
 R = TypeVar("R", bound=Record)
 
 JOBS_MAX = 64
-"""With more of them waiting, peers are not read."""
 READERS_MAX = 2
 REQUESTS_MAX = 8
 
 
 class PeerListener(Protocol):
-    """Who wants to know which peers there are."""
+    """Gets told which peers are connected."""
 
     def connected(self, peer: PeerId) -> None:
-        """The peer is there, or there anew."""
+        """The peer is connected, for the first time or again."""
 
     def disconnected(self, peer: PeerId) -> None:
         """The peer is gone."""
 
 
 class MessageHandler(PeerListener, Protocol):
-    """What the messages are for: `node.replica.gossip`."""
+    """Gets the messages of peers: `node.replica.gossip`."""
 
     def on_message(self, peer: PeerId, message: ConsensusMessage) -> None:
-        """A peer says this; raises PeerFault."""
+        """Handle a peer's message; raises PeerFault."""
 
 
 class ScopeTimer:
@@ -59,27 +58,34 @@ class ScopeTimer:
         self.scope = trio.CancelScope()
 
     def cancel(self) -> None:
-        """It is not to happen."""
+        """Cancel the call; does nothing if it was made."""
         self.scope.cancel()
 
 
+class _Opened(NamedTuple):
+    nursery: trio.Nursery
+    gossip: MessageHandler
+    sync: PeerListener
+
+
 class ReplicaWorld:
-    """`node.replica.ports.World` over trio; usable while `open` runs."""
+    """`node.replica.ports.World` over trio; `open` runs it.
+
+    Jobs and messages wait for `open`; timers and requests before it raise RuntimeError.
+    """
 
     def __init__(self, network: Network, lane: Lane, clock: Clock) -> None:
         self._network = network
         self._lane = lane
         self._clock = clock
-        self.streams: PeerStreams[ConsensusMessage] = PeerStreams(
+        self._streams: PeerStreams[ConsensusMessage] = PeerStreams(
             network, CONSENSUS, ConsensusMessage, self._receive
         )
         self._jobs: deque[tuple[Callable[[], Any], Callable[[Any], None]]] = deque()
         self._jobs_changed = Notifier()
-        self._is_open = trio.Event()
-        self._attended: Counter[PeerId] = Counter()
-        self._nursery: trio.Nursery
-        self._gossip: MessageHandler
-        self._sync: PeerListener
+        self._connections: Counter[PeerId] = Counter()
+        self._opened: _Opened | None = None
+        self._on_open = trio.Event()
 
     async def open(
         self,
@@ -88,12 +94,21 @@ class ReplicaWorld:
         *,
         task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
     ) -> None:
-        """Until cancelled; raises what a job or a turn raises."""
-        self._gossip, self._sync = gossip, sync
-        async with trio.open_nursery() as self._nursery:
-            self._is_open.set()
+        """Runs until cancelled; raises the exception of a job or a turn."""
+        async with trio.open_nursery() as nursery:
+            self._opened = _Opened(nursery, gossip, sync)
+            self._on_open.set()
             task_status.started()
             await self._run_jobs()
+
+    async def _wait_open(self) -> _Opened:
+        await self._on_open.wait()
+        return self._get_opened()
+
+    def _get_opened(self) -> _Opened:
+        if self._opened is None:
+            raise RuntimeError("the replica's world is not open")
+        return self._opened
 
     # Time and jobs.
 
@@ -108,7 +123,7 @@ class ReplicaWorld:
     def call_later(self, delay_ms: int, action: Callable[[], None]) -> ScopeTimer:
         """Calls `action` in a task of its own."""
         timer = ScopeTimer()
-        self._nursery.start_soon(_wait, timer, delay_ms / 1_000, action)
+        self._get_opened().nursery.start_soon(_wait, timer, delay_ms / 1_000, action)
         return timer
 
     def run(self, job: Callable[[], T], then: Callable[[T], None]) -> None:
@@ -128,16 +143,16 @@ class ReplicaWorld:
 
     @property
     def peers(self) -> tuple[PeerId, ...]:
-        """Those with a link."""
-        return self.streams.peers
+        """The peers with a stream."""
+        return self._streams.peers
 
     def post(self, peer: PeerId, message: ConsensusMessage) -> None:
-        """Into the peer's outbox."""
-        self.streams.post(peer, message)
+        """Puts the message into the peer's outbox."""
+        self._streams.post(peer, message)
 
     def broadcast(self, message: ConsensusMessage, but: Collection[PeerId] = ()) -> None:
-        """Into all outboxes but these."""
-        self.streams.broadcast(message, but)
+        """Puts the message into all outboxes except those of `but`."""
+        self._streams.broadcast(message, but)
 
     def ask(
         self,
@@ -147,8 +162,8 @@ class ReplicaWorld:
         limit_ms: int,
         then: Callable[[R | NetworkError], None],
     ) -> None:
-        """On a stream of its own."""
-        self._nursery.start_soon(self._ask, peer, message, reply, limit_ms, then)
+        """Sends the request on a stream of its own."""
+        self._get_opened().nursery.start_soon(self._ask, peer, message, reply, limit_ms, then)
 
     async def _ask(
         self,
@@ -170,25 +185,25 @@ class ReplicaWorld:
         self._network.blame(peer, fault)
 
     async def run_peer(self, peer: PeerId) -> None:
-        """Serve one connected peer's outbox."""
-        await self._is_open.wait()
-        self._attended[peer] += 1
-        self._gossip.connected(peer)
-        self._sync.connected(peer)
+        """Sends one connected peer's outbox until it is gone or this is cancelled."""
+        opened = await self._wait_open()
+        self._connections[peer] += 1
+        opened.gossip.connected(peer)
+        opened.sync.connected(peer)
         try:
-            await self.streams.run_peer(peer)
+            await self._streams.run_peer(peer)
         finally:
-            self._attended[peer] -= 1
-            if not self._attended[peer]:
-                del self._attended[peer]
-                self._gossip.disconnected(peer)
-                self._sync.disconnected(peer)
+            self._connections[peer] -= 1
+            if not self._connections[peer]:
+                del self._connections[peer]
+                opened.gossip.disconnected(peer)
+                opened.sync.disconnected(peer)
 
     async def _receive(self, peer: PeerId, message: ConsensusMessage) -> None:
-        await self._is_open.wait()
+        opened = await self._wait_open()
         while len(self._jobs) > JOBS_MAX:
             await self._jobs_changed.wait()
-        self._gossip.on_message(peer, message)
+        opened.gossip.on_message(peer, message)
 
 
 async def _wait(timer: ScopeTimer, seconds: float, action: Callable[[], None]) -> None:
@@ -199,10 +214,10 @@ async def _wait(timer: ScopeTimer, seconds: float, action: Callable[[], None]) -
 
 
 def serve_sync(network: Network, ledger: Ledger) -> None:
-    """From now on lets peers sync from this node; a few at a time, and none in the loop."""
-    answers, readers = SyncServer(ledger), trio.CapacityLimiter(READERS_MAX)
+    """Lets peers sync from this node, READERS_MAX at a time, in threads."""
+    server, readers = SyncServer(ledger), trio.CapacityLimiter(READERS_MAX)
 
     async def answer(_: PeerId, message: SyncRequest) -> SyncReply:
-        return await trio.to_thread.run_sync(answers.answer, message, limiter=readers)
+        return await trio.to_thread.run_sync(server.answer, message, limiter=readers)
 
     network.serve(SYNC, build_answerer(SyncRequest, answer, REQUESTS_MAX))

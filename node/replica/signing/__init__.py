@@ -1,1 +1,1 @@
-"""The consensus key: when it may sign, and what it has signed."""
+"""The consensus key: when it may sign, and how it signs."""

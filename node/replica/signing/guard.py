@@ -1,21 +1,20 @@
-"""The guard: whether this node may sign, given what is seen of signatures that it did not make.
+"""The guard: whether this node may sign, given the signatures of its key that it did not make itself.
 
-The sign-state keeps one file from signing twice. It cannot know of another file: an older copy of itself put
-back, or a second process with the same key. What can be known of those is on the chain and on the wire, and
-the guard judges it:
+The sign-state file prevents a second signature in one slot. It cannot know of another file: an older copy of
+itself put back, or a second process with the same key. Their signatures are on the chain and on the wire:
 
-- After every catch-up the newest heights are searched for own signatures, and so is each block that becomes
-  final. One that this sign-state does not know means that it is an old copy, or not the only one: watch.
-- A sign-state that never signed (a key new to this folder) watches first too, unless the whole chain is in
-  sight and the key is nowhere on it: a chain that is younger than a watch needs no watch.
-- An own message that comes from a peer and was not signed here is another process at work now: stop.
+- After every sync the newest heights are searched for own signatures, and so is each block that becomes
+  final. A signature above the sign-state means that the file is an old copy, or not the only one: watch.
+- A sign-state that never signed watches first too, since the key may be in use elsewhere, unless the chain is
+  shorter than a watch and holds no signature of the key.
+- A peer that sends an own message which was not signed here shows that another process signs now: stop.
 
-Watching ends when the chain has passed WATCH_HEIGHTS heights since the last sign of another signer. It is in
-the sign-state, so a restart does not shorten it; after a stop, a restart begins with a watch. A height whose
-log is gone, or has lost its end, is not signed at all: what was locked in it is forgotten.
+A watch ends WATCH_HEIGHTS heights after the last foreign signature. It is in the sign-state, so a restart
+does not shorten it; a restart after a stop begins with a watch. A height whose log is missing or cut short is
+not signed at all, because the lock in it is forgotten.
 
-Pure: an answer is what the sign-state is to be told; who calls does that before anything else is signed.
-What no guard can see is a second process that starts in the same instant: then both stop after one height.
+Pure: methods return the change of the sign-state, which the caller makes before anything else is signed. Two
+processes that start at the same time both stop after one height; no guard can prevent that one.
 """
 
 from collections.abc import Iterable
@@ -27,7 +26,7 @@ from chain.votes import Certificate, Proposal, Vote, VoteKind, build_certificate
 from storage.sign_state import UNSIGNED, Hold, SignSlot, SignState, SignStep
 
 WATCH_HEIGHTS = 20
-"""Heights that are searched, and that must pass; a validator that signs leaves traces in far fewer."""
+"""Heights that are searched, and that must pass; a validator that signs shows up in far fewer."""
 
 Message = Vote | Proposal
 
@@ -38,9 +37,9 @@ class Phase(StrEnum):
     """What the guard allows."""
 
     STARTING = "starting"
-    """Nothing, before the first look back."""
+    """Nothing: the chain was not searched yet."""
     WATCHING = "watching"
-    """Nothing, until the chain has passed `watch_ends`."""
+    """Nothing, until the chain is beyond `watch_ends`."""
     SIGNING = "signing"
     STOPPED = "stopped"
     """Nothing until the operator acts: another process signs with this key."""
@@ -48,21 +47,21 @@ class Phase(StrEnum):
 
 @dataclass(frozen=True)
 class BeginWatch:
-    """The sign-state is to hold that nothing may be signed, and nothing at or below this slot ever."""
+    """The sign-state forbids every signature until `EndWatch`, and those at or below this slot for ever."""
 
     slot: SignSlot
 
 
 @dataclass(frozen=True)
 class EndWatch:
-    """The sign-state may sign again."""
+    """The sign-state allows signatures again."""
 
 
 WatchChange = BeginWatch | EndWatch
 
 
 class Guard:
-    """Of the key of one validator, from the start of its process."""
+    """One validator key, from the start of its process."""
 
     def __init__(
         self,
@@ -80,7 +79,7 @@ class Guard:
         self.reason = "" if state.hold is Hold.NONE else "a watch had begun before this start"
         self._is_unused = state.slot == UNSIGNED
         self._known: SignSlot = state.slot
-        """Whatever was signed at or below this slot, before this process or seen in a watch, is no news."""
+        """Signatures at or below this slot are known: made before this process began, or seen in a watch."""
         self._unlogged: Height = state.height if log_height < state.height else 0
         self._watch_heights = watch_heights
         self._made: dict[SignSlot, Message] = {}
@@ -94,8 +93,9 @@ class Guard:
         return self.phase is Phase.SIGNING and height > self._unlogged
 
     def is_cut(self, height: Height, asked: Iterable[Message]) -> bool:
-        """Whether the log of this height has lost its end, by all that it asked to be signed: if the
-        sign-state knows of more, a lock may be forgotten, and the height is not signed.
+        """Whether the log of this height is cut short; `asked` are the messages that it led to.
+
+        It is if the sign-state has signed more. A lock may then be forgotten, so the height is not signed.
         """
         newest = max((self._logged, *map(get_slot, asked)))
         if self._signed[0] == height and self._signed > newest:
@@ -103,13 +103,13 @@ class Guard:
         return self._unlogged == height
 
     def note_made(self, message: Message) -> None:
-        """This process has signed this."""
+        """This process has signed the message."""
         self._made[get_slot(message)] = message
 
     def on_caught_up(self, head: Height, own: Iterable[Message], *, is_whole: bool) -> WatchChange | None:
-        """After a catch-up to `head`: `own` are this key's messages of the newest heights.
+        """After a sync to `head`: `own` are this key's messages of the newest heights.
 
-        `is_whole` says that these are all heights of the chain.
+        `is_whole` says that the chain has no further heights.
         """
         seen = list(own)
         found = [*self._found, *(message for message in seen if self._is_foreign(message))]
@@ -174,13 +174,13 @@ class Guard:
         return EndWatch()
 
     def _forget(self, height: Height) -> None:
-        """Drop what no look back can meet any more; slots were made in ascending order."""
+        """Drop messages below every later search; slots were made in ascending order."""
         while self._made and (oldest := next(iter(self._made)))[0] < height - self._watch_heights:
             del self._made[oldest]
 
 
 def get_slot(message: Message) -> SignSlot:
-    """Where a message stands: nothing else may be signed there, nor below."""
+    """The slot of a message: nothing else may be signed there, nor below."""
     step = _STEP_OF[message.kind] if isinstance(message, Vote) else SignStep.PROPOSAL
     return message.height, message.round, int(step)
 

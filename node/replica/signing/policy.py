@@ -1,8 +1,8 @@
-"""The signing policy: shows the guard every signature of the consensus key that is seen, and obeys it.
+"""The signing policy: shows the guard every signature of the consensus key, and carries out its decisions.
 
-Reads log and chain in the lane, before the first height and after every catch-up; listens to what is handed
-in and to what becomes final. What the guard answers is on disk before any later job of the lane can sign.
-Without a signer there is nothing to keep. Not here: what follows from what (`guard`).
+It reads the log before the first height, and the chain after every sync, both in the lane; it gets each input
+of the core and each final block. The guard's decision is on disk before any later job of the lane can sign.
+Without a signer it allows nothing. Not here: the decisions (`guard`).
 """
 
 from collections.abc import Callable, Iterable
@@ -42,7 +42,7 @@ S = TypeVar("S", SignedVote, SignedProposal)
 
 
 class SigningPolicy:
-    """Of the key of one validator; of none if `signer` is None."""
+    """For one validator key, or for none (`signer` is None)."""
 
     def __init__(self, world: World, ledger: Ledger, signer: Signer | None, journal: Journal) -> None:
         self._world = world
@@ -52,11 +52,11 @@ class SigningPolicy:
         self.guard: Guard | None = None
 
     def may_sign(self, height: Height) -> bool:
-        """Whether the key may be used at this height, as far as is known now."""
+        """Whether the key may be used at this height, by what is known now."""
         return self.guard is not None and self.guard.may_sign(height)
 
     def describe(self) -> tuple[str, str]:
-        """Whether the key is used now, and why not: for people. A node without a key observes."""
+        """For people: whether the key is used now, and why not. A node without a key observes."""
         if self._signer is None:
             return "observing", ""
         if self.guard is None:
@@ -76,13 +76,11 @@ class SigningPolicy:
         self._world.run(self._read_log, on_read)
 
     def is_cut(self, height: Height, asked: Iterable[Message]) -> bool:
-        """Called when the log of a height was replayed, with all that it led the core to sign: whether more
-        was signed than that, and the height is therefore not signed any more.
-        """
+        """Whether more was signed than the log of the height led to (`asked`); then it is signed no more."""
         return self.guard is not None and self.guard.is_cut(height, asked)
 
     def search_chain(self, then: Callable[[], None]) -> None:
-        """Called after every catch-up; signs of another signer are acted upon before `then`."""
+        """Called after every sync; a watch begins before `then` if the chain shows another signer."""
         guard, head = self.guard, self._ledger.height
         if guard is None:
             then()
@@ -96,27 +94,28 @@ class SigningPolicy:
         self._world.run(partial(self._read_chain, guard, head), on_read)
 
     def on_final(self, committed: CommittedBlock) -> None:
-        """A block is final."""
+        """Called for every final block."""
         if self.guard is not None:
             certificates = (committed.certificate, committed.block.inherents.last_commit)
             own = list_own_votes(self.guard.me, certificates)
             self._apply(self.guard.on_final(committed.block.header.height, own))
 
     def on_received(self, received: Input) -> None:
-        """An input is handed in, verified; own messages among them were told by `note_made` before."""
+        """Called for every verified input; `note_made` was called before for messages made here."""
         if self.guard is not None:
             for message in _list_own(received, self.guard):
                 self._apply(self.guard.on_received(message))
 
     def note_made(self, message: Message) -> None:
-        """This process has signed this, and is about to send it."""
+        """This process has signed the message and is about to send it."""
+        # Only a signer signs, and `load` gives every signer a guard before the first height.
         assert self.guard is not None
         self.guard.note_made(message)
 
     def sign(self, message: Message, sign: Callable[[], S]) -> S:
-        """What `sign` makes of the message; raises DoubleSignRefused. Blocks: belongs into the lane."""
+        """Calls `sign` if the guard allows it; raises DoubleSignRefused. Blocks: call it in the lane."""
         if self.guard is None or not self.guard.may_sign(message.height):
-            raise DoubleSignRefused("the guard forbids it since")
+            raise DoubleSignRefused("the guard allows no signature now")
         return sign()
 
     def _apply(self, change: WatchChange | None) -> None:
@@ -144,7 +143,7 @@ class SigningPolicy:
         return own
 
     def _read_chain(self, guard: Guard, head: Height) -> tuple[list[Vote], bool]:
-        """Own signatures of the newest heights; whether these are all there are."""
+        """Own signatures of the newest heights; whether the chain has no further heights."""
         chain, heights = self._ledger.live, range(max(1, head - WATCH_HEIGHTS + 1), head + 1)
         certificates = [chain.get_certificate(height) for height in heights]
         blocks = (chain.get_block(height) for height in heights)
@@ -155,7 +154,7 @@ class SigningPolicy:
 
 
 def _list_own(received: Input, guard: Guard) -> list[Message]:
-    """The messages of our key in an input."""
+    """The messages of this key in an input."""
     match received:
         case VoteReceived(signed) if signed.vote.validator == guard.me:
             return [signed.vote]

@@ -1,8 +1,8 @@
-"""The signer: a consensus key that never signs two things in one slot.
+"""The signer: a consensus key that never signs two messages in one slot.
 
-Each signature is recorded durably by `storage.sign_state` before it leaves, and then in the log of
-signatures, for audits. Blocking (an fsync per signature): call it in a thread. Whether the key may be used at
-all is the affair of `custody`.
+`storage.sign_state` has each signature on disk before it is returned; the log of signatures gets it next, for
+audits. Blocking (an fsync per signature): call it in a thread. Not here: whether the key may be used at all
+(`policy`).
 """
 
 from chain.primitives.keys import KeyPair
@@ -21,9 +21,9 @@ from storage.sign_state import LastSignState, SignSlot, SignState, SignStep
 
 
 class Signer:
-    """Signs for the validator `address`; raises DoubleSignRefused for a second message of a slot.
+    """Signs for the validator `address`; raises DoubleSignRefused for a second message in a slot.
 
-    Raises ValidatorMoved where there is nothing to sign any more.
+    Raises ValidatorMoved if the key was exported from this folder.
     """
 
     def __init__(
@@ -43,15 +43,15 @@ class Signer:
 
     @property
     def state(self) -> SignState:
-        """What was signed last."""
+        """The last signature and its slot."""
         return self._state.state
 
     def sign_vote(self, vote: Vote) -> SignedVote:
-        """The vote with its signature, old or new."""
+        """The vote with its signature: the stored one if this vote was signed last."""
         return SignedVote(vote, self._sign(vote, get_vote_signing_bytes(self._genesis_hash, vote)))
 
     def sign_proposal(self, proposal: Proposal) -> SignedProposal:
-        """The proposal with its signature, old or new."""
+        """The proposal with its signature: the stored one if this proposal was signed last."""
         sign_bytes = get_proposal_signing_bytes(self._genesis_hash, proposal)
         return SignedProposal(proposal, self._sign(proposal, sign_bytes))
 

@@ -87,7 +87,7 @@ class PeerHeights:
         return peer in self._entries and self._ignored_until.get(peer, 0) <= self._world.elapsed_ms()
 
     def get_ahead(self, height: Height, heights: int = 1) -> dict[PeerId, PeerHeight]:
-        """Usable peers that claim `heights` or more blocks beyond `height` and still keep the first of them."""
+        """Usable peers that claim `heights` blocks beyond `height` or more, and keep the first of them."""
         return {
             peer: entry
             for peer, entry in self._entries.items()
