@@ -30,17 +30,19 @@ def publish(
     ] = False,
 ) -> None:
     """Put a file or folder into the catalogue and host it with your own node (--home)."""
-    from cli.content import actions
+    from cli.content import catalogue
     from cli.context.keys import find_account
     from cli.context.network import connect_own
     from cli.context.readable import make_readable
 
     network, account = connect_own(settings), find_account(settings)
     output.show_line(f"the node reads {path}")
-    published = actions.publish(network, path)
+    published = catalogue.publish(network, path)
     output.end_line()
     name = title or path.resolve().name[:TITLE_CHARS_MAX]
-    actions.ensure_listed(network, account, [actions.build_listing(published, name, category, tags or ())])
+    catalogue.ensure_listed(
+        network, account, [catalogue.build_listing(published, name, category, tags or ())]
+    )
     from_epoch = None if no_host else host(network, account, published["datum"])
     told = {"datum": published["datum"], "title": name, "size_bytes": published["size_bytes"]}
     settings.emit(
@@ -50,7 +52,7 @@ def publish(
 
 def host(network: "NetworkContext", account: "Account", datum: str) -> int | None:
     """Registers the datum for the account of the node; the epoch from which on it counts."""
-    from cli.content.actions import ensure_registered
+    from cli.content.holdings import ensure_registered
     from cli.errors import UsageFault
 
     own = network.get_status()["account"]

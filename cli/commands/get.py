@@ -15,7 +15,7 @@ from cli.terminal import output
 from cli.terminal.options import Settings, command
 
 if TYPE_CHECKING:
-    from cli.content.actions import Opened
+    from cli.content.sessions import Opened
     from cli.context.keys import Account
     from cli.context.network import NetworkContext
     from node.content.downloads import DownloadJob, DownloadLimits, DownloadResult, Progress
@@ -42,7 +42,8 @@ def get(
 ) -> None:
     """Download a datum, verified and paid chunk by chunk, from several hosts at once."""
     from cli.commands.query import check_word
-    from cli.content.actions import close_sessions, require_datum
+    from cli.content.catalogue import require_datum
+    from cli.content.sessions import close_sessions
     from cli.context.keys import find_account
     from cli.context.network import connect
 
@@ -84,7 +85,8 @@ def resume_session(network: "NetworkContext", folder: Path) -> "Opened | None":
     """The session of an earlier try, if it is still open."""
     from msgspec import MsgspecError, json
 
-    from cli.content.actions import Opened, get_if_there
+    from cli.content.catalogue import get_if_there
+    from cli.content.sessions import Opened
 
     try:
         saved = json.decode((folder / "session.json").read_bytes())
@@ -104,7 +106,7 @@ def begin_session(
     """A new session, noted in the folder."""
     from msgspec import json
 
-    from cli.content.actions import open_sessions
+    from cli.content.sessions import open_sessions
     from node.home.home import write_private
 
     (opened,) = open_sessions(network, account, [entry], price_max)

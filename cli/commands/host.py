@@ -22,15 +22,20 @@ def host() -> None:
 def add(settings: Settings, ids: Ids) -> None:
     """Have the node fetch datums from their hosts, paid by --from, and register to host them."""
     from cli.commands.query import check_word
-    from cli.content import actions
+    from cli.content.fetching import build_failure, fetch_into_node
+    from cli.content.holdings import ensure_registered
     from cli.context.keys import find_account
     from cli.context.network import connect_own
 
     network, account = connect_own(settings), find_account(settings)
-    names = [check_word(one).lower() for one in ids]
-    actions.fetch_into_node(network, account, names)
-    from_epoch = actions.ensure_registered(network, account, [bytes.fromhex(one) for one in names])
-    settings.emit({"datums": names, "hosted_from_epoch": from_epoch})
+    names = list(dict.fromkeys(check_word(one).lower() for one in ids))
+    failures = fetch_into_node(network, account, names)
+    fetched = [one for one in names if one not in failures]
+    from_epoch = ensure_registered(network, account, [bytes.fromhex(one) for one in fetched])
+    if fetched:
+        settings.emit({"datums": fetched, "hosted_from_epoch": from_epoch})
+    if failures:
+        raise build_failure(failures, len(names))
 
 
 @command(app)
@@ -43,7 +48,7 @@ def drop(
 ) -> None:
     """Stop to host datums: registered until two epochs later, and to be proven until then."""
     from chain.modules.hosting import RegisterSubset
-    from cli.content.actions import list_holdings
+    from cli.content.holdings import list_holdings
     from cli.context.keys import find_account
     from cli.context.network import connect_own
     from cli.errors import UsageFault
@@ -79,7 +84,7 @@ def is_in_effect(network: Any, holding: dict[str, Any] | None) -> bool:
 def list_content(settings: Settings) -> None:
     """What is on the node's disk and what is registered on chain."""
     from chain.primitives.addresses import decode_address
-    from cli.content.actions import list_holdings
+    from cli.content.holdings import list_holdings
     from cli.context.network import connect_own
     from cli.context.readable import make_readable
 

@@ -41,7 +41,7 @@ def show_list(
     """Show up to `limit` records of a list that comes in pages."""
     from itertools import islice
 
-    from cli.content.actions import list_pages
+    from cli.content.catalogue import list_pages
     from cli.context.network import connect
     from cli.context.readable import make_readable
 

@@ -7,7 +7,9 @@ sessions, like any host that joins later. Every step looks first whether it is d
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from cli.content import actions
+from cli.content.catalogue import build_listing, ensure_listed, publish
+from cli.content.fetching import build_failure, fetch_into_node
+from cli.content.holdings import ensure_registered
 from cli.context.keys import Account
 from cli.context.network import NetworkContext
 from cli.devnet.library import Source
@@ -23,7 +25,7 @@ EFFECT_SECONDS_SPARE = 60.0
 """Beyond the blocks that something takes by the rules."""
 
 
-class Crew(NamedTuple):
+class OwnedNode(NamedTuple):
     """A node and the key of its account."""
 
     home: Home
@@ -31,59 +33,63 @@ class Crew(NamedTuple):
     account: Account
 
 
-def gather(devnet: Devnet, settings: Settings) -> list[Crew]:
+def gather(devnet: Devnet, settings: Settings) -> list[OwnedNode]:
     """All nodes with their accounts."""
-    crews = []
+    nodes = []
     for home in devnet.list_homes():
         network = NetworkContext(settings, connect_home(home))
-        crews.append(Crew(home, network, Account(settings, keystore.load(devnet.wallet, home.path.name))))
-    return crews
+        nodes.append(
+            OwnedNode(home, network, Account(settings, keystore.load(devnet.wallet, home.path.name)))
+        )
+    return nodes
 
 
 def seed_library(devnet: Devnet, settings: Settings) -> None:
     """The library of genesis on all nodes, and proven by those that held it from the start."""
-    crews = gather(devnet, settings)
-    founders = list_founders(crews)
+    nodes = gather(devnet, settings)
+    founders = list_founders(nodes)
     ids = [datum["id"] for datum in devnet.load_summary()["datums"]]
     wait_proven(founders)
-    spread(crews[len(founders) :], ids)
+    spread(nodes[len(founders) :], ids)
     devnet.seeded_file.touch()
 
 
 def seed(devnet: Devnet, settings: Settings, sources: Sequence[Source]) -> list[dict[str, Any]]:
     """More content on a running devnet: published by the first nodes, fetched by the others, proven."""
-    crews = gather(devnet, settings)
-    founders = list_founders(crews)
+    nodes = gather(devnet, settings)
+    founders = list_founders(nodes)
     datums = publish_all(founders, sources)
     ids = [datum["id"] for datum in datums]
-    output.say(f"listed {len(ids)} datums; {', '.join(crew.account.name for crew in founders)} host them")
-    for crew in founders:
-        actions.ensure_registered(crew.network, crew.account, [bytes.fromhex(one) for one in ids])
-    wait_in_effect(crews[0], founders, ids)
-    spread(crews[len(founders) :], ids)
+    output.say(f"listed {len(ids)} datums; {', '.join(node.account.name for node in founders)} host them")
+    for node in founders:
+        ensure_registered(node.network, node.account, [bytes.fromhex(one) for one in ids])
+    wait_in_effect(nodes[0], founders, ids)
+    spread(nodes[len(founders) :], ids)
     wait_proven(founders)
     return datums
 
 
-def spread(crews: Sequence[Crew], ids: Sequence[str]) -> None:
+def spread(nodes: Sequence[OwnedNode], ids: Sequence[str]) -> None:
     """Each of these nodes fetches the datums from their hosts and registers them."""
-    for crew in crews:
-        output.say(f"{crew.account.name} fetches them from the other hosts, paid chunk by chunk")
-        actions.fetch_into_node(crew.network, crew.account, ids)
-        actions.ensure_registered(crew.network, crew.account, [bytes.fromhex(one) for one in ids])
+    for node in nodes:
+        output.say(f"{node.account.name} fetches them from the other hosts, paid chunk by chunk")
+        failures = fetch_into_node(node.network, node.account, ids)
+        if failures:
+            raise build_failure(failures, len(ids))
+        ensure_registered(node.network, node.account, [bytes.fromhex(one) for one in ids])
 
 
-def publish_all(crews: Sequence[Crew], sources: Sequence[Source]) -> list[dict[str, Any]]:
+def publish_all(nodes: Sequence[OwnedNode], sources: Sequence[Source]) -> list[dict[str, Any]]:
     """Each folder on each of the nodes, listed by the first."""
     datums, listings = [], []
     for source in sources:
-        for crew in crews:
-            output.show_line(f"{crew.account.name} reads {source.path}")
-            published = actions.publish(crew.network, source.path)
+        for node in nodes:
+            output.show_line(f"{node.account.name} reads {source.path}")
+            published = publish(node.network, source.path)
         output.end_line()
         size = format_size(published["size_bytes"])
         output.say(f"published {source.title}: {published['files']} files, {size}, {published['datum']}")
-        listings.append(actions.build_listing(published, source.title, source.category, source.tags))
+        listings.append(build_listing(published, source.title, source.category, source.tags))
         datums.append(
             {
                 "id": published["datum"],
@@ -92,11 +98,11 @@ def publish_all(crews: Sequence[Crew], sources: Sequence[Source]) -> list[dict[s
                 "source": str(source.path),
             }
         )
-    actions.ensure_listed(crews[0].network, crews[0].account, listings)
+    ensure_listed(nodes[0].network, nodes[0].account, listings)
     return datums
 
 
-def wait_in_effect(witness: Crew, hosts: Sequence[Crew], ids: Sequence[str]) -> None:
+def wait_in_effect(witness: OwnedNode, hosts: Sequence[OwnedNode], ids: Sequence[str]) -> None:
     """Until what was registered counts, `delay_epochs` later."""
     spec = witness.network.spec
     wait = spec.hosting.parameters.delay_epochs * spec.system.parameters.epoch_blocks
@@ -109,24 +115,24 @@ def wait_in_effect(witness: Crew, hosts: Sequence[Crew], ids: Sequence[str]) -> 
     wait_until("the holdings to count", [witness.home], is_met, compute_patience(witness.network, wait))
 
 
-def wait_proven(hosts: Sequence[Crew]) -> None:
+def wait_proven(hosts: Sequence[OwnedNode]) -> None:
     """Until each of the hosts has proven what it holds."""
 
     def is_met() -> bool:
         found = [
-            crew.network.client.get(f"/v1/hosts/{crew.network.address(crew.account.address)}")
-            for crew in hosts
+            node.network.client.get(f"/v1/hosts/{node.network.address(node.account.address)}")
+            for node in hosts
         ]
         return all(one["possession"]["last_proven"] is not None for one in found)
 
     blocks = 2 * hosts[0].network.spec.system.parameters.epoch_blocks
     wait_until(
         "proofs of possession",
-        [crew.home for crew in hosts],
+        [node.home for node in hosts],
         is_met,
         compute_patience(hosts[0].network, blocks),
     )
-    output.say(f"proven by {', '.join(crew.account.name for crew in hosts)}")
+    output.say(f"proven by {', '.join(node.account.name for node in hosts)}")
 
 
 def compute_patience(network: NetworkContext, blocks: int) -> float:

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chain.modules.sessions import compute_price
-from cli.content.actions import compute_limit
+from cli.content.sessions import compute_limit
 
 SIZES = st.integers(1, 2**40)
 PRICES = st.integers(1, 10**12)
