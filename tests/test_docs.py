@@ -15,6 +15,8 @@ LINK = re.compile(r"\]\((?!https?://)([^)#\s]+)(?:#[^)]*)?\)")
 PACKAGES = "chain|consensus|storage|p2p|node|cli|bench|tests"
 PATH = re.compile(rf"(?<![\w/.-])(?:{PACKAGES}|genesis|docs|examples|\.ci)/[\w./-]*[\w/]")
 MODULE = re.compile(rf"(?<![\w/.-])(?:{PACKAGES})(?:\.[a-z_]\w*)(?:\.\w+)*")
+PRODUCT = ("chain", "consensus", "storage", "p2p", "node", "cli")
+DEFINED = re.compile(r"^(?:class |def )?(\w+)(?=\(|:| = )", re.MULTILINE)
 NO_MODULES = frozenset(("chain.json", "node.lock"))
 """Names of files at run time that look like modules."""
 PLACEHOLDER = re.compile(r"NAME")
@@ -81,14 +83,26 @@ def test_decisions_are_numbered_without_gaps() -> None:
         assert f"| [{number}](adr/{record.name}) | {title} |" in index
 
 
+def list_rows() -> list[tuple[str, str]]:
+    """(word, name in code) of each row of the glossary; a row may explain two words together."""
+    text = (ROOT / "docs" / "GLOSSARY.md").read_text()
+    rows = re.findall(r"^\| ([^|]+) \| [^|]+ \|(?: `(\w+)`)? \|$", text, re.MULTILINE)
+    assert len(rows) == text.count("\n| ") - text.count("\n| word |")
+    return [(word, name) for words, name in rows for word in words.split(", ") if words != "word"]
+
+
 def test_a_word_has_one_row() -> None:
     """The glossary explains each word once."""
-    rows = re.findall(r"^\| ([^|]+) \|", (ROOT / "docs" / "GLOSSARY.md").read_text(), re.MULTILINE)
-    words = Counter(
-        word.strip() for row in rows for word in row.split(",") if word.strip("- ") not in {"", "word"}
-    )
+    words = Counter(word for word, _ in list_rows())
     assert len(words) > 100
     assert [word for word, count in words.items() if count > 1] == []
+
+
+def test_words_have_the_name_that_the_glossary_gives() -> None:
+    """A name in code is a class, a type or a constant of the product."""
+    sources = [path.read_text() for folder in PRODUCT for path in (ROOT / folder).rglob("*.py")]
+    defined = {name for text in sources for name in DEFINED.findall(text)}
+    assert [name for _, name in list_rows() if name and name not in defined] == []
 
 
 def test_diagrams_can_be_drawn() -> None:
