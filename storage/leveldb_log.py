@@ -1,17 +1,17 @@
-"""The log files of LevelDB: which end in a write that power cut short, and which are damaged.
+"""The log files of LevelDB: cuts a tail that a power loss tore, and refuses a damaged log.
 
-LevelDB 1.22 knows two answers, and both are wrong somewhere. A tail that is merely short it drops without a
-word, which is right after a power loss; but a flipped length makes whole records look like such a tail, and
-they are dropped as well. A tail that kept its length and lost its bytes it refuses, with all that was sound
-before it. The rule here is that of our own log (`storage.wal`): a bad record with a good one behind it is
-damage; without, it is a write that was never confirmed, and is cut.
+LevelDB 1.22 gets two cases wrong. It silently drops a tail that is too short. That is right after a power
+loss, but a flipped length makes whole records look like such a tail, and they are dropped too. It refuses a
+tail that has its length but not its bytes, and with it the good records before. The rule here is that of our
+own log (`storage.wal`): a bad record with a good one behind it is damage; without one it is a write that was
+never confirmed, and is cut.
 
     file   = block of 32,768 bytes*            the last one may be shorter; below 7 bytes left are padding
     block  = (checksum u32 | length u16 | type u8 | bytes)*    little-endian; masked CRC-32C of type and bytes
     batch  = one record of type full, or of types first, middle*, last;  begins with sequence u64 | count u32
 
-A good batch counts as one only if its sequence continues the file's: bytes that peers chose are no batch. Bad
-records that follow each other as whole ones do are damage as well: a torn write is one batch, not several.
+A good batch counts only if its sequence number continues the file's, so that bytes which a peer chose do not
+count. Several bad records in a row with consistent headers are damage too: a torn write is one batch.
 """
 
 import os
@@ -45,7 +45,7 @@ _TABLE = _build_table()
 
 
 def compute_masked_checksum(data: bytes) -> int:
-    """CRC-32C (RFC 3720 B.4), turned and shifted as LevelDB stores it."""
+    """CRC-32C (RFC 3720 B.4), rotated and offset as LevelDB stores it."""
     checksum = 0xFFFFFFFF
     for byte in data:
         checksum = checksum >> 8 ^ _TABLE[(checksum ^ byte) & 0xFF]
@@ -65,7 +65,7 @@ class _Record(NamedTuple):
 
 
 def _read_record(data: bytes, offset: int) -> _Record | None:
-    """The record at an offset, if one that is whole can lie there; its checksum is for the caller."""
+    """The record at an offset, if its header and length fit there; its checksum is not checked."""
     start, block_end = offset + _HEADER.size, offset - offset % _BLOCK_BYTES + _BLOCK_BYTES
     if start > min(block_end, len(data)):
         return None
@@ -76,7 +76,7 @@ def _read_record(data: bytes, offset: int) -> _Record | None:
 
 
 def _iterate_records(data: bytes, offset: int = 0) -> Iterator[_Record | None]:
-    """Record after record to the end of the file; None, and no more, where there should be one and is not."""
+    """The records to the end of the file; ends with None where there is no whole record."""
     while offset < len(data):
         left = -offset % _BLOCK_BYTES
         if 0 < left < _HEADER.size:
@@ -90,7 +90,7 @@ def _iterate_records(data: bytes, offset: int = 0) -> Iterator[_Record | None]:
 
 
 class _Sound(NamedTuple):
-    """The good beginning of a log: where it ends, the last batch's sequence, and whether it is all."""
+    """The good beginning of a log: its end, the last batch's sequence, and whether it is the whole log."""
 
     end: int
     sequence: int
@@ -110,12 +110,12 @@ def _find_sound(data: bytes, *, with_checksums: bool) -> _Sound:
 
 
 def _get_sequence(payload: bytes, default: int) -> int:
-    """The number of a batch's first entry; batches whose first piece is too short for it have none here."""
+    """The sequence number of a batch; `default` if its first record is too short to hold one."""
     return int(_BATCH_HEAD.unpack_from(payload)[0]) if len(payload) >= _BATCH_HEAD.size else default
 
 
 def _has_several_batches(data: bytes, offset: int) -> bool:
-    """Whether the records' headers, their bytes unseen, say so."""
+    """Whether the headers of the records from `offset` on begin more than one batch."""
     starts = [one for one in _iterate_records(data, offset) if one is not None and one.type in _STARTS]
     return len(starts) > 1
 
@@ -134,13 +134,13 @@ def _has_batch_behind(data: bytes, sound: _Sound) -> bool:
 
 
 def has_unfinished_end(path: Path) -> bool:
-    """Whether the file ends in something that is no whole record: what LevelDB drops without a word."""
+    """Whether the file ends in an unfinished record, which LevelDB would silently drop."""
     with disk_errors(path):
         return not _find_sound(path.read_bytes(), with_checksums=False).is_all
 
 
 def cut_torn_end(path: Path) -> int:
-    """Cuts what was never confirmed off a log, and says how many bytes; raises CorruptStore for damage."""
+    """Cuts a torn end off a log and returns its size in bytes; raises CorruptStore for damage."""
     with disk_errors(path):
         data = path.read_bytes()
     sound = _find_sound(data, with_checksums=True)

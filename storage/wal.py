@@ -1,9 +1,9 @@
 """The write-ahead log: the inputs of the consensus core at the current height, in order.
 
-`append` keeps an entry in memory; `sync` writes all entries since the last one as ONE checksummed frame and
-waits for the disk. So an unfinished write can spoil only the last frame, and what follows from the format is
-exact: a bad last frame is a torn write, of which nothing had left the node, and is cut; a bad frame with a
-valid one behind it is damage, and is refused. Entries that were never synced are lost with the process.
+`append` keeps an entry in memory; `sync` writes the entries since the last `sync` as ONE checksummed frame and
+waits for the disk. So an unfinished write can spoil only the last frame. A bad last frame is a torn write,
+whose entries had no effect outside, and is cut. A bad frame with a valid one behind it is damage, and the log
+is refused. Entries that were never synced are lost with the process.
 
     file    = header, frame*
     header  = "vidyawal" | height u64 | salt 32 | checksum 16
@@ -11,9 +11,9 @@ valid one behind it is damage, and is refused. Entries that were never synced ar
     payload = (length u32 | entry)*
 
 Integers are big-endian. A checksum is BLAKE3 cut to 16 bytes; that of a frame is keyed with the salt, which
-is drawn anew for each file, and covers the frame's offset, length, height and payload: neither bytes that a
-peer put into an entry nor a frame of an older log or of another place can pass for a frame. The log knows
-nothing of what the entries mean, and does not decide when to sync.
+is new in each file, and covers the frame's offset, length, height and payload: neither bytes that a peer put
+into an entry nor a frame of an older log or of another offset can pass for a frame. Not here: the meaning of
+the entries (`node.replica.journal`), and when to sync.
 """
 
 import os
@@ -30,9 +30,9 @@ from storage.files import DISK, FailureLatch, FileSystem, OpenFile, atomic_write
 
 ENTRY_BYTES_MAX = 2**20
 FRAME_BYTES_MAX = 2**21
-"""Entries beyond this are synced without being asked, so that the memory they take stays bounded."""
+"""`append` syncs before the entries in memory exceed this."""
 WAL_BYTES_MAX = 2**28
-"""Thousands of rounds of the largest validator set; a height that needs more has other troubles."""
+"""Enough for thousands of rounds of the largest validator set."""
 
 _MAGIC = b"vidyawal"
 _SALT_BYTES = 32
@@ -60,7 +60,7 @@ def _encode_frame(salt: bytes, offset: int, height: int, payload: bytes) -> byte
 
 
 class _Image:
-    """The bytes of a log file: which frames are valid, where the valid part ends."""
+    """The bytes of a log file, split into its valid frames and a torn tail."""
 
     def __init__(self, path: Path, data: bytes) -> None:
         body, checksum = data[: _HEADER.size], data[_HEADER.size : _HEADER_BYTES]
@@ -142,14 +142,14 @@ class Wal:
 
     @classmethod
     def load(cls, path: Path, files: FileSystem = DISK) -> Self:
-        """The log as it was left, its torn tail cut; raises WalMissing or CorruptWal."""
+        """Opens the log and cuts a torn tail; raises WalMissing or CorruptWal."""
         image = _load_image(path, files)
-        # Written anew even when whole: pages of a failed sync read well and yet are not on disk.
+        # Written again even when whole: after a failed sync the page cache may hold what the disk does not.
         atomic_write(path, image.valid_bytes, files)
         return cls(path, image.height, image.salt, image.end, files)
 
     def append(self, height: int, entry: bytes) -> None:
-        """Adds an entry, which survives from the next `sync` on; `height` is that of the log."""
+        """Adds an entry, which is on disk after the next `sync`; `height` must be that of the log."""
         self._latch.check()
         assert height == self.height, f"entry of height {height} in the log of height {self.height}"
         assert len(entry) <= ENTRY_BYTES_MAX, len(entry)
@@ -179,7 +179,7 @@ class Wal:
         self._buffer_bytes = 0
 
     def reset(self, height: int) -> None:
-        """Starts the log of a new height; what is logged for the old one is gone, as a whole."""
+        """Replaces the log with an empty one for a new height."""
         reach(CrashPoint.LOG_RESET)
         with self._latch.writing():
             self._salt = os.urandom(_SALT_BYTES)

@@ -1,13 +1,14 @@
-"""State sync: a node without a store gets the state of a late height instead of executing every block.
+"""State sync: a node without a store fetches the state of a recent height instead of executing every block.
 
-    sources    the peers, what they offer, and what they are charged with
-    trust      the header of a snapshot's height, verified by the light client from what this node trusts
-    fetching   the parts, from several peers at once, into a store that is being filled
-    run        one after the other, until the store is whole or nobody has a snapshot
+    sources    the peers, their offers and their faults
+    trust      verifies the header of a snapshot's height with the light client
+    fetching   fetches the parts from several peers at once into a new store
+    run        one state sync: choose a snapshot, verify it, fetch it
+    joining    state sync of a whole node, before anything else of the node exists
 
-Whatever comes from a peer is compared with the header's state root before it counts; each error is charged to
-the peer that sent the wrong thing and to nobody else. The node has no ledger meanwhile and signs nothing.
-Resumable: parts that are in stay in. docs/spec/sync.md says what is trusted.
+Everything from a peer is compared with the header's state root before it is used. An error is charged to the
+peer that caused it and to no other. The node has no ledger meanwhile and signs nothing. A restart keeps the
+parts that it has. docs/spec/sync.md says what is trusted.
 """
 
 from node.state_sync.errors import ForkSeen, StateSyncFailed, TrustTooOld, UnknownAnchor

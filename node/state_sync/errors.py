@@ -1,22 +1,22 @@
-"""Why state sync gives up: each needs a decision of the operator.
+"""Why state sync fails; the operator must decide what to do.
 
 StateSyncFailed
-├── TrustTooOld       what the node trusts is older than the trusting period
-├── UnknownAnchor     peers have another block than the one the operator named
+├── TrustTooOld       the trusted header is older than the trusting period
+├── UnknownAnchor     peers have another block at the height of `--trust`
 └── ForkSeen          two final headers of one height
 """
 
 
 class StateSyncFailed(Exception):
-    """The node can not begin at a snapshot; the message says what to do."""
+    """The node cannot begin at a snapshot; the message says what to do."""
 
 
 class TrustTooOld(StateSyncFailed):
-    """Too old to say who decides today."""
+    """The trusted header is too old: its validators may have withdrawn their bonds."""
 
 
 class UnknownAnchor(StateSyncFailed):
-    """The operator's block and the network's differ."""
+    """Peers have another block than the operator named."""
 
 
 class ForkSeen(StateSyncFailed):

@@ -1,9 +1,9 @@
-"""The parts of one snapshot, from every peer that offers it, into the store that is being filled.
+"""Fetches the parts of one snapshot from every peer that offers it into a new store.
 
-Each peer is asked for one part at a time; when there are fewer parts than peers, one part is asked of two, so
-that nobody who stalls holds up the end. Who has delivered is asked first, others by chance: identities are
-free, and those that stall must not take all places. A part is verified and written in a thread of its own. A
-peer that comes later, or has rested, is taken in at the next survey.
+Each peer is asked for one part at a time. When there are fewer parts than peers, a part is asked of two, so
+that a peer that stalls does not hold up the end. Peers that have delivered are asked first and the others in
+random order: identities are free, so peers that stall could otherwise take all places. Parts are verified and
+written in a thread. A survey each SURVEY_SECONDS finds peers that came later or may be asked again.
 """
 
 from collections.abc import Sequence
@@ -24,16 +24,16 @@ _log = structlog.get_logger("state_sync")
 
 PART_SECONDS_MAX = 30.0
 SURVEY_SECONDS = 1.0
-PATIENCE_SECONDS = 60.0
-"""After so long without a part, while peers answer, the snapshot is given up."""
+STALL_SECONDS = 60.0
+"""The snapshot is given up after this long without a part, while peers answer."""
 GONE_SECONDS = 5.0
-"""The same, where none of them offers it any more."""
+"""The same, when no peer offers it any more."""
 PEERS_MAX = 16
 ASKED_MAX = 2
 
 
 class Fetching:
-    """One run for one manifest."""
+    """One attempt to fetch the parts of one manifest."""
 
     def __init__(
         self,
@@ -49,17 +49,17 @@ class Fetching:
         self._hash = manifest_hash
         self._writer = writer
         self._asked = dict.fromkeys(staging.list_missing(len(manifest.starts)), 0)
-        """Part that is missing -> of how many peers it is asked now."""
+        """Missing part -> the number of peers it is asked of now."""
         self._busy: set[PeerId] = set()
         self._delivered: set[PeerId] = set()
-        self._chance = Random()
+        self._random = Random()
         self._moved_at = trio.current_time()
-        """When the last part came, or nobody could be asked."""
+        """When the last part came, or no peer answered."""
         self._offered_at = self._moved_at
-        """When somebody offered the snapshot, or nobody could be asked."""
+        """When a peer last offered the snapshot, or no peer answered."""
 
     async def run(self) -> bool:
-        """Whether all parts are in; if not, nobody has had the rest for a while."""
+        """Returns True when all parts are in, False when the snapshot is given up."""
         async with trio.open_nursery() as nursery:
             while self._asked and not self._is_hopeless():
                 self._recruit(nursery, await self._list_holders())
@@ -69,7 +69,7 @@ class Fetching:
 
     def _is_hopeless(self) -> bool:
         now = trio.current_time()
-        return now - self._moved_at > PATIENCE_SECONDS or now - self._offered_at > GONE_SECONDS
+        return now - self._moved_at > STALL_SECONDS or now - self._offered_at > GONE_SECONDS
 
     async def _list_holders(self) -> Sequence[PeerId]:
         survey = await self._sources.survey()
@@ -82,14 +82,14 @@ class Fetching:
         return holders
 
     def _recruit(self, nursery: trio.Nursery, holders: Sequence[PeerId]) -> None:
-        shuffled = self._chance.sample(holders, len(holders))
+        shuffled = self._random.sample(holders, len(holders))
         for peer in sorted(shuffled, key=lambda one: one not in self._delivered):
             if peer not in self._busy and len(self._busy) < PEERS_MAX:
                 self._busy.add(peer)
                 nursery.start_soon(self._take_from, peer, nursery.cancel_scope)
 
     async def _take_from(self, peer: PeerId, scope: trio.CancelScope) -> None:
-        """Part after part, until there is none to ask for or the peer fails."""
+        """Asks the peer for part after part until none is left or the peer fails."""
         try:
             while (part := self._choose()) is not None:
                 self._asked[part] += 1

@@ -1,10 +1,11 @@
-"""State sync of a whole node: with peers of its own, before there is anything else of the node.
+"""State sync of a whole node, with a network of its own, before anything else of the node exists.
 
     data/state-sync       the store while it is being filled
-    data/state-synced     the same store, whole; `adopt` makes it the node's as the last step of opening
+    data/state-synced     the complete store; `adopt` makes it the node's store
 
-Two names, because a node's store says that its log and its sign-state must be there: those are made first.
-Meanwhile the node greets as a light peer: nobody sends it votes or transactions.
+There are two names because a node with a store must have a log and a sign-state too: those are made before
+`adopt`. During state sync the node says in its hello that it is a light peer, so that no peer sends it votes
+or transactions.
 """
 
 import shutil
@@ -44,9 +45,9 @@ OpenNetwork = Callable[[], AbstractAsyncContextManager[Network]]
 async def begin_at_snapshot(
     home: Home, config: NodeConfig, spec: ChainSpec, open_network: OpenNetwork, clock: Clock
 ) -> None:
-    """Brings the state of a late height for `adopt`, if peers have one; raises StateSyncFailed, StorageError.
+    """Fetches a recent state for `adopt`, if peers have one; raises StateSyncFailed, StorageError.
 
-    Without an anchor, trust that is too old leaves what there was before: to execute every block.
+    If genesis is too old to be trusted and the operator named no block, the node executes every block.
     """
     if home.synced_store.exists():
         return
@@ -56,7 +57,7 @@ async def begin_at_snapshot(
         if isinstance(outcome, TrustTooOld) and not config.trust:
             _log.warning("state_sync_refused", reason=str(outcome), then="every block is executed")
             outcome = None
-        # Raised here, since a nursery would wrap it.
+        # Raised outside the nursery, which would wrap it in a group.
         if isinstance(outcome, StateSyncFailed):
             raise outcome
         if outcome is None:
@@ -66,7 +67,7 @@ async def begin_at_snapshot(
 
 
 def adopt(home: Home) -> None:
-    """A store that state sync has filled is the node's from now on."""
+    """Makes a store that state sync completed the node's store."""
     if not home.store.exists() and home.synced_store.exists():
         _rename(home.synced_store, home.store)
 
@@ -115,7 +116,7 @@ async def _run_peers(
 
 
 def list_wanted(config: NodeConfig, spec: ChainSpec) -> tuple[str, ...]:
-    """Seeds, and the hosts that genesis knows."""
+    """The seeds and the hosts of genesis."""
     hosts = [address for _, host in spec.hosting.hosts for address in host.addresses[:1]]
     return tuple(dict.fromkeys([*config.seeds, *spec.seeds, *hosts]))
 

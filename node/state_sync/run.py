@@ -1,10 +1,10 @@
-"""One state sync, from an empty store to a whole one.
+"""One state sync, from an empty store to one that a ledger opens.
 
-survey     what the peers offer; nobody has a snapshot: the node begins at genesis
-choose     what several offer before what one does, then the newest
-verify     its header, through one peer that offers it; its manifest, against the header's state root
+survey     ask the peers for their snapshots; if there are none, the node begins at genesis
+choose     snapshots that several peers offer come first, then the newest
+verify     its header, shown by one peer that offers it, and its manifest against the header's state root
 fetch      the parts
-finish     head and chain, in the batch that makes the store one that a ledger opens
+finish     write head and chain in one batch, the last one
 """
 
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -43,15 +43,15 @@ _log = structlog.get_logger("state_sync")
 MANIFEST_SECONDS_MAX = 30.0
 ROUND_SECONDS = 0.25
 SETTLE_SECONDS = 3.0
-"""For so long after the first answer, somebody with a snapshot may still connect."""
+"""How long to wait after the first answer for a peer with a snapshot."""
 SHOWN_MAX = 3
-"""So many peers are asked to show one offer before another offer is looked at."""
+"""How many peers are asked to prove one offer before the next offer is tried."""
 PLAN_SECONDS_MAX = 120.0
-"""After so long with offers that nobody can show, the node begins at genesis."""
+"""With offers that no peer can prove for this long, the node begins at genesis."""
 
 
 class Plan(Record):
-    """What the store is being filled with: a verified block, and a manifest that leads to its state."""
+    """What is being fetched: a verified block and the manifest of its state; a restart resumes it."""
 
     block: LightBlock
     manifest: bytes
@@ -68,7 +68,7 @@ class _Offered(NamedTuple):
 
 
 class StateSync:
-    """Fills `staging`; `sources.run_peer` tells it of peers."""
+    """Fills `staging`; `sources.run_peer` adds peers."""
 
     def __init__(
         self,
@@ -83,13 +83,13 @@ class StateSync:
         self._staging = staging
         self._writer = trio.CapacityLimiter(1)
         self.sources = Sources(network)
-        self._doubted_anchor: UnknownAnchor | None = None
+        self._unknown_anchor: UnknownAnchor | None = None
         self._given_up: set[Hash] = set()
-        """Snapshots that nobody brought to an end: others come first."""
+        """Snapshots that no peer could deliver: others come first."""
         self._trust = Trust(self.sources, build_rules(spec, verify), self._genesis, anchor, now_ms)
 
     async def run(self) -> Height | None:
-        """The height whose state is in; None if nobody has a snapshot. Raises StateSyncFailed."""
+        """The height whose state was fetched; None if no peer has a snapshot. Raises StateSyncFailed."""
         if self._staging.is_whole:
             return self._get_height()
         while (plan := self._load_plan() or await self._make_plan()) is not None:
@@ -107,7 +107,7 @@ class StateSync:
         return None
 
     def _get_height(self) -> Height:
-        assert self._staging.state.head is not None
+        assert self._staging.state.head is not None  # The batch that makes a store whole writes its head.
         return self._staging.state.head.version
 
     def _load_plan(self) -> Plan | None:
@@ -120,7 +120,7 @@ class StateSync:
     # What to fetch.
 
     async def _make_plan(self) -> Plan | None:
-        """A snapshot whose header and manifest hold; None if nobody offers any."""
+        """A snapshot whose header and manifest were verified; None if no peer offers one."""
         answered_at: float | None = None
         while True:
             survey = await self.sources.survey()
@@ -132,8 +132,8 @@ class StateSync:
             if survey.answered and answered_at is None:
                 answered_at = trio.current_time()
             waited = 0.0 if answered_at is None else trio.current_time() - answered_at
-            if waited >= SETTLE_SECONDS and self._doubted_anchor is not None:
-                raise self._doubted_anchor
+            if waited >= SETTLE_SECONDS and self._unknown_anchor is not None:
+                raise self._unknown_anchor
             if waited >= (PLAN_SECONDS_MAX if offers or not survey.answered else SETTLE_SECONDS):
                 _log.warning("state_sync_impossible", offers=len(offers))
                 return None
@@ -146,19 +146,19 @@ class StateSync:
         return None
 
     async def _try_offer(self, offered: _Offered, offers: Iterable[_Offered]) -> Plan | None:
-        """The plan for an offer that holds; None if it does not, or nobody shows it now."""
+        """The plan for the offer; None if it is false or no peer proves it now."""
         block = await self._verify(offered)
         if block is None:
             return None
         await self._check_rivals(block, offers)
-        for peer in self._list_believed(offered):
+        for peer in self._list_usable(offered):
             try:
                 manifest = await self._fetch_manifest(peer, offered.offer)
                 decode_for(block, manifest)
             except NetworkError as error:
                 self.sources.charge(peer, error)
             except InvalidSnapshotManifest as error:
-                # The hash that all of them offered is that of these very bytes.
+                # All of them offered the hash of these bytes, so all of them lied.
                 for liar in offered.peers:
                     self.sources.charge(liar, build_lie(f"manifest: {error}"))
                 return None
@@ -166,23 +166,23 @@ class StateSync:
                 return Plan(block, manifest)
         return None
 
-    def _list_believed(self, offered: _Offered) -> list[PeerId]:
-        believed = self.sources.list_believed()
-        return [peer for peer in offered.peers if peer in believed]
+    def _list_usable(self, offered: _Offered) -> list[PeerId]:
+        usable = self.sources.list_usable()
+        return [peer for peer in offered.peers if peer in usable]
 
     async def _verify(self, offered: _Offered) -> LightBlock | None:
-        """The block, as the first of those who offer it can show it."""
-        for peer in self._list_believed(offered)[:SHOWN_MAX]:
+        """The offered block, verified through the first peer that can show it; None if none can."""
+        for peer in self._list_usable(offered)[:SHOWN_MAX]:
             try:
                 return await self._trust.follow(peer, offered.offer)
             except NetworkError as error:
                 self.sources.charge(peer, error)
             except UnknownAnchor as error:
-                self._doubted_anchor = error
+                self._unknown_anchor = error
         return None
 
     async def _check_rivals(self, block: LightBlock, offers: Iterable[_Offered]) -> None:
-        """Who offers another block of this height lies, or there is a fork: raises ForkSeen."""
+        """An offer of another block of this height is a lie or a fork; raises ForkSeen for a fork."""
         height, block_hash = block.header.height, compute_header_hash(block.header)
         for rival in offers:
             is_rival = rival.offer.height == height and rival.offer.block_hash != block_hash
@@ -201,7 +201,7 @@ class StateSync:
 
 
 def finish(staging: Staging, genesis: Header, block: LightBlock, manifest: SnapshotManifest) -> None:
-    """With all parts in: the batch that makes the store one that a ledger opens."""
+    """Write the last batch, after which a ledger opens the store; all parts are in."""
     members = validators.get_previous(staging.state), validators.get_current(staging.state)
     staging.finish(
         build_manifest_top(manifest),
@@ -214,7 +214,7 @@ def finish(staging: Staging, genesis: Header, block: LightBlock, manifest: Snaps
 
 
 def rank(offers: Iterable[_Offered], given_up: Collection[Hash]) -> list[_Offered]:
-    """In the order in which they are tried: a single peer's word comes after what several say."""
+    """The offers in the order in which they are tried: first those of several peers, then by height."""
 
     def rate(one: _Offered) -> tuple[bool, bool, Height, int]:
         is_given_up = one.offer.manifest_hash in given_up

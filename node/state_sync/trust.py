@@ -1,7 +1,7 @@
-"""The header of a snapshot's height: verified by skipping, from genesis or from a block the operator named.
+"""Verifies the header of a snapshot's height by skipping, from genesis or from a block the operator named.
 
-One peer at a time shows everything that leads to its offer, so whatever does not hold is its doing. A peer
-that lacks a header in between is not charged: it may have begun above it.
+One peer at a time shows all headers that lead to its offer, so a false one is its fault. A peer without a
+header in between is not charged: its own chain may begin above it.
 """
 
 from collections.abc import Callable
@@ -22,18 +22,18 @@ from p2p.wire.messages import LIGHT_BLOCK_BYTES_MAX, LightBlockReply, LightBlock
 
 BLOCK_SECONDS_MAX = 10.0
 TRUST_SECONDS_MAX = 300.0
-"""For all that leads to one offer."""
+"""For all headers that lead to one offer."""
 
 
 class Anchor(NamedTuple):
-    """A block that the operator trusts, from a source of his own."""
+    """A block that the operator trusts, named by height and hash."""
 
     height: Height
     header_hash: Hash
 
 
 def parse_anchor(text: str) -> Anchor:
-    """HEIGHT:HASH; raises ValueError."""
+    """Parses HEIGHT:HASH; raises ValueError."""
     height, _, header_hash = text.partition(":")
     if not height.isdecimal() or len(header_hash) != 2 * HASH_BYTES:
         raise ValueError(f"not of the form HEIGHT:HASH: {text}")
@@ -41,7 +41,7 @@ def parse_anchor(text: str) -> Anchor:
 
 
 class Trust:
-    """What this node trusts, and how it gets from there to a later header."""
+    """The trusted header, and the way from there to a later one."""
 
     def __init__(
         self,
@@ -59,7 +59,7 @@ class Trust:
 
     @property
     def lowest_height(self) -> Height:
-        """Only what lies above or there can be verified."""
+        """The lowest height that can be verified from the trusted header."""
         return 1 if self._anchor is None else max(self._anchor.height, 1)
 
     async def follow(self, peer: PeerId, offer: SnapshotOffer) -> LightBlock:
@@ -107,7 +107,7 @@ class Trust:
         return block
 
     async def _fetch(self, peer: PeerId, height: Height, *, is_due: bool) -> LightBlock:
-        """The block of a height; `is_due` if the peer can not lack it."""
+        """The block of a height; `is_due` if the peer must have it."""
         message = LightBlockRequest(height)
         try:
             reply = await self._sources.ask(peer, message, LightBlockReply, BLOCK_SECONDS_MAX)

@@ -125,7 +125,7 @@ async def test_a_manifest_that_nobody_brings_to_an_end_comes_last_from_then_on(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A liar's own cut of the true state holds, and yet nobody else has its parts."""
-    monkeypatch.setattr(fetching, "PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr(fetching, "STALL_SECONDS", 0.2)
     own_cut = cut_manifest(lambda manifest: replace(manifest, starts=manifest.starts[:1]))
 
     def stingy(scene: Scene, message: SnapshotRequest, reply: Any) -> Answer:
