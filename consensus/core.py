@@ -14,7 +14,7 @@ verified (`chain.votes`), a proposal's block was executed. What the core guarant
   - powers are counted, never heads: quorum 3 * power > 2 * total, an honest member 3 * power > total.
 
 Where the paper leaves a choice:
-  - a proposer starts the propose timeout too: a block that can not be built or signed costs one round;
+  - a proposer starts the propose timeout too: a block that cannot be built or signed costs one round;
   - a block is decided without its proposal, by certificate and content, which FetchBlock asks for (C12);
   - the skip rule counts both kinds of votes together, each validator once, and takes the highest round (C9);
   - a fourth timeout repeats own messages, because the proof assumes gossip and networks lose messages (C14).

@@ -1,6 +1,6 @@
 """The write-ahead log: the inputs of the consensus core at the current height, in order.
 
-`append` keeps an entry in memory; `sync` writes the entries since the last `sync` as ONE checksummed frame and
+`append` keeps an entry in memory; `sync` writes all entries since the last call as ONE checksummed frame and
 waits for the disk. So an unfinished write can spoil only the last frame. A bad last frame is a torn write,
 whose entries had no effect outside, and is cut. A bad frame with a valid one behind it is damage, and the log
 is refused. Entries that were never synced are lost with the process.

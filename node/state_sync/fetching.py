@@ -49,7 +49,7 @@ class Fetching:
         self._hash = manifest_hash
         self._writer = writer
         self._asked = dict.fromkeys(staging.list_missing(len(manifest.starts)), 0)
-        """Missing part -> the number of peers it is asked of now."""
+        """Missing part -> the number of peers that are asked for it at the moment."""
         self._busy: set[PeerId] = set()
         self._delivered: set[PeerId] = set()
         self._random = Random()
