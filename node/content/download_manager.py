@@ -133,17 +133,17 @@ class DownloadManager:
             size_bytes=datum.size_bytes,
             price_per_gib=session.price_per_gib,
             voucher_key=key,
-            hosts=self._list_seats(order.session),
+            hosts=self._list_hosts(order.session),
         )
 
-    def _list_seats(self, session_id: Hash) -> tuple[SessionHost, ...]:
-        seats = []
+    def _list_hosts(self, session_id: Hash) -> tuple[SessionHost, ...]:
+        hosts = []
         for key, allotment in sessions.ALLOTMENTS.items(self._ledger.state, session_id):
-            who = key[:HASH_BYTES]
-            host = hosting.get_host(self._ledger.state, who)
+            account = key[:HASH_BYTES]
+            host = hosting.get_host(self._ledger.state, account)
             if host is not None and host.peer_id != self._network.peer_id:
-                seats.append(SessionHost(who, host.addresses, allotment.limit))
-        return tuple(seats)
+                hosts.append(SessionHost(account, host.addresses, allotment.limit))
+        return tuple(hosts)
 
     async def _fetch(self, job: DownloadJob) -> None:
         name = job.session.hex()

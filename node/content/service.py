@@ -82,7 +82,7 @@ class ServiceLimits:
     bytes_per_second_max: int | None = None
 
 
-class Head(Protocol):
+class ChainHead(Protocol):
     """What the service asks about the chain; a `Ledger` knows it."""
 
     genesis_hash: Hash
@@ -164,7 +164,7 @@ class ContentService:
     def __init__(
         self,
         network: Network,
-        head: Head,
+        head: ChainHead,
         content: ContentLane,
         book: VoucherBook,
         limits: ServiceLimits | None = None,
@@ -176,47 +176,47 @@ class ContentService:
         self.head = head
         self.verify = verify
         rate = self.limits.bytes_per_second_max
-        self.cap = RateLimiter(rate, CHUNK_BYTES) if rate else None
+        self.rate_limiter = RateLimiter(rate, CHUNK_BYTES) if rate else None
         self._network = network
-        self._tabs: OrderedDict[Hash, CreditAccount] = OrderedDict()
+        self._credits: OrderedDict[Hash, CreditAccount] = OrderedDict()
         self._streams: Counter[Hash] = Counter()
         network.serve(CONTENT, self._serve)
 
     async def _serve(self, stream: Stream) -> None:
         """One stream, from Access to its end; behind the per-peer boundary."""
         try:
-            tab = await self._admit(stream)
+            credit = await self._admit(stream)
         except Refused as refused:
             await send_message(stream, build_refusal(refused))
             return
-        with self._count_stream(tab):
-            await send_message(stream, Granted(tab.best, tuple(tab.unpaid)))
-            await _ServingStream(self, stream, tab).run()
+        with self._count_stream(credit):
+            await send_message(stream, Granted(credit.best, tuple(credit.unpaid)))
+            await _ServingStream(self, stream, credit).run()
 
     async def _admit(self, stream: Stream) -> CreditAccount:
         with trio.move_on_after(self.limits.access_seconds_max):
             access = await receive_message(stream, ContentRequest)
             if not isinstance(access, Access):
                 raise PeerFault("no access at the beginning of a stream")
-            return self._open_tab(stream.peer, access)
+            return self._open_credit(stream.peer, access)
         raise Refused(RefusalCode.BUSY, "access took too long")
 
-    def _open_tab(self, peer: PeerId, access: Access) -> CreditAccount:
-        tab = self._tabs.get(access.session) or self._build_tab(access)
-        key, genesis_hash = tab.terms.voucher_key, self.head.genesis_hash
+    def _open_credit(self, peer: PeerId, access: Access) -> CreditAccount:
+        credit = self._credits.get(access.session) or self._build_credit(access)
+        key, genesis_hash = credit.terms.voucher_key, self.head.genesis_hash
         if not is_access_signed(access, key, genesis_hash, peer, self._network.peer_id):
             self._network.blame(peer, PeerFault("access not signed by the session's key", FORGERY_POINTS))
             raise Refused(RefusalCode.NOT_MEMBER, "access is not signed by the session's key")
-        self.check_running(tab)
+        self.check_running(credit)
         if self._streams.total() >= self.limits.streams_max:
             raise Refused(RefusalCode.BUSY)
         if self._streams[access.session] >= self.limits.streams_per_session_max:
             raise Refused(RefusalCode.BUSY, "streams of this session")
-        self._keep_tab(tab)
-        return tab
+        self._keep_credit(credit)
+        return credit
 
-    def _build_tab(self, access: Access) -> CreditAccount:
-        """A tab out of what the chain says of the session; raises Refused."""
+    def _build_credit(self, access: Access) -> CreditAccount:
+        """A credit out of what the chain says of the session; raises Refused."""
         state, session_id = self.head.state, access.session
         session = sessions.get_session(state, session_id)
         if session is None:
@@ -239,26 +239,26 @@ class ContentService:
         )
         return CreditAccount(terms, datum.size_bytes, self.book.get(session_id), allotment.bytes)
 
-    def _keep_tab(self, tab: CreditAccount) -> None:
-        self._tabs[tab.terms.session] = tab
-        self._tabs.move_to_end(tab.terms.session)
-        if len(self._tabs) > CREDIT_ACCOUNTS_MAX:
-            del self._tabs[next(session for session in self._tabs if not self._streams[session])]
+    def _keep_credit(self, credit: CreditAccount) -> None:
+        self._credits[credit.terms.session] = credit
+        self._credits.move_to_end(credit.terms.session)
+        if len(self._credits) > CREDIT_ACCOUNTS_MAX:
+            del self._credits[next(session for session in self._credits if not self._streams[session])]
 
-    def check_running(self, tab: CreditAccount) -> None:
+    def check_running(self, credit: CreditAccount) -> None:
         """Raises Refused if the session is closing or over: what is sent now might not be paid any more."""
         height = self.head.height
-        if tab.checked_at == height:
+        if credit.checked_at == height:
             return
-        session = sessions.get_session(self.head.state, tab.terms.session)
+        session = sessions.get_session(self.head.state, credit.terms.session)
         if session is None or not sessions.is_running(session, height + 1):
-            self._tabs.pop(tab.terms.session, None)
+            self._credits.pop(credit.terms.session, None)
             raise Refused(RefusalCode.SESSION_OVER)
-        tab.checked_at = height
+        credit.checked_at = height
 
     @contextmanager
-    def _count_stream(self, tab: CreditAccount) -> Iterator[None]:
-        session = tab.terms.session
+    def _count_stream(self, credit: CreditAccount) -> Iterator[None]:
+        session = credit.terms.session
         self._streams[session] += 1
         try:
             yield
@@ -275,11 +275,11 @@ _Request = int | OfferRequest | ManifestRequest
 class _ServingStream:
     """One stream of a session."""
 
-    def __init__(self, service: ContentService, stream: Stream, tab: CreditAccount) -> None:
+    def __init__(self, service: ContentService, stream: Stream, credit: CreditAccount) -> None:
         self._service = service
         self._limits = service.limits
         self._stream = stream
-        self._tab = tab
+        self._credit = credit
         self._requests: deque[_Request] = deque()
         self._wanted: Counter[int] = Counter()
         self._cancelled: set[int] = set()
@@ -316,7 +316,7 @@ class _ServingStream:
             case Cancel(chunk):
                 if chunk in self._wanted:
                     self._cancelled.add(chunk)
-                    self._tab.wake()
+                    self._credit.wake()
             case Access():
                 raise PeerFault("access twice")
             case _:
@@ -324,14 +324,14 @@ class _ServingStream:
 
     def _take_voucher(self, signed: SignedVoucher) -> None:
         try:
-            check_voucher(signed, self._tab.terms, self._tab.paid_bytes, self._service.verify)
+            check_voucher(signed, self._credit.terms, self._credit.paid_bytes, self._service.verify)
         except VoucherRefused as error:
             self._ending = Refused(RefusalCode.VOUCHER_INVALID, str(error))
             self._wake()
-            self._tab.wake()
+            self._credit.wake()
             return
         self._service.book.keep(signed)
-        self._tab.pay(signed)
+        self._credit.pay(signed)
 
     def _take_request(self, message: OfferRequest | ManifestRequest | ChunksRequest) -> None:
         wanted = message.chunks if isinstance(message, ChunksRequest) else (message,)
@@ -345,8 +345,8 @@ class _ServingStream:
         self._wake()
 
     def _check_exists(self, chunk: int) -> None:
-        if not self._tab.compute_size(chunk):
-            raise PeerFault(f"chunk {chunk} of a datum of {self._tab.size_bytes} bytes")
+        if not self._credit.compute_size(chunk):
+            raise PeerFault(f"chunk {chunk} of a datum of {self._credit.size_bytes} bytes")
 
     def _wake(self) -> None:
         self._changed.notify_all()
@@ -391,18 +391,18 @@ class _ServingStream:
 
     def _build_offer(self, store: ContentStore) -> Offer:
         try:
-            return Offer(store.get_bitmap(self._tab.terms.datum))
+            return Offer(store.get_bitmap(self._credit.terms.datum))
         except UnknownDatum:
             raise Refused(RefusalCode.NOT_FOUND, "this host does not have the datum") from None
 
     def _build_manifest(self, store: ContentStore) -> ManifestReply:
-        manifest = store.get_manifest(self._tab.terms.datum)
+        manifest = store.get_manifest(self._credit.terms.datum)
         if manifest is None:
             raise Refused(RefusalCode.NOT_FOUND, "this host does not have the datum")
         return ManifestReply(encode(manifest))
 
     def _read_chunk(self, store: ContentStore, chunk: int) -> Record:
-        datum = self._tab.terms.datum
+        datum = self._credit.terms.datum
         try:
             content, proof = store.read_chunk(datum, chunk)
         except (ChunkMissing, UnknownDatum):
@@ -428,28 +428,28 @@ class _ServingStream:
             return reply
         chunk = reply.chunk
         if isinstance(reply, ChunkReply):
-            self._service.check_running(self._tab)
+            self._service.check_running(self._credit)
             await self._wait_for_credit(chunk)
         self._wanted -= Counter((chunk,))
         if chunk in self._cancelled:
             self._cancelled.discard(chunk)
             return ChunkRefusal(chunk, RefusalCode.CANCELLED)
         if isinstance(reply, ChunkReply):
-            self._tab.charge(chunk)
-            if self._service.cap is not None:
-                await self._service.cap.take(len(reply.content))
+            self._credit.charge(chunk)
+            if self._service.rate_limiter is not None:
+                await self._service.rate_limiter.take(len(reply.content))
         return reply
 
     async def _wait_for_credit(self, chunk: int) -> None:
         """Returns when the chunk may be sent or is wanted no more; raises Refused."""
-        tab = self._tab
+        credit = self._credit
         with trio.move_on_after(self._limits.voucher_seconds_max):
             while chunk not in self._cancelled:
                 self._check_ending()
-                if not tab.is_covered(chunk):
+                if not credit.is_covered(chunk):
                     raise Refused(RefusalCode.CREDIT_EXHAUSTED, "the allotment is used up")
-                if tab.has_credit(chunk):
+                if credit.has_credit(chunk):
                     return
-                await tab.wait()
+                await credit.wait()
             return
         raise Refused(RefusalCode.CREDIT_EXHAUSTED, "no voucher for what was sent")

@@ -1,7 +1,7 @@
 """Downloads: one datum, several hosts, paid chunk by chunk.
 
-`run` has `download`, which runs one; `board` decides what is asked of whom, `supplier` reaches a host,
-`conversation` fetches and pays its chunks, `types` has what callers give and get.
+`run` has `download`, which runs one. `chunk_scheduler` decides which chunk is asked of which host,
+`host_connection` connects to a host, `stream` fetches and pays its chunks; `types` are arguments and results.
 """
 
 from node.content.downloads.run import download

@@ -1,11 +1,11 @@
-"""The board: which chunk is asked of whom next. Pure bookkeeping, without time.
+"""Which chunk is asked of which host next. Pure bookkeeping, without time.
 
 A set of chunks is an integer with one bit per chunk, so that a choice among millions costs microseconds.
 `_at_least[k]` has the chunks that more than k hosts offer, kept like a counter in unary.
 
-Rules: a chunk is asked of one host, the rarest first, of equals the first. When all that is missing is under
-way, a host without work takes over a chunk from the one with most work left (endgame): at most COPIES_MAX are
-asked for it, and a host has at most one such chunk at a time.
+Rules: each chunk is asked of one host; the rarest chunk first, and among equally rare ones the lowest number.
+When all missing chunks are under way (endgame, as in BitTorrent), an idle host takes over a chunk from the
+busiest one: at most COPIES_MAX hosts are asked for it, and a host has at most one such chunk at a time.
 """
 
 from collections.abc import Hashable
@@ -30,54 +30,54 @@ class ChunkScheduler(Generic[H]):
 
     @property
     def missing_count(self) -> int:
-        """Chunks that are still to come."""
+        """Number of missing chunks."""
         return self._missing.bit_count()
 
     @property
     def is_complete(self) -> bool:
-        """Whether nothing is missing."""
+        """Whether no chunk is missing."""
         return not self._missing
 
     @property
     def is_endgame(self) -> bool:
-        """Whether all that is missing is under way."""
+        """Whether all missing chunks are under way."""
         return not self._unasked
 
     def is_missing(self, chunk: int) -> bool:
-        """Whether the chunk is still to come."""
+        """Whether the chunk is missing."""
         return bool(self._missing >> chunk & 1)
 
     def is_useful(self, host: H) -> bool:
-        """Whether the host offers anything that is missing."""
+        """Whether the host offers a missing chunk."""
         return bool(self._missing & self._offers.get(host, 0))
 
     def join(self, host: H, offer: int) -> None:
-        """A host says what it has."""
+        """Adds a host with its offer, a bitmap of chunks."""
         self._offers[host] = offer & self._all
         self._work[host] = []
         self._count_offers()
 
     def leave(self, host: H) -> None:
-        """The host is gone; what was asked of it is to be asked of others."""
+        """Removes a host; its chunks are to be asked of others."""
         for chunk in list(self._work.pop(host, ())):
             self._drop(host, chunk)
         self._offers.pop(host, None)
         self._count_offers()
 
     def withdraw(self, host: H, chunk: int) -> None:
-        """The host does not have this chunk after all."""
+        """Notes that the host does not have the chunk that it offered."""
         self.release(host, chunk)
         self._offers[host] &= ~(1 << chunk)
         self._count_offers()
 
     def release(self, host: H, chunk: int) -> None:
-        """The host was asked and will not send it."""
+        """Notes that the host will not send the chunk it was asked for."""
         if chunk in self._work[host]:
             self._work[host].remove(chunk)
             self._drop(host, chunk)
 
     def arrive(self, host: H, chunk: int) -> bool:
-        """A verified chunk came from the host; whether it was still missing."""
+        """Notes a verified chunk of the host; returns whether it was missing."""
         self.release(host, chunk)
         was_missing = self.is_missing(chunk)
         self._missing &= ~(1 << chunk)
@@ -85,15 +85,15 @@ class ChunkScheduler(Generic[H]):
         return was_missing
 
     def claim(self, host: H, chunk: int) -> bool:
-        """Asks the host for this very chunk, unless it is there or under way."""
+        """Assigns this very chunk to the host; False if it is held, under way or not offered."""
         if not (self._unasked & self._offers[host]) >> chunk & 1:
             return False
         self._ask(host, chunk)
         return True
 
     def pick(self, host: H, work_min: int = 1) -> int | None:
-        """The chunk to ask of the host now; None if there is none. It takes over from hosts that have at
-        least `work_min` chunks under way.
+        """Assigns a chunk to the host; None if there is none for it. In the endgame it takes over from hosts
+        with at least `work_min` chunks under way.
         """
         chunk = self._find_rarest(self._unasked & self._offers[host])
         if chunk is None and not self._unasked:
@@ -103,7 +103,7 @@ class ChunkScheduler(Generic[H]):
         return chunk
 
     def list_stale(self, host: H) -> list[int]:
-        """What was asked of the host and has come from another."""
+        """Chunks asked of the host that came from another one meanwhile."""
         return [chunk for chunk in self._work[host] if not self.is_missing(chunk)]
 
     def _find_rarest(self, candidates: int) -> int | None:

@@ -1,4 +1,4 @@
-"""What the hosts of one download have in common, and what a conversation asks of its host."""
+"""Interfaces between the parts of a download: what all hosts share, and who signs a host's vouchers."""
 
 from collections.abc import Awaitable, Callable
 from typing import Protocol
@@ -13,41 +13,43 @@ from p2p.switch.rate_limiter import RateLimiter
 
 
 class DownloadContext(Protocol):
-    """One download, as its hosts see it (`run.Download`)."""
+    """One download, as its host connections see it (`run.Download`)."""
 
     network: Network
     job: DownloadJob
     limits: DownloadLimits
-    board: ChunkScheduler[int]
-    cap: RateLimiter | None
+    scheduler: ChunkScheduler[int]
+    rate_limiter: RateLimiter | None
 
     async def require_manifest(self, fetch: Callable[[], Awaitable[Manifest]]) -> None:
-        """Makes sure that the store knows the datum; `fetch` asks this host if nobody has yet."""
+        """Makes sure that the store knows the datum; `fetch` asks this host, if no other gave the
+        manifest.
+        """
 
     async def keep(self, chunk: int, content: bytes, proof: ChunkProof, node: Hash) -> None:
-        """Has a verified chunk written; waits while the disk is behind."""
+        """Queues a verified chunk for the disk; waits while the queue is full."""
 
-    def on_change(self) -> None:
-        """Something to show has changed."""
+    def on_progress(self) -> None:
+        """Reports progress to the caller of `download`."""
 
-    def on_chance(self) -> None:
-        """A host without work may find some on the board now."""
+    def on_work(self) -> None:
+        """There may be work for idle hosts now: each stream looks at the scheduler again."""
 
 
 class VoucherIssuer(Protocol):
-    """The host's part of the deposit (`supplier.Supplier`)."""
+    """Signs vouchers within one host's allotment (`host_connection.HostConnection`)."""
 
-    shared: DownloadContext
-    number: int
+    download: DownloadContext
+    index: int
 
     def can_pay(self, size_bytes: int) -> bool:
-        """Whether the allotment covers so many more bytes than were promised."""
+        """Whether the allotment covers this many bytes beyond those promised."""
 
     def build_voucher(self, size_bytes: int) -> SignedVoucher:
-        """The next voucher, for so many more bytes; raises HostFailed beyond the allotment."""
+        """The next voucher, for this many more bytes; raises HostFailed beyond the allotment."""
 
     def count_unseen(self, size_bytes: int) -> None:
-        """The host says that it sent a chunk, and is paid; raises PeerFault when that becomes too much."""
+        """Notes bytes that are paid on the host's word; raises PeerFault above UNSEEN_BYTES_MAX."""
 
     def count_chunk(self, size_bytes: int) -> None:
-        """A verified chunk came."""
+        """Notes a verified chunk."""

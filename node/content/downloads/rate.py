@@ -1,4 +1,4 @@
-"""How fast it goes: bytes per second over the last few seconds."""
+"""Bytes per second over the last few seconds."""
 
 from collections import deque
 
@@ -9,14 +9,14 @@ STEP_SECONDS = 0.25
 
 
 class RateMeter:
-    """Remembers a count a few times a second for as long as the window lasts."""
+    """Samples a count every STEP_SECONDS and keeps the samples of WINDOW_SECONDS."""
 
     def __init__(self, count: int) -> None:
         self._samples = deque([(trio.current_time(), count)])
         self._latest = count
 
     def count(self, count: int) -> None:
-        """The count is now this."""
+        """Notes the current count."""
         now = trio.current_time()
         self._latest = count
         if now - self._samples[-1][0] >= STEP_SECONDS:
@@ -26,7 +26,7 @@ class RateMeter:
 
     @property
     def bytes_per_second(self) -> int:
-        """The mean over the window; 0 in the beginning."""
+        """The mean over the window; 0 at the beginning."""
         begun, count = self._samples[0]
         seconds = trio.current_time() - begun
         return int((self._latest - count) / seconds) if seconds > 0 else 0

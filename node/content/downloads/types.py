@@ -1,10 +1,10 @@
-"""What a download is given and what it says: jobs, progress, results; data only.
+"""Arguments and results of downloads: jobs, limits, progress, results; data only.
 
 DownloadError
 ├── BadListing      the manifest with the datum's id breaks a rule, or has another root or size than the job
-└── HostFailed      one host is of no more use, and why; ends up in the result
+└── HostFailed      one host has no more to give, with the reason; caught, and told in the result
 
-What the own disk refuses (QuotaExceeded, DiskFull, ...) passes as it is.
+Errors of the own disk (QuotaExceeded, DiskFull, ...) pass as they are.
 """
 
 from collections.abc import Callable
@@ -21,11 +21,11 @@ class DownloadError(Exception):
 
 
 class BadListing(DownloadError):
-    """No host can help: no acceptable manifest has this id, root and size."""
+    """No host can help: there is no acceptable manifest with this id, root and size."""
 
 
 class HostFailed(DownloadError):
-    """This host is of no use any more."""
+    """This host has no more to give."""
 
     def __init__(self, outcome: "Outcome", reason: str) -> None:
         super().__init__(reason)
@@ -33,7 +33,7 @@ class HostFailed(DownloadError):
 
 
 class Outcome(Enum):
-    """How it ended, or stands, with a host."""
+    """The state of a host in a download, or how it ended."""
 
     WAITING = "waiting"
     SERVING = "serving"
@@ -49,7 +49,7 @@ class Outcome(Enum):
 
 @dataclass(frozen=True, slots=True)
 class SessionHost:
-    """A host of the session: where it is reached and the most it may be paid."""
+    """A host of the session: its addresses and the most it may be paid, in base units."""
 
     account: Address
     addresses: tuple[str, ...]
@@ -58,7 +58,9 @@ class SessionHost:
 
 @dataclass(frozen=True, slots=True)
 class DownloadJob:
-    """What to fetch, from whom, and with which key to pay. `root` and `size_bytes` are the catalogue's."""
+    """What to fetch, from which hosts, and the key that signs vouchers. `root` and `size_bytes` come
+    from the catalogue.
+    """
 
     session: Hash
     opened_at: Height
@@ -71,30 +73,30 @@ class DownloadJob:
 
     @property
     def chunk_count(self) -> int:
-        """Chunks in all."""
+        """Number of chunks of the datum."""
         return compute_chunk_count(self.size_bytes)
 
 
 @dataclass(frozen=True, slots=True)
 class DownloadLimits:
-    """How patient and how greedy a download is."""
+    """Times, counts and rate that bound a download."""
 
     requests_per_host_max: int = 8
     """Twice the credit, so that a host always has the next request when a voucher comes."""
     attempts_per_host_max: int = 5
     attempt_pause_seconds: float = 0.5
-    """Before the second attempt; grows by itself with each."""
+    """Before the second attempt; the third waits twice as long, and so on."""
     answer_seconds_max: float = 15.0
     stall_seconds_max: float = 10.0
     takeover_seconds: float = 1.0
-    """How long a host without work leaves the last chunks to those who were asked for them."""
+    """How long an idle host leaves the last chunks to the hosts that were asked for them."""
     closing_seconds_max: float = 3.0
     bytes_per_second_max: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class HostReport:
-    """What came from a host, what it was promised, and how it stands with it."""
+    """What came from a host, what it was promised (base units), and its state."""
 
     account: Address
     outcome: Outcome
@@ -106,7 +108,9 @@ class HostReport:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far it is. `bytes_done` counts what was there at the beginning too, `rate` does not."""
+    """How far a download is. `bytes_done` includes bytes held at the beginning, `bytes_per_second` does
+    not.
+    """
 
     bytes_done: int
     bytes_total: int
@@ -120,7 +124,7 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class DownloadResult:
-    """The end: complete, or why each host failed. What was verified is in the store either way."""
+    """The end: complete, or why each host failed. Verified chunks are in the store either way."""
 
     is_complete: bool
     chunks_missing: int
@@ -129,4 +133,4 @@ class DownloadResult:
 
 
 OnProgress = Callable[[Progress], None]
-"""Called some times a second and at every change of a host; returns at once."""
+"""Called a few times a second and whenever a host's outcome changes; must return at once."""

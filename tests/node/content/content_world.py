@@ -189,7 +189,7 @@ def build_job(
     limits: Sequence[Amount],
 ) -> DownloadJob:
     """The job of downloading a datum from these hosts."""
-    seats = tuple(
+    listed = tuple(
         SessionHost(host.person.address, host.network.addresses, limit)
         for host, limit in zip(hosts, limits, strict=True)
     )
@@ -201,7 +201,7 @@ def build_job(
         size_bytes=manifest.length,
         price_per_gib=chain.price,
         voucher_key=VOUCHER_KEY,
-        hosts=seats,
+        hosts=listed,
     )
 
 

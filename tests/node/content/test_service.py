@@ -92,7 +92,7 @@ class Scene:
         return await ask(stream, access, Granted, 10)
 
     @asynccontextmanager
-    async def visit(self, host: ContentHost, client: Switch) -> AsyncIterator[Stream]:
+    async def open_granted(self, host: ContentHost, client: Switch) -> AsyncIterator[Stream]:
         """A stream on which access was granted."""
         async with open_stream(client, host.network.peer_id, CONTENT) as stream:
             await self.access(host, client, stream)
@@ -140,7 +140,7 @@ async def expect_refusal(stream: Stream, code: RefusalCode) -> None:
 
 async def test_a_member_gets_what_it_asks_for(scene: Scene) -> None:
     """Offer, manifest and chunks of the session's datum; each chunk verifies with its proof."""
-    async with scene.open() as (host, client), scene.visit(host, client) as stream:
+    async with scene.open() as (host, client), scene.open_granted(host, client) as stream:
         offer = await ask(stream, OfferRequest(), Offer, 10)
         assert int.from_bytes(offer.bitmap, "little") == 2**CHUNKS - 1
         reply = await ask(stream, ManifestRequest(), ManifestReply, 10)
@@ -195,7 +195,7 @@ async def test_a_session_without_allotment_for_this_host_is_not_served(scene: Sc
 async def test_a_closed_session_is_served_no_more(scene: Scene) -> None:
     """Neither on a stream that is open nor on a new one."""
     async with scene.open() as (host, client):
-        async with scene.visit(host, client) as stream:
+        async with scene.open_granted(host, client) as stream:
             await fetch(stream, 0)
             scene.chain.grow(scene.chain.sign(READER, sessions.CloseSession(scene.session)))
             await send_message(stream, ChunksRequest((1,)))
@@ -209,7 +209,7 @@ async def test_a_closed_session_is_served_no_more(scene: Scene) -> None:
 async def test_streams_are_bounded(scene: Scene) -> None:
     """Beyond its number of streams a session is told BUSY."""
     limits = ServiceLimits(streams_per_session_max=1)
-    async with scene.open(limits=limits) as (host, client), scene.visit(host, client):
+    async with scene.open(limits=limits) as (host, client), scene.open_granted(host, client):
         async with open_stream(client, host.network.peer_id, CONTENT) as stream:
             with pytest.raises(Refused) as refused:
                 await scene.access(host, client, stream)
@@ -221,7 +221,7 @@ async def test_streams_are_bounded(scene: Scene) -> None:
 
 async def test_no_more_than_the_credit_goes_out_unpaid(scene: Scene) -> None:
     """Four chunks come; then nothing until a voucher does, and without one the stream ends."""
-    async with scene.open(limits=QUICK) as (host, client), scene.visit(host, client) as stream:
+    async with scene.open(limits=QUICK) as (host, client), scene.open_granted(host, client) as stream:
         await send_message(stream, ChunksRequest(tuple(range(6))))
         assert [(await receive(stream)).chunk for _ in range(4)] == [0, 1, 2, 3]
         await expect_refusal(stream, RefusalCode.CREDIT_EXHAUSTED)
@@ -235,7 +235,7 @@ async def test_vouchers_are_verified_by_what_the_node_gives(scene: Scene) -> Non
         seen.append(signature)
         return is_signed_by(key, message, signature)
 
-    async with scene.open(verify=verify) as (host, client), scene.visit(host, client) as stream:
+    async with scene.open(verify=verify) as (host, client), scene.open_granted(host, client) as stream:
         await fetch(stream, 0)
         signed = scene.sign(CHUNK_BYTES)
         await send_message(stream, Payment(signed))
@@ -245,7 +245,7 @@ async def test_vouchers_are_verified_by_what_the_node_gives(scene: Scene) -> Non
 
 async def test_a_voucher_gives_credit(scene: Scene) -> None:
     """Each chunk paid lets another go out, to the last."""
-    async with scene.open() as (host, client), scene.visit(host, client) as stream:
+    async with scene.open() as (host, client), scene.open_granted(host, client) as stream:
         await send_message(stream, ChunksRequest(tuple(range(CHUNKS))))
         got = 0
         for _ in range(CHUNKS):
@@ -261,7 +261,7 @@ async def test_a_voucher_gives_credit(scene: Scene) -> None:
 async def test_coming_back_gives_no_new_credit(scene: Scene) -> None:
     """What is unpaid stays so on the next stream, where the same chunks may be had again, and no others."""
     async with scene.open(limits=QUICK) as (host, client):
-        async with scene.visit(host, client) as stream:
+        async with scene.open_granted(host, client) as stream:
             await fetch(stream, 0, 1, 2, 3)
         async with open_stream(client, host.network.peer_id, CONTENT) as stream:
             granted = await scene.access(host, client, stream)
@@ -273,7 +273,7 @@ async def test_coming_back_gives_no_new_credit(scene: Scene) -> None:
 
 async def test_sending_again_is_bounded(scene: Scene) -> None:
     """Unpaid chunks are no well that never dries up."""
-    async with scene.open(limits=QUICK) as (host, client), scene.visit(host, client) as stream:
+    async with scene.open(limits=QUICK) as (host, client), scene.open_granted(host, client) as stream:
         await fetch(stream, 0)
         for _ in range(RESENDS_MAX):
             assert isinstance((await fetch(stream, 0))[0], ChunkReply)
@@ -286,7 +286,7 @@ async def test_the_allotment_is_the_end(scene: Scene) -> None:
     chain = scene.chain
     limit = sessions.compute_price(3 * CHUNK_BYTES, chain.price)
     scene.session = chain.open_session(compute_datum_id(scene.manifest), [limit])
-    async with scene.open() as (host, client), scene.visit(host, client) as stream:
+    async with scene.open() as (host, client), scene.open_granted(host, client) as stream:
         await send_message(stream, ChunksRequest((0, 1, 2, 3)))
         assert [(await receive(stream)).chunk for _ in range(3)] == [0, 1, 2]
         await expect_refusal(stream, RefusalCode.CREDIT_EXHAUSTED)
@@ -309,7 +309,7 @@ async def test_a_bad_voucher_ends_the_stream_and_changes_nothing(
     scene: Scene, changes: dict[str, Any]
 ) -> None:
     """The client hears VOUCHER_INVALID; the best voucher is the one before."""
-    async with scene.open() as (host, client), scene.visit(host, client) as stream:
+    async with scene.open() as (host, client), scene.open_granted(host, client) as stream:
         await fetch(stream, 0, 1)
         await send_message(stream, Payment(scene.sign(CHUNK_BYTES)))
         await send_message(stream, Payment(scene.sign(**changes)))
@@ -320,7 +320,7 @@ async def test_a_bad_voucher_ends_the_stream_and_changes_nothing(
 async def test_a_crash_of_the_host_loses_no_voucher(scene: Scene) -> None:
     """What let a chunk go out is in the database that the next process opens: it loses the credit at most."""
     vouchers = MemoryStore()
-    async with scene.open(vouchers=vouchers) as (host, client), scene.visit(host, client) as stream:
+    async with scene.open(vouchers=vouchers) as (host, client), scene.open_granted(host, client) as stream:
         await send_message(stream, ChunksRequest(tuple(range(5))))
         for _ in range(4):
             await receive(stream)
@@ -337,7 +337,7 @@ async def test_a_crash_of_the_host_loses_no_voucher(scene: Scene) -> None:
 async def test_one_chunk_at_a_time_a_crash_loses_one_chunk(scene: Scene) -> None:
     """With a client that asks for one chunk after the other, the last one is all that can be unpaid."""
     vouchers = MemoryStore()
-    async with scene.open(vouchers=vouchers) as (host, client), scene.visit(host, client) as stream:
+    async with scene.open(vouchers=vouchers) as (host, client), scene.open_granted(host, client) as stream:
         for chunk in range(3):
             await fetch(stream, chunk)
             if chunk < 2:
@@ -352,7 +352,7 @@ async def test_one_chunk_at_a_time_a_crash_loses_one_chunk(scene: Scene) -> None
 
 async def test_a_chunk_that_rotted_is_refused_alone(scene: Scene) -> None:
     """The store finds it when it is read; it costs no credit, and the others come."""
-    async with scene.open() as (host, client), scene.visit(host, client) as stream:
+    async with scene.open() as (host, client), scene.open_granted(host, client) as stream:
         with (scene.source / "b.bin").open("r+b") as file:
             file.seek(-2 * CHUNK_BYTES, 2)
             file.write(b"rot")
@@ -363,7 +363,7 @@ async def test_a_chunk_that_rotted_is_refused_alone(scene: Scene) -> None:
 
 async def test_a_cancelled_chunk_is_answered_and_not_charged(scene: Scene) -> None:
     """A chunk that waits for credit and is cancelled makes room for the answer to the next."""
-    async with scene.open() as (host, client), scene.visit(host, client) as stream:
+    async with scene.open() as (host, client), scene.open_granted(host, client) as stream:
         await fetch(stream, 0, 1, 2, 3)
         await send_message(stream, ChunksRequest((4, 5)))
         await send_message(stream, Cancel(4))
@@ -375,7 +375,7 @@ async def test_a_cancelled_chunk_is_answered_and_not_charged(scene: Scene) -> No
 @pytest.mark.parametrize("chunks", [(CHUNKS,), (2**32 - 1,)])
 async def test_a_chunk_that_does_not_exist_is_a_fault(scene: Scene, chunks: tuple[int, ...]) -> None:
     """Asking for it ends the stream and costs points."""
-    async with scene.open() as (host, client), scene.visit(host, client) as stream:
+    async with scene.open() as (host, client), scene.open_granted(host, client) as stream:
         await send_message(stream, ChunksRequest(chunks))
         with pytest.raises(PeerGone):
             await receive(stream)
@@ -384,7 +384,7 @@ async def test_a_chunk_that_does_not_exist_is_a_fault(scene: Scene, chunks: tupl
 
 async def test_requests_under_way_are_bounded(scene: Scene) -> None:
     """Who piles up requests is cut off."""
-    async with scene.open() as (host, client), scene.visit(host, client) as stream:
+    async with scene.open() as (host, client), scene.open_granted(host, client) as stream:
         with pytest.raises(PeerGone):
             for _ in range(8):
                 await send_message(stream, ChunksRequest(tuple(range(CHUNKS))))

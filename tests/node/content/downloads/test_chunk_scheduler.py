@@ -1,4 +1,4 @@
-"""The board of a download: rarest first, nothing forgotten, the last chunks from several hosts."""
+"""The scheduler of a download: rarest first, nothing forgotten, the last chunks from several hosts."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,93 +11,93 @@ ALL = 0b1111
 
 def test_the_rarest_chunk_is_asked_first() -> None:
     """Of chunks that one, two and three hosts offer, the one with one host comes first, then by number."""
-    board: ChunkScheduler[str] = ChunkScheduler(4, 0)
-    board.join("a", 0b1111)
-    board.join("b", 0b1011)
-    board.join("c", 0b0011)
-    assert [board.pick("a") for _ in range(4)] == [2, 3, 0, 1]
+    scheduler: ChunkScheduler[str] = ChunkScheduler(4, 0)
+    scheduler.join("a", 0b1111)
+    scheduler.join("b", 0b1011)
+    scheduler.join("c", 0b0011)
+    assert [scheduler.pick("a") for _ in range(4)] == [2, 3, 0, 1]
 
 
 def test_what_is_held_is_never_asked() -> None:
     """A resumed download asks for the rest alone."""
-    board: ChunkScheduler[str] = ChunkScheduler(4, 0b0110)
-    board.join("a", ALL)
-    assert [board.pick("a") for _ in range(3)] == [0, 3, None]
-    assert board.missing_count == 2
+    scheduler: ChunkScheduler[str] = ChunkScheduler(4, 0b0110)
+    scheduler.join("a", ALL)
+    assert [scheduler.pick("a") for _ in range(3)] == [0, 3, None]
+    assert scheduler.missing_count == 2
 
 
 def test_two_hosts_share_the_work() -> None:
     """No chunk is asked of two hosts while another is not asked at all."""
-    board: ChunkScheduler[str] = ChunkScheduler(4, 0)
-    board.join("a", ALL)
-    board.join("b", ALL)
-    assert sorted(board.pick(host) or 0 for host in "abab") == [0, 1, 2, 3]
+    scheduler: ChunkScheduler[str] = ChunkScheduler(4, 0)
+    scheduler.join("a", ALL)
+    scheduler.join("b", ALL)
+    assert sorted(scheduler.pick(host) or 0 for host in "abab") == [0, 1, 2, 3]
 
 
 def test_a_host_that_leaves_gives_its_work_back() -> None:
     """Its chunks are asked of the next one."""
-    board: ChunkScheduler[str] = ChunkScheduler(2, 0)
-    board.join("a", 0b11)
-    board.pick("a")
-    board.leave("a")
-    board.join("b", 0b11)
-    assert [board.pick("b"), board.pick("b")] == [0, 1]
+    scheduler: ChunkScheduler[str] = ChunkScheduler(2, 0)
+    scheduler.join("a", 0b11)
+    scheduler.pick("a")
+    scheduler.leave("a")
+    scheduler.join("b", 0b11)
+    assert [scheduler.pick("b"), scheduler.pick("b")] == [0, 1]
 
 
 def test_the_last_chunks_are_taken_over_from_who_has_most_work() -> None:
     """A host without work asks for the last chunk of the busiest, one at a time, and at most twice each."""
-    board: ChunkScheduler[str] = ChunkScheduler(4, 0)
+    scheduler: ChunkScheduler[str] = ChunkScheduler(4, 0)
     for host in "abc":
-        board.join(host, ALL)
-    assert [board.pick("a") for _ in range(4)] == [0, 1, 2, 3]
-    assert board.is_endgame
-    assert (board.pick("b"), board.pick("b")) == (3, None)
-    assert board.pick("c") == 2
-    assert board.arrive("b", 3)
-    assert board.list_stale("a") == [3]
+        scheduler.join(host, ALL)
+    assert [scheduler.pick("a") for _ in range(4)] == [0, 1, 2, 3]
+    assert scheduler.is_endgame
+    assert (scheduler.pick("b"), scheduler.pick("b")) == (3, None)
+    assert scheduler.pick("c") == 2
+    assert scheduler.arrive("b", 3)
+    assert scheduler.list_stale("a") == [3]
 
 
 def test_little_work_is_left_where_it_is() -> None:
     """A host with fewer chunks under way than `work_min` will deliver them soon."""
-    board: ChunkScheduler[str] = ChunkScheduler(2, 0)
-    board.join("a", 0b11)
-    board.join("b", 0b11)
-    assert [board.pick("a"), board.pick("a")] == [0, 1]
-    assert board.pick("b", work_min=3) is None
-    assert board.pick("b", work_min=1) == 1
+    scheduler: ChunkScheduler[str] = ChunkScheduler(2, 0)
+    scheduler.join("a", 0b11)
+    scheduler.join("b", 0b11)
+    assert [scheduler.pick("a"), scheduler.pick("a")] == [0, 1]
+    assert scheduler.pick("b", work_min=3) is None
+    assert scheduler.pick("b", work_min=1) == 1
 
 
 def test_a_chunk_that_comes_twice_counts_once() -> None:
     """The second arrival says so."""
-    board: ChunkScheduler[str] = ChunkScheduler(3, 0)
-    board.join("a", 0b111)
-    board.join("b", 0b111)
-    assert [board.pick("a") for _ in range(3)] == [0, 1, 2]
-    assert board.pick("b") == 2
-    assert [board.arrive("b", 2), board.arrive("a", 2)] == [True, False]
+    scheduler: ChunkScheduler[str] = ChunkScheduler(3, 0)
+    scheduler.join("a", 0b111)
+    scheduler.join("b", 0b111)
+    assert [scheduler.pick("a") for _ in range(3)] == [0, 1, 2]
+    assert scheduler.pick("b") == 2
+    assert [scheduler.arrive("b", 2), scheduler.arrive("a", 2)] == [True, False]
 
 
 def test_a_withdrawn_chunk_is_asked_of_others_only() -> None:
     """The host that does not have it after all is not asked again."""
-    board: ChunkScheduler[str] = ChunkScheduler(1, 0)
-    board.join("a", 1)
-    board.join("b", 1)
-    assert board.pick("a") == 0
-    board.withdraw("a", 0)
-    assert (board.pick("a"), board.pick("b")) == (None, 0)
-    assert not board.is_useful("a")
+    scheduler: ChunkScheduler[str] = ChunkScheduler(1, 0)
+    scheduler.join("a", 1)
+    scheduler.join("b", 1)
+    assert scheduler.pick("a") == 0
+    scheduler.withdraw("a", 0)
+    assert (scheduler.pick("a"), scheduler.pick("b")) == (None, 0)
+    assert not scheduler.is_useful("a")
 
 
 @given(st.lists(st.integers(0, 2**20 - 1), min_size=1, max_size=6))
 def test_the_counter_agrees_with_counting(offers: list[int]) -> None:
     """The chunk picked is offered by as few hosts as any that the first host has."""
-    board: ChunkScheduler[int] = ChunkScheduler(20, 0)
+    scheduler: ChunkScheduler[int] = ChunkScheduler(20, 0)
     for host, offer in enumerate(offers):
-        board.join(host, offer)
+        scheduler.join(host, offer)
     counts = {
         chunk: sum(offer >> chunk & 1 for offer in offers) for chunk in range(20) if offers[0] >> chunk & 1
     }
-    picked = board.pick(0)
+    picked = scheduler.pick(0)
     assert picked == min(counts, key=lambda chunk: (counts[chunk], chunk), default=None)
 
 
@@ -109,24 +109,24 @@ class BoardMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.board: ChunkScheduler[int] = ChunkScheduler(CHUNKS, 0)
+        self.scheduler: ChunkScheduler[int] = ChunkScheduler(CHUNKS, 0)
         self.work: dict[int, list[int]] = {}
         self.missing = set(range(CHUNKS))
 
     @rule(host=st.integers(0, HOSTS - 1), offer=st.integers(0, 2**CHUNKS - 1))
     def join_or_leave(self, host: int, offer: int) -> None:
         if host in self.work:
-            self.board.leave(host)
+            self.scheduler.leave(host)
             del self.work[host]
         else:
-            self.board.join(host, offer)
+            self.scheduler.join(host, offer)
             self.work[host] = []
 
     @rule(host=st.integers(0, HOSTS - 1))
     def pick(self, host: int) -> None:
         if host not in self.work:
             return
-        chunk = self.board.pick(host)
+        chunk = self.scheduler.pick(host)
         if chunk is not None:
             assert chunk in self.missing
             assert chunk not in self.work[host]
@@ -138,17 +138,17 @@ class BoardMachine(RuleBasedStateMachine):
             return
         chunk = self.work[host].pop(0)
         if is_refused:
-            self.board.release(host, chunk)
+            self.scheduler.release(host, chunk)
         else:
-            assert self.board.arrive(host, chunk) == (chunk in self.missing)
+            assert self.scheduler.arrive(host, chunk) == (chunk in self.missing)
             self.missing.discard(chunk)
 
     @invariant()
     def agrees(self) -> None:
-        assert self.board.missing_count == len(self.missing)
+        assert self.scheduler.missing_count == len(self.missing)
         asked = [chunk for work in self.work.values() for chunk in work if chunk in self.missing]
         assert all(asked.count(chunk) <= COPIES_MAX for chunk in asked)
-        assert self.board.is_endgame == (not self.missing - set(asked))
+        assert self.scheduler.is_endgame == (not self.missing - set(asked))
 
 
 TestBoardMachine = BoardMachine.TestCase

@@ -160,7 +160,7 @@ async def open_liar(scene: Scene, answer: Answer, **options: Any) -> AsyncIterat
 
 
 async def download_beside(
-    scene: Scene, seat: SessionHost, *, honest: bool = True
+    scene: Scene, host: SessionHost, *, honest: bool = True
 ) -> tuple[HostReport, DownloadResult, ContentStore]:
     """Downloads from the liar and an honest host; the liar's report, the result, and the store."""
     hosts = await scene.open_hosts(1) if honest else []
@@ -168,7 +168,7 @@ async def download_beside(
     session = scene.chain.open_session(scene.datum, PLENTY)
     job = build_job(scene.chain, session, scene.manifest, hosts, PLENTY[: len(hosts)])
     fields = {name: getattr(job, name) for name in job.__slots__}
-    job = DownloadJob(**fields | {"hosts": (seat, *job.hosts)})
+    job = DownloadJob(**fields | {"hosts": (host, *job.hosts)})
     result = await download(network, content, job, limits=QUICK)
     return result.hosts[0], result, store
 
@@ -185,8 +185,8 @@ def scene(tmp_path: Path) -> Scene:
 async def test_a_host_that_lies_is_done_with_and_not_paid(scene: Scene, answer: Answer) -> None:
     """The first chunk that does not verify ends it; not a base unit is promised; others deliver all."""
     async with scene.running():
-        liar, seat = await scene.open(open_liar(scene, answer))
-        report, result, store = await download_beside(scene, seat)
+        liar, host = await scene.open(open_liar(scene, answer))
+        report, result, store = await download_beside(scene, host)
         assert (report.outcome, report.paid, liar.payments) == (Outcome.LIED, 0, [])
         assert result.is_complete
         check_same(scene, store)
@@ -195,8 +195,8 @@ async def test_a_host_that_lies_is_done_with_and_not_paid(scene: Scene, answer: 
 async def test_a_chunk_that_was_not_asked_for_is_a_lie(scene: Scene) -> None:
     """Chunks are paid as often as they were asked for."""
     async with scene.running():
-        _, seat = await scene.open(open_liar(scene, send_unasked))
-        report, result, _ = await download_beside(scene, seat)
+        _, host = await scene.open(open_liar(scene, send_unasked))
+        report, result, _ = await download_beside(scene, host)
         assert report.outcome is Outcome.LIED
         assert report.chunks <= 1
         assert result.is_complete
@@ -205,8 +205,8 @@ async def test_a_chunk_that_was_not_asked_for_is_a_lie(scene: Scene) -> None:
 async def test_a_host_that_stalls_is_given_up(scene: Scene) -> None:
     """It is named as stalled, and the others deliver what was asked of it."""
     async with scene.running():
-        _, seat = await scene.open(open_liar(scene, send_nothing))
-        report, result, store = await download_beside(scene, seat)
+        _, host = await scene.open(open_liar(scene, send_nothing))
+        report, result, store = await download_beside(scene, host)
         assert result.is_complete
         assert report.paid == 0
         check_same(scene, store)
@@ -215,24 +215,24 @@ async def test_a_host_that_stalls_is_given_up(scene: Scene) -> None:
 async def test_a_host_that_stalls_alone_is_named(scene: Scene) -> None:
     """Without another host the download ends, incomplete, with the reason."""
     async with scene.running():
-        _, seat = await scene.open(open_liar(scene, send_nothing))
-        report, result, _ = await download_beside(scene, seat, honest=False)
+        _, host = await scene.open(open_liar(scene, send_nothing))
+        report, result, _ = await download_beside(scene, host, honest=False)
         assert (report.outcome, result.is_complete, result.paid) == (Outcome.STALLED, False, 0)
 
 
 async def test_a_host_that_claims_all_and_has_none_is_of_no_use(scene: Scene) -> None:
     """Refused chunks are not asked of it again."""
     async with scene.running():
-        _, seat = await scene.open(open_liar(scene, send_refusals))
-        report, result, _ = await download_beside(scene, seat, honest=False)
+        _, host = await scene.open(open_liar(scene, send_refusals))
+        report, result, _ = await download_beside(scene, host, honest=False)
         assert (report.outcome, result.chunks_missing) == (Outcome.NOTHING_TO_GIVE, CHUNKS)
 
 
 async def test_a_part_is_taken_from_who_has_a_part(scene: Scene) -> None:
     """A host that offers three chunks delivers these; the honest one the rest."""
     async with scene.running():
-        _, seat = await scene.open(open_liar(scene, be_honest, bitmap=0b111))
-        report, result, store = await download_beside(scene, seat)
+        _, host = await scene.open(open_liar(scene, be_honest, bitmap=0b111))
+        report, result, store = await download_beside(scene, host)
         assert result.is_complete
         assert report.chunks <= 3
         check_same(scene, store)
@@ -242,8 +242,8 @@ async def test_a_manifest_of_another_datum_is_a_lie(scene: Scene) -> None:
     """Nothing is begun with it."""
     async with scene.running():
         other = build_datum(write_source(scene.path, SIZE, seed=2)).manifest
-        _, seat = await scene.open(open_liar(scene, be_honest, manifest=encode(other)))
-        report, _, store = await download_beside(scene, seat, honest=False)
+        _, host = await scene.open(open_liar(scene, be_honest, manifest=encode(other)))
+        report, _, store = await download_beside(scene, host, honest=False)
         assert report.outcome is Outcome.LIED
         assert store.datums() == []
 
@@ -261,12 +261,12 @@ async def test_a_job_with_another_root_is_refused(scene: Scene) -> None:
         assert store.datums() == []
 
 
-async def test_a_host_can_not_make_up_what_it_sent(scene: Scene) -> None:
+async def test_a_host_cannot_make_up_what_it_sent(scene: Scene) -> None:
     """Chunks that it says are unpaid are asked for again, not paid for nothing."""
     async with scene.running():
         granted = Granted(None, (0, 1, 2, 3))
-        liar, seat = await scene.open(open_liar(scene, send_nothing, granted=granted))
-        report, _, _ = await download_beside(scene, seat, honest=False)
+        liar, host = await scene.open(open_liar(scene, send_nothing, granted=granted))
+        report, _, _ = await download_beside(scene, host, honest=False)
         assert (report.paid, liar.payments) == (0, [])
 
 
@@ -276,8 +276,8 @@ async def test_a_voucher_that_is_not_ours_is_a_lie(scene: Scene) -> None:
         session, host = b"s" * 32, scene.chain.hosts[0].address
         voucher = sessions.Voucher(scene.chain.ledger.genesis_hash, session, host, CHUNK_BYTES, 1)
         forged = sessions.sign_voucher(READER.account, voucher)
-        _, seat = await scene.open(open_liar(scene, be_honest, granted=Granted(forged, ())))
-        report, _, _ = await download_beside(scene, seat, honest=False)
+        _, host = await scene.open(open_liar(scene, be_honest, granted=Granted(forged, ())))
+        report, _, _ = await download_beside(scene, host, honest=False)
         assert (report.outcome, report.paid) == (Outcome.LIED, 0)
 
 
@@ -290,9 +290,9 @@ async def test_unpaid_chunks_beyond_the_allotment_cost_no_more_than_it(
     """
     async with scene.running():
         granted = Granted(None, named)
-        liar, seat = await scene.open(open_liar(scene, be_honest, granted=granted))
+        liar, host = await scene.open(open_liar(scene, be_honest, granted=granted))
         limit = sessions.compute_price(CHUNK_BYTES, scene.chain.price)
-        report, result, store = await download_beside(scene, dataclasses.replace(seat, limit=limit))
+        report, result, store = await download_beside(scene, dataclasses.replace(host, limit=limit))
         assert report.outcome in (Outcome.ALLOTMENT_SPENT, Outcome.LIED)
         assert report.paid <= limit
         assert all(one.signed.voucher.amount <= limit for one in liar.payments)
@@ -304,15 +304,15 @@ async def test_unpaid_chunks_that_are_held_take_nothing_from_what_is_under_way(s
     """Paying for a chunk that came before leaves of the allotment what the chunks asked for will cost."""
     async with scene.running():
         granted = Granted(None, (1, 0))
-        liar, seat = await scene.open(open_liar(scene, be_honest, granted=granted))
+        liar, host = await scene.open(open_liar(scene, be_honest, granted=granted))
         network, content, store = await scene.open_reader()
         session = scene.chain.open_session(scene.datum, PLENTY)
         job = build_job(scene.chain, session, scene.manifest, [], [])
         limit = sessions.compute_price(CHUNK_BYTES, scene.chain.price)
-        seat = dataclasses.replace(seat, limit=limit)
+        host = dataclasses.replace(host, limit=limit)
         store.begin(scene.manifest)
         store.write_chunk(scene.datum, 0, *liar.store.read_chunk(scene.datum, 0))
-        result = await download(network, content, dataclasses.replace(job, hosts=(seat,)), limits=QUICK)
+        result = await download(network, content, dataclasses.replace(job, hosts=(host,)), limits=QUICK)
         assert result.hosts[0].outcome is Outcome.ALLOTMENT_SPENT
         assert (result.hosts[0].chunks, result.hosts[0].paid) == (1, limit)
 
@@ -320,7 +320,7 @@ async def test_unpaid_chunks_that_are_held_take_nothing_from_what_is_under_way(s
 async def test_a_host_that_names_an_unpaid_chunk_twice_lies(scene: Scene) -> None:
     """One chunk is owed once."""
     async with scene.running():
-        liar, seat = await scene.open(open_liar(scene, be_honest, granted=Granted(None, (0, 0))))
-        report, result, _ = await download_beside(scene, seat)
+        liar, host = await scene.open(open_liar(scene, be_honest, granted=Granted(None, (0, 0))))
+        report, result, _ = await download_beside(scene, host)
         assert (report.outcome, report.paid, liar.payments) == (Outcome.LIED, 0, [])
         assert result.is_complete
