@@ -1,1 +1,1 @@
-"""Content on this node: served to those who pay, published, and downloaded."""
+"""Content on this node: published, served against vouchers, and downloaded."""

@@ -1,8 +1,8 @@
-"""The content desk: what the operator asks the node to do with data. Behind the API's control routes.
+"""The download manager: publishing, downloading and dropping datums, as the operator orders by the API.
 
-Publishing hosts a folder where it lies. A download runs with a session that the operator's wallet opened:
-the wallet hands over the session's voucher key, never the account's. What is registered on chain is the
-wallet's business, too.
+A published folder is hosted where it lies. A download runs with a session that the operator's wallet opened:
+the wallet hands over the session's voucher key, never the account's. Not here: transactions (listing,
+registering and sessions are the wallet's).
 """
 
 from dataclasses import replace
@@ -46,7 +46,7 @@ JOBS_MAX = 256
 
 
 class DownloadManager:
-    """Publishes, fetches and drops data of this node."""
+    """Publishes, downloads and drops datums of this node."""
 
     def __init__(
         self, network: Network, ledger: Ledger, content: ContentLane, limits: DownloadLimits
@@ -59,16 +59,16 @@ class DownloadManager:
         self._orders, self._queue = trio.open_memory_channel[DownloadJob](JOBS_MAX)
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Carry out downloads, several at once, until cancelled."""
+        """Runs the downloads that were begun, all at the same time, until cancelled."""
         async with trio.open_nursery() as nursery:
             task_status.started()
             async for job in self._queue:
                 nursery.start_soon(self._fetch, job)
 
-    # What the API asks.
+    # For the API.
 
     async def publish(self, path: Path) -> Published:
-        """Host the file or folder at `path` where it lies; raises what the content store refuses."""
+        """Hosts the file or folder at `path` where it lies; raises StorageError (`ContentStore.publish`)."""
         manifest: Manifest = await self._content.run(lambda store: store.publish(path))
         datum = compute_datum_id(manifest)
         _log.info("published", datum=datum.hex(), bytes=manifest.length, files=len(manifest.files))
@@ -77,11 +77,11 @@ class DownloadManager:
         )
 
     async def list_datums(self) -> LocalContent:
-        """What is here."""
+        """The datums of the store, with its quota."""
         return await self._content.run(_list_datums)
 
     async def begin_download(self, order: DownloadOrder) -> DownloadProgress:
-        """Start fetching; the same session again gives the same job. Raises OrderRefused."""
+        """Begins a download; the same session again returns the same job. Raises OrderRefused."""
         job = order.session.hex()
         known = self._jobs.get(job)
         if known is not None and known.state != "failed":
@@ -95,36 +95,36 @@ class DownloadManager:
         try:
             self._orders.send_nowait(plan)
         except trio.WouldBlock:
-            raise OrderRefused(f"{JOBS_MAX} downloads wait already") from None
+            raise OrderRefused(f"{JOBS_MAX} downloads are waiting") from None
         return started
 
     def _forget_one(self) -> None:
-        over = [job for job, progress in self._jobs.items() if progress.state != "running"]
-        if not over:
-            raise OrderRefused(f"{JOBS_MAX} downloads are under way")
-        del self._jobs[over[0]]
+        ended = [job for job, progress in self._jobs.items() if progress.state != "running"]
+        if not ended:
+            raise OrderRefused(f"{JOBS_MAX} downloads are running")
+        del self._jobs[ended[0]]
 
     async def get_download(self, job: str) -> DownloadProgress | None:
-        """How far a download is."""
+        """The progress of a download; None if the job is unknown."""
         return self._jobs.get(job)
 
     async def drop(self, datum: Hash) -> None:
-        """Forget a datum and delete the store's own bytes of it."""
+        """Removes a datum and deletes the store's own bytes of it; a published folder stays."""
         await self._content.run(lambda store: store.remove(datum))
 
     # Downloads.
 
     def _plan(self, order: DownloadOrder) -> DownloadJob:
-        """The job of a session on chain; raises OrderRefused."""
+        """The download of a session on chain; raises OrderRefused."""
         key, state = KeyPair(order.voucher_secret), self._ledger.state
         session = sessions.get_session(state, order.session)
         if session is None:
             raise OrderRefused("no such session, or it is over")
         if session.voucher_key != key.public_key:
-            raise OrderRefused("the voucher secret is not of this session")
+            raise OrderRefused("the voucher secret is not this session's")
         datum = catalogue.get_datum(state, session.datum)
         if datum is None:
-            raise OrderRefused("the datum is not in the catalogue any more")
+            raise OrderRefused("the datum is no longer in the catalogue")
         return DownloadJob(
             session=order.session,
             opened_at=self._ledger.height,

@@ -1,6 +1,6 @@
-"""The lane to the content store: what touches its files runs in one worker thread, one job after the other.
+"""The content store's lane: all work on its files runs in one worker thread, one job after the other.
 
-The store belongs to this thread; nobody reaches it another way. Not here: what is done with it.
+Nothing else uses the store: it is not safe for several threads. Not here: what the jobs do.
 """
 
 from collections.abc import Callable
@@ -13,12 +13,12 @@ T = TypeVar("T")
 
 
 class ContentLane:
-    """A content store, reached from the loop."""
+    """Runs jobs on a content store for tasks of the loop."""
 
     def __init__(self, store: ContentStore) -> None:
         self._store = store
         self._lane = Lane()
 
     async def run(self, work: Callable[[ContentStore], T]) -> T:
-        """The result of `work` on the store. Once begun it ends, even if the caller is cancelled."""
+        """The result of `work` on the store. A job that has begun ends, even if the caller is cancelled."""
         return await self._lane.run(lambda: work(self._store))

@@ -1,14 +1,14 @@
-"""The content service: sends chunks to whoever opened a session on chain, against vouchers.
+"""The content service: sends chunks against vouchers to clients with a session on chain.
 
-A stream begins with Access; whoever has no session with an allotment for this host is refused before it
-learns anything. At most CREDIT_BYTES go out beyond the best voucher of a session, however many streams it
-uses and however often it comes back (`CreditAccount`). A voucher is on disk before the chunk that it pays for
-is sent.
+A stream begins with Access. A client without a session that has an allotment for this host is refused before
+it learns anything. At most CREDIT_BYTES are sent beyond the best voucher of a session (`credit`). A voucher
+is written before the credit it gives is used.
 
-Per stream three tasks: one receives requests and vouchers, one reads chunks from the store ahead of the one
-that sends them as credit comes, so that no payment waits for the disk. Queues, streams and waits are bounded.
+Each stream has three tasks: one receives requests and vouchers, one reads chunks from the store ahead, and
+one sends them when there is credit, so that no payment waits for the disk. Queues, streams and waits are
+bounded.
 
-Not here: settlement (`duties`), who holds what (the chain), limits on strangers (`p2p`).
+Not here: settlement (`node.duties`), who holds what (the chain), limits on strangers (`p2p`).
 """
 
 from collections import Counter, OrderedDict, deque
@@ -29,6 +29,7 @@ from chain.primitives.keys import is_signed_by
 from chain.primitives.types import Hash, Height, PeerId
 from chain.state import StateReader
 from chain.votes import Verify
+from node.content.credit import CreditAccount
 from node.content.lane import ContentLane
 from node.content.vouchers import Terms, VoucherBook, VoucherRefused, check_voucher
 from p2p.errors import PeerFault, RefusalCode, Refused, StreamEnded
@@ -36,7 +37,6 @@ from p2p.network import Network, Stream
 from p2p.notifier import Notifier
 from p2p.switch.rate_limiter import RateLimiter
 from p2p.wire.messages import (
-    UNPAID_CHUNKS_MAX,
     Access,
     Cancel,
     ChunkRefusal,
@@ -58,14 +58,11 @@ from storage.content.store import ContentStore
 
 _log = structlog.get_logger("content")
 
-CREDIT_BYTES = UNPAID_CHUNKS_MAX * CHUNK_BYTES
 READ_BATCH = 4
 READ_AHEAD = 4
 """Chunks that wait for credit in memory, per stream."""
 REQUESTS_MAX = 32
-"""Waiting on one stream; an honest client has far fewer under way."""
-RESENDS_MAX = 16
-"""Unpaid chunks that one session may be sent once more, after lost connections."""
+"""Requests that wait on one stream; an honest client has far fewer under way."""
 NOT_YET_BLOCKS_MAX = 8
 CREDIT_ACCOUNTS_MAX = 4096
 FORGERY_POINTS = 25
@@ -73,7 +70,7 @@ FORGERY_POINTS = 25
 
 @dataclass(frozen=True, slots=True)
 class ServiceLimits:
-    """What clients may take of this host."""
+    """Bounds on what clients may take of this host."""
 
     streams_max: int = 64
     streams_per_session_max: int = 2
@@ -83,79 +80,17 @@ class ServiceLimits:
 
 
 class ChainHead(Protocol):
-    """What the service asks about the chain; a `Ledger` knows it."""
+    """The chain as the service reads it; a `Ledger` is one."""
 
     genesis_hash: Hash
 
     @property
     def state(self) -> StateReader:
-        """The state after the head."""
+        """The state after the newest final block."""
 
     @property
     def height(self) -> Height:
-        """Height of the head."""
-
-
-class CreditAccount:
-    """What a session was sent and has paid, over all its streams.
-
-    Invariants: `sent_bytes` - `paid_bytes` is at most CREDIT_BYTES; `unpaid` are the latest chunks that make
-    up this difference. Sending one of those again costs no credit, so that a client whose connection was cut
-    loses nothing, and one who cuts it on purpose gains nothing.
-    """
-
-    def __init__(self, terms: Terms, size_bytes: int, best: SignedVoucher | None, settled_bytes: int) -> None:
-        self.terms = terms
-        self.size_bytes = size_bytes
-        self.best = best
-        self.paid_bytes = max(best.voucher.bytes if best else 0, settled_bytes)
-        self.sent_bytes = self.paid_bytes
-        self.unpaid: OrderedDict[int, int] = OrderedDict()
-        self.checked_at: Height = 0
-        self._resends_left = RESENDS_MAX
-        self._changed = Notifier()
-
-    def compute_size(self, chunk: int) -> int:
-        """Bytes of a chunk; 0 if the datum has none of that number."""
-        return max(0, min(CHUNK_BYTES, self.size_bytes - chunk * CHUNK_BYTES))
-
-    def has_credit(self, chunk: int) -> bool:
-        """Whether the chunk may be sent now."""
-        if chunk in self.unpaid:
-            return self._resends_left > 0
-        return self.sent_bytes + self.compute_size(chunk) - self.paid_bytes <= CREDIT_BYTES
-
-    def is_covered(self, chunk: int) -> bool:
-        """Whether the allotment is large enough to pay for the chunk too."""
-        if chunk in self.unpaid:
-            return True
-        owed = self.sent_bytes + self.compute_size(chunk)
-        return sessions.compute_price(owed, self.terms.price_per_gib) <= self.terms.limit
-
-    def charge(self, chunk: int) -> None:
-        """The chunk goes out."""
-        if chunk in self.unpaid:
-            self._resends_left -= 1
-            self.unpaid.move_to_end(chunk)
-        else:
-            self.unpaid[chunk] = self.compute_size(chunk)
-            self.sent_bytes += self.unpaid[chunk]
-
-    def pay(self, signed: SignedVoucher) -> None:
-        """A voucher that was checked and kept gives credit."""
-        self.best, self.paid_bytes = signed, signed.voucher.bytes
-        self.sent_bytes = max(self.sent_bytes, self.paid_bytes)
-        while sum(self.unpaid.values()) > self.sent_bytes - self.paid_bytes:
-            self.unpaid.popitem(last=False)
-        self.wake()
-
-    def wake(self) -> None:
-        """Lets those who wait for credit look again."""
-        self._changed.notify_all()
-
-    async def wait(self) -> None:
-        """Returns at the next voucher, or whatever else may end the wait for credit."""
-        await self._changed.wait()
+        """The height of the newest final block."""
 
 
 class ContentService:
@@ -183,7 +118,7 @@ class ContentService:
         network.serve(CONTENT, self._serve)
 
     async def _serve(self, stream: Stream) -> None:
-        """One stream, from Access to its end; behind the per-peer boundary."""
+        """One stream, from Access to its end; runs behind the per-peer boundary."""
         try:
             credit = await self._admit(stream)
         except Refused as refused:
@@ -197,7 +132,7 @@ class ContentService:
         with trio.move_on_after(self.limits.access_seconds_max):
             access = await receive_message(stream, ContentRequest)
             if not isinstance(access, Access):
-                raise PeerFault("no access at the beginning of a stream")
+                raise PeerFault("a stream does not begin with access")
             return self._open_credit(stream.peer, access)
         raise Refused(RefusalCode.BUSY, "access took too long")
 
@@ -216,7 +151,7 @@ class ContentService:
         return credit
 
     def _build_credit(self, access: Access) -> CreditAccount:
-        """A credit out of what the chain says of the session; raises Refused."""
+        """The credit account of a session on chain; raises Refused."""
         state, session_id = self.head.state, access.session
         session = sessions.get_session(state, session_id)
         if session is None:
@@ -246,7 +181,7 @@ class ContentService:
             del self._credits[next(session for session in self._credits if not self._streams[session])]
 
     def check_running(self, credit: CreditAccount) -> None:
-        """Raises Refused if the session is closing or over: what is sent now might not be paid any more."""
+        """Raises Refused if the session is closing or over, since a chunk sent now might never be paid."""
         height = self.head.height
         if credit.checked_at == height:
             return
@@ -269,11 +204,11 @@ class ContentService:
 
 
 _Request = int | OfferRequest | ManifestRequest
-"""A chunk's number, or something that is asked for once."""
+"""A chunk's number, or a request for the offer or the manifest."""
 
 
 class _ServingStream:
-    """One stream of a session."""
+    """Serves one stream of a session."""
 
     def __init__(self, service: ContentService, stream: Stream, credit: CreditAccount) -> None:
         self._service = service
@@ -283,12 +218,12 @@ class _ServingStream:
         self._requests: deque[_Request] = deque()
         self._wanted: Counter[int] = Counter()
         self._cancelled: set[int] = set()
-        self._ending: Refused | None = None
+        self._refusal: Refused | None = None
         self._changed = Notifier()
         self._replies_in, self._replies = trio.open_memory_channel[Record](READ_AHEAD)
 
     async def run(self) -> None:
-        """Until the client closes its side, or is refused to go on."""
+        """Serves until the client closes its side or is refused."""
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._receive_all, nursery.cancel_scope)
@@ -326,7 +261,7 @@ class _ServingStream:
         try:
             check_voucher(signed, self._credit.terms, self._credit.paid_bytes, self._service.verify)
         except VoucherRefused as error:
-            self._ending = Refused(RefusalCode.VOUCHER_INVALID, str(error))
+            self._refusal = Refused(RefusalCode.VOUCHER_INVALID, str(error))
             self._wake()
             self._credit.wake()
             return
@@ -364,18 +299,18 @@ class _ServingStream:
                 await self._replies_in.send(build_refusal(refused))
 
     async def _take_batch(self) -> list[_Request]:
-        """The next requests, a few chunks at once: one trip to the store's thread for all of them."""
+        """The next requests, up to READ_BATCH: one trip to the store's thread serves them all."""
         while not self._requests:
-            self._check_ending()
+            self._check_refusal()
             await self._changed.wait()
         return [self._requests.popleft() for _ in range(min(len(self._requests), READ_BATCH))]
 
-    def _check_ending(self) -> None:
-        if self._ending is not None:
-            raise self._ending
+    def _check_refusal(self) -> None:
+        if self._refusal is not None:
+            raise self._refusal
 
     def _read_batch(self, batch: list[_Request], store: ContentStore) -> list[Record]:
-        """In the store's thread."""
+        """Reads the requested things; runs in the store's thread."""
         if self._service.book.is_sync_due:
             self._service.book.sync()
         return [self._read(store, request) for request in batch]
@@ -423,7 +358,7 @@ class _ServingStream:
                 return
 
     async def _release(self, reply: Record) -> Record:
-        """The reply when it may go out; raises Refused."""
+        """Waits until the reply may be sent, and returns it or its refusal; raises Refused."""
         if not isinstance(reply, ChunkReply | ChunkRefusal):
             return reply
         chunk = reply.chunk
@@ -441,11 +376,11 @@ class _ServingStream:
         return reply
 
     async def _wait_for_credit(self, chunk: int) -> None:
-        """Returns when the chunk may be sent or is wanted no more; raises Refused."""
+        """Returns when the chunk may be sent or was cancelled; raises Refused."""
         credit = self._credit
         with trio.move_on_after(self._limits.voucher_seconds_max):
             while chunk not in self._cancelled:
-                self._check_ending()
+                self._check_refusal()
                 if not credit.is_covered(chunk):
                     raise Refused(RefusalCode.CREDIT_EXHAUSTED, "the allotment is used up")
                 if credit.has_credit(chunk):

@@ -1,4 +1,4 @@
-"""What an operator orders of a node's content, and what is answered; data only."""
+"""Orders of the operator about content and the answers to them; data only."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,11 +8,11 @@ from chain.primitives.types import Address, Hash
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """A folder that this node hosts from now on."""
+    """A file or folder that this node has begun to host."""
 
     datum: Hash
     files_hash: Hash
-    """What the listing says of the files' names and sizes."""
+    """Hash over the files' names and sizes, for the listing."""
     root: Hash
     size_bytes: int
     files: int
@@ -27,12 +27,12 @@ class LocalDatum:
     chunks: int
     chunks_held: int
     folder: Path | None
-    """Where it is hosted in place."""
+    """The published path; None if the store keeps the bytes itself."""
 
 
 @dataclass(frozen=True, slots=True)
 class LocalContent:
-    """The content store of this node."""
+    """Contents of this node's store, with its quota."""
 
     quota_bytes: int
     used_bytes: int
@@ -41,19 +41,19 @@ class LocalContent:
 
 @dataclass(frozen=True, slots=True)
 class DownloadOrder:
-    """A session that a wallet opened, for this node to fetch its datum with."""
+    """An order to download a session's datum; the wallet that opened the session gives its voucher key."""
 
     session: Hash
     voucher_secret: Hash
 
 
 class OrderRefused(Exception):
-    """A download can not be begun; says why."""
+    """A download cannot begin; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class HostProgress:
-    """One host of a download; `failure` says why it is not used any more."""
+    """One host of a download; `failure` says why it is no longer used."""
 
     host: Address
     chunks: int
@@ -63,7 +63,7 @@ class HostProgress:
 
 @dataclass(frozen=True, slots=True)
 class DownloadProgress:
-    """A download of this node, under way or over."""
+    """A download of this node, running or ended. `paid` is in base units."""
 
     job: str
     session: Hash

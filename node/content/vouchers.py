@@ -1,12 +1,12 @@
-"""Vouchers that this host was given: checked as the chain will check them, kept on disk, listed when due.
+"""Vouchers of this host: checked as the chain will check them, kept on disk, listed when due.
 
-Of each session the highest voucher counts, so one is kept. It is written before the credit it gives is used:
-the death of the process loses no voucher that let a chunk go out. With the power at most those since the last
-`sync` are lost, which is due every SYNC_WRITES vouchers and at the end of a stream.
+Only the highest voucher of a session counts, so one per session is kept. It is written before the credit it
+gives is used: a crash of the process loses no voucher whose credit was used. A power cut loses at most those
+since the last `sync`, which is due every SYNC_WRITES vouchers and at the end of a stream.
 
-VoucherRefused   the chain would not pay for it; the message says why
+VoucherRefused   the chain would not settle the voucher; the message says why
 
-Not here: what is sent for them (`content_service`), how they come on chain (`duties`).
+Not here: what is sent for them (`service`), how they get on chain (`node.duties`).
 """
 
 from collections.abc import Iterable
@@ -28,11 +28,11 @@ SYNC_WRITES = 64
 
 
 class VoucherRefused(ChainError):
-    """The voucher can not be settled."""
+    """The chain would not settle the voucher."""
 
 
 class Terms(NamedTuple):
-    """What the chain fixed for this host when the session was opened."""
+    """What the session on chain fixes for this host: `price_per_gib` and `limit` in base units."""
 
     genesis_hash: Hash
     session: Hash
@@ -46,8 +46,8 @@ class Terms(NamedTuple):
 def check_voucher(
     signed: SignedVoucher, terms: Terms, paid_bytes: int, verify: Verify = is_signed_by
 ) -> None:
-    """Raises VoucherRefused unless the chain would settle it beyond `paid_bytes`; the signature last, it
-    costs most (`chain.modules.sessions.settle`).
+    """Raises VoucherRefused unless the chain would settle the voucher beyond `paid_bytes`
+    (`chain.modules.sessions`, Settle). The signature comes last, since it costs most.
     """
     voucher = signed.voucher
     if (voucher.genesis_hash, voucher.session, voucher.host) != (
@@ -69,7 +69,7 @@ def check_voucher(
 class VoucherBook:
     """The best voucher of each session, for one host, in a database of its own.
 
-    For the loop alone, but for `sync`: a write without sync takes microseconds, less than a thread would.
+    Used on the loop, except `sync`: a write without sync takes microseconds, less than a switch of threads.
     """
 
     def __init__(self, store: KeyValueStore, host: Address) -> None:
@@ -81,7 +81,7 @@ class VoucherBook:
 
     @property
     def is_sync_due(self) -> bool:
-        """Whether so many vouchers were written that they should be synced."""
+        """Whether SYNC_WRITES vouchers were written since the last sync."""
         return self._unsynced >= SYNC_WRITES
 
     def get(self, session: Hash) -> SignedVoucher | None:
@@ -93,7 +93,7 @@ class VoucherBook:
         return tuple(self._best.values())
 
     def keep(self, signed: SignedVoucher) -> None:
-        """Writes a checked voucher in place of the one before, unless that is as high."""
+        """Writes a checked voucher in place of the one before, unless that one is as high."""
         key = self.host + signed.voucher.session
         known = self._best.get(key)
         if known is not None and known.voucher.bytes >= signed.voucher.bytes:
@@ -103,13 +103,13 @@ class VoucherBook:
         self._unsynced += 1
 
     def sync(self) -> None:
-        """All vouchers written so far survive the loss of power when this returns. Blocks: for a thread."""
+        """When this returns, all vouchers written so far survive a power cut. Blocks: call it in a thread."""
         if self._unsynced:
             self._unsynced = 0
             self._store.write_batch([], sync=True)
 
     def forget(self, session_ids: Iterable[Hash]) -> None:
-        """Drops the vouchers of sessions that are over."""
+        """Deletes the vouchers of sessions that are over."""
         keys = [self.host + session_id for session_id in session_ids]
         self._store.write_batch([self._column.entry(key, None) for key in keys], sync=False)
         for key in keys:
@@ -123,21 +123,21 @@ def _load(data: bytes) -> SignedVoucher:
         raise CorruptStore(f"a kept voucher is damaged: {error}") from error
 
 
-class Accounts(NamedTuple):
-    """The vouchers of a book, sorted by what is to be done with them."""
+class SortedVouchers(NamedTuple):
+    """The vouchers of a book, sorted by when they are settled."""
 
     running: tuple[SignedVoucher, ...]
-    """Due, of sessions that go on: once per epoch."""
+    """Due, of running sessions: settled once per epoch."""
     ending: tuple[SignedVoucher, ...]
-    """Due, of sessions that are closing or expired: at once."""
+    """Due, of closing or expired sessions: settled at once."""
     over: tuple[Hash, ...]
-    """Sessions that are no more."""
+    """Sessions that the state does not have any more."""
 
 
-def sort_accounts(
+def sort_vouchers(
     state: StateReader, vouchers: Iterable[SignedVoucher], height: Height, epoch: Epoch
-) -> Accounts:
-    """What a block at `height` would settle of these vouchers."""
+) -> SortedVouchers:
+    """Sorts vouchers by what a block at `height` would settle of them."""
     running: list[SignedVoucher] = []
     ending: list[SignedVoucher] = []
     over: list[Hash] = []
@@ -148,4 +148,4 @@ def sort_accounts(
             over.append(session_id)
         elif sessions.is_due(state, signed.voucher, height, epoch):
             (running if sessions.is_running(session, height) else ending).append(signed)
-    return Accounts(tuple(running), tuple(ending), tuple(over))
+    return SortedVouchers(tuple(running), tuple(ending), tuple(over))

@@ -1,1 +1,1 @@
-"""What this node owes the chain and brings there by itself: proofs, settlements, evidence, beacon links."""
+"""Duties of this node: proofs, settlements, evidence, beacon links, sent without the operator."""

@@ -1,11 +1,11 @@
-"""Duties: what this node owes the chain and brings there by itself.
+"""Duties: transactions that this node sends by itself (docs/adr/005-duties-prove-themselves.md).
 
-Proofs of possession of what its account hosts; settlement of the vouchers it was given; evidence that
-consensus found. After each block the state says what is open; what is open and not under way is sent, and
-sent again when it was not included in time. So nothing has to be remembered across a crash.
+They are proofs of possession for its account, settlements of its vouchers, and evidence that consensus found.
+After each block the state tells the open duties. An open duty is sent, and sent again if it was not included
+in time. So nothing has to survive a crash but the vouchers.
 
 Duties pay no fee and any key may send them: this node uses a key of its own, never the account's.
-Not here: the rules (chain), the pool (`pool_gossip`), bringing back data that was found missing.
+Not here: the rules (chain), the pool (`node.mempool`), fetching again data that was found missing.
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator
@@ -25,7 +25,7 @@ from chain.runtime import build_call
 from chain.transaction import Transaction, sign_transaction
 from chain.votes import Evidence, compute_evidence_hash, get_offence_height, get_offender
 from node.content.lane import ContentLane
-from node.content.vouchers import Accounts, VoucherBook, sort_accounts
+from node.content.vouchers import SortedVouchers, VoucherBook, sort_vouchers
 from node.ledger.lane import Lane
 from node.ledger.ledger import CommittedBlock, LedgerReader, LedgerView
 from storage.content.store import ContentStore
@@ -34,36 +34,36 @@ from storage.errors import StorageError
 _log = structlog.get_logger("duties")
 
 VALID_BLOCKS = 3
-"""After so many blocks without inclusion a duty is sent again."""
+"""A duty that was not included in this many blocks is sent again."""
 EVIDENCE_MAX = 256
 
 Submit = Callable[[Iterable[bytes]], Awaitable[list[tuple[Hash, InvalidTransaction | None]]]]
 Key = tuple[str, str, str]
-"""What it is, and which."""
+"""Names a duty: its kind and what it is about."""
 
 
 class Hosting(NamedTuple):
-    """What a node has that serves as host: the store of its data, and the vouchers for its account."""
+    """Store and vouchers of a node that hosts for an account."""
 
     content: ContentLane
     book: VoucherBook
 
 
-class _Open(NamedTuple):
-    """Something the chain would take now: a call, or a proof whose leaves are still to be read."""
+class _OpenDuty(NamedTuple):
+    """A duty that the chain would take now: a call, or a proof whose leaves are still to be read."""
 
     key: Key
     valid_until: Height
     what: Record | Duty
 
 
-class _Facts(NamedTuple):
-    """What the state asks of this node."""
+class _StateFacts(NamedTuple):
+    """What the state says about the duties of this node."""
 
     height: Height
     epoch: Epoch
     proofs: tuple[Duty, ...]
-    accounts: Accounts
+    vouchers: SortedVouchers
     evidence: tuple[Evidence, ...]
 
 
@@ -82,31 +82,33 @@ class Duties:
         self._epoch_vouchers: dict[Hash, SignedVoucher] = {}
         self._wake, self._woken = trio.open_memory_channel[None](1)
 
-    # What others call.
+    # For other parts of the node.
 
     def on_committed(self, _: CommittedBlock) -> None:
-        """A block is final: look at the state. Several blocks may be looked at as one."""
+        """Has the duties checked after a final block; several blocks may be checked as one."""
         try:
             self._wake.send_nowait(None)
         except trio.WouldBlock:
-            return  # it will look at this block, too
+            return  # the check that is due will see this block too
 
     def report(self, evidence: Evidence) -> None:
-        """Bring this evidence on chain; when too much waits, it is dropped, and others bring theirs."""
+        """Takes evidence to be sent. Above EVIDENCE_MAX it is dropped: other nodes have seen the
+        offence too.
+        """
         if len(self._evidence) >= EVIDENCE_MAX:
             _log.warning("evidence_dropped", waiting=len(self._evidence))
             return
         self._evidence[compute_evidence_hash(evidence)] = evidence
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Does what is open, after every block, until cancelled."""
+        """Sends open duties after every block, until cancelled."""
         task_status.started()
         await self.work()
         async for _ in self._woken:
             await self.work()
 
     async def work(self) -> None:
-        """Sends what is open by the state of now and not under way."""
+        """Sends the open duties that are not under way."""
         facts = await self._gather()
         due = tuple(self._list_open(facts))
         keys = frozenset(one.key for one in due)
@@ -115,9 +117,9 @@ class Duties:
             if self._under_way.get(one.key, 0) < facts.height:
                 await self._send(one)
 
-    # Looking.
+    # Finding open duties.
 
-    async def _gather(self) -> _Facts:
+    async def _gather(self) -> _StateFacts:
         """What is open at the head, read in a thread: there may be many vouchers."""
         vouchers = self._hosting.book.list() if self._hosting else ()
         evidence = tuple(self._evidence.values())
@@ -126,11 +128,11 @@ class Duties:
         for one in evidence:
             if one not in facts.evidence:
                 self._evidence.pop(compute_evidence_hash(one), None)
-        self._forget_over(vouchers, facts.accounts.over)
+        self._forget_over(vouchers, facts.vouchers.over)
         return facts
 
     def _forget_over(self, vouchers: tuple[SignedVoucher, ...], over: tuple[Hash, ...]) -> None:
-        """Drops vouchers of sessions that have ended. One that this node never saw running stays: its own
+        """Drops vouchers of sessions that ended. One whose session this node never saw stays: its own
         chain may be behind.
         """
         ended = [session for session in over if session in self._alive]
@@ -141,45 +143,45 @@ class Duties:
 
     def _look(
         self, view: LedgerView, vouchers: tuple[SignedVoucher, ...], evidence: tuple[Evidence, ...]
-    ) -> _Facts:
+    ) -> _StateFacts:
         state, height = view.state, view.height + 1
         epoch = system.compute_epoch(view.get_parameters(), height)
         host = self._hosting.book.host if self._hosting else None
-        return _Facts(
+        return _StateFacts(
             height=height,
             epoch=epoch,
             proofs=() if host is None else possession.list_open_duties(state, host),
-            accounts=sort_accounts(state, vouchers, height, epoch),
+            vouchers=sort_vouchers(state, vouchers, height, epoch),
             evidence=tuple(one for one in evidence if _is_punishable(view, one)),
         )
 
-    def _list_open(self, facts: _Facts) -> Iterator[_Open]:
+    def _list_open(self, facts: _StateFacts) -> Iterator[_OpenDuty]:
         until = facts.height + VALID_BLOCKS - 1
         for proof in facts.proofs:
             key = ("prove", str(proof.epoch), proof.demanded.hex() if proof.demanded else "")
-            yield _Open(key, min(until, proof.deadline - 1), proof)
+            yield _OpenDuty(key, min(until, proof.deadline - 1), proof)
         for signed in self._pick_vouchers(facts):
             key = ("settle", signed.voucher.session.hex(), str(signed.voucher.bytes))
-            yield _Open(key, until, sessions.Settle(signed))
+            yield _OpenDuty(key, until, sessions.Settle(signed))
         for evidence in facts.evidence:
             key = ("report", compute_evidence_hash(evidence).hex(), "")
-            yield _Open(key, until, offences.Report(evidence))
+            yield _OpenDuty(key, until, offences.Report(evidence))
 
-    def _pick_vouchers(self, facts: _Facts) -> Iterator[SignedVoucher]:
-        """Of sessions that end, at once; of others, what was open when the epoch began: one settlement per
-        epoch is all that the chain takes, so it should not be spent on the first chunk.
+    def _pick_vouchers(self, facts: _StateFacts) -> Iterator[SignedVoucher]:
+        """Vouchers to settle now: of ending sessions all, of running ones those due when the epoch began. The
+        chain takes one settlement per session and epoch, which is not to be spent on the first chunk.
         """
-        yield from facts.accounts.ending
-        running = {signed.voucher.session: signed for signed in facts.accounts.running}
+        yield from facts.vouchers.ending
+        running = {signed.voucher.session: signed for signed in facts.vouchers.running}
         if facts.epoch != self._epoch:
             self._epoch, self._epoch_vouchers = facts.epoch, running
         for session, signed in self._epoch_vouchers.items():
             if session in running:
                 yield signed
 
-    # Doing.
+    # Sending.
 
-    async def _send(self, one: _Open) -> None:
+    async def _send(self, one: _OpenDuty) -> None:
         self._under_way[one.key] = one.valid_until
         call = await self._prove(one.what) if isinstance(one.what, Duty) else one.what
         if call is None:
@@ -201,7 +203,7 @@ class Duties:
             _log.warning("duty_not_taken", duty=one.key, reason=str(refusal))
 
     async def _prove(self, duty: Duty) -> Prove | None:
-        """The proof with its leaves; None, and an alarm, if one of them is not there."""
+        """The proof with its leaves; None, with an error in the log, if a leaf cannot be read."""
         # `_look` lists proofs only where something is hosted.
         assert self._hosting is not None
         try:

@@ -1,7 +1,6 @@
-"""The reveals of a validator: the links of its own hash chains, cheap to find again after a restart.
+"""Beacon reveals of a validator: links of its own hash chains, found again quickly after a restart.
 
-All chains of a validator come out of one secret, by number, so that renewing a chain never needs a new
-backup.
+All chains of a validator are derived from one secret, by number, so a new chain never needs a new backup.
 """
 
 from chain.modules.beacon import Chain, compute_checkpoints, compute_next_link
@@ -9,7 +8,7 @@ from chain.primitives.hashing import Domain, hash_bytes
 from chain.primitives.types import Hash
 
 CHAINS_MAX = 64
-"""Numbers that are tried when looking for the chain in use."""
+"""Numbers that are tried in the search for the chain in use."""
 
 
 def compute_chain_secret(secret: Hash, number: int) -> Hash:
@@ -18,7 +17,7 @@ def compute_chain_secret(secret: Hash, number: int) -> Hash:
 
 
 class Reveals:
-    """Finds the next link of whatever chain the state says is in use."""
+    """Finds the next link of the chain that the state names."""
 
     def __init__(self, secret: Hash) -> None:
         self._secret = secret
@@ -27,9 +26,7 @@ class Reveals:
         self._foreign_tip: Hash | None = None
 
     def get_next_link(self, chain: Chain | None) -> Hash | None:
-        """The link that hashes to the chain's tip; None if there is none left or it is not a chain of
-        ours.
-        """
+        """The link that hashes to the chain's tip; None if no link is left or the chain is not ours."""
         if chain is None or chain.links == 0:
             return None
         if self._checkpoints:

@@ -15,7 +15,8 @@ from chain.modules.sessions import SignedVoucher, Voucher
 from chain.primitives.codec import replace
 from chain.primitives.keys import KeyPair, is_signed_by
 from chain.primitives.types import Hash, PublicKey, Signature
-from node.content.service import CREDIT_BYTES, RESENDS_MAX, ServiceLimits
+from node.content.credit import CREDIT_BYTES, RESENDS_MAX
+from node.content.service import ServiceLimits
 from p2p.errors import PeerGone, RefusalCode, Refused
 from p2p.memory import MemoryHub
 from p2p.network import Stream

@@ -15,7 +15,7 @@ from node.content.vouchers import (
     VoucherBook,
     VoucherRefused,
     check_voucher,
-    sort_accounts,
+    sort_vouchers,
 )
 from storage.content.tree import build_datum
 from storage.errors import CorruptStore
@@ -140,7 +140,7 @@ def test_accounts_are_due_as_the_chain_settles_them(tmp_path: Path) -> None:
     def sort(signed: SignedVoucher) -> tuple[Any, ...]:
         height = chain.ledger.height + 1
         epoch = system.compute_epoch(chain.ledger.get_parameters(), height)
-        return sort_accounts(chain.ledger.state, [signed], height, epoch)
+        return sort_vouchers(chain.ledger.state, [signed], height, epoch)
 
     first, second = sign_for(2 * 2**20), sign_for(3 * 2**20)
     assert sort(first) == ((first,), (), ())

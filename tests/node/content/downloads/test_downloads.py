@@ -205,12 +205,14 @@ async def test_nobody_there_is_told_host_by_host(scene: Scene) -> None:
     async with scene.running():
         network, content, _ = await scene.open_reader()
         session = scene.chain.open_session(scene.datum, PLENTY)
-        seats = [
+        hosts_of_job = [
             SessionHost(scene.chain.hosts[0].address, (), VIDYA),
             SessionHost(scene.chain.hosts[1].address, ("/ip4/127.0.0.1/tcp/9/p2p/nonsense",), VIDYA),
         ]
         job = build_job(scene.chain, session, scene.manifest, [], [])
-        job = DownloadJob(**{name: getattr(job, name) for name in job.__slots__} | {"hosts": tuple(seats)})
+        job = DownloadJob(
+            **{name: getattr(job, name) for name in job.__slots__} | {"hosts": tuple(hosts_of_job)}
+        )
         result = await download(network, content, job, limits=QUICK)
         assert (result.is_complete, result.chunks_missing, result.paid) == (False, CHUNKS, 0)
         assert get_outcomes(result) == [Outcome.UNREACHABLE] * 2

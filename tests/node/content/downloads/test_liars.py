@@ -14,7 +14,6 @@ from chain.modules import sessions
 from chain.primitives.codec import encode
 from node.content.downloads import (
     BadListing,
-    DownloadJob,
     DownloadResult,
     HostReport,
     Outcome,
@@ -167,8 +166,7 @@ async def download_beside(
     network, content, store = await scene.open_reader()
     session = scene.chain.open_session(scene.datum, PLENTY)
     job = build_job(scene.chain, session, scene.manifest, hosts, PLENTY[: len(hosts)])
-    fields = {name: getattr(job, name) for name in job.__slots__}
-    job = DownloadJob(**fields | {"hosts": (host, *job.hosts)})
+    job = dataclasses.replace(job, hosts=(host, *job.hosts))
     result = await download(network, content, job, limits=QUICK)
     return result.hosts[0], result, store
 
@@ -255,9 +253,9 @@ async def test_a_job_with_another_root_is_refused(scene: Scene) -> None:
         network, content, store = await scene.open_reader()
         session = scene.chain.open_session(scene.datum, PLENTY[:1])
         job = build_job(scene.chain, session, scene.manifest, hosts, PLENTY[:1])
-        fields = {name: getattr(job, name) for name in job.__slots__}
+        job = dataclasses.replace(job, root=b"x" * 32)
         with pytest.raises(BadListing):
-            await download(network, content, DownloadJob(**fields | {"root": b"x" * 32}), limits=QUICK)
+            await download(network, content, job, limits=QUICK)
         assert store.datums() == []
 
 
