@@ -20,8 +20,8 @@ help:  ## show this list
 setup: $(STAMP)  ## virtual environment in .venv with the locked dependencies and the project
 	@:
 
-# Two dependencies are pure source archives: with the locked setuptools in place first, nothing else builds them.
-# trio-typing, which libp2p needs, brings types of an old trio that hide trio's own from mypy: they are removed.
+# Two dependencies are pure source archives: the locked setuptools is installed first and builds them.
+# trio-typing, which libp2p needs, has types of an old trio that hide trio's own from mypy: they are removed.
 $(STAMP): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' \
 		|| { echo "vidya needs Python 3.11 or 3.12: make PYTHON=python3.11 ..." >&2; exit 1; }

@@ -1,6 +1,6 @@
-"""Time between blocks on a devnet of real processes, beside the interval that its chain spec aims at.
+"""Time between blocks on a devnet of real processes, compared with the interval in its chain spec.
 
-Takes the times in the headers, which the proposers' clocks said and the others found timely.
+The times are those in the headers: proposers' clocks, accepted by the other validators.
 
     python -m bench.block_interval [BLOCKS]
 """
@@ -18,7 +18,7 @@ PAGE = 100
 
 
 def run(blocks: int = BLOCKS) -> list[dict[str, Any]]:
-    """One row: interval by mean, median and spread, and how many blocks needed a second round."""
+    """One row: mean, median and spread of the interval, and how many blocks needed a second round."""
     with open_devnet() as devnet:
         first = devnet.get("status")["height"]
         devnet.wait_height(first + blocks)

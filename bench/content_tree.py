@@ -1,8 +1,8 @@
 """What hosted content costs: building trees, checking proofs, keeping and serving chunks.
 
-`per core` figures are by the CPU time of this process, `elapsed` ones by the clock, with whatever else the
-machine does. Sources lie in the page cache. The datum of the leaf proof is synthetic: a leaf and 20 random
-siblings are a proof in some tree of 1 GiB. `write` is a download without its network: each chunk checked,
+`per core` figures are CPU time of this process. `elapsed` figures are wall time and include other load on the
+machine. Sources are in the page cache. The datum of the leaf proof is synthetic: a leaf and 20 random
+siblings are a proof in some tree of 1 GiB. `write` is a download without the network: each chunk is checked,
 written and recorded, with the store's own syncs. Not measured: disks slower than their cache.
 
     python -m bench.content_tree

@@ -1,4 +1,4 @@
-"""A devnet for benchmarks: brought up by the CLI in a folder of its own, asked over HTTP, taken down."""
+"""A devnet for benchmarks: started by the CLI in a temporary folder, read over HTTP, stopped at the end."""
 
 import subprocess
 import sys
@@ -20,7 +20,7 @@ HEADERS_PER_PAGE = 100
 
 
 class RunningDevnet:
-    """Facts of a network that runs, as its first node tells them."""
+    """A running network, read through the API of its first node."""
 
     def __init__(self, devnet: Devnet, client: httpx.Client) -> None:
         self.summary = devnet.load_summary()
@@ -28,13 +28,13 @@ class RunningDevnet:
         self._url = self.summary["nodes"][0]["api"]
 
     def get(self, path: str, **parameters: Any) -> Any:
-        """An answer of the API."""
+        """The JSON at a path of the API."""
         answer = self._client.get(f"{self._url}/v1/{path}", params=parameters)
         answer.raise_for_status()
         return answer.json()
 
     def wait(self, what: str, is_met: Callable[[], bool], seconds_max: float) -> None:
-        """Until a condition holds; raises TimeoutError."""
+        """Waits until a condition holds; raises TimeoutError."""
         deadline = time.monotonic() + seconds_max
         while not is_met():
             if time.monotonic() > deadline:
@@ -42,7 +42,7 @@ class RunningDevnet:
             time.sleep(POLL_SECONDS)
 
     def wait_height(self, height: int) -> None:
-        """Until a block is final."""
+        """Waits until a block is final."""
         patience = SECONDS_PER_BLOCK_MAX * (height - self.get("status")["height"])
         self.wait(f"block {height}", lambda: self.get("status")["height"] >= height, patience)
 
@@ -75,6 +75,6 @@ def open_devnet(*options: str) -> Iterator[RunningDevnet]:
 
 
 def run_vidya(*arguments: str) -> None:
-    """A command; what it says goes to stderr, for figures are on stdout."""
+    """Runs a command; its output goes to stderr, because stdout is for figures."""
     command = [sys.executable, "-m", "cli.main", *arguments]
     subprocess.run(command, cwd=ROOT, stdout=sys.stderr, check=True)

@@ -1,10 +1,9 @@
 """Transactions executed per second in one process: building and executing blocks of signed transfers.
 
-A real ledger on LevelDB with `accounts` funded accounts; each block holds `BLOCK_TRANSACTIONS` transfers
-between random ones. Measured apart: building (as the proposer, signatures known good, as they are once a
-pool has checked them), executing (as another validator, signatures known good), executing with every
-signature verified in the same thread, and the synced commit. The base line of the ratios is the bare
-verification of the same signatures in the same run.
+A real ledger on LevelDB has `accounts` funded accounts. Each block has `BLOCK_TRANSACTIONS` transfers between
+random accounts. Measured separately: building (as the proposer; the pool has verified the signatures),
+executing (as another validator, signatures verified before), executing with every signature verified in the
+same thread, and the synced commit. Ratios are relative to verifying the same signatures in the same run.
 
     python -m bench.execution
 """
@@ -52,7 +51,7 @@ def make_key(number: int) -> KeyPair:
 
 
 class Rig:
-    """A chain of one validator and many accounts, driven by hand."""
+    """A chain with one validator and many accounts; blocks are made one call at a time."""
 
     def __init__(self, directory: Path, accounts: int) -> None:
         self.random = Random(1)
@@ -79,7 +78,7 @@ class Rig:
         return build_spec(profile, name="bench", time_ms=0, seats=[seat], accounts=owned)
 
     def make_transactions(self) -> list[SignedTransaction]:
-        """Transfers between random accounts, each sender once."""
+        """Transfers between random accounts; each account sends once."""
         senders = self.random.sample(range(len(self.keys)), BLOCK_TRANSACTIONS)
         return [self._make_transfer(sender) for sender in senders]
 
@@ -99,7 +98,7 @@ class Rig:
         return sign_transaction(self.keys[sender], transaction)
 
     def certify(self, height: int, block_hash: bytes) -> CommitCertificate:
-        """The commit of the only validator."""
+        """The certificate that the only validator signs."""
         vote = Vote(VoteKind.PRECOMMIT, height, 0, block_hash, self.validator.public_key)
         message = get_vote_signing_bytes(self.ledger.genesis_hash, vote)
         return build_commit_certificate([SignedVote(vote, self.consensus.sign(message))])

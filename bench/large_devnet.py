@@ -1,7 +1,7 @@
 """A devnet over a large folder: `devnet up` with many files, until they are hosted and proven.
 
-Makes a folder of so many MiB in so many files, brings up four validator-hosts with it, and says how long it
-took until the network was ready and until every host had proven it.
+Makes a folder of MIB mebibytes in FILES files and starts four validator-hosts with it. Measures the time
+until the network is ready, and until every host has proven the folder.
 
     python -m bench.large_devnet [MIB [FILES]]
 """

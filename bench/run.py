@@ -1,8 +1,8 @@
 """All short benchmarks, one after the other: `make bench`.
 
 Prints one table per figure and appends JSON lines to `bench/results.jsonl`, each with the commit, the
-machine and the time of the run. Absolute numbers hold for this machine and hour only; the ratios within a
-row are what to compare.
+machine and the time of the run. Absolute numbers hold for this machine at this time only: compare the ratios
+within a row.
 
     python -m bench.run [NAME ...]
 """
@@ -23,7 +23,7 @@ RESULTS = Path(__file__).parent / "results.jsonl"
 
 
 def describe_run() -> dict[str, Any]:
-    """What a figure is worth nothing without."""
+    """Commit, machine and load: what a figure needs to be comparable."""
     command = ["git", "-C", str(RESULTS.parent), "describe", "--always", "--dirty"]
     commit = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
     return {
@@ -37,7 +37,7 @@ def describe_run() -> dict[str, Any]:
 
 
 def print_rows(rows: list[dict[str, Any]]) -> None:
-    """Fields as lines, rows as columns: most figures have many fields, few rows. Many rows: a line each."""
+    """A line per field and a column per row; with more than COLUMNS_MAX rows, a line per row."""
     if len(rows) > COLUMNS_MAX:
         for row in rows:
             print("  " + "  ".join(f"{field}={format_cell(value)}" for field, value in row.items()))
@@ -49,7 +49,7 @@ def print_rows(rows: list[dict[str, Any]]) -> None:
 
 
 def format_cell(value: object) -> str:
-    """A spread as `low-high`, everything else as it is."""
+    """A spread as `low-high`, anything else unchanged."""
     return "-".join(map(str, value)) if isinstance(value, list) else str(value)
 
 

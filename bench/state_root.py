@@ -1,9 +1,9 @@
 """What the state commitment costs: a new root per changed key, its commit to disk, and the size of proofs.
 
 Each size is a real state store on LevelDB, filled with accounts of 32-byte keys and 60-byte values. A round
-changes 1,000 of them at random: `root` is hashing keys and values and computing the new tree, with every node
-read, decoded, encoded and hashed; `commit` is staging and one synced batch of values, nodes and pruning. All
-per changed key; the CPU time of the thread is what other programs on the machine disturb least.
+changes 1,000 random accounts. `root`: hashing keys and values and computing the new tree, including reading,
+decoding, encoding and hashing of nodes. `commit`: staging and one synced batch of values, nodes and pruning.
+All figures are per changed key, in CPU time of the thread, which other load disturbs least.
 Not measured: executing the transactions that make the changes.
 
     python -m bench.state_root            10^4, 10^5 and 10^6 keys
@@ -37,7 +37,7 @@ KEPT_VERSIONS = 8
 
 
 def make_key(number: int) -> bytes:
-    """An account's key. Not kept in a list: the garbage collector would walk it within the measured time."""
+    """An account's key. Computed each time, since the garbage collector would walk a list of keys."""
     return b"\x02\x01" + hash_bytes(Domain.SAMPLE, number.to_bytes(8, "big"))
 
 

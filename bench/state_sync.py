@@ -1,15 +1,15 @@
-"""A joining node: every block executed against a snapshot taken, in one run over the same chain.
+"""Time until a joining node is at the head: by executing every block, and by a snapshot, on the same chain.
 
-A chain of four validators in the public profile is made first: every block signed by all four, a block of
-transfers now and then, real elections, a real ledger on LevelDB (without waiting for the disk: this part is
-not measured). One node serves it over the in-memory network, with the snapshot of its last whole epoch. Two
-nodes then join, one after the other, each with an empty LevelDB that waits for the disk like any node's:
+First a chain of four validators in the public profile is made: every block is signed by all four, some
+blocks have transfers, elections are real, the ledger is on LevelDB (without syncs, since this part is not
+measured). One node serves the chain over the in-memory network, with the snapshot of its last whole epoch.
+Then two nodes join, one after the other, each with an empty LevelDB that syncs as in production:
 
     full        block sync from genesis: certificates checked, blocks executed and committed
     state       state sync (from genesis to the snapshot's header by the light client, parts checked), the
                 ledger opened, block sync from there to the head
 
-Both end at the same head. Server and client share this process, so each time includes the serving.
+Both end at the same head. Server and client share this process, so each time includes serving.
 
     python -m bench.state_sync [BLOCKS]      50,000 by default
 """
@@ -72,7 +72,7 @@ SEED, NEWCOMER_SEED = b"s" * 32, b"n" * 32
 
 
 class _UnsyncedStore(LevelDbStore):
-    """A database that leaves it to the system when to write."""
+    """A database that never syncs."""
 
     def write_batch(self, entries: Iterable[Entry], *, sync: bool = True) -> None:
         super().write_batch(entries, sync=False)
@@ -84,7 +84,7 @@ def make_key(number: int) -> KeyPair:
 
 
 class Maker:
-    """Everybody's keys, and the chain they make."""
+    """The keys of all validators and accounts, and the chain that they make."""
 
     def __init__(self, directory: Path) -> None:
         self.random = Random(1)
@@ -113,7 +113,7 @@ class Maker:
         return build_spec(load_profile("public"), name="bench", time_ms=0, seats=seats, accounts=owned)
 
     def grow(self) -> None:
-        """One block, final."""
+        """Makes one block final."""
         height = self.ledger.height + 1
         proposer = compute_proposer(self.ledger.get_validators(), 0).address
         parameters = self.ledger.get_parameters()
@@ -158,16 +158,16 @@ def make_chain(directory: Path, blocks: int) -> tuple[Maker, SnapshotFiles]:
 
 
 class _Silent:
-    """What a node that only syncs hears of consensus."""
+    """The message handler of a node that only syncs: it ignores consensus."""
 
     def connected(self, peer: PeerId) -> None:
-        """Nothing to say to it."""
+        """Ignored."""
 
     def disconnected(self, peer: PeerId) -> None:
-        """Nor about it."""
+        """Ignored."""
 
     def on_message(self, peer: PeerId, message: ConsensusMessage) -> None:
-        """Consensus is of no interest here."""
+        """Ignored."""
 
 
 async def sync_blocks(network: Network, peer: PeerId, ledger: Ledger, signatures: SignatureMemory) -> None:
@@ -197,7 +197,7 @@ def open_ledger(store: LevelDbStore, spec: ChainSpec, signatures: SignatureMemor
 
 
 async def join_full(network: Network, peer: PeerId, maker: Maker, directory: Path) -> Ledger:
-    """From genesis."""
+    """Block sync from genesis."""
     signatures = SignatureMemory()
     ledger = open_ledger(LevelDbStore(directory), maker.spec, signatures)
     await sync_blocks(network, peer, ledger, signatures)
@@ -205,7 +205,7 @@ async def join_full(network: Network, peer: PeerId, maker: Maker, directory: Pat
 
 
 async def join_state(network: Network, peer: PeerId, maker: Maker, directory: Path) -> Ledger:
-    """From the newest snapshot."""
+    """State sync from the newest snapshot, then block sync."""
     with closing_store(directory) as store:
         now_ms = maker.ledger.head.time_ms + 1_000
         sync = StateSync(network, maker.spec, Staging(store), lambda: now_ms, is_signed_by)
@@ -219,7 +219,7 @@ async def join_state(network: Network, peer: PeerId, maker: Maker, directory: Pa
 
 @contextmanager
 def closing_store(directory: Path) -> Iterator[LevelDbStore]:
-    """A store, until the block ends."""
+    """A store that is closed when the block ends."""
     store = LevelDbStore(directory)
     try:
         yield store
@@ -228,7 +228,7 @@ def closing_store(directory: Path) -> Iterator[LevelDbStore]:
 
 
 async def measure(maker: Maker, files: SnapshotFiles, directory: Path) -> dict[str, float]:
-    """Seconds to the head for both ways, the shorter one first: what warms up favours the other."""
+    """Seconds to the head for both ways. The shorter runs first, so that warm caches favour the longer."""
     hub, seconds = MemoryHub(), {}
     genesis_hash = maker.ledger.genesis_hash
     async with hub.open_network(SEED, genesis_hash) as serving:
