@@ -3,6 +3,7 @@
 Error codes of the API pass through unchanged. Control routes get the node's token, if its home is at hand.
 """
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -16,6 +17,7 @@ from cli.exits import ExitCode
 CONNECT_SECONDS_MAX = 3.0
 READ_SECONDS_MAX = 30.0
 ANSWER_BYTES_MAX = 64 * 2**20
+_ERRNO = re.compile(r"^\[Errno -?\d+\] ")
 _EXITS = {
     401: ExitCode.NOT_ALLOWED,
     403: ExitCode.NOT_ALLOWED,
@@ -86,10 +88,15 @@ class Client:
             ) as http:
                 yield http
         except (httpx.TransportError, httpx.InvalidURL, UnicodeError) as error:
-            raise self._build_unreachable(str(error) or type(error).__name__) from error
+            raise self._build_unreachable(describe_failure(error)) from error
 
     def _build_unreachable(self, why: str) -> CliError:
         return CliError("unreachable", f"no answer from {self.url}: {why}", status=ExitCode.UNREACHABLE)
+
+
+def describe_failure(error: Exception) -> str:
+    """Why a request found no answer, without the number of the system's error."""
+    return _ERRNO.sub("", str(error)) or type(error).__name__
 
 
 def build_refusal(answer: httpx.Response) -> CliError:

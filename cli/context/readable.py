@@ -26,7 +26,7 @@ def _fields(names: str) -> frozenset[str]:
 
 AMOUNTS = _fields(
     "active amount balance base_fee bond burned committed delegated delegated_to deposit earned escrow fee "
-    "fee_max free genesis income leaving limit listing_fee_min locked minted paid price_max_per_gib "
+    "fee_max free genesis income leaving limit listing_fee_min locked minted paid pooled price_max_per_gib "
     "price_per_gib refunded spent stake tip to_delegators to_lockers total withheld"
 )
 SIZES = _fields(

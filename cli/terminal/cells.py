@@ -50,7 +50,7 @@ def build_cell(value: Any) -> Cell:
     if isinstance(value, bool):
         return Cell("yes" if value else "no")
     if isinstance(value, int | float):
-        return Cell(f"{value:,}" if isinstance(value, int) else str(value), is_number=True)
+        return Cell(str(value), is_number=True)
     if isinstance(value, str) and is_id(value):
         return Cell(shorten(value), full=value)
     return Cell(format_cell(value))

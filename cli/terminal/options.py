@@ -16,7 +16,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cli.errors import CliError, UsageFault, explain, list_expected
+from cli.errors import CliError, OutcomeUnknown, UsageFault, explain, list_expected
 from cli.exits import ExitCode
 from cli.signals import get_exit_code, interruptible
 from cli.terminal import output
@@ -205,8 +205,10 @@ def ending(given: dict[str, Any]) -> Iterator[Settings]:
     except list_expected() as error:
         output.end_line()
         told = explain(error)
-        unknown = sent.build_unknown(told.message, is_output_lost=isinstance(error, OutputFailed))
-        raise _say(unknown or told, given) from None
+        if not isinstance(told, OutcomeUnknown):
+            is_lost = isinstance(told, OutputFailed)
+            told = sent.build_unknown(told.message, is_output_lost=is_lost) or told
+        raise _say(told, given) from None
     finally:
         if sent.open and sys.exc_info()[0] not in (None, typer.Exit):
             # A bug: its traceback follows.

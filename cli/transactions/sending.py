@@ -1,10 +1,12 @@
 """Sending a transaction: dry run, fee, question, signature, finality.
 
 A transaction has an expiry height, so each ends for certain: final, refused, or expired without effect. When
-another program of the same owner took the nonce first, it is signed once more. The key never leaves this
-process; the node gets signed bytes.
+another program of the same owner took the nonce first, it is tried and signed once more; if it would now do
+something else, or may cost more than was confirmed, it is confirmed again. The key never leaves this process;
+the node gets signed bytes. The id is said before they leave, so that whatever happens it can be looked up.
 """
 
+import dataclasses
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,16 +22,21 @@ from chain.transaction import (
 )
 from cli.context.keys import Account
 from cli.context.network import NetworkContext
-from cli.errors import CliError, OutcomeUnknown, RequestRefused, UsageFault
+from cli.errors import CliError, OutcomeUnknown, RequestRefused
+from cli.exits import ExitCode
 from cli.terminal import output
+from cli.terminal.confirmation import Confirmation, confirm
+from cli.transactions.describing import Describer, Effect, list_losses
 
 EXPIRY_BLOCKS = 60
 FEE_MARGIN = 2
-"""The bound signed is so many times the fee of now, which is what is paid; it may rise by 1/8 per block."""
+"""The bound that is signed, in fees of the head: the fee is what is paid, and may rise by 1/8 per block."""
 POLL_SECONDS = 0.15
 SILENCE_SECONDS_MAX = 60.0
-"""So long a node may not answer before the outcome is called unknown."""
+"""How long the node may be silent before the outcome is called unknown."""
 OVER = frozenset(("final", "expired", "rejected"))
+UNCERTAIN = frozenset((ExitCode.FAILURE, ExitCode.UNREACHABLE))
+"""Exit codes of refusals after which the node may have taken the transaction all the same."""
 NONCE_LOST = frozenset(("nonce_too_low", "replacement_underpriced"))
 
 
@@ -52,6 +59,18 @@ class Draft:
     weight: int
     events: list[Any]
     error: dict[str, Any] | None
+    balance: int | None
+    """What the sender has afterwards; None if the node does not say."""
+
+    @property
+    def effect(self) -> Effect:
+        """As it is shown before it is signed."""
+        bound = self.transaction.fee_max
+        return Effect(self.fee, bound, self.transaction.tip, self.balance, self.events)
+
+    def goes_beyond(self, confirmed: "Draft") -> bool:
+        """Whether it would do something else than was confirmed, or may cost more."""
+        return self.transaction.fee_max > confirmed.transaction.fee_max or self.events != confirmed.events
 
 
 def draft(network: NetworkContext, account: bytes, calls: Sequence[Any], wishes: Wishes) -> Draft:
@@ -74,7 +93,9 @@ def draft(network: NetworkContext, account: bytes, calls: Sequence[Any], wishes:
     if not is_duty:
         fee_max = fee * FEE_MARGIN if wishes.fee_max is None else wishes.fee_max
         transaction = replace(transaction, fee_max=fee_max)
-    return Draft(transaction, fee, int(answer["weight"]), answer["events"], answer["error"])
+    return Draft(
+        transaction, fee, int(answer["weight"]), answer["events"], answer["error"], answer.get("balance")
+    )
 
 
 def is_duty_call(call: Any) -> bool:
@@ -96,42 +117,59 @@ def send(
     """The whole way; returns what became of it. Raises RequestRefused, OutcomeUnknown."""
     wishes = wishes or Wishes()
     made = draft(network, account.address, calls, wishes)
-    check_draft(made)
-    confirm(network, account, made)
+    check_draft(network, made)
+    confirm_draft(network, account, calls, made)
     try:
         tx_id = submit(network, account, made.transaction)
     except RequestRefused as error:
         if error.code not in NONCE_LOST:
             raise
-        output.say("another transaction took the nonce; signing once more")
-        made = draft(network, account.address, calls, wishes)
+        made = draft_again(network, account, calls, wishes, made)
         tx_id = submit(network, account, made.transaction)
     if not wishes.is_waiting:
         return {"id": tx_id, "status": "pooled", "valid_until": made.transaction.valid_until}
     return wait_final(network, tx_id, made.transaction.valid_until)
 
 
-def check_draft(made: Draft) -> None:
+def draft_again(
+    network: NetworkContext, account: Account, calls: Sequence[Any], wishes: Wishes, confirmed: Draft
+) -> Draft:
+    """The same calls at the next nonce, tried anew; confirmed anew if they go beyond what was confirmed."""
+    output.say("another transaction took the nonce; trying once more")
+    made = draft(network, account.address, calls, wishes)
+    if made.fee <= confirmed.transaction.fee_max:
+        made = replace_bound(made, confirmed.transaction.fee_max)
+    check_draft(network, made)
+    if made.goes_beyond(confirmed):
+        output.say("it would now have another effect, or may cost more:")
+        confirm_draft(network, account, calls, made)
+    return made
+
+
+def replace_bound(made: Draft, fee_max: int) -> Draft:
+    """The draft with another bound of its fee."""
+    return dataclasses.replace(made, transaction=replace(made.transaction, fee_max=fee_max))
+
+
+def check_draft(network: NetworkContext, made: Draft) -> None:
     """Raises RequestRefused if the state machine would refuse the calls, or the fee bound is too low."""
     if made.error is not None:
         raise RequestRefused(made.error["code"], made.error["message"])
     if made.transaction.fee_max < made.fee:
-        raise RequestRefused("fee_too_low", f"the fee is {made.fee}, --fee-max is {made.transaction.fee_max}")
+        fee, bound = network.amount(made.fee), network.amount(made.transaction.fee_max)
+        raise RequestRefused("fee_too_low", f"the fee is {fee}, --fee-max allows {bound}")
 
 
-def confirm(network: NetworkContext, account: Account, made: Draft) -> None:
-    """Says what it costs, and asks unless that was waived."""
-    cost = f"fee {network.amount(made.fee)} (at most {network.amount(made.transaction.fee_max)})"
-    if made.transaction.tip:
-        cost += f", tip {network.amount(made.transaction.tip)}"
-    if not network.settings.is_quiet:
-        output.say(f"{cost}, from {account.name} {network.address(account.address)}")
-    if network.settings.is_confirmed:
-        return
-    if not output.can_ask():
-        raise UsageFault("nobody is here to confirm this", "-y confirms it beforehand")
-    if not output.ask("send it?"):
-        raise CliError("not_confirmed", "nothing was sent")
+def confirm_draft(network: NetworkContext, account: Account, calls: Sequence[Any], made: Draft) -> None:
+    """Shows what would happen, and asks unless that was waived; raises CliError, UsageFault."""
+    describer = Describer(network, account.name)
+    shown = Confirmation(
+        actions=[describer.describe(call) for call in calls],
+        cost=describer.describe_cost(made.effect),
+        locked_until=describer.list_locks(calls, made.events),
+        lost_if=list_losses(calls),
+    )
+    confirm(network.settings, shown, "Send it?", "nothing was sent")
 
 
 def submit(network: NetworkContext, account: Account, transaction: Transaction) -> str:
@@ -140,10 +178,19 @@ def submit(network: NetworkContext, account: Account, transaction: Transaction) 
 
 
 def submit_bytes(network: NetworkContext, signed: bytes) -> str:
-    """Hands in signed bytes; returns the id. Raises RequestRefused."""
-    tx_id = compute_transaction_id(signed).hex()
-    (outcome,) = network.client.post("/v1/transactions", [signed.hex()])["results"]
+    """Hands in signed bytes; returns the id, which is said first. Raises RequestRefused."""
+    tx_id, sent = compute_transaction_id(signed).hex(), network.settings.sent
+    if not network.settings.is_quiet:
+        output.say(f"transaction {tx_id}")
+    sent.add(tx_id)
+    try:
+        (outcome,) = network.client.post("/v1/transactions", [signed.hex()])["results"]
+    except RequestRefused as error:
+        if error.exit not in UNCERTAIN:
+            sent.settle(tx_id)
+        raise
     if outcome["error"] is not None:
+        sent.settle(tx_id)
         raise RequestRefused(outcome["error"]["code"], outcome["error"]["message"])
     return tx_id
 
@@ -156,6 +203,7 @@ def wait_final(network: NetworkContext, tx_id: str, valid_until: int) -> dict[st
             found = network.client.get(f"/v1/transactions/{tx_id}", valid_until=valid_until)
             heard_at = time.monotonic()
             if found["status"] in OVER:
+                network.settings.sent.settle(tx_id)
                 return check_outcome(found)
             output.show_line(f"waiting for a block: {found['status']}")
         except CliError as error:

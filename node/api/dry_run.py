@@ -29,6 +29,8 @@ class Trial(NamedTuple):
     fee: Amount
     receipt: Receipt | None
     refusal: InvalidTransaction | None
+    balance: Amount
+    """Free balance of the sender afterwards; the present one if it is refused."""
 
 
 def try_transaction(view: LedgerView, genesis_hash: Hash, time_ms: TimeMs, transaction: Transaction) -> Trial:
@@ -37,8 +39,8 @@ def try_transaction(view: LedgerView, genesis_hash: Hash, time_ms: TimeMs, trans
     A fee bound of 0 stands for whatever it costs; a nonce ahead of the account's for its turn having come.
     """
     state = view.state
-    expected = balances.get_account(state, transaction.sender).nonce
-    prepared = replace(transaction, nonce=min(transaction.nonce, expected))
+    before = balances.get_account(state, transaction.sender)
+    prepared = replace(transaction, nonce=min(transaction.nonce, before.nonce))
     try:
         weight, fee, size = _measure(state, prepared)
         if not transaction.fee_max and fee:
@@ -47,14 +49,15 @@ def try_transaction(view: LedgerView, genesis_hash: Hash, time_ms: TimeMs, trans
             prepared = replace(prepared, fee_max=fee)
     except InvalidTransaction as refusal:
         size = len(encode(SignedTransaction(transaction, NO_SIGNATURE)))
-        return Trial(size, 0, fees.get_base_fee(state), 0, None, refusal)
+        return Trial(size, 0, fees.get_base_fee(state), 0, None, refusal, before.free)
     run = runtime.start_block(state, genesis_hash, view.height + 1, time_ms, NO_HASH)
-    trial = Trial(size, weight, fees.get_base_fee(state), fee, None, None)
+    trial = Trial(size, weight, fees.get_base_fee(state), fee, None, None, before.free)
     try:
         runtime.process_transaction(run, SignedTransaction(prepared, NO_SIGNATURE), check=lambda signed: None)
     except InvalidTransaction as refusal:
         return trial._replace(refusal=refusal)
-    return trial._replace(receipt=run.receipts[-1])
+    balance = balances.get_account(run.ctx.state, transaction.sender).free
+    return trial._replace(receipt=run.receipts[-1], balance=balance)
 
 
 def _measure(state: StateReader, transaction: Transaction) -> tuple[Weight, Amount, int]:

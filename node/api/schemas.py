@@ -129,6 +129,7 @@ class DryRun(TypedDict):
     base_fee: int
     fee: int
     fee_max_suggested: int
+    balance: int
     error: Json | None
     events: list[Json]
 

@@ -90,6 +90,7 @@ def _format_trial(view: LedgerView, trial: Trial, prefix: str) -> DryRun:
         base_fee=trial.base_fee,
         fee=trial.fee,
         fee_max_suggested=FEE_MARGIN * trial.fee,
+        balance=trial.balance,
         error=error,
         events=format_events(trial.receipt.events, prefix) if trial.receipt else [],
     )

@@ -103,6 +103,7 @@ async def test_dry_run_says_what_the_block_does() -> None:
         final = await client.get("/v1/blocks/latest")
         assert trial["events"] == final["transactions"][0]["receipt"]["events"]
         assert world.ledger.get_nonce(ALICE.address) == 1
+        assert trial["balance"] == world.ledger.get_free(ALICE.address)
 
 
 async def test_dry_run_fills_in_what_it_costs() -> None:

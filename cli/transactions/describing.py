@@ -1,0 +1,148 @@
+"""A transaction in words, before it is signed: what happens, what it costs, what is locked, what may be lost.
+
+Sentences are kept by the name of the call; a call without one is told by its fields, so that none is signed
+unseen. Periods come from the events of the dry run and from the chain spec.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from chain.jsonable import to_json
+from chain.runtime import MODULES
+from cli.context.network import NetworkContext
+from cli.context.readable import Reader
+from cli.terminal.amounts import format_duration
+from cli.terminal.cells import Cell, format_cell, is_id, shorten
+
+SENTENCES = {
+    "balances.send": "Send {amount}  {sender} -> {recipient}",
+    "balances.burn_own": "Burn {amount} of {sender}",
+    "staking.bond": "Bond {amount} of {sender}",
+    "staking.unbond": "Unbond {amount} of {sender}",
+    "staking.withdraw": "Withdraw what has unlocked, to {sender}",
+    "staking.delegate": "Delegate {amount}  {sender} -> {host}",
+    "staking.undelegate": "Take back {amount}  {host} -> {sender}",
+    "validators.validate": "Stand for election as {sender}, commission {commission_ppm}",
+    "validators.chill": "Stand for no more elections as {sender}",
+    "validators.set_commission": "Set the commission of {sender} to {commission_ppm}",
+    "membership.join": "Join the collective as {sender}",
+    "membership.leave": "Leave the collective as {sender}",
+    "membership.withdraw_lock": "Withdraw the lock of {sender}",
+    "catalogue.list_datum": "List {title} ({size_bytes}, {category}) in the catalogue, by {sender}",
+    "catalogue.delist": "Take {datum} out of the catalogue",
+    "hosting.register_host": "Register {sender} as a host at {addresses}",
+    "hosting.register_subset": "Change what {sender} hosts: {add_count} more, {drop_count} fewer",
+    "possession.challenge": "Ask {host} to prove {datum}",
+    "sessions.open_session": "Open a session for {datum} with {allotments_count} hosts, by {sender}",
+    "sessions.close_session": "Close session {session}",
+    "offences.unjail": "Leave jail as {sender}",
+    "offences.declare_loss": "Declare {datum} lost by {sender}",
+}
+"""Name of a call -> what it does; fields of the call in braces."""
+
+
+class Effect(NamedTuple):
+    """What a dry run says: the fee, its bound, the balance afterwards, the events."""
+
+    fee: int
+    fee_max: int
+    tip: int
+    balance: int | None
+    events: Sequence[Mapping[str, Any]]
+
+
+class Describer:
+    """Tells the calls of one sender."""
+
+    def __init__(self, network: NetworkContext, sender: str, reader: Reader | None = None) -> None:
+        self._network, self._sender = network, sender
+        self._reader = reader or Reader(network)
+
+    def describe(self, call: Any) -> str:
+        """One call on one line."""
+        name = get_call_name(call)
+        fields = to_json(call, self._network.spec.prefix)
+        shown = {key: self._show(key, value) for key, value in fields.items()}
+        counts = {f"{key}_count": str(len(value)) for key, value in fields.items() if isinstance(value, list)}
+        if name in SENTENCES:
+            return SENTENCES[name].format(**shown, **counts, sender=self._sender)
+        told = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in shown.items())
+        verb = name.partition(".")[2].replace("_", " ").capitalize()
+        return f"{verb} as {self._sender}{': ' if told else ''}{told}"
+
+    def _show(self, field: str, value: Any) -> str:
+        """Who is known is told by name and short address; who is not, by the whole address."""
+        read = self._reader.read(value, field)
+        if isinstance(read, Cell) and isinstance(value, str) and is_id(value):
+            return f"{read.text} ({shorten(value)})"
+        if isinstance(value, list) and value and isinstance(value[0], str):
+            return ", ".join(map(str, value))
+        return format_cell(read)
+
+    def describe_cost(self, effect: Effect) -> str:
+        """`fee 0.000199 (at most 0.000398), left 999,987.4998`."""
+        number = self._network.number
+        parts = [f"fee {number(effect.fee)} (at most {number(effect.fee_max)})"]
+        if effect.tip:
+            parts.append(f"tip {number(effect.tip)}")
+        if effect.balance is not None:
+            parts.append(f"left {number(effect.balance)}")
+        return ", ".join(parts)
+
+    def list_locks(self, calls: Sequence[Any], events: Sequence[Mapping[str, Any]]) -> list[str]:
+        """Until when what is locked stays locked."""
+        told = [text for call in calls for text in self._list_locks_of(get_call_name(call))]
+        for event in events:
+            told += self._list_locks_in(event.get("fields", {}))
+        return list(dict.fromkeys(told))
+
+    def _list_locks_of(self, name: str) -> Iterator[str]:
+        spec = self._network.spec
+        if name in ("staking.bond", "staking.delegate"):
+            eras = spec.staking.parameters.unbonding_eras
+            yield f"you take it back, and {self._describe_eras(eras)} after that"
+        elif name == "membership.join":
+            eras = spec.membership.parameters.unlocking_eras
+            lock = self._network.amount(spec.membership.parameters.lock)
+            yield f"you leave the collective, and {self._describe_eras(eras)} after that: {lock}"
+        elif name == "catalogue.list_datum":
+            bond = self._network.amount(spec.catalogue.parameters.curator_bond)
+            yield f"you delist it, when nobody hosts it any more: {bond}"
+        elif name == "sessions.open_session":
+            yield "the session ends; what was not spent returns"
+
+    def _list_locks_in(self, fields: Mapping[str, Any]) -> Iterator[str]:
+        for field in ("unlocks_in", "ends_era"):
+            if isinstance(era := fields.get(field), int):
+                yield f"era {era} ({self._network.clock.describe_era(era)})"
+        if isinstance(height := fields.get("expires_at"), int):
+            yield f"block {height} at the latest ({self._network.clock.describe_height(height)})"
+
+    def _describe_eras(self, eras: int) -> str:
+        parameters = self._network.spec.system.parameters
+        blocks = eras * parameters.era_epochs * parameters.epoch_blocks
+        return f"{eras} {'era' if eras == 1 else 'eras'} ({format_duration(blocks * parameters.block_ms)})"
+
+
+LOSSES = {
+    "staking.bond": ("your node signs twice for one block", "your node misses half of its proofs"),
+    "staking.delegate": ("the host signs twice for one block",),
+    "hosting.register_subset": ("the data is not on your disk when it is asked for",),
+    "validators.validate": ("a second node runs with the same keys",),
+}
+"""Name of a call -> what makes the sender lose part of the stake."""
+
+
+def list_losses(calls: Sequence[Any]) -> list[str]:
+    """What makes one lose what is at stake."""
+    told = [text for call in calls for text in LOSSES.get(get_call_name(call), ())]
+    return list(dict.fromkeys(told))
+
+
+def get_call_name(call: Any) -> str:
+    """`balances.send`."""
+    for module in MODULES:
+        for spec in module.calls.values():
+            if spec.kind is type(call):
+                return f"{module.name}.{spec.name}"
+    raise AssertionError(f"no module has the call {type(call).__name__}")
