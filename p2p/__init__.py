@@ -1,1 +1,1 @@
-"""The network: the only importer of libp2p. Above it peers are bytes and messages are frames."""
+"""The network: the only importer of libp2p. For the packages above, peers are ids and messages are frames."""

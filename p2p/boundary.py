@@ -1,7 +1,7 @@
-"""The per-peer boundary: what a peer made happen ends with its task, whatever it was.
+"""The per-peer boundary: a failure that one peer caused ends that peer's task and nothing else.
 
 This is one of the two places where all exceptions are caught. A message of one peer must not end the
-process (one invalid byte in py-libp2p did), so even a bug of ours stops here, loudly logged.
+process (one invalid byte in py-libp2p did), so even a bug of ours stops here and is logged as an error.
 Cancellation passes.
 """
 
@@ -25,7 +25,9 @@ T = TypeVar("T")
 async def run_for_peer(
     peer: PeerId, work: Callable[[], Awaitable[None]], blame: Callable[[PeerId, PeerFault], None]
 ) -> bool:
-    """Runs `work` and tells whether it ended well; a failure is blamed, noted or logged, and never passes."""
+    """Runs `work`; returns whether it ended without a failure. A failure is blamed or logged, never
+    raised.
+    """
     is_done = False
     try:
         await work()
@@ -42,7 +44,7 @@ async def run_for_peer(
 
 
 async def run_for_stranger(work: Callable[[], Awaitable[T]]) -> T:
-    """Runs a handshake; whatever libp2p raises on bytes of nobody known is PeerGone."""
+    """Runs a handshake; whatever libp2p raises on a stranger's bytes becomes PeerGone."""
     try:
         return await work()
     except NetworkError:

@@ -1,13 +1,13 @@
-"""What the network may answer instead of doing what was asked.
+"""Errors of the network.
 
 NetworkError
-├── InvalidPeerAddress      text from people or peers that names no reachable peer
-├── PeerGone            the connection or stream is over, whoever ended it: connect again, ask another
+├── InvalidPeerAddress  text that is no address of a peer
+├── PeerGone            the connection or stream is over, whoever ended it: connect again or ask another peer
 │   ├── StreamEnded     the peer finished sending, at a frame boundary
 │   └── PeerSlow        a deadline passed
 ├── MessageTooLarge     our own message exceeds the protocol's bound, nothing was sent
 ├── PeerFault           the peer broke a rule: its score falls, at zero it is banned
-└── Refused             an answer was given and it is no: the code says why, asking again soon is useless
+└── Refused             the peer answered no: the code says why; asking again soon is useless
 
 Raised by p2p and by handlers of the node; handled by the per-peer boundary (`boundary.py`) or
 by whoever asked.
@@ -30,7 +30,7 @@ def get_first_failure(group: BaseExceptionGroup[E]) -> E:
 
 
 class NetworkError(ChainError):
-    """Expected of a network."""
+    """An expected failure of the network."""
 
 
 class InvalidPeerAddress(NetworkError):
@@ -46,7 +46,7 @@ class StreamEnded(PeerGone):
 
 
 class PeerSlow(PeerGone):
-    """The peer did not do in time what the protocol lets us wait for."""
+    """The peer missed a deadline of the protocol."""
 
 
 class MessageTooLarge(NetworkError):
@@ -54,7 +54,7 @@ class MessageTooLarge(NetworkError):
 
 
 class PeerFault(NetworkError):
-    """The peer broke a rule. `points` is what it costs; see `scores.py` for the scale."""
+    """The peer broke a rule. It costs `points` of its score (`switch/scores.py`)."""
 
     def __init__(self, reason: str, points: int = 20) -> None:
         super().__init__(reason)
@@ -63,7 +63,7 @@ class PeerFault(NetworkError):
 
 
 class RefusalCode(IntEnum):
-    """Why a peer said no. Protocol: never renumbered (7 is free)."""
+    """Why a peer refused. Protocol: numbers never change; 7 is unused."""
 
     BUSY = 1
     NOT_FOUND = 2
@@ -80,7 +80,7 @@ class RefusalCode(IntEnum):
 
 
 class Refused(NetworkError):
-    """The answer is no."""
+    """The peer answered no."""
 
     def __init__(self, code: RefusalCode, reason: str = "") -> None:
         super().__init__(f"{code.name.lower()}: {reason}" if reason else code.name.lower())

@@ -1,8 +1,8 @@
-"""Peer identities and addresses as people write them.
+"""Peer identities and addresses, and their text forms.
 
 A peer id is the multihash of the peer's public key in libp2p's protobuf form. For Ed25519 this is the
-key itself behind a fixed prefix (libp2p specs, peer-ids/peer-ids.md, "Ed25519"), so that it is computed
-here without libp2p. Text form: base58btc. Other key types are refused: this network uses Ed25519 only.
+key itself behind a fixed prefix (libp2p specs, peer-ids/peer-ids.md, "Ed25519"), so it is computed here
+without libp2p. Text form: base58btc. Other key types are refused: this network uses Ed25519 only.
 """
 
 import ipaddress
@@ -33,7 +33,7 @@ def is_peer_id(peer: bytes) -> bool:
 
 
 def format_peer(peer: PeerId) -> str:
-    """A peer id as people see it."""
+    """The peer id in base58btc."""
     number, text = int.from_bytes(peer), ""
     while number:
         number, digit = divmod(number, 58)
@@ -47,12 +47,12 @@ def parse_peer(text: str) -> PeerId:
     for character in text[:ADDRESS_CHARACTERS_MAX]:
         digit = _BASE58.find(character)
         if digit < 0:
-            raise InvalidPeerAddress(f"{character!r} is no base58 character")
+            raise InvalidPeerAddress(f"{character!r} is not a base58 character")
         number = number * 58 + digit
     peer = number.to_bytes(len(_ED25519_PREFIX) + HASH_BYTES + ADDRESS_CHARACTERS_MAX).lstrip(b"\0")
     peer = b"\0" * (len(text) - len(text.lstrip("1"))) + peer
     if not is_peer_id(peer) or format_peer(peer) != text:
-        raise InvalidPeerAddress(f"{text[:80]!r} is no Ed25519 peer id")
+        raise InvalidPeerAddress(f"{text[:80]!r} is not an Ed25519 peer id")
     return peer
 
 
@@ -69,7 +69,7 @@ class PeerAddress:
 
 
 def format_listen_address(host: str, port: int) -> str:
-    """The address without the peer, as a node is told to listen."""
+    """The address without the peer id, as in the setting of where to listen."""
     try:
         kind = f"ip{ipaddress.ip_address(host).version}"
     except ValueError:
@@ -95,7 +95,7 @@ def parse_address(text: str) -> PeerAddress:
         raise InvalidPeerAddress(f"{len(text)} characters")
     place, separator, peer = text.partition("/p2p/")
     if not separator:
-        raise InvalidPeerAddress(f"{text[:80]!r} lacks /p2p/<peer id>")
+        raise InvalidPeerAddress(f"{text[:80]!r} has no /p2p/<peer id>")
     host, port = parse_listen_address(place)
     return PeerAddress(host, port, parse_peer(peer))
 
@@ -110,4 +110,4 @@ def _check_host(kind: str, host: str) -> None:
         if kind != f"ip{ipaddress.ip_address(host).version}":
             raise InvalidPeerAddress(f"{host} is not {kind}")
     except ValueError:
-        raise InvalidPeerAddress(f"{host[:80]!r} is no IP address") from None
+        raise InvalidPeerAddress(f"{host[:80]!r} is not an IP address") from None

@@ -1,7 +1,7 @@
 """The network without sockets: nodes of one process joined by a hub, for tests.
 
-It is the real switch over pipes with a window like yamux's, so limits, scores and back-pressure are the real
-ones; only the handshake is left out. A connection can be cut and healed. There is no latency and no loss.
+The switch is the real one, over pipes with a window like yamux's, so limits, scores and back-pressure are
+real too; only the handshake is left out. A connection can be cut and healed. There is no latency and no loss.
 """
 
 from collections.abc import AsyncIterator, Callable
@@ -172,7 +172,7 @@ class MemoryHub:
                 nursery.cancel_scope.cancel()
 
     async def cut(self, first: PeerId, second: PeerId) -> None:
-        """Ends the connections between two nodes and lets no new ones be made."""
+        """Ends the connections between two nodes and prevents new ones."""
         self._cut.append(frozenset((first, second)))
         if first in self._nodes:
             await self._nodes[first][0].disconnect(second, "connection cut")

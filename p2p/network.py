@@ -1,7 +1,7 @@
-"""The interface that the node is built on: peers as bytes, streams of whole frames, bounded everything.
+"""The network as the rest of the node sees it: peers, streams of whole frames, and bounds on everything.
 
-Two implementations behave alike and pass the same tests: `host.open_network` (libp2p) and
-`memory.MemoryHub.open_network` (no sockets). Nothing of libp2p's types leaves `p2p/`.
+Two implementations pass the same tests: `tcp.host.open_network` (libp2p) and
+`memory.MemoryHub.open_network` (no sockets). No type of libp2p leaves `p2p/`.
 
 A handler is called once per inbound stream, in its own task behind the per-peer boundary: PeerFault costs
 the peer points, PeerGone and Refused end the stream, anything else is logged as a bug and ends the stream.
@@ -18,11 +18,12 @@ from p2p.errors import PeerFault
 
 @dataclass(frozen=True, slots=True)
 class ProtocolSpec:
-    """A protocol and every bound on what a peer may do in it.
+    """A protocol with all bounds on what a peer may do in it.
 
     Rates hold per peer, over all its streams of the protocol: a peer above them is read more slowly. A frame
     that has begun must end within `frame_seconds_max`; the next must begin within `idle_seconds_max`.
-    `kind_bytes_max` bounds frames by the number that their record starts with; kinds it lacks are refused.
+    `kind_bytes_max` bounds frames by the number that their record starts with; a kind that is not in it is
+    refused.
     """
 
     name: str
@@ -36,13 +37,13 @@ class ProtocolSpec:
     kind_bytes_max: Mapping[int, int] = field(default_factory=dict)
 
     def build_id(self, genesis_hash: Hash) -> str:
-        """The name on the wire; two networks never share one."""
+        """The protocol's name on the wire; it differs between networks."""
         return f"/vidya/{genesis_hash[:4].hex()}/{self.name}/{self.version}"
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What strangers may take of a node. Trusted peers and hosts are exempt from counts, not from times."""
+    """Bounds on what strangers may take of a node. Trusted peers are exempt from counts, not from times."""
 
     connections_max: int = 192
     inbound_max: int = 128
@@ -66,21 +67,21 @@ class Stream(Protocol):
 
     @property
     def peer(self) -> PeerId:
-        """Who is at the other end, as the handshake proved it."""
+        """The peer at the other end, proved by the handshake."""
 
     async def send(self, frame: bytes) -> None:
-        """Hands one frame over; raises PeerGone, MessageTooLarge. A cancelled or failed send makes the stream
-        useless.
+        """Hands one frame over; raises PeerGone, MessageTooLarge. A cancelled or failed send ends the
+        stream.
         """
 
     async def receive(self) -> bytes:
         """The next frame; raises StreamEnded, PeerGone, PeerSlow, or PeerFault for a forbidden length."""
 
     async def close(self) -> None:
-        """Says that no more frames follow; receiving goes on."""
+        """Announces that no more frames follow; receiving goes on."""
 
     async def reset(self) -> None:
-        """Drops the stream both ways, with whatever is under way."""
+        """Drops the stream in both directions, with all that is under way."""
 
 
 StreamHandler = Callable[[Stream], Awaitable[None]]
@@ -88,7 +89,7 @@ StreamHandler = Callable[[Stream], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class PeerConnected:
-    """The first connection with the peer is there."""
+    """The first connection with the peer was made."""
 
     peer: PeerId
     address: str
@@ -97,7 +98,7 @@ class PeerConnected:
 
 @dataclass(frozen=True, slots=True)
 class PeerDisconnected:
-    """The last connection with the peer is gone."""
+    """The last connection with the peer ended."""
 
     peer: PeerId
     reason: str
@@ -130,34 +131,35 @@ class BanInfo:
 
 
 class Network(Protocol):
-    """What the node may do with the network."""
+    """The network, for the rest of the node."""
 
     @property
     def peer_id(self) -> PeerId:
-        """Our own identity."""
+        """This node's peer id."""
 
     @property
     def addresses(self) -> tuple[str, ...]:
-        """Where we listen, each with our peer id, as others can dial it."""
+        """Addresses at which this node listens, with its peer id, as others dial them."""
 
     @property
     def genesis_hash(self) -> Hash:
-        """The network that protocol names carry."""
+        """The genesis hash; protocol names carry its first bytes."""
 
     def serve(self, protocol: ProtocolSpec, handler: StreamHandler) -> None:
-        """From now on answers inbound streams of the protocol."""
+        """Answers inbound streams of the protocol with `handler` from now on."""
 
     async def connect(self, address: str) -> PeerId:
-        """A connection with that peer, new or old; raises InvalidAddress, PeerGone, PeerFault, Refused."""
+        """A connection with that peer, new or existing; raises InvalidPeerAddress, PeerGone, PeerFault,
+        Refused."""
 
     async def open(self, peer: PeerId, protocol: ProtocolSpec) -> Stream:
-        """A new stream with a connected peer; raises PeerGone, or Refused if it does not serve that."""
+        """A new stream with a connected peer; raises PeerGone, or Refused if the peer does not serve it."""
 
     async def disconnect(self, peer: PeerId, reason: str) -> None:
         """Ends every connection with the peer."""
 
     async def ban(self, peer: PeerId, seconds: float, reason: str) -> None:
-        """Disconnects, and refuses the peer for a while."""
+        """Disconnects the peer and refuses it for this time."""
 
     def blame(self, peer: PeerId, fault: PeerFault) -> None:
         """Takes points from the peer's score; at zero it is banned."""
@@ -172,4 +174,6 @@ class Network(Protocol):
         """Every ban in force."""
 
     def watch(self, on_event: Callable[[NetworkEvent], None]) -> Callable[[], None]:
-        """Calls `on_event` at every change, in order, at once; it must not raise. Returns what ends it."""
+        """Calls `on_event` at once at every change, in order; it must not raise. Returns a function
+        that ends it.
+        """

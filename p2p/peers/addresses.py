@@ -1,9 +1,9 @@
-"""Known addresses: heard of (`new`) and dialled with success (`tried`), bounded, with no range in charge.
+"""The address book: addresses heard of (`new`) and addresses reached (`tried`), as in Bitcoin's addrman.
 
-Whoever fills a node's address book chooses its peers. So a table that is full gives up the oldest entry of
-its fullest range (/16 of IPv4, /32 of IPv6, the name for DNS): many addresses of one range push out each
-other. What was heard never replaces what was tried, and one teller can put in only so much.
-Loading forgives: a book that does not decode is an empty book.
+Whoever fills a node's address book chooses its peers. So a full table drops the oldest entry of its fullest
+range (/16 of IPv4, /32 of IPv6, the name for DNS): many addresses of one range replace only each other. An
+address heard of never replaces one that was reached, and one source adds at most PER_SOURCE_MAX.
+A file that does not decode counts as an empty book.
 """
 
 from collections.abc import Iterable
@@ -22,7 +22,7 @@ from p2p.identity import ADDRESS_CHARACTERS_MAX, PeerAddress, parse_address
 
 NEW_MAX = 1024
 TRIED_MAX = 256
-PER_TELLER_MAX = 64
+PER_SOURCE_MAX = 64
 FAILURES_MAX = 8
 AddressText = Annotated[str, Meta(max_length=ADDRESS_CHARACTERS_MAX)]
 
@@ -36,10 +36,10 @@ class _SavedBook(Record):
 
 @dataclass(slots=True)
 class _Entry:
-    """An address, who told it, and how often in a row dialling it failed."""
+    """An address, the peer that sent it, and how often in a row dialling it failed."""
 
     address: PeerAddress
-    teller: PeerId | None
+    source: PeerId | None
     failures: int = 0
     range: str = ""
 
@@ -48,7 +48,7 @@ class _Entry:
 
 
 class _Table(dict[PeerId, _Entry]):
-    """Entries by peer, oldest first, and the same by range."""
+    """Entries by peer, oldest first, with an index by range."""
 
     def __init__(self, count_max: int) -> None:
         super().__init__()
@@ -56,7 +56,7 @@ class _Table(dict[PeerId, _Entry]):
         self._ranges: dict[str, dict[PeerId, None]] = {}
 
     def put(self, entry: _Entry) -> None:
-        """Adds as the youngest; above the bound the fullest range loses its oldest."""
+        """Adds the entry as the newest; above the bound the fullest range loses its oldest."""
         self.drop(entry.address.peer)
         self[entry.address.peer] = entry
         self._ranges.setdefault(entry.range, {})[entry.address.peer] = None
@@ -75,29 +75,31 @@ class _Table(dict[PeerId, _Entry]):
 
 @dataclass
 class AddressBook:
-    """Both tables."""
+    """The two tables of one node."""
 
     own_peer: PeerId
     random: Random = field(default_factory=Random)
     _new: _Table = field(default_factory=lambda: _Table(NEW_MAX))
     _tried: _Table = field(default_factory=lambda: _Table(TRIED_MAX))
 
-    def add(self, addresses: Iterable[str], teller: PeerId | None = None) -> None:
-        """Notes what somebody told; raises InvalidPeerAddress, having noted what came before."""
+    def add(self, addresses: Iterable[str], source: PeerId | None = None) -> None:
+        """Adds addresses that a peer sent; raises InvalidPeerAddress at the first bad one, keeping
+        those before.
+        """
         for text in addresses:
             address = parse_address(text)
             is_known = address.peer in self._tried or address.peer == self.own_peer
-            if not is_known and self._may_tell(teller):
-                self._new.put(_Entry(address, teller))
+            if not is_known and self._may_add(source):
+                self._new.put(_Entry(address, source))
 
     def mark_reached(self, address: str) -> None:
-        """This address worked just now."""
+        """Moves an address to the table of reached ones."""
         parsed = parse_address(address)
         self._new.drop(parsed.peer)
         self._tried.put(_Entry(parsed, None))
 
     def mark_failed(self, peer: PeerId) -> None:
-        """Dialling it failed; too often in a row and it is forgotten."""
+        """Counts a failed dial; FAILURES_MAX in a row drop the peer."""
         for table in (self._new, self._tried):
             entry = table.get(peer)
             if entry is not None:
@@ -106,14 +108,14 @@ class AddressBook:
                     table.drop(peer)
 
     def get_candidates(self, count: int) -> tuple[str, ...]:
-        """Addresses to dial, at random, of both tables in turn."""
+        """Random addresses to dial, of both tables in turn."""
         tried, new = self._sample(self._tried, count), self._sample(self._new, count)
         mixed = [text for couple in zip(tried, new, strict=False) for text in couple]
         shorter = min(len(tried), len(new))
         return tuple((mixed + tried[shorter:] + new[shorter:])[:count])
 
-    def get_told(self, count: int) -> tuple[str, ...]:
-        """Addresses to tell others: only those that worked for us."""
+    def sample_reached(self, count: int) -> tuple[str, ...]:
+        """Random addresses that this node reached itself, for other peers."""
         return tuple(self._sample(self._tried, count))
 
     def encode(self) -> bytes:
@@ -122,7 +124,7 @@ class AddressBook:
         return encode(_SavedBook(new, tuple(str(entry.address) for entry in self._tried.values())))
 
     def load(self, data: bytes) -> None:
-        """Takes over a file's entries, as far as it is one."""
+        """Adds the entries of a file, as far as it decodes."""
         try:
             saved = decode(_SavedBook, data)
             self.add(saved.new)
@@ -134,10 +136,10 @@ class AddressBook:
     def __len__(self) -> int:
         return len(self._new) + len(self._tried)
 
-    def _may_tell(self, teller: PeerId | None) -> bool:
-        if teller is None:
+    def _may_add(self, source: PeerId | None) -> bool:
+        if source is None:
             return True
-        return sum(entry.teller == teller for entry in self._new.values()) < PER_TELLER_MAX
+        return sum(entry.source == source for entry in self._new.values()) < PER_SOURCE_MAX
 
     def _sample(self, table: _Table, count: int) -> list[str]:
         entries = list(table.values())
@@ -145,7 +147,7 @@ class AddressBook:
 
 
 def compute_range(address: PeerAddress) -> str:
-    """What one party is likely to own whole."""
+    """The range that one party is likely to own whole."""
     try:
         version = ip_address(address.host).version
     except ValueError:

@@ -1,7 +1,7 @@
-"""Which addresses to dial and when: wanted ones always, others of the book while peers are few.
+"""Which addresses to dial and when: wanted ones always, others of the address book while peers are few.
 
-Each dial has a time limit (the switch's) and each address that failed waits twice as long as before, with
-some jitter so that a restarted network does not dial in step. A connection that lasted clears the wait.
+Each dial has a time limit (the switch's). Each failure doubles the wait for the address, with jitter so that
+the nodes of a restarted network do not dial at the same moments. A connection that lasted clears the wait.
 """
 
 from collections.abc import Callable
@@ -49,17 +49,17 @@ class Dialling:
     _woken: Notifier = field(default_factory=Notifier)
 
     def wake(self) -> None:
-        """Something changed: look again at once."""
+        """Looks for addresses to dial again at once."""
         self._woken.notify_all()
 
     def on_lost(self, address: str, lasted_seconds: float) -> None:
-        """A dialled connection ended."""
+        """Notes that a dialled connection ended."""
         if lasted_seconds >= LASTED_SECONDS:
             self._waits.pop(address, None)
         self.wake()
 
     async def run(self) -> None:
-        """Dials for ever."""
+        """Dials until cancelled."""
         while True:
             woken = self._woken.next
             async with trio.open_nursery() as nursery:

@@ -1,7 +1,7 @@
-"""Pings of our own, with a consequence: a peer that misses two in a row is disconnected.
+"""Pings: a peer that misses two in a row is disconnected.
 
-A stopped process keeps its TCP connections, and yamux's pings lead to nothing; without this a dead validator
-stays listed for minutes.
+A stopped process keeps its TCP connections, and yamux's pings have no consequence; without these a dead
+validator stays listed for minutes.
 """
 
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ MISSES_MAX = 2
 
 @dataclass(frozen=True, slots=True)
 class PingTimes:
-    """How often a peer is asked and how long it may take."""
+    """How often a peer is pinged, and how long its answer may take."""
 
     interval_seconds: float = 5.0
     answer_seconds_max: float = 5.0
@@ -34,7 +34,7 @@ answer_pings = build_answerer(Ping, _answer, requests_max=1024)
 
 
 async def run_pings(network: Network, peer: PeerId, times: PingTimes) -> None:
-    """Asks for ever; raises PeerSlow after MISSES_MAX misses in a row, PeerGone when the connection ends."""
+    """Pings until the connection ends (PeerGone) or MISSES_MAX answers in a row are late (PeerSlow)."""
     number, misses = 0, 0
     while True:
         try:

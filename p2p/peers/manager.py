@@ -1,9 +1,8 @@
-"""The peer manager: keeps connections, exchanges hellos, runs one task per peer, tells addresses.
+"""The peer manager: keeps connections, exchanges hellos, runs one task per peer, shares addresses.
 
-For every connected peer, whoever dialled: both sides say hello on a stream of their own; a hello that is
-refused or late ends the connection with a reason; then the node's `run_peer` runs beside the pings, until it
-ends or the connection does. What `run_peer` raises is the peer's affair (`boundary.py`), so the node needs no
-catch of its own.
+For every connected peer, whoever dialled: both sides say hello on a stream of their own. A hello that is
+refused or late ends the connection with a reason. Then the node's `run_peer` runs beside the pings, until it
+ends or the connection does. What `run_peer` raises ends this peer's task only (`boundary.py`).
 """
 
 from collections.abc import Awaitable, Callable
@@ -47,7 +46,7 @@ class ConnectedPeer:
 
 @dataclass(frozen=True, slots=True)
 class PeerCallbacks:
-    """What the node gives the manager.
+    """The node's part in the peer manager.
 
     `build_hello` is called for each greeting. `check_hello` raises Refused or PeerFault; the genesis hash is
     checked before it. `run_peer` runs while the peer is connected. `get_wanted` names the addresses
@@ -65,7 +64,7 @@ class PeerCallbacks:
 
 
 class PeerManager:
-    """Runs with `run_peers`; what it knows of peers is read here."""
+    """Peers that said hello, and why others left. Runs with `run_peers`."""
 
     def __init__(self, network: Network, callbacks: PeerCallbacks) -> None:
         self.network = network
@@ -79,13 +78,13 @@ class PeerManager:
         self._serve()
 
     def _serve(self) -> None:
-        """In the constructor, so that no peer can connect before its hello is answered."""
+        """Called in the constructor, so that no peer connects before hellos are answered."""
         self.network.serve(HELLO, build_answerer(Hello, self._answer_hello, HELLOS_MAX))
         self.network.serve(PING, answer_pings)
         self.network.serve(PEERS, build_answerer(AddressesRequest, self._answer_addresses, HELLOS_MAX))
 
     async def run_peer(self, event: PeerConnected) -> None:
-        """Everything with one peer, from hello to goodbye."""
+        """Runs one peer from its hello to the end of its connection."""
         begun = trio.current_time()
         with trio.CancelScope() as scope:
             self._scopes[event.peer] = scope
@@ -97,7 +96,7 @@ class PeerManager:
             self.dialling.on_lost(event.address, trio.current_time() - begun)
 
     def on_disconnected(self, peer: PeerId) -> None:
-        """The connection is gone: so is the work for it."""
+        """Cancels the task of a peer whose last connection ended."""
         scope = self._scopes.pop(peer, None)
         if scope is not None:
             scope.cancel()
@@ -131,7 +130,7 @@ class PeerManager:
             self._check(peer, hello)
         except Refused as error:
             self._note_reason(peer, f"hello refused by us: {error}")
-            # Not at once: our answer to its own hello tells it why, and then it leaves by itself.
+            # Not at once: our answer to its own hello tells it the reason, and then it leaves by itself.
             await trio.sleep(REFUSAL_SECONDS)
             raise
         return hello
@@ -155,11 +154,11 @@ class PeerManager:
         self.dialling.wake()
 
     async def _answer_addresses(self, peer: PeerId, message: AddressesRequest) -> Addresses:
-        return Addresses(self.book.get_told(message.count))
+        return Addresses(self.book.sample_reached(message.count))
 
     def _note_addresses(self, peer: PeerId, addresses: tuple[str, ...]) -> None:
         try:
-            self.book.add(addresses, teller=peer)
+            self.book.add(addresses, source=peer)
         except InvalidPeerAddress as error:
             self.network.blame(peer, PeerFault(f"address: {error}"))
 
@@ -173,7 +172,7 @@ class PeerManager:
 async def run_peers(
     manager: PeerManager, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
 ) -> None:
-    """Keeps the peers of a node until cancelled."""
+    """Runs the peer manager until cancelled."""
     async with trio.open_nursery() as nursery:
 
         def on_event(event: NetworkEvent) -> None:
@@ -195,7 +194,7 @@ async def run_peers(
 
 
 async def _save_book(manager: PeerManager) -> None:
-    """Now and then, and at the end; a crash loses a minute of addresses."""
+    """Saves the address book every BOOK_SAVE_SECONDS and at the end."""
     try:
         while True:
             await trio.sleep(BOOK_SAVE_SECONDS)

@@ -1,11 +1,11 @@
-"""Who may connect: counts of handshakes and connections, per host and in all.
+"""Who may connect: bounded counts of handshakes and connections, per host and in total.
 
-Everything here happens before or right after the handshake, the only time when a stranger costs us without
-having said who it is. py-libp2p bounds neither (250 idle TCP connections of one address shut everybody out
-of a stock host) and never gives an inbound slot back; here every slot is a context that ends.
-Counts of one host are checked before the handshake, which costs us milliseconds; the others after it, when
-a trusted peer can be told from a stranger. Trusted peers (validators, seeds) and the hosts that they are
-known to live on are exempt from the counts, so that a flood of strangers cannot keep validators apart.
+Here a *host* is an IP address. py-libp2p bounds neither count (250 idle TCP connections of one address lock
+everybody out of a stock host) and never gives an inbound slot back; here every slot is a context that ends.
+
+The counts of one host are checked before the handshake, which costs milliseconds; the others after it, when
+trusted peers are known. Trusted peers (validators, seeds) and their known hosts are exempt from the counts,
+so that a flood of strangers cannot separate validators.
 """
 
 from collections import Counter
@@ -19,7 +19,7 @@ from p2p.switch.transport import SecureConnection
 
 
 class Admission:
-    """Counters of what is open, and the rules on them."""
+    """Counters of handshakes and connections, with their bounds."""
 
     def __init__(
         self,
@@ -37,7 +37,7 @@ class Admission:
 
     @contextmanager
     def hold_handshake(self, host: str) -> Iterator[None]:
-        """A slot for a stranger who has not proved yet who it is; raises Refused."""
+        """A slot for a handshake with an unknown peer; raises Refused."""
         if not self._is_trusted_host(host):
             self._check_handshake(host)
         self._handshakes[host] += 1
@@ -58,7 +58,7 @@ class Admission:
 
     @property
     def slots_used(self) -> tuple[int, int]:
-        """Handshakes and connections that hold a slot now."""
+        """Handshakes and connections that hold a slot."""
         return self._handshakes.total(), self._peers.total()
 
     def _check_handshake(self, host: str) -> None:

@@ -1,8 +1,8 @@
 """Frames on a byte stream: four bytes of length (big-endian), then the body.
 
-The length is checked against the protocol's bound before a byte of the body is read or room is made for it.
-A frame that began must end within its time. A stream whose frame was cut by an error, a deadline or a
-cancellation is broken for ever in that direction: what follows would be read as a length.
+The length is checked against the protocol's bound before memory for the body is allocated or a byte of it is
+read. A frame that began must end within its time. A stream whose frame was cut by an error, a deadline or a
+cancellation stays broken in that direction: the next bytes would be taken for a length.
 """
 
 import trio
@@ -18,7 +18,7 @@ READ_BYTES = 256 * 1024 + LENGTH_BYTES
 
 
 class Meter:
-    """Counts and slows what one peer does in one protocol, over all its streams."""
+    """Counts the bytes of one peer in one protocol over all its streams, and slows its reading down."""
 
     __slots__ = ("_bytes", "_frames", "bytes_in", "bytes_out")
 
@@ -94,7 +94,7 @@ class FramedStream:
         await self._raw.abort()
 
     async def finish(self) -> None:
-        """Closes, and drops what still comes until the peer closes too, so that what we sent arrives."""
+        """Closes, and reads until the peer closes too: a reset before that could drop what we sent."""
         try:
             await self.close()
             while not self._is_receive_broken and await self._raw.read(READ_BYTES):
@@ -120,7 +120,7 @@ class FramedStream:
         return length
 
     async def _check_kind(self, length: int) -> None:
-        """A record's encoding starts with an array's mark and the record's number, one byte each."""
+        """A record's encoding starts with the mark of an array and the record's number, one byte each."""
         await self._fill(min(length, 2))
         kind = self._buffer[1] if length > 1 else -1
         if length > self.protocol.kind_bytes_max.get(kind, 0):

@@ -1,7 +1,7 @@
-"""Rate limits that wait: how much a peer may make us do per second.
+"""A rate limiter that waits: a peer above its rate is read more slowly, and not punished.
 
-A limiter holds one second's allowance, or one largest item when that is more, so that every allowed item
-passes some time. Taking more than is there waits: the peer is slowed down by not being read, not punished.
+Its bucket holds the tokens of one second, or of one largest item if that is more, so that every allowed item
+passes in the end.
 """
 
 import trio
@@ -10,7 +10,7 @@ from p2p.switch.token_bucket import NS_PER_SECOND, TokenBucket
 
 
 class RateLimiter:
-    """A token bucket on the loop's clock."""
+    """A token bucket with the clock of the loop."""
 
     __slots__ = ("_bucket",)
 
@@ -18,7 +18,7 @@ class RateLimiter:
         self._bucket = TokenBucket(rate, max(rate, largest), _get_now_ns())
 
     async def take(self, count: int) -> None:
-        """Takes the tokens, and waits until they were there."""
+        """Takes the tokens at once and waits as long as they were missing."""
         now_ns = _get_now_ns()
         wait_ns = self._bucket.compute_wait_ns(count, now_ns)
         self._bucket.spend(count, now_ns)

@@ -1,10 +1,11 @@
-"""Scores and bans of peers: what a fault costs, and that it is forgotten.
+"""Scores and bans of peers.
 
 A peer starts at SCORE_MAX points, gets one back a minute, and is banned at zero. A ban lasts BAN_SECONDS,
-twice as long each time. The table is bounded: when full, the quarter that lost least is forgotten.
-Identities are free: bans stop mistakes and laziness; what stops many identities are the counts per host in
-`network.Limits`. A trusted peer is scored like others but never banned by score, since an attacker who
-could make us ban a validator would have cut the network.
+twice as long each time. The table is bounded: when it is full, the quarter with the least loss is forgotten.
+
+Identities are free, so bans stop only mistakes and laziness; against many identities there are the counts per
+host (`network.Limits`). A trusted peer loses points like others but is never banned for them: an attacker
+that could make us ban validators could split the network.
 """
 
 from collections.abc import Callable
@@ -32,19 +33,19 @@ class _Standing:
 
 
 class Scoreboard:
-    """Standing of the peers that ever broke a rule; all others have SCORE_MAX."""
+    """Scores of the peers that broke a rule; all others have SCORE_MAX."""
 
     def __init__(self, clock: Callable[[], float] = trio.current_time) -> None:
         self._clock = clock
         self._standings: dict[PeerId, _Standing] = {}
 
     def get_score(self, peer: PeerId) -> int:
-        """Points left."""
+        """The peer's points, up to SCORE_MAX."""
         standing = self._standings.get(peer)
         return SCORE_MAX if standing is None else int(SCORE_MAX - self._compute_lost(standing))
 
     def get_ban(self, peer: PeerId) -> str | None:
-        """The reason if the peer is banned now."""
+        """The reason of the peer's ban; None if it is not banned."""
         standing = self._standings.get(peer)
         return standing.reason if standing and standing.banned_until > self._clock() else None
 
@@ -58,7 +59,7 @@ class Scoreboard:
         )
 
     def lower(self, peer: PeerId, points: int, reason: str) -> bool:
-        """Takes points; whether the peer has none left."""
+        """Takes points; returns whether none are left."""
         standing = self._get_standing(peer)
         standing.lost = min(SCORE_MAX, self._compute_lost(standing) + points)
         standing.at = self._clock()
@@ -66,7 +67,9 @@ class Scoreboard:
         return standing.lost >= SCORE_MAX
 
     def ban(self, peer: PeerId, reason: str, seconds: float | None = None) -> None:
-        """Bans the peer; without `seconds` twice as long as the last time. It returns with a clean score."""
+        """Bans the peer; without `seconds` for twice as long as the last time. Afterwards its score is
+        full again.
+        """
         standing = self._get_standing(peer)
         if seconds is None:
             seconds = BAN_SECONDS * 2 ** min(standing.bans, BAN_DOUBLINGS_MAX)
@@ -77,8 +80,8 @@ class Scoreboard:
     def _get_standing(self, peer: PeerId) -> _Standing:
         if peer not in self._standings:
             if len(self._standings) >= PEERS_MAX:
-                for mildest in sorted(self._standings, key=self._compute_weight)[: PEERS_MAX // 4]:
-                    del self._standings[mildest]
+                for lightest in sorted(self._standings, key=self._compute_weight)[: PEERS_MAX // 4]:
+                    del self._standings[lightest]
             self._standings[peer] = _Standing(lost=0.0, at=self._clock())
         return self._standings[peer]
 

@@ -1,10 +1,8 @@
-"""The network above the transport: connections, protocols, limits, scores; the same for libp2p and memory.
+"""The network above the transport: connections, protocols, limits and scores, for libp2p and memory alike.
 
-Invariants: a connection is in the table exactly while it runs; `watch` hears PeerConnected before
-the first and PeerDisconnected after the last stream of a peer; every stream counts against its
-protocol's bound;
-a banned peer has no connection.
-It moves no bytes itself and knows no message.
+Invariants: a connection is in the table exactly while it runs; watchers get PeerConnected before the first
+and PeerDisconnected after the last stream of a peer; every stream counts against its protocol's bound; a
+banned peer has no connection. Not here: moving bytes (`transport`) and the content of messages.
 """
 
 from collections import Counter
@@ -43,7 +41,7 @@ STREAM_FLOOD_POINTS = 10
 
 @dataclass(slots=True)
 class _OpenConnection:
-    """A connection that runs, and what it did."""
+    """A running connection and the number of its streams per protocol."""
 
     connection: SecureConnection
     since: float
@@ -52,7 +50,7 @@ class _OpenConnection:
 
 @dataclass(slots=True)
 class _Peer:
-    """What lives as long as a peer has a connection."""
+    """The state of a connected peer, over all its connections."""
 
     connections: list[_OpenConnection] = field(default_factory=list)
     meters: dict[str, Meter] = field(default_factory=dict)
@@ -92,11 +90,11 @@ class Switch:
         self._served[protocol.build_id(self.genesis_hash)] = (protocol, handler)
 
     def serve_bytes(self, protocol_id: str, handler: ByteHandler) -> None:
-        """Answers streams of a protocol that frames its bytes itself (GossipSub); one per peer."""
+        """Answers streams of a protocol that has its own framing (GossipSub); one stream per peer."""
         self._served_bytes[protocol_id] = handler
 
     async def open_bytes(self, peer: PeerId, protocol_id: str) -> ByteStream:
-        """A stream of such a protocol; raises PeerGone, Refused."""
+        """A stream of a protocol that has its own framing; raises PeerGone, Refused."""
         entry = self._peers.get(peer)
         if entry is None:
             raise PeerGone(f"not connected to {format_peer(peer)}")
@@ -108,14 +106,14 @@ class Switch:
         return raw
 
     def get_served(self) -> tuple[str, ...]:
-        """The names of the protocols whose inbound streams are answered."""
+        """The names of the served protocols."""
         return (*self._served, *self._served_bytes)
 
     async def connect(self, address: str) -> PeerId:
         place = parse_address(address)
         self._check_not_banned(place.peer)
         if place.peer == self.peer_id:
-            raise Refused(RefusalCode.NOT_SERVED, "that is this node itself")
+            raise Refused(RefusalCode.NOT_SERVED, "this node's own address")
         if self.is_connected(place.peer):
             return place.peer
         connection = None
@@ -125,7 +123,7 @@ class Switch:
             raise PeerGone(f"dialling {address} took too long")
         await self._nursery.start(self._run_dialled, connection)
         if not self.is_connected(place.peer):
-            raise PeerGone("refused by our own limits or lost at once")
+            raise PeerGone("over our own limits, or lost at once")
         return place.peer
 
     async def open(self, peer: PeerId, protocol: ProtocolSpec) -> Stream:

@@ -1,7 +1,7 @@
-"""The token bucket (RFC 2697, section 3, with one rate): how much may be done per second, and in one burst.
+"""A token bucket (as in RFC 2697, with one rate): bounds work per second and in one burst.
 
-Pure: the caller says what time it is, in nanoseconds of any clock that does not go back. Whole numbers only,
-so that a simulated run is the same everywhere.
+Pure: the caller gives the time, in nanoseconds of any clock that does not go back. Whole numbers only, so
+that a simulated run is the same everywhere.
 """
 
 NS_PER_SECOND = 10**9
@@ -21,20 +21,20 @@ class TokenBucket:
         self._refilled_ns = now_ns
 
     def compute_wait_ns(self, count: int, now_ns: int) -> int:
-        """Nanoseconds until `count` tokens are there; 0 if they are. A count above the capacity needs a full
-        bucket.
-        """
+        """Nanoseconds until `count` tokens are available. A count above the capacity needs a full bucket."""
         self._refill(now_ns)
         missing = min(count * NS_PER_SECOND, self._capacity) - self._level
         return max(0, -(-missing // self._rate))
 
     def spend(self, count: int, now_ns: int) -> None:
-        """Takes the tokens, into debt if need be, so that takers who waited together cannot all win."""
+        """Takes the tokens, below zero if they are missing: so tasks that wait at the same time get
+        them in turn.
+        """
         self._refill(now_ns)
         self._level -= count * NS_PER_SECOND
 
     def try_spend(self, count: int, now_ns: int) -> bool:
-        """Takes the tokens if they are there; whether they were."""
+        """Takes the tokens if they are available; returns whether they were."""
         if self.compute_wait_ns(count, now_ns):
             return False
         self.spend(count, now_ns)

@@ -1,7 +1,7 @@
-"""What a way of moving bytes (libp2p, memory) must offer to the switch.
+"""The interface of a transport (libp2p, memory) to the switch.
 
-All failures of the peer or the line are PeerGone, PeerFault or Refused; nothing of the transport's own
-errors passes.
+All failures of a peer or connection are PeerGone, PeerFault or Refused; the transport's own errors do not
+pass.
 """
 
 from collections.abc import Awaitable, Callable
@@ -12,16 +12,16 @@ from p2p.identity import PeerAddress
 
 
 class ByteStream(Protocol):
-    """A two-way pipe of bytes with back-pressure."""
+    """A two-way stream of bytes with back-pressure."""
 
     async def read(self, bytes_max: int) -> bytes:
         """At least one byte and at most `bytes_max`; empty at the end; raises PeerGone."""
 
     async def write(self, data: bytes) -> None:
-        """Hands all of it over; raises PeerGone."""
+        """Hands over all of the data; raises PeerGone."""
 
     async def finish(self) -> None:
-        """No more bytes follow."""
+        """Announces that no more bytes follow."""
 
     async def abort(self) -> None:
         """Drops both directions; never raises."""
@@ -35,19 +35,19 @@ class SecureConnection(Protocol):
 
     @property
     def peer(self) -> PeerId:
-        """Who it is, proved."""
+        """The peer, proved by the handshake."""
 
     @property
     def host(self) -> str:
-        """The IP address at the other end."""
+        """The IP address of the peer."""
 
     @property
     def address(self) -> str:
-        """Where the peer was dialled or came from."""
+        """The address at which the peer was dialled, or from which it came."""
 
     @property
     def is_outbound(self) -> bool:
-        """Whether we dialled."""
+        """Whether this node dialled."""
 
     async def run(self, served: Callable[[], tuple[str, ...]], on_stream: OnStream) -> None:
         """Carries the connection until it ends; calls `on_stream` in a task per inbound stream."""
@@ -60,7 +60,7 @@ class SecureConnection(Protocol):
 
 
 class Dialler(Protocol):
-    """The way out."""
+    """Dials peers."""
 
     async def dial(self, address: PeerAddress) -> SecureConnection:
         """An authenticated connection with exactly that peer; raises PeerGone, PeerFault."""

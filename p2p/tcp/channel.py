@@ -1,7 +1,7 @@
-"""The TCP connection under a libp2p connection: buffered exact reads, counted bytes.
+"""The TCP socket under a libp2p connection, with buffered exact reads.
 
-libp2p's `read_exactly` asks twice per Noise message and gives up after 101 short reads. Here one read of the
-socket serves many of its questions, and each question is answered in full.
+libp2p's `read_exactly` reads twice per Noise message and gives up after 101 short reads. Here one read of the
+socket serves many of its reads, and each of them gets all its bytes.
 """
 
 import trio
@@ -12,7 +12,7 @@ READ_BYTES = 256 * 1024
 
 
 class TcpChannel(ReadWriteCloser):  # type: ignore[misc]
-    """A socket as libp2p wants to see it."""
+    """A socket with the interface that libp2p expects."""
 
     def __init__(self, stream: trio.SocketStream) -> None:
         self._stream = stream
@@ -43,7 +43,7 @@ class TcpChannel(ReadWriteCloser):  # type: ignore[misc]
         return None
 
     async def _fill(self) -> None:
-        # What was read is dropped here and not at each read: moving the rest is what costs.
+        # Consumed bytes are dropped here and not at each read, since moving the rest is expensive.
         del self._buffer[: self._position]
         self._position = 0
         try:

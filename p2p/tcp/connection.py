@@ -1,11 +1,12 @@
-"""One authenticated connection over TCP + Noise + yamux, and nothing else.
+"""One authenticated connection over TCP, Noise and yamux.
 
-No other security or muxer is offered or accepted: with `/plaintext/2.0.0`, which a stock py-libp2p host
-offers, a stranger states any public key and is believed. Whatever libp2p raises on a stranger's bytes ends
-here as PeerGone.
+No other security protocol or muxer is offered or accepted: with `/plaintext/2.0.0`, which a stock py-libp2p
+host offers, a stranger states any public key and is believed. Whatever libp2p raises on a stranger's bytes
+becomes PeerGone here.
 """
 
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 
 import trio
 from libp2p.crypto.ed25519 import create_new_key_pair as create_ed25519_key_pair
@@ -31,7 +32,7 @@ WINDOW_REPORT_BYTES = 64 * 1024
 
 
 class MuxedByteStream:
-    """A `transport.ByteStream` over a yamux stream; also what negotiation reads and writes."""
+    """A `transport.ByteStream` over a yamux stream; negotiation reads and writes it too."""
 
     def __init__(self, muxer: BoundedYamux, stream_id: int) -> None:
         self._muxer = muxer
@@ -67,12 +68,11 @@ class MuxedByteStream:
         try:
             await self._stream.reset()
         except (MuxedStreamError, IOException):
-            return  # the connection is gone, and the stream with it
+            return  # the connection has ended, and the stream with it
 
     async def _report(self, count: int) -> None:
-        """Opens the peer's window again: not at each read, since each report is a Noise message of its own.
-
-        Shielded, so that a cancelled reader loses no bytes that it was just given.
+        """Reports read bytes, which opens the peer's window; not at each read, since each report is a Noise
+        message of its own. Shielded, so that a cancelled reader does not lose the bytes just read.
         """
         self._unreported += count
         if self._unreported < WINDOW_REPORT_BYTES:
@@ -109,11 +109,10 @@ class Libp2pConnection:
             raw = MuxedByteStream(self._muxer, stream.stream_id)
         except (MuxedStreamError, IOException, KeyError) as error:
             raise PeerGone(f"connection closed: {error}") from error
-        try:
+        async with AsyncExitStack() as on_failure:
+            on_failure.push_async_callback(raw.abort)
             await propose_protocol(raw, protocol_id)
-        except BaseException:
-            await raw.abort()
-            raise
+            on_failure.pop_all()
         return raw
 
     async def close(self) -> None:
@@ -138,7 +137,7 @@ class Libp2pConnection:
 
 
 class Upgrader:
-    """Makes secure connections out of TCP connections; owns the network key."""
+    """Upgrades TCP connections to secure ones; owns the network key."""
 
     def __init__(self, seed: bytes, limits: Limits) -> None:
         keys = create_ed25519_key_pair(seed)
@@ -150,7 +149,7 @@ class Upgrader:
         return await self._upgrade(stream, place.host, place.port, place.peer)
 
     async def upgrade_inbound(self, stream: trio.SocketStream, host: str, port: int) -> Libp2pConnection:
-        """A connection with whoever can prove to be somebody; raises PeerGone."""
+        """A connection with any peer that proves its identity; raises PeerGone."""
         return await self._upgrade(stream, host, port, None)
 
     async def _upgrade(
@@ -158,14 +157,13 @@ class Upgrader:
     ) -> Libp2pConnection:
         channel = TcpChannel(stream)
         muxer = None
-        try:
+        async with AsyncExitStack() as on_failure:
+            on_failure.push_async_callback(channel.close)
             with trio.move_on_after(self._limits.handshake_seconds_max):
                 muxer = await run_for_stranger(lambda: self._shake_hands(channel, peer))
             if muxer is None:
                 raise PeerGone("handshake took too long")
-        except BaseException:
-            await channel.close()
-            raise
+            on_failure.pop_all()
         place = PeerAddress(host, port, muxer.peer_id.to_bytes())
         return Libp2pConnection(muxer, place, peer is not None, self._limits)
 
@@ -182,5 +180,5 @@ class Upgrader:
             await agree_on_protocol(secure, (YAMUX,))
         proved = secure.get_remote_peer()
         if not is_peer_id(proved.to_bytes()) or peer not in (None, proved.to_bytes()):
-            raise PeerGone("not the peer it was taken for")
+            raise PeerGone("the peer has another identity than expected")
         return BoundedYamux(secure, proved, is_outbound, self._limits)

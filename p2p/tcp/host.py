@@ -1,8 +1,8 @@
 """The network over TCP: listens, dials, and hands authenticated connections to the switch.
 
-py-libp2p is used for Noise, yamux, negotiation and GossipSub. Its host and swarm are not: their slots are
-never given back, their dials take a quarter of a second, their resource manager fails open, and none of it
-can be bounded from outside. What remains is on the wire what any libp2p implementation expects.
+py-libp2p's Noise, yamux, negotiation and GossipSub are used, its host and swarm are not: they never give
+inbound slots back, dial in a quarter of a second, and have a resource manager that fails open. None of this
+can be bounded from outside (docs/adr/004-libp2p-without-its-host.md). On the wire nothing differs.
 """
 
 from collections.abc import AsyncIterator, Callable
@@ -37,9 +37,9 @@ async def open_network(
     is_trusted_peer: Callable[[PeerId], bool] = lambda _: False,
     is_trusted_host: Callable[[str], bool] = lambda _: False,
 ) -> AsyncIterator[Switch]:
-    """A node with the identity of `seed` that listens at `listen`, until the block ends.
+    """A network with the identity of `seed` that listens at `listen`, until the block ends.
 
-    Raises OSError if the address cannot be listened at, InvalidAddress if it is none.
+    Raises OSError if it cannot listen there, InvalidPeerAddress if `listen` is not an address.
     """
     prepare_libp2p()
     host, port = parse_listen_address(listen)
@@ -70,7 +70,7 @@ class _TcpDialler:
         try:
             stream = await trio.open_tcp_stream(address.host, address.port)
         except OSError as error:
-            raise PeerGone(f"nobody answers at {address}: {error}") from error
+            raise PeerGone(f"no answer at {address}: {error}") from error
         return await self._upgrader.upgrade_outbound(stream, address)
 
 
@@ -80,7 +80,7 @@ async def _accept(switch: Switch, upgrader: Upgrader, stream: trio.SocketStream)
         try:
             host, port = stream.socket.getpeername()[:2]
         except OSError:
-            return  # gone before it was accepted
+            return  # closed before it was accepted
         try:
             with switch.admission.hold_handshake(host):
                 connection = await upgrader.upgrade_inbound(stream, host, port)

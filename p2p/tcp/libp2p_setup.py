@@ -1,8 +1,8 @@
-"""What must hold of py-libp2p before it is used: the one version, and silence.
+"""Prepares py-libp2p: checks its version and silences its log.
 
-The defences lean on internals of that version (named in `muxer.py`), so another one must fail at start.
-libp2p logs each malformed message of a stranger as an error; whoever can send bytes could fill the disk.
-What matters of it is logged by our own boundary.
+The defences depend on internals of one version (named in `muxer.py`), so another one must fail at start.
+libp2p logs each malformed message of a stranger as an error, so a stranger could fill the disk. Our own
+boundary logs what matters.
 """
 
 import logging

@@ -1,13 +1,13 @@
-"""py-libp2p's yamux with the bounds it lacks.
+"""py-libp2p's yamux with the bounds that it does not have.
 
 What is replaced of libp2p 0.8.1, and why:
 - the receive window was stated but not enforced (150 MB could be buffered): a peer that sends more is cut;
 - inbound streams were not counted (20,000 SYNs cost 110 MB): a peer that opens more is cut;
-- frames cost a tenth of a millisecond each, pings and resets too: beyond a rate they are read more slowly;
-- a write waited five seconds for the window, polling, and then gave up with part of the data gone: it waits
-  for the window update itself, and the deadline is the caller's;
+- each frame, also a ping or a reset, costs a tenth of a millisecond: above a rate they are read more slowly;
+- a write polled a closed window for five seconds and then gave up with part of the data sent: it waits for
+  the window update, and the caller sets the deadline;
 - a write cancelled in the middle left half a Noise message on the wire, which ends the connection for both
-  sides: a write once begun is finished or the connection is closed;
+  sides: a write that has begun is finished or the connection is closed;
 - closing slept for 100 ms.
 
 A violation is raised as a TooSlowError: `Yamux.handle_incoming` answers that by closing the connection.
@@ -36,7 +36,7 @@ from p2p.switch.rate_limiter import RateLimiter
 YAMUX = PROTOCOL_ID
 RECEIVE_WINDOW_BYTES_MAX = 2 * 2**20
 FRAMES_PER_SECOND_MAX = 5000
-# A full yamux frame is exactly one Noise message: 65535 - 16 (tag) - 12 (header). libp2p's size needs two.
+# A full yamux frame fills one Noise message: 65535 - 16 (tag) - 12 (header). libp2p's size needs two.
 PAYLOAD_BYTES_MAX = 65535 - 16 - 12
 
 
@@ -45,10 +45,10 @@ class _Violation(trio.TooSlowError):
 
 
 class _BoundedStream(YamuxStream):  # type: ignore[misc]
-    """A yamux stream whose window is enforced and can be waited for."""
+    """A yamux stream with an enforced window; writers wait for window updates."""
 
     def bind(self) -> None:
-        """Takes over a stream that libp2p has just made."""
+        """Turns a stream that libp2p has just made into a bounded one."""
         self._changed = Notifier()
         for name in ("send_window", "recv_window", "closed"):
             setattr(self, f"_{name}", self.__dict__.pop(name))
@@ -103,7 +103,7 @@ class _BoundedStream(YamuxStream):  # type: ignore[misc]
 
 
 class _StreamTable(dict[int, YamuxStream]):
-    """The streams of one connection: where libp2p puts a new one, its bounds are put on."""
+    """The streams of one connection: libp2p puts each new one here, so here the bounds are added."""
 
     def __init__(self, streams_max: int) -> None:
         super().__init__()
@@ -118,7 +118,7 @@ class _StreamTable(dict[int, YamuxStream]):
 
 
 class _PacedConnection:
-    """The encrypted connection as yamux reads it: so many frames per second, and then more slowly."""
+    """The encrypted connection as yamux reads it, at most FRAMES_PER_SECOND_MAX frames a second."""
 
     def __init__(self, secured_conn: ISecureConn) -> None:
         self._secured_conn = secured_conn
@@ -134,7 +134,7 @@ class _PacedConnection:
 
 
 class BoundedYamux(Yamux):  # type: ignore[misc]
-    """A yamux connection that a peer cannot fill."""
+    """A yamux connection with bounded memory."""
 
     def __init__(self, secured_conn: ISecureConn, peer_id: ID, is_initiator: bool, limits: Limits) -> None:
         super().__init__(_PacedConnection(secured_conn), peer_id, is_initiator=is_initiator)
@@ -143,7 +143,7 @@ class BoundedYamux(Yamux):  # type: ignore[misc]
         self._is_write_broken = False
 
     async def shut(self) -> None:
-        """Ends the connection at once: no farewell, every reader and writer woken."""
+        """Ends the connection at once, without a message; wakes every reader and writer."""
         await self._cleanup_on_error()
 
     async def _read_data_body(self, length: int) -> bytes:

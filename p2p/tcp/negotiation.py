@@ -1,7 +1,7 @@
 """Agreeing on a protocol (multistream-select 1.0), with bounded lines.
 
-py-libp2p's own reader makes room for whatever length a stranger states (four connections took 1.5 GB) and
-lets invalid UTF-8 escape as an exception that ended the process. The exchange itself is libp2p's.
+py-libp2p's own reader allocates whatever length a stranger states (four connections took 1.5 GB), and invalid
+UTF-8 escapes from it as an exception that ended the process. The exchange itself is libp2p's.
 """
 
 from libp2p.exceptions import ParseError
@@ -46,7 +46,7 @@ class _BoundedCommunicator(MultiselectCommunicator):  # type: ignore[misc]
 
 
 async def propose_protocol(channel: ReadWriteCloser, protocol_id: str) -> None:
-    """The dialling side: returns when the peer agreed; raises Refused, PeerGone."""
+    """Proposes a protocol; returns when the peer agreed; raises Refused, PeerGone."""
     try:
         await MultiselectClient().select_one_of([protocol_id], _BoundedCommunicator(channel))
     except MultiselectClientError as error:
@@ -58,7 +58,9 @@ async def propose_protocol(channel: ReadWriteCloser, protocol_id: str) -> None:
 
 
 async def agree_on_protocol(channel: ReadWriteCloser, served: tuple[str, ...]) -> str:
-    """The answering side: the protocol of `served` that the peer chose; raises PeerFault, PeerGone."""
+    """Answers a proposal; returns the protocol of `served` that the peer chose; raises PeerFault,
+    PeerGone.
+    """
     multiselect = Multiselect(dict.fromkeys(served))
     try:
         protocol_id, _ = await multiselect.negotiate(_BoundedCommunicator(channel))

@@ -1,1 +1,1 @@
-"""What peers say to each other: records, the protocols they belong to, and how one is asked and answered."""
+"""The wire format: records, the protocols that they belong to, requests and answers."""

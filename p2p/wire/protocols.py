@@ -1,6 +1,6 @@
-"""The protocols of this network and what each allows a peer. docs/spec/wire.md explains the numbers.
+"""The protocols and their bounds on a peer. docs/spec/wire.md explains the numbers.
 
-A rate is a ceiling against floods, several times what an honest peer needs, not a schedule.
+A rate is a ceiling against floods: several times what an honest peer needs.
 """
 
 from chain import snapshot

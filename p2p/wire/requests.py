@@ -1,11 +1,11 @@
-"""Records over streams: send one, receive one, ask and be answered.
+"""Records over streams: sending, receiving, requests and answers.
 
-A record that does not decode, or is of another protocol's kind, is the peer's fault. A Refusal becomes
-Refused for whoever asked, and the other way round for whoever answers.
+A record that does not decode, or is of another protocol, is the peer's fault. On the asking side a Refusal
+becomes Refused; on the answering side Refused becomes a Refusal.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, TypeVar
 
 import trio
@@ -37,7 +37,10 @@ async def receive_message(stream: Stream, kind: Any) -> Any:
 
 
 async def ask(stream: Stream, message: Record, reply: type[T], seconds_max: float) -> T:
-    """Sends a request and returns the reply, on a stream where replies come in order; raises Refused."""
+    """Sends a request and returns the reply, on a stream where replies come in order.
+
+    Raises Refused, PeerSlow after `seconds_max`, PeerFault, PeerGone.
+    """
     answer: T | Refusal | None = None
     with trio.move_on_after(seconds_max):
         await send_message(stream, message)
@@ -65,23 +68,22 @@ async def request(
 
 @asynccontextmanager
 async def open_stream(network: Network, peer: PeerId, protocol: ProtocolSpec) -> AsyncIterator[Stream]:
-    """A stream that is closed when the block ends well, and reset when it does not."""
+    """A stream that is closed when the block ends, and reset if the block raises."""
     stream = await network.open(peer, protocol)
-    try:
+    async with AsyncExitStack() as on_failure:
+        on_failure.push_async_callback(stream.reset)
         yield stream
         await stream.close()
-    except BaseException:
-        await stream.reset()
-        raise
+        on_failure.pop_all()
 
 
 def build_refusal(refused: Refused) -> Refusal:
-    """What is sent instead of an answer."""
+    """The message for a refusal."""
     return Refusal(int(refused.code), refused.reason[:REASON_CHARACTERS_MAX])
 
 
 def build_refused(refusal: Refusal) -> Refused | PeerFault:
-    """What a received refusal means here; a code of nobody is a fault."""
+    """The exception for a received refusal; an unknown code is a fault."""
     try:
         return Refused(RefusalCode(refusal.code), refusal.reason)
     except ValueError:
@@ -91,10 +93,10 @@ def build_refused(refusal: Refusal) -> Refused | PeerFault:
 def build_answerer(
     kind: Any, answer: Callable[[PeerId, Any], Awaitable[Record]], requests_max: int
 ) -> StreamHandler:
-    """A handler that answers requests one after the other.
+    """A handler that answers the requests of a stream one after the other.
 
-    `answer` may raise Refused, which is sent. With `requests_max` requests under way over all peers, further
-    ones are refused as BUSY rather than queued.
+    `answer` may raise Refused, which is sent. While `requests_max` requests of all peers are under way,
+    further ones are refused as BUSY and not queued.
     """
     limiter = trio.CapacityLimiter(requests_max)
 

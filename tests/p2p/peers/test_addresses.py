@@ -89,13 +89,13 @@ def test_a_range_cannot_fill_the_book() -> None:
     assert set(honest) <= set(book.get_candidates(addresses.NEW_MAX))
 
 
-def test_a_teller_can_put_in_only_so_much() -> None:
+def test_one_source_adds_only_so_much() -> None:
     """One peer's addresses are bounded, whatever ranges they are of."""
     book = AddressBook(OWN)
     book.add(
         (build_address(number, f"{number % 200 + 1}.{number // 200}.0.1") for number in range(1, 5000)), OWN
     )
-    assert len(book) == addresses.PER_TELLER_MAX
+    assert len(book) == addresses.PER_SOURCE_MAX
 
 
 def test_what_was_reached_is_not_replaced_by_what_is_told() -> None:
@@ -103,7 +103,7 @@ def test_what_was_reached_is_not_replaced_by_what_is_told() -> None:
     book = AddressBook(OWN)
     book.mark_reached(build_address(1, "10.0.0.1"))
     book.add([build_address(1, "66.6.6.6"), build_address(2)])
-    assert book.get_told(10) == (build_address(1, "10.0.0.1"),)
+    assert book.sample_reached(10) == (build_address(1, "10.0.0.1"),)
     assert len(book) == 2
 
 
