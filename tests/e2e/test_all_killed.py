@@ -8,10 +8,10 @@ import time
 import pytest
 
 from chain.primitives.addresses import decode_address
+from tests.e2e.audit.observer import observe
+from tests.e2e.audit.signatures import Audit
 from tests.e2e.harness import Network, wait_for
 from tests.e2e.load import Load
-from tests.e2e.observer import observe
-from tests.e2e.signatures import Audit
 
 pytestmark = [pytest.mark.slow, pytest.mark.network, pytest.mark.timeout(1200)]
 

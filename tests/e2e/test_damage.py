@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from node.home.config import format_config, load_config
+from tests.e2e.audit.signatures import Audit
 from tests.e2e.harness import Network, Node, Outcome, wait_for
-from tests.e2e.signatures import Audit
 
 pytestmark = [pytest.mark.slow, pytest.mark.network, pytest.mark.timeout(900)]
 

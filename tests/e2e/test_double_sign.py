@@ -12,10 +12,10 @@ from node.home.home import Home
 from node.keys import keystore
 from node.keys.derivation import KeyRole
 from storage.sign_log import load_signatures
+from tests.e2e.audit.observer import observe, run_beside
+from tests.e2e.audit.signatures import Audit
+from tests.e2e.audit.thief import Thief
 from tests.e2e.harness import STOP_SECONDS_MAX, Network, Node, wait_for
-from tests.e2e.observer import observe, run_beside
-from tests.e2e.signatures import Audit
-from tests.e2e.thief import Thief
 
 pytestmark = [pytest.mark.slow, pytest.mark.network, pytest.mark.timeout(900)]
 

@@ -4,8 +4,8 @@ import pytest
 
 from chain.primitives.addresses import decode_address
 from node.home.home import Home
+from tests.e2e.audit.signatures import list_votes
 from tests.e2e.harness import Network, Node, wait_for
-from tests.e2e.signatures import list_votes
 
 pytestmark = [pytest.mark.slow, pytest.mark.network, pytest.mark.timeout(1200)]
 

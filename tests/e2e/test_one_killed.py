@@ -3,8 +3,8 @@
 import pytest
 
 from chain.primitives.addresses import decode_address
+from tests.e2e.audit.signatures import Audit, list_votes
 from tests.e2e.harness import Event, Json, Network, Node, wait_for
-from tests.e2e.signatures import Audit, list_votes
 
 pytestmark = [pytest.mark.slow, pytest.mark.network, pytest.mark.timeout(1200)]
 

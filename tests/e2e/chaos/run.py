@@ -17,12 +17,12 @@ from functools import partial
 from pathlib import Path
 
 from node.logs import configure_logs
+from tests.e2e.audit.observer import observe
+from tests.e2e.audit.signatures import Audit
+from tests.e2e.chaos.traffic import Traffic
+from tests.e2e.chaos.verdict import Finding, judge
+from tests.e2e.chaos.victims import Blow, Return, Victim, build_plan, count_kills
 from tests.e2e.harness import Network, open_network, wait_for
-from tests.e2e.observer import observe
-from tests.e2e.signatures import Audit
-from tests.e2e.traffic import Traffic
-from tests.e2e.verdict import Finding, judge
-from tests.e2e.victims import Blow, Return, Victim, build_plan, count_kills
 
 BACK_SECONDS_MAX = 10.0
 """From the start of a process to its answer: all but the sync."""
@@ -160,7 +160,3 @@ def main() -> int:
         folder.mkdir(parents=True, exist_ok=True)
         found = run_chaos(folder, seconds=chosen.seconds, kills=chosen.kills, seed=chosen.seed)
     return 0 if all(finding.holds for finding in found) else 1
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -13,9 +13,9 @@ from node.ledger.ledger import Ledger
 from storage.kv import LevelDbStore, Prefix
 from storage.sign_log import SignLog
 from storage.sign_state import SignStep
+from tests.e2e.audit.signatures import Audit
+from tests.e2e.chaos.verdict import judge
 from tests.e2e.harness import Node
-from tests.e2e.signatures import Audit
-from tests.e2e.verdict import judge
 from tests.node.forge import ALICE, BOB, Forge, make_final
 
 OTHER: Hash = b"\x07" * 32

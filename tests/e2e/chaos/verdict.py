@@ -16,8 +16,8 @@ from storage.errors import StorageError
 from storage.kv import LevelDbStore
 from storage.sign_log import find_conflicts, load_signatures
 from storage.sign_state import SignStep
+from tests.e2e.audit.signatures import Audit, decode_signed
 from tests.e2e.harness import Node
-from tests.e2e.signatures import Audit, decode_signed
 
 
 class Finding(NamedTuple):

@@ -21,7 +21,7 @@ from p2p.tcp.host import open_network
 from p2p.wire.messages import CompactProposal, ConsensusMessage, Hello, Votes
 from p2p.wire.protocols import CONSENSUS, POOL
 from p2p.wire.requests import receive_message
-from tests.e2e.signatures import Audit
+from tests.e2e.audit.signatures import Audit
 
 READY_SECONDS_MAX = 30.0
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.chaos import run_chaos
+from tests.e2e.chaos.run import run_chaos
 from tests.e2e.reaper import list_processes
 
 pytestmark = [pytest.mark.slow, pytest.mark.network, pytest.mark.timeout(1200)]

@@ -19,8 +19,8 @@ from typing import NamedTuple
 import httpx
 
 from storage.crash_points import CrashPoint
+from tests.e2e.audit.signatures import Audit
 from tests.e2e.harness import Node, wait_for
-from tests.e2e.signatures import Audit
 
 ANSWER_SECONDS_MAX = 2.0
 BACK_SECONDS_MAX = 180.0

@@ -12,8 +12,8 @@ from p2p.peers.manager import ConnectedPeer
 from p2p.wire.messages import Votes
 from p2p.wire.protocols import CONSENSUS
 from p2p.wire.requests import open_stream, send_message
-from tests.e2e.observer import Observer
-from tests.e2e.signatures import Audit
+from tests.e2e.audit.observer import Observer
+from tests.e2e.audit.signatures import Audit
 
 
 class Thief(Observer):
