@@ -26,11 +26,11 @@ class _Timer:
 
 @dataclass
 class Turns:
-    """The world; `sent` and `blamed` say what became of peers."""
+    """The world; `sent` and `blamed` record what was sent and who was blamed."""
 
     wall_ms: int
     ticks: int = 0
-    """What each look at the wall clock adds to it."""
+    """How much each reading of the wall clock adds to it."""
     sent: list[tuple[PeerId, ConsensusMessage]] = field(default_factory=list)
     blamed: list[tuple[PeerId, PeerFault]] = field(default_factory=list)
     connected: dict[PeerId, None] = field(default_factory=dict)
@@ -41,7 +41,7 @@ class Turns:
         self._timers: list[tuple[int, int, _Timer, Callable[[], None]]] = []
         self._jobs: list[tuple[Callable[[], Any], Callable[[Any], None]]] = []
         self.is_lane_open = True
-        """Jobs wait while it is not."""
+        """Jobs wait while this is False."""
 
     # What the replica calls.
 
@@ -91,7 +91,7 @@ class Turns:
     # What the test calls.
 
     def take_turn(self, until_ms: int) -> bool:
-        """Do the next thing that is due by then; whether there was one."""
+        """Runs the next call that is due by then; returns whether there was one."""
         if self._jobs and self.is_lane_open:
             job, then = self._jobs.pop(0)
             then(job())
@@ -106,14 +106,14 @@ class Turns:
         return True
 
     def settle(self) -> None:
-        """Until nothing more happens without time going by."""
+        """Runs until nothing is due at the current time."""
         for _ in range(TURNS_MAX):
             if not self.take_turn(self._elapsed_ms):
                 return
         raise AssertionError("it never comes to rest")
 
     def advance(self, milliseconds: int) -> None:
-        """Let time go by, with all that happens meanwhile."""
+        """Lets time pass, with everything that happens in it."""
         until_ms = self._elapsed_ms + milliseconds
         for _ in range(TURNS_MAX):
             if not self.take_turn(until_ms):
@@ -122,16 +122,16 @@ class Turns:
         self._elapsed_ms = until_ms
 
     def wait_until(self, is_so: Callable[[], bool], limit_ms: int = 60_000) -> None:
-        """Let time go by until it is so; fails the test if it never is."""
+        """Lets time pass until it is so; fails the test if it never is."""
         until_ms = self._elapsed_ms + limit_ms
         while not is_so():
             assert self.take_turn(until_ms), "it never comes to be so"
 
     def list_sent(self, peer: PeerId, kind: type[Any]) -> list[Any]:
-        """What a peer was told of that kind."""
+        """The messages of that kind that were sent to a peer."""
         return [message for to, message in self.sent if to == peer and isinstance(message, kind)]
 
 
 def count_points(blamed: Iterable[tuple[PeerId, PeerFault]], peer: PeerId) -> int:
-    """What a peer's faults have cost it."""
+    """The points that a peer's faults have cost it."""
     return sum(fault.points for name, fault in blamed if name == peer)

@@ -46,7 +46,7 @@ Script = Callable[["Rig"], None]
 
 
 class TestSync:
-    """Catches up by what the test has put here."""
+    """A sync that commits the blocks that the test has put here."""
 
     __test__ = False
 
@@ -56,15 +56,15 @@ class TestSync:
         self.answers: list[bool] = []
         self.calls = 0
         self.is_stuck = False
-        """Whether it finds no end."""
+        """Whether it never ends."""
 
     def catch_up(self, then: Callable[[], None]) -> None:
-        """Commit what waits."""
+        """Commits the waiting blocks."""
         self.calls += 1
         self.go_on(then)
 
     def go_on(self, then: Callable[[], None]) -> None:
-        """The next one, or the end."""
+        """Commits the next block, or ends."""
         if self.waiting:
             result, certificate = self.waiting.pop(0)
             self.commit(result, certificate, lambda: self.go_on(then))
@@ -72,12 +72,12 @@ class TestSync:
             then()
 
     def look_ahead(self, then: Callable[[bool], None]) -> None:
-        """What the test says next."""
+        """Answers what the test has put here, otherwise no."""
         then(self.answers.pop(0) if self.answers else False)
 
 
 class TestMessenger:
-    """Notes what is sent."""
+    """Records what is sent."""
 
     __test__ = False
 
@@ -102,12 +102,12 @@ class TestMessenger:
             then(self.bodies[block_hash])
 
     def on_new_height(self, core: Core) -> None:
-        """Nothing is kept here."""
+        """Does nothing."""
 
 
 @dataclass
 class Rig:
-    """A validator that can be killed and started again; `me` is one of the forge's people."""
+    """A validator that can be killed and started again; `me` is the index of one of the forge's people."""
 
     forge: Forge
     me: int = 0
@@ -131,11 +131,11 @@ class Rig:
         return self.person.keys.consensus
 
     def list_signed(self) -> list[object]:
-        """Messages on the wire, without signatures."""
+        """The messages on the wire, without signatures."""
         return [one.vote if isinstance(one, SignedVote) else one.proposal for one in self.wire]
 
     def run(self, script: Script) -> bool:
-        """Start the validator and follow the script; whether the disk let it live to the end."""
+        """Starts the validator and runs the script; returns whether the disk did not fail."""
         try:
             self._run(script)
         except DiskFailed:
@@ -174,35 +174,35 @@ class Rig:
         return self.sync
 
     def restart(self, *, keeps_unsynced: bool) -> None:
-        """The machine after a power loss that took everything unsynced, or the process after a kill."""
+        """Restarts: without what was unsynced after a power loss, with it after a kill."""
         self.disk = self.disk.restart() if keeps_unsynced else self.disk.crash(lambda count: 0)
         self.world.wall_ms += 1_000
 
     # What others say.
 
     def receive(self, *votes: SignedVote) -> None:
-        """Votes of others."""
+        """Votes of others arrive."""
         for vote in votes:
             self.replica.put(VoteReceived(vote))
 
     def receive_proposal(self, signed: SignedProposal, block: Block) -> None:
-        """Another's proposal with its block, just now."""
+        """A proposal of another validator arrives with its block."""
         self.replica.put_proposal(signed, block, self.world.now_ms(), lambda: None)
 
     def elapse(self, kind: TimeoutKind, round: int = 0) -> None:
-        """A timeout is over."""
+        """A timeout elapses."""
         self.replica.put(TimeoutElapsed(kind, self.replica.core.height, round))
 
     def wait_for(self, message: object) -> None:
-        """Until the validator has sent this."""
+        """Waits until the validator has sent this."""
         self.world.wait_until(lambda: message in self.list_signed())
 
     def wait_for_start(self) -> None:
-        """Until it takes part in a height."""
+        """Waits until it has started a height."""
         self.world.wait_until(lambda: self.replica.core.step is not Step.UNSTARTED)
 
     def wait_for_height(self, height: int) -> None:
-        """Until the head is there."""
+        """Waits until the head is at this height."""
         self.world.wait_until(lambda: self.replica.ledger.height >= height)
 
 
@@ -220,7 +220,7 @@ def get_slot(one: SignedVote | SignedProposal) -> tuple[int, int, int]:
 
 
 def check_wire(wire: Wire) -> None:
-    """Nothing but one message per slot ever left, however often it was sent."""
+    """Checks that every slot on the wire has one message, however often it was sent."""
     slots: dict[tuple[int, int, int], set[bytes]] = defaultdict(set)
     for one in wire:
         slots[get_slot(one)].add(encode(one))

@@ -1,7 +1,7 @@
-"""A node for gossip tests: a real replica and its gossip without a loop, and peers that say anything.
+"""A node for gossip tests: a real replica and its gossip without a loop, and peers that send anything.
 
-The node observes (it signs nothing) a chain whose validators are all held by the forge. It never gets as far
-as a decision unless the test lets it.
+The node is an observer of a chain whose validators are all the forge's. It decides only if the test sends
+enough votes.
 """
 
 from dataclasses import dataclass, field
@@ -35,14 +35,14 @@ M = TypeVar("M")
 
 @dataclass
 class Peer:
-    """One peer of the node: it says what the test wants."""
+    """A peer of the node that sends what the test wants."""
 
     peer_id: PeerId
     scene: "Scene"
     heard_before: int = 0
 
     def say(self, *messages: ConsensusMessage) -> None:
-        """Send over the wire, and wait until the node has nothing more to do with it."""
+        """Send over the wire, and wait until the node has handled it."""
         for message in messages:
             received: ConsensusMessage = decode(ConsensusMessage, encode(message))  # type: ignore[arg-type]
             try:
@@ -52,22 +52,22 @@ class Peer:
             self.scene.world.settle()
 
     def forget(self) -> None:
-        """What it heard so far."""
+        """Forget the messages it got so far."""
         self.heard_before = len(self.scene.world.sent)
 
     def list_heard(self, kind: type[M]) -> list[M]:
-        """What the node said of that kind."""
+        """The messages of that kind that the node sent it."""
         sent = self.scene.world.sent[self.heard_before :]
         return [message for peer, message in sent if peer == self.peer_id and isinstance(message, kind)]
 
     def leave(self) -> None:
-        """It hangs up."""
+        """Close the connection."""
         del self.scene.world.connected[self.peer_id]
         self.scene.gossip.disconnected(self.peer_id)
 
     @property
     def score(self) -> int:
-        """What the node thinks of it."""
+        """Its score at the node."""
         return 100 - count_points(self.scene.world.blamed, self.peer_id)
 
 
@@ -104,13 +104,13 @@ class Scene:
         return self.gossip
 
     def join(self, number: int) -> Peer:
-        """A peer that the node attends."""
+        """Connect a peer to the node."""
         peer = Peer(bytes((number,)) * 32, self, len(self.world.sent))
         self.world.connected[peer.peer_id] = None
         self.gossip.connected(peer.peer_id)
         return peer
 
     def wait_in_pool(self, signed: SignedTransaction) -> None:
-        """The transaction is known to the node."""
+        """Put the transaction into the node's pool."""
         pooled = Pooled(get_transaction_id(signed), signed, 300, 200, False)
         self.mempool.add(pooled, self.replica.ledger)

@@ -1,4 +1,4 @@
-"""Two nodes with one consensus key: what they sign twice comes on chain, once, and ends the validator."""
+"""Two nodes with one consensus key: their double signature comes on chain once and ends the validator."""
 
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -44,7 +44,7 @@ def list_events(node: Node, name: str) -> list[object]:
 
 
 def silence_guard(monkeypatch: pytest.MonkeyPatch, offender: Address) -> None:
-    """The nodes of this account sign whatever they are asked to, as a program without the guard would."""
+    """Makes the nodes of this account sign everything they are asked to, as if they had no guard."""
     may_sign, sign, apply = SigningPolicy.may_sign, SigningPolicy.sign, SigningPolicy._apply
 
     def is_offender(policy: SigningPolicy) -> bool:
@@ -67,9 +67,7 @@ def silence_guard(monkeypatch: pytest.MonkeyPatch, offender: Address) -> None:
 async def test_the_double_signature_is_slashed_and_tombstoned_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The evidence is found by the honest, comes on chain by itself, and costs the bond once; blocks go
-    on.
-    """
+    """Honest nodes find the evidence and bring it on chain; it costs the bond once, and blocks go on."""
     spec, hub = build_cluster_spec(4), MemoryHub()
     offender = Person(3).address
     silence_guard(monkeypatch, offender)

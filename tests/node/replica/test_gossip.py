@@ -1,4 +1,4 @@
-"""Consensus gossip against one node under test: what it believes, passes on, asks for, and keeps."""
+"""Consensus gossip of one node under test: what it accepts, relays, requests and keeps."""
 
 from collections.abc import Callable
 from typing import Any
@@ -31,12 +31,12 @@ from tests.node.replica.gossip_scene import PRECOMMIT, PREVOTE, SEND, Scene
 
 @pytest.fixture
 def scene() -> Scene:
-    """The node without peers."""
+    """A node without peers."""
     return Scene()
 
 
 def get_seen(scene: Scene, kind: VoteKind, round: int = 0) -> int:
-    """How many votes the node has counted."""
+    """The number of votes that the node has counted."""
     return len(scene.replica.core.tally.get_votes(kind, round))
 
 
@@ -44,7 +44,7 @@ def get_seen(scene: Scene, kind: VoteKind, round: int = 0) -> int:
 
 
 def test_a_vote_is_counted_and_passed_on_once(scene: Scene) -> None:
-    """To everybody but the one it came from; again, it is neither."""
+    """A new vote goes to all peers except its sender; a known one is neither counted nor relayed again."""
     one = scene.join(1)
     two = scene.join(2)
     three = scene.join(3)
@@ -61,7 +61,7 @@ def test_a_vote_is_counted_and_passed_on_once(scene: Scene) -> None:
 
 
 def test_a_bad_vote_costs_its_sender_and_goes_nowhere(scene: Scene) -> None:
-    """Another's signature, a stranger's vote; good ones before it in the message count."""
+    """A bad signature or a vote of a stranger costs its sender; good votes before it in the message count."""
     people = scene.forge.people
     good = scene.forge.vote(people[0], PREVOTE, None)
     bad = replace(
@@ -79,7 +79,7 @@ def test_a_bad_vote_costs_its_sender_and_goes_nowhere(scene: Scene) -> None:
 
 
 def test_votes_of_the_next_height_wait_and_those_beyond_do_not(scene: Scene) -> None:
-    """Up to a number per peer, unread until their height comes."""
+    """Early votes are kept unverified up to a bound per peer, until their height begins."""
     peer = scene.join(1)
     early = [scene.forge.vote(scene.forge.people[0], PREVOTE, None, round, ahead=2) for round in range(700)]
     far = scene.forge.vote(scene.forge.people[0], PREVOTE, None, ahead=3)
@@ -94,7 +94,7 @@ def test_votes_of_the_next_height_wait_and_those_beyond_do_not(scene: Scene) -> 
 
 
 def test_what_came_early_counts_when_its_height_comes(scene: Scene) -> None:
-    """Votes and the proposal of the next height; whoever sent a bad one then answers for it."""
+    """Votes and the proposal of the next height are used when it begins; a bad one costs its sender then."""
     first = scene.forge.build()
     certificate = scene.forge.certify(first.block_hash)
     ahead = Forge(spec=scene.forge.spec)
@@ -115,7 +115,7 @@ def test_what_came_early_counts_when_its_height_comes(scene: Scene) -> None:
 
 
 def test_an_equivocation_is_reported_once(scene: Scene) -> None:
-    """The pair that was seen first."""
+    """The evidence holds the two votes that were seen first."""
     culprit = scene.forge.people[0]
     votes = [scene.forge.vote(culprit, PREVOTE, value) for value in (None, b"x" * 32, b"y" * 32)]
     one = scene.join(1)
@@ -140,13 +140,13 @@ def propose(
 
 
 def get_proposals(scene: Scene) -> list[tuple[bytes, bool]]:
-    """What the core has been told: block and verdict."""
+    """Block and verdict of each proposal that the core has got."""
     received = scene.replica.core.proposals.get(0, ())
     return [(one.signed.proposal.block_hash, one.is_valid) for one in received]
 
 
 def test_a_block_out_of_the_pool_needs_no_transaction_sent(scene: Scene) -> None:
-    """It is executed, handed on, and given to the core as valid."""
+    """A whole proposal is executed, relayed and given to the core as valid."""
     signed = scene.forge.sign(ALICE, SEND)
     scene.wait_in_pool(signed)
     result, proposal = propose(scene, (signed,))
@@ -161,7 +161,7 @@ def test_a_block_out_of_the_pool_needs_no_transaction_sent(scene: Scene) -> None
 
 
 def test_what_lacks_is_asked_of_whoever_announced_it(scene: Scene) -> None:
-    """The first one is silent; the second, who announces the same, has it."""
+    """If the first source is silent, the second peer that announced the proposal is asked."""
     signed = [scene.forge.sign(ALICE, SEND, nonce=nonce) for nonce in range(3)]
     scene.wait_in_pool(signed[1])
     result, proposal = propose(scene, tuple(signed))
@@ -180,7 +180,7 @@ def test_what_lacks_is_asked_of_whoever_announced_it(scene: Scene) -> None:
 
 
 def test_a_block_that_nobody_sends_is_given_up(scene: Scene) -> None:
-    """Its announcers are asked in turn, twice a second, for a while; then it may be announced again."""
+    """The sources are asked in turn, twice a second, for a bounded time; then it may be announced again."""
     signed = scene.forge.sign(ALICE, SEND)
     result, proposal = propose(scene, (signed,))
     compact = build_compact(proposal, result.block)
@@ -196,7 +196,7 @@ def test_a_block_that_nobody_sends_is_given_up(scene: Scene) -> None:
 
 
 def test_a_transaction_that_was_sent_already_makes_the_node_ask_nobody(scene: Scene) -> None:
-    """Else a peer could drive the questions to the others as fast as it likes."""
+    """Answers must not make the node ask the next source at once, or a peer could flood the others."""
     signed = [scene.forge.sign(ALICE, SEND, nonce=nonce) for nonce in range(2)]
     result, proposal = propose(scene, tuple(signed))
     one, two = scene.join(1), scene.join(2)
@@ -237,7 +237,7 @@ LIES: dict[str, Lie] = {
 
 @pytest.mark.parametrize("lie", LIES.values(), ids=LIES.keys())
 def test_a_forged_short_form_costs_its_sender_at_once(scene: Scene, lie: Lie) -> None:
-    """Nothing is fetched for it, and the honest form that comes later is taken."""
+    """Nothing is requested for a forged short form, and the honest form that comes later is accepted."""
     result, proposal = propose(scene)
     compact = build_compact(proposal, result.block)
     liar = scene.join(1)
@@ -252,8 +252,9 @@ def test_a_forged_short_form_costs_its_sender_at_once(scene: Scene, lie: Lie) ->
 
 
 def test_nobody_proposes_a_new_block_in_anothers_name(scene: Scene) -> None:
-    """The proposer of the round signs a block that names another one, who would be slashed for its missing
-    reveal. Only a block that had a polka before may be another's.
+    """A proposer that signs a new block naming another proposer is at fault.
+
+    The other would be slashed for the missing reveal. Only a block with an earlier polka may be another's.
     """
     proposer = scene.forge.get_proposer()
     victim = next(one for one in scene.forge.people if one != proposer)
@@ -271,7 +272,7 @@ def test_nobody_proposes_a_new_block_in_anothers_name(scene: Scene) -> None:
 
 
 def test_an_invalid_block_is_handed_to_the_core_as_such(scene: Scene) -> None:
-    """It is the proposer's fault, not that of who passed it on; the core will prevote nil."""
+    """An invalid block is the fault of its proposer, not of its sender; the core will prevote nil."""
     result, _ = propose(scene)
     header = replace(result.block.header, state_root=bytes(32))
     block = replace(result.block, header=header)
@@ -284,7 +285,7 @@ def test_an_invalid_block_is_handed_to_the_core_as_such(scene: Scene) -> None:
 
 
 def test_an_untimely_block_is_judged_by_when_it_came(scene: Scene) -> None:
-    """A block of an hour from now is not timely, though it is valid."""
+    """A block with a time one hour ahead is valid but not timely."""
     result, proposal = propose(scene, gap_ms=3_600_000)
     peer = scene.join(1)
     peer.say(build_compact(proposal, result.block))
@@ -294,7 +295,7 @@ def test_an_untimely_block_is_judged_by_when_it_came(scene: Scene) -> None:
 
 
 def test_at_most_two_blocks_of_a_round_are_put_together(scene: Scene) -> None:
-    """An equivocating proposer can make the node fetch and execute no more; the pair is reported."""
+    """An equivocating proposer makes the node fetch and execute two blocks at most; the pair is reported."""
     signed = [
         scene.forge.sign(ALICE, SEND),
         scene.forge.sign(BOB, SEND),
@@ -315,7 +316,7 @@ def test_at_most_two_blocks_of_a_round_are_put_together(scene: Scene) -> None:
 
 
 def test_junk_among_transactions_costs_its_sender(scene: Scene) -> None:
-    """And is not part of the block; transactions that nobody waits for are not even decoded."""
+    """Such a transaction is not part of the block; without an open assembly none is decoded."""
     signed = scene.forge.sign(ALICE, SEND)
     result, proposal = propose(scene, (signed,))
     peer = scene.join(1)
@@ -330,7 +331,7 @@ def test_junk_among_transactions_costs_its_sender(scene: Scene) -> None:
 
 
 def test_a_commit_for_an_unknown_block_makes_the_node_fetch_it(scene: Scene) -> None:
-    """From peers in turn; a forged body costs its sender, the right one is decided and final."""
+    """Peers are asked in turn; a forged body costs its sender, and the right one is decided."""
     result, _ = propose(scene)
     one = scene.join(1)
     two = scene.join(2)
@@ -345,7 +346,7 @@ def test_a_commit_for_an_unknown_block_makes_the_node_fetch_it(scene: Scene) -> 
 
 
 def test_peers_are_asked_for_a_final_block_in_turn(scene: Scene) -> None:
-    """One a second; an unasked block of another hash is nobody's fault."""
+    """One request goes out per second; a block with another hash is nobody's fault."""
     result, _ = propose(scene)
     peers = [scene.join(number) for number in (1, 2, 3)]
     peers[0].say(CommitMessage(scene.forge.certify(result.block_hash)))
@@ -360,7 +361,7 @@ def test_peers_are_asked_for_a_final_block_in_turn(scene: Scene) -> None:
 
 
 def test_bad_certificates_cost_and_good_ones_count_once(scene: Scene) -> None:
-    """Too few signatures, one of them bad; the same quorum with fewer signers tells nothing new."""
+    """A certificate below quorum or with a bad signature costs its sender; a second one is ignored."""
     polka = scene.forge.polka(b"p" * 32)
     few = replace(polka, signatures=polka.signatures[:2])
     spoilt = replace(polka.signatures[0], signature=bytes(64))
@@ -377,7 +378,7 @@ def test_bad_certificates_cost_and_good_ones_count_once(scene: Scene) -> None:
 
 
 def test_late_precommits_are_counted_for_the_last_commit(scene: Scene) -> None:
-    """After the block is final, for the pay of whoever signed them; once each."""
+    """Precommits that come after the decision are counted once each, for their validators' pay."""
     result, proposal = propose(scene)
     people = scene.forge.people
     precommits = [scene.forge.vote(one, PRECOMMIT, result.block_hash) for one in people]
@@ -395,7 +396,7 @@ def test_late_precommits_are_counted_for_the_last_commit(scene: Scene) -> None:
 def test_bodies_are_sent_to_who_asks_but_not_without_end(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A few bytes of request must not buy megabytes at any rate; unknown blocks get no answer."""
+    """A peer cannot make the node send bodies at any rate; unknown blocks get no answer."""
     monkeypatch.setattr(gossip, "BODIES_BYTES_PER_SECOND", 1)
     monkeypatch.setattr(gossip, "BODIES_BURST_BYTES", 4_000)
     signed = scene.forge.sign(ALICE, SEND)
@@ -420,7 +421,7 @@ def test_bodies_are_sent_to_who_asks_but_not_without_end(
 
 
 def test_summaries_heal_what_was_lost(scene: Scene) -> None:
-    """A peer that knows nothing of the height is sent the proposal and every vote, and a decided one."""
+    """A peer that knows nothing of the height gets the proposal and all votes; later the certificate."""
     result, proposal = propose(scene)
     votes = tuple(scene.forge.vote(one, PREVOTE, result.block_hash) for one in scene.forge.people[:2])
     compact = build_compact(proposal, result.block)
@@ -442,7 +443,7 @@ def test_summaries_heal_what_was_lost(scene: Scene) -> None:
 
 
 def test_a_summary_that_does_not_fit_costs_its_sender(scene: Scene) -> None:
-    """Not decodable, too many bits (CometBFT's ASA-2025-003), rounds out of order."""
+    """A summary that is malformed, with too many bits (ASA-2025-003) or unordered rounds costs its sender."""
     bits = RoundSummary(0, (), (ValueSummary(PREVOTE, None, b"\xff\xff"),))
     rounds = (RoundSummary(1, (), ()), RoundSummary(0, (), ()))
     wrong = (
@@ -459,7 +460,7 @@ def test_a_summary_that_does_not_fit_costs_its_sender(scene: Scene) -> None:
 def test_a_height_far_ahead_is_looked_into_and_nothing_else(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever says so; one height ahead is what the peer's own answers will heal."""
+    """A claim to be two or more heights ahead requests a check; one height is closed by gossip itself."""
     claims: list[None] = []
     monkeypatch.setattr(scene.replica, "note_behind", lambda: claims.append(None))
     peer = scene.join(1)

@@ -1,4 +1,4 @@
-"""The journal: inputs and bodies of any size, exactly up to the last sync."""
+"""The journal: inputs and bodies of any size are read back exactly up to the last sync."""
 
 from pathlib import Path
 
@@ -19,12 +19,12 @@ ELAPSED = TimeoutElapsed(TimeoutKind.PROPOSE, 1, 0)
 
 @pytest.fixture(scope="module")
 def forge() -> Forge:
-    """Nothing but genesis."""
+    """A chain with nothing but genesis."""
     return Forge()
 
 
 def reopen(path: Path) -> list[object]:
-    """What a node that starts now would read."""
+    """The notes that a node reads at its start."""
     wal = Wal.load(path)
     notes = Journal(wal).read()
     wal.close()
@@ -32,7 +32,7 @@ def reopen(path: Path) -> list[object]:
 
 
 def test_notes_come_back_in_order_as_far_as_they_were_synced(tmp_path: Path, forge: Forge) -> None:
-    """What was not synced had no consequence, and is gone."""
+    """Notes that were not synced are gone after a crash; nothing had followed from them."""
     path = tmp_path / "wal"
     wal = Wal.create(path, 1)
     journal = Journal(wal)
@@ -46,7 +46,7 @@ def test_notes_come_back_in_order_as_far_as_they_were_synced(tmp_path: Path, for
 
 
 def test_a_block_longer_than_an_entry_and_than_a_frame_comes_back_whole(tmp_path: Path, forge: Forge) -> None:
-    """Between inputs, and once however often it is noted."""
+    """A body lies between inputs in order, and is written once however often it is noted."""
     small = forge.build().block
     big = replace(small, transactions=(forge.sign(ALICE, balances.Burn(1)),) * 15_000)
     assert len(encode(big)) > FRAME_BYTES_MAX
@@ -65,7 +65,7 @@ def test_a_block_longer_than_an_entry_and_than_a_frame_comes_back_whole(tmp_path
 def test_pieces_of_a_block_that_was_cut_off_do_not_spoil_the_next(
     tmp_path: Path, forge: Forge, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A crash in the middle of a long write leaves pieces; the block is noted again after the start."""
+    """A crash in the middle of a long write leaves pieces; the block is written again after the start."""
     monkeypatch.setattr(journal_module, "PIECE_BYTES", 100)
     path, result = tmp_path / "wal", forge.build()
     wal = Wal.create(path, 1)
@@ -88,7 +88,7 @@ def test_pieces_of_a_block_that_was_cut_off_do_not_spoil_the_next(
 def test_bodies_have_a_budget_and_votes_go_on(
     tmp_path: Path, forge: Forge, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A height with too many blocks must not fill the log, which would stop the validator."""
+    """Bodies beyond the bound are not kept, because a full log would stop the validator."""
     first, second = forge.build(), forge.build(gap_ms=11)
     monkeypatch.setattr(journal_module, "BODIES_BYTES_MAX", len(encode(first.block)))
     wal = Wal.create(tmp_path / "wal", 1)
@@ -106,7 +106,7 @@ def test_bodies_have_a_budget_and_votes_go_on(
 
 
 def test_another_height_starts_with_nothing(tmp_path: Path, forge: Forge) -> None:
-    """Neither what was synced nor what was pending."""
+    """A new height drops synced and pending notes alike."""
     wal = Wal.create(tmp_path / "wal", 1)
     journal = Journal(wal)
     journal.note(STARTED)
@@ -119,7 +119,7 @@ def test_another_height_starts_with_nothing(tmp_path: Path, forge: Forge) -> Non
 
 
 def test_what_came_out_of_the_log_does_not_go_in_again(tmp_path: Path, forge: Forge) -> None:
-    """A restart at every round must not double the log."""
+    """A body that was read from the log is not written again: restarts must not grow the log."""
     result = forge.build()
     wal = Wal.create(tmp_path / "wal", 1)
     journal = Journal(wal)
@@ -131,6 +131,6 @@ def test_what_came_out_of_the_log_does_not_go_in_again(tmp_path: Path, forge: Fo
 
 
 def test_pieces_fit_into_entries_and_frames() -> None:
-    """With tag and length, for the log's own bounds."""
+    """The longest entry, with tag and length, is within the log's bound."""
     assert PIECE_BYTES + 5 <= 2**20
     assert PIECE_BYTES * 2 <= FRAME_BYTES_MAX

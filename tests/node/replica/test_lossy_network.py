@@ -1,4 +1,4 @@
-"""Whole nodes over links that lose messages: heights end all the same, since what lacks is asked for."""
+"""Whole nodes over connections that lose messages: heights end, because missing messages are requested."""
 
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -20,7 +20,7 @@ HEIGHTS = 8
 async def test_blocks_go_on_while_messages_are_lost(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, loss: float
 ) -> None:
-    """Proposals, votes, summaries, transactions: any of them may be lost, and all nodes agree."""
+    """Any message may be lost, and all nodes agree on the blocks."""
     chance, lost = Random(1), []
     put = Outbox.put
 

@@ -43,8 +43,9 @@ OPERATIONS_MAX = 80
 
 @pytest.mark.parametrize("keeps_unsynced", [True, False], ids=["killed", "power loss"])
 def test_cut_off_at_any_write_it_goes_on_and_never_signs_twice(keeps_unsynced: bool) -> None:
-    """At each operation of log and sign-state over two heights; after the start the clock shows another time,
-    so that a block built anew would be another block.
+    """Crashes at each operation of log and sign-state over two heights lead to no second signature in a slot.
+
+    The clock has moved after each restart, so that a block that is built again would be another block.
     """
     forge = Forge(1)
     whole = Rig(forge)
@@ -63,7 +64,7 @@ def test_cut_off_at_any_write_it_goes_on_and_never_signs_twice(keeps_unsynced: b
 
 
 def test_the_audit_of_the_wire_sees_a_second_signature() -> None:
-    """Without its sign-state and its log a validator does sign twice, and the check says so."""
+    """Control: without sign-state and log a validator does sign twice, and the check finds it."""
     forge = Forge(1)
     rig = Rig(forge)
     rig.run(lambda rig: rig.wait_for_height(1))
@@ -80,7 +81,7 @@ def test_the_audit_of_the_wire_sees_a_second_signature() -> None:
 
 
 def build_four() -> tuple[Rig, BlockResult]:
-    """A validator whose turn it is neither in round 0 nor in round 1, and the block of round 0."""
+    """A validator that proposes in neither round 0 nor round 1, and the block of round 0."""
     forge = Forge(4)
     turns = (forge.get_proposer(0), forge.get_proposer(1))
     me = next(number for number, one in enumerate(forge.people) if one not in turns)
@@ -98,7 +99,7 @@ def lock(rig: Rig, result: BlockResult, *, is_early: bool = False) -> None:
 
 
 def test_a_lock_outlives_every_crash() -> None:
-    """Once it has precommitted a block it prevotes no other in the next round, cut off wherever it was."""
+    """Once it has precommitted a block, it prevotes no other in the next round, wherever it crashed."""
     whole, result = build_four()
     mine = whole.forge.vote(whole.person, PRECOMMIT, result.block_hash).vote
     begun = len(whole.disk.operations)
@@ -135,8 +136,9 @@ def test_a_lock_outlives_every_crash() -> None:
 
 
 def test_a_log_that_lost_its_end_is_not_voted_on() -> None:
-    """Damage in the last frame looks like a torn write. A lock may have been in it: the height is not signed,
-    in this life and the next.
+    """Damage in the last frame looks like a torn write that may have held a lock: the height is not signed.
+
+    That holds after the next restart too.
     """
     rig, result = build_four()
     precommit = rig.forge.vote(rig.person, PRECOMMIT, result.block_hash).vote
@@ -168,9 +170,7 @@ def test_a_log_that_lost_its_end_is_not_voted_on() -> None:
 
 
 def test_the_body_of_a_block_that_came_while_catching_up_is_kept() -> None:
-    """A validator that is the only one locked on a block is the only one who can propose it again: it must
-    have its body, also after a crash.
-    """
+    """The only validator with a lock must be able to propose its block again: it has the body after a crash."""
     rig, result = build_four()
     precommit = rig.forge.vote(rig.person, PRECOMMIT, result.block_hash).vote
 
@@ -191,7 +191,7 @@ def test_the_body_of_a_block_that_came_while_catching_up_is_kept() -> None:
 
 
 def test_the_body_of_a_locked_block_is_there_after_a_crash() -> None:
-    """All validators may have been cut off at once: somebody must still be able to propose it."""
+    """All validators may have crashed at once: the locked block's body must still be there to propose."""
     rig, result = build_four()
 
     def until_locked(rig: Rig) -> None:
@@ -233,7 +233,7 @@ def test_an_older_sign_state_is_raised_by_the_log(is_vote: bool) -> None:
 
 
 def test_an_older_sign_state_is_raised_by_the_chain() -> None:
-    """What is in the newest certificates was signed, whatever the file says."""
+    """Own signatures in the newest certificates forbid their slots, whatever the sign-state says."""
     rig, result = build_four()
     ledger = Ledger(rig.store, rig.forge.spec)
     make_final(ledger, ledger.execute(result.block), rig.forge.certify(result.block_hash, round=3))
@@ -247,7 +247,7 @@ def test_an_older_sign_state_is_raised_by_the_chain() -> None:
 
 
 def test_a_log_of_a_later_height_keeps_the_node_from_validating() -> None:
-    """The store is older than the log (a backup): it signs nothing below, and takes part from there on."""
+    """If the store is older than the log, the node signs from the height of the log on, and nothing below."""
     forge = Forge(1)
     rig = Rig(forge)
     rig.run(lambda rig: rig.world.wait_until(lambda: rig.replica.core.height == 3))
@@ -274,12 +274,12 @@ def test_a_log_of_a_later_height_keeps_the_node_from_validating() -> None:
 
 
 def runtime_hash(block: Block) -> Hash:
-    """The block's name."""
+    """The hash of the block."""
     return compute_header_hash(block.header)
 
 
 def test_a_refused_signature_is_no_reason_to_stop() -> None:
-    """The sign-state says that the slot is taken: the vote is not sent, and the others decide without it."""
+    """If the sign-state refuses a slot, the vote is not sent, and the others decide without it."""
     rig, result = build_four()
     state = LastSignState.load(SIGN_STATE, rig.key.public_key, files=rig.disk)
     state.raise_to(1, 0, SignStep.PRECOMMIT)
@@ -296,7 +296,7 @@ def test_a_refused_signature_is_no_reason_to_stop() -> None:
 
 
 def test_an_equivocation_is_reported() -> None:
-    """Of votes and of proposals; the validator itself goes on."""
+    """Equivocation by votes and by proposals is reported; the height goes on."""
     rig, result = build_four()
     proposer = rig.forge.get_proposer()
     other = rig.forge.build(gap_ms=12)
@@ -313,7 +313,7 @@ def test_an_equivocation_is_reported() -> None:
 
 
 def test_a_certificate_for_an_invalid_block_halts_the_node() -> None:
-    """Two thirds say what this program finds wrong: to go on is wrong in any case."""
+    """If two thirds of the power finalise a block that is invalid here, the node stops."""
     rig, result = build_four()
     header = replace(result.block.header, state_root=bytes(32))
     bad = replace(result.block, header=header)
@@ -333,9 +333,7 @@ def test_a_certificate_for_an_invalid_block_halts_the_node() -> None:
 
 
 def test_a_claim_that_is_not_proven_interrupts_nothing() -> None:
-    """Looks take place beside consensus, not too often; a proven one ends in a sync in the middle of a
-    height.
-    """
+    """Lead checks run beside consensus at a bounded pace; a proven lead begins a sync within a height."""
     rig, result = build_four()
 
     def follow(rig: Rig) -> None:
@@ -358,7 +356,7 @@ def test_a_claim_that_is_not_proven_interrupts_nothing() -> None:
 
 
 def test_while_it_syncs_it_handles_nothing_and_afterwards_what_came_meanwhile() -> None:
-    """A proposal and a timeout in the middle of a sync that gains nothing: the vote leaves after it."""
+    """A proposal and a timeout that come during a sync that gains nothing are handled after it."""
     rig, result = build_four()
     vote = rig.forge.vote(rig.person, PREVOTE, result.block_hash).vote
 
@@ -381,7 +379,7 @@ def test_while_it_syncs_it_handles_nothing_and_afterwards_what_came_meanwhile() 
 
 
 def test_a_block_that_waited_while_its_height_was_decided_is_not_built() -> None:
-    """Proposer of the first round, overtaken by the decision: nothing is built on the wrong parent."""
+    """A proposer of round 0 that was overtaken by the decision builds nothing on the wrong parent."""
     forge = Forge(4)
     me = forge.people.index(forge.get_proposer())
     rig, result = Rig(forge, me), forge.build(by=forge.get_proposer(1))
@@ -399,7 +397,7 @@ def test_a_block_that_waited_while_its_height_was_decided_is_not_built() -> None
 
 
 def test_an_equivocation_is_reported_even_if_it_comes_after_the_decision() -> None:
-    """The precommit for nil of somebody who also precommitted the block."""
+    """A precommit for nil by a validator that also precommitted the block."""
     rig, result = build_four()
     proposer = rig.forge.get_proposer()
 
@@ -417,8 +415,9 @@ def test_an_equivocation_is_reported_even_if_it_comes_after_the_decision() -> No
 
 
 def test_others_are_heard_while_a_signature_is_made() -> None:
-    """The lane is slow: a whole round's votes are handled before the first own signature is back; both own
-    votes leave all the same, each with what led to it in the log.
+    """With a slow lane a round's votes are handled before the first own signature is made.
+
+    Both own votes leave nevertheless, each after its inputs are in the log.
     """
     rig, result = build_four()
 
@@ -452,7 +451,7 @@ def test_others_are_heard_while_a_signature_is_made() -> None:
 
 
 def test_a_height_starts_even_if_the_clock_went_back() -> None:
-    """An hour behind the last block: it waits one interval, not an hour."""
+    """With the clock an hour behind the last block it waits one interval, not an hour."""
     forge = Forge(1)
     rig = Rig(forge)
 

@@ -1,4 +1,4 @@
-"""What validators sign is let through once, and never too often."""
+"""Seen messages: each signed message is accepted once, and a bounded number per validator."""
 
 from chain.primitives.codec import replace
 from chain.votes import SignedVote, VoteKind
@@ -20,7 +20,7 @@ def take(sightings: SeenMessages, vote: SignedVote, round: int = 0) -> bool:
 
 
 def test_a_vote_is_wanted_once_and_of_an_equivocator_two() -> None:
-    """The second is the evidence; the third tells nothing more. Slots do not share their bound."""
+    """Two votes per slot are wanted, the second is the evidence; slots do not share their bound."""
     sightings = SeenMessages()
     votes = [FORGE.vote(ONE, PREVOTE, value) for value in (None, b"a" * 32, b"b" * 32)]
     assert [take(sightings, vote) for vote in (*votes, votes[0])] == [True, True, False, False]
@@ -30,7 +30,7 @@ def test_a_vote_is_wanted_once_and_of_an_equivocator_two() -> None:
 
 
 def test_a_validator_that_signs_for_many_rounds_is_heard_up_to_a_bound() -> None:
-    """More room comes with the rounds; others are not affected."""
+    """The bound per validator grows with the rounds; other validators do not share it."""
     sightings = SeenMessages()
 
     def count(first: int, round: int) -> int:
@@ -44,7 +44,7 @@ def test_a_validator_that_signs_for_many_rounds_is_heard_up_to_a_bound() -> None
 
 
 def test_two_proposals_of_a_round_and_none_of_far_rounds() -> None:
-    """That is what the core keeps."""
+    """Two proposals per round are wanted, which is what the core keeps."""
     sightings = SeenMessages()
     proposals = [FORGE.propose(ONE, bytes((number,)) * 32) for number in range(3)]
     wanted = []
@@ -59,7 +59,7 @@ def test_two_proposals_of_a_round_and_none_of_far_rounds() -> None:
 
 
 def test_a_certificate_is_new_once_per_round_and_block_whoever_signed_it() -> None:
-    """Else one peer could send the same quorum again and again, each time with one signature less."""
+    """A second certificate for one round and block is not wanted, whatever its signers."""
     sightings = SeenMessages()
     commit, polka = FORGE.certify(b"a" * 32), FORGE.polka(b"a" * 32)
     for certificate in (commit, polka):

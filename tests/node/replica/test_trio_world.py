@@ -1,4 +1,4 @@
-"""The world over trio: what it promises to a replica (`node.replica.ports`), with threads and streams."""
+"""The world over trio keeps the promises of `node.replica.ports`, with threads and streams."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -28,7 +28,7 @@ BAD = BlockWanted(13, bytes(32))
 
 @dataclass
 class Listener:
-    """Gossip and sync in one; height 13 is a peer's fault."""
+    """Gossip and sync in one; a message about height 13 is a fault."""
 
     heard: list[ConsensusMessage] = field(default_factory=list)
     present: list[tuple[str, PeerId]] = field(default_factory=list)
@@ -47,7 +47,7 @@ class Listener:
 
 @dataclass
 class Scene:
-    """The world, open, and one other network."""
+    """An open world and one other network."""
 
     world: ReplicaWorld
     listener: Listener
@@ -57,7 +57,7 @@ class Scene:
 
 @asynccontextmanager
 async def open_scene() -> AsyncIterator[Scene]:
-    """Until the block ends."""
+    """A scene that is open until the block ends."""
     hub, listener = MemoryHub(), Listener()
     async with (
         hub.open_network(b"w" * 32, GENESIS) as network,
@@ -72,7 +72,7 @@ async def open_scene() -> AsyncIterator[Scene]:
 
 
 async def test_jobs_run_in_a_thread_one_after_the_other_each_followed_by_its_continuation() -> None:
-    """In the order of the calls, also of those that continuations make."""
+    """Jobs run in the order of the calls, also those that continuations ask for."""
     loop, seen = get_ident(), list[str]()
     async with open_scene() as scene:
 
@@ -95,7 +95,7 @@ async def test_jobs_run_in_a_thread_one_after_the_other_each_followed_by_its_con
 
 
 async def test_timers_act_in_a_later_turn_and_not_once_they_are_cancelled() -> None:
-    """Also if nothing is left to wait for."""
+    """A timer acts in a later turn, unless it was cancelled, even if nothing is left to wait for."""
     acted: list[str] = []
     async with open_scene() as scene:
         scene.world.call_later(0, lambda: acted.append("now"))
@@ -113,17 +113,17 @@ async def test_timers_act_in_a_later_turn_and_not_once_they_are_cancelled() -> N
 
 
 class Bug(Exception):
-    """Nothing that anybody expects."""
+    """An unexpected exception."""
 
 
 def fail(*_: object) -> None:
-    """Does not do what it should."""
+    """Raises Bug."""
     raise Bug
 
 
 @pytest.mark.parametrize("place", ["job", "continuation", "timer", "answer"])
 async def test_what_fails_in_the_replica_ends_the_world(place: str) -> None:
-    """A node that is unsure stops."""
+    """An unexpected exception ends the world, and with it the node."""
     with pytest.raises(BaseExceptionGroup) as caught:
         async with open_scene() as scene:
             match place:
@@ -140,7 +140,7 @@ async def test_what_fails_in_the_replica_ends_the_world(place: str) -> None:
 
 
 async def test_what_a_peer_says_ends_at_that_peer() -> None:
-    """Good messages are handed on in order, a bad one costs points and its stream."""
+    """Good messages arrive in order; a bad one costs points and its stream."""
     async with open_scene() as scene:
         good = [BlockWanted(height, bytes(32)) for height in range(3)]
         async with open_stream(scene.other, scene.network.peer_id, CONSENSUS) as stream:
@@ -151,7 +151,7 @@ async def test_what_a_peer_says_ends_at_that_peer() -> None:
 
 
 async def test_peers_are_not_read_while_the_lane_is_full() -> None:
-    """They wait, and nothing is lost."""
+    """While the lane is full no peer is read, and no message is lost."""
     release, done = Event(), list[None]()
     async with open_scene() as scene:
         try:
@@ -169,7 +169,7 @@ async def test_peers_are_not_read_while_the_lane_is_full() -> None:
 
 
 async def test_who_is_attended_is_told_and_gets_what_is_posted() -> None:
-    """Two connections at once of one peer: it is gone when both are."""
+    """A peer with two connections is gone when both are closed."""
     async with open_scene() as scene:
         peer, heard = scene.other.peer_id, list[bytes]()
 
@@ -202,7 +202,7 @@ async def test_who_is_attended_is_told_and_gets_what_is_posted() -> None:
 
 
 async def test_a_question_to_nobody_is_answered_with_why() -> None:
-    """As a value, in a later turn."""
+    """A request to an unknown peer is answered with an error, in a later turn."""
     answers: list[object] = []
     async with open_scene() as scene:
         scene.world.ask(b"nobody", StatusRequest(), Status, 100, answers.append)

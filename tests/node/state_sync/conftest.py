@@ -1,4 +1,4 @@
-"""A scene for each test of state sync, over one honest chain; nobody waits for the next survey."""
+"""A scene for each test of state sync, over one honest chain; surveys follow each other at once."""
 
 from collections.abc import AsyncIterator, Iterator
 
@@ -10,14 +10,14 @@ from tests.node.state_sync.scene import Chain, Scene, make_chain
 
 @pytest.fixture(scope="module")
 def chain() -> Iterator[Chain]:
-    """Made once."""
+    """An honest chain, made once."""
     with make_chain() as made:
         yield made
 
 
 @pytest.fixture(autouse=True)
 def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Surveys follow each other at once."""
+    """Makes surveys follow each other at once."""
     monkeypatch.setattr(fetching, "SURVEY_SECONDS", 0.01)
     monkeypatch.setattr(run, "ROUND_SECONDS", 0.01)
     monkeypatch.setattr(run, "SETTLE_SECONDS", 0.05)
@@ -26,6 +26,6 @@ def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 async def scene(chain: Chain) -> AsyncIterator[Scene]:
-    """A node with nothing."""
+    """A node without a store."""
     async with Scene(chain).open() as opened:
         yield opened

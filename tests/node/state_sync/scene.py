@@ -1,4 +1,4 @@
-"""An honest chain with snapshots, a node without a store, and peers that answer as a test says."""
+"""An honest chain with snapshots, a node without a store, and peers with the answers of a test."""
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -39,15 +39,15 @@ from tests.node.cluster import build_cluster_spec
 from tests.node.forge import ALICE, BOB, Forge, make_final
 
 VALIDATORS = 6
-"""Of equal power: four of them are exactly two thirds."""
+"""All of equal power: four of them are exactly two thirds."""
 HEIGHT = 20
-"""The last block of the second epoch; the chain goes on for some more."""
+"""The last block of the second epoch; the chain has some more."""
 HEAD = 25
 PART_BYTES = 1_000
 
 
 def build_spec() -> ChainSpec:
-    """Blocks come fast, and trust lasts for all of them."""
+    """A chain with fast blocks, whose genesis can be trusted to its end."""
     spec = build_cluster_spec(VALIDATORS, guests=(ALICE, BOB))
     parameters = replace(spec.staking.parameters, unbonding_eras=500)
     return replace(spec, staking=replace(spec.staking, parameters=parameters))
@@ -55,7 +55,7 @@ def build_spec() -> ChainSpec:
 
 @dataclass
 class Chain:
-    """An honest chain with its snapshots, made once."""
+    """An honest chain with its snapshots."""
 
     forge: Forge
     files: SnapshotFiles
@@ -68,7 +68,7 @@ class Chain:
 
 @contextmanager
 def make_chain() -> Iterator[Chain]:
-    """Two snapshots of many small parts each, and blocks beyond."""
+    """A chain with two snapshots of many small parts each, and some blocks beyond."""
     with TemporaryDirectory() as directory, pytest.MonkeyPatch.context() as patch:
         patch.setattr(snapshot, "PART_BYTES_TARGET", PART_BYTES)
         forge, files, committed = (
@@ -106,7 +106,7 @@ class Scene:
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator["Scene"]:
-        """The node under test, with its network."""
+        """Opens the node under test and its network."""
         ledger = self.chain.ledger
         async with self.hub.open_network(b"n" * 32, ledger.genesis_hash) as self.network:
             self.sync = self.build_sync(self.network)
@@ -121,7 +121,7 @@ class Scene:
 
     @asynccontextmanager
     async def join(self, number: int, change: Change | None = None) -> AsyncIterator[PeerId]:
-        """A peer with the honest chain, that changes its answers so."""
+        """A peer with the honest chain and these changes of its answers."""
         seed = bytes((number,)) * 32
         async with self.hub.open_network(seed, self.chain.ledger.genesis_hash) as network:
             service = SnapshotService(network, self.chain.ledger, self.chain.files, lambda: False)
@@ -158,7 +158,7 @@ class Scene:
         return [ban.peer for ban in self.network.bans()] == [peer]
 
     def check_ledger(self) -> Ledger:
-        """The store opens like one that executed everything, and goes on to the head."""
+        """The store opens like one that executed every block, and the ledger goes on to the head."""
         honest = self.chain.ledger
         ledger = Ledger(self.store, honest.spec)
         assert ledger.height == HEIGHT
@@ -172,7 +172,7 @@ class Scene:
 
 
 def on(kind: type[Record], lie: Change) -> Change:
-    """A lie in the answer to one kind of request."""
+    """Applies the lie to answers to one kind of request."""
 
     def apply(scene: Scene, message: SnapshotRequest, reply: Any) -> Answer:
         return lie(scene, message, reply) if isinstance(message, kind) else reply
@@ -181,7 +181,7 @@ def on(kind: type[Record], lie: Change) -> Change:
 
 
 def offer(**changes: object) -> Change:
-    """The newest snapshot, offered otherwise than it is."""
+    """Changes the offer of the newest snapshot."""
 
     def lie(scene: Scene, message: SnapshotRequest, reply: Any) -> Answer:
         assert isinstance(reply, Snapshots)
@@ -192,7 +192,7 @@ def offer(**changes: object) -> Change:
 
 
 def cut_manifest(change: Callable[[SnapshotManifest], SnapshotManifest]) -> Change:
-    """Another manifest, offered by its hash."""
+    """Changes the manifest and offers it by its hash."""
 
     def make(scene: Scene) -> bytes:
         return encode(change(decode(SnapshotManifest, scene.chain.files.get_manifest(HEIGHT) or b"")))

@@ -1,4 +1,4 @@
-"""A whole node that begins at a snapshot of a running network, and one that has to begin at genesis."""
+"""A whole node that begins at a snapshot of a running network, and one that must begin at genesis."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -26,7 +26,7 @@ EPOCH = 10
 
 
 def build_spec(unbonding_eras: int) -> ChainSpec:
-    """Genesis of a test is months old: trust in it lasts, or not."""
+    """The genesis of tests is months old: with few unbonding eras it is too old to be trusted."""
     spec = build_cluster_spec(1)
     return replace(
         spec,
@@ -38,7 +38,7 @@ def build_spec(unbonding_eras: int) -> ChainSpec:
 
 @pytest.fixture(autouse=True)
 def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Blocks of 10 ms make a snapshot old in no time."""
+    """With blocks of 10 ms a snapshot is soon replaced, so the waits are short."""
     monkeypatch.setattr(run, "SETTLE_SECONDS", 0.1)
     monkeypatch.setattr(fetching, "GONE_SECONDS", 0.1)
 
@@ -49,7 +49,7 @@ EXPIRED = build_spec(2)
 
 @asynccontextmanager
 async def open_network(path: Path, spec: ChainSpec) -> AsyncIterator[tuple[MemoryHub, Node, Home]]:
-    """One validator with a snapshot, and the folder of somebody who joins."""
+    """One validator with a snapshot, and the folder of a node that joins."""
     hub = MemoryHub()
     async with open_node(hub, spec, Person(0), path) as node:
         await wait_for_height(node, EPOCH + 2)
@@ -68,7 +68,7 @@ async def begin(hub: MemoryHub, node: Node, home: Home, **settings: object) -> N
 
 
 async def test_a_node_begins_at_a_snapshot_and_follows(tmp_path: Path) -> None:
-    """It has the state and no block below; then it syncs, and follows the chain like any other."""
+    """The node gets the state and no block below it; then it syncs and follows the chain."""
     async with open_network(tmp_path, LASTING) as (hub, node, home):
         await begin(hub, node, home)
         assert home.synced_store.exists()
@@ -87,7 +87,7 @@ async def test_a_node_begins_at_a_snapshot_and_follows(tmp_path: Path) -> None:
 
 
 async def test_a_store_that_is_whole_is_taken_as_it_is(tmp_path: Path) -> None:
-    """A node that stopped before it was adopted asks nobody again; log and sign-state are there first."""
+    """A node that stopped before `adopt` asks no peer again; log and sign-state are made first."""
     async with open_network(tmp_path, LASTING) as (hub, node, home):
         await begin(hub, node, home)
     with trio.fail_after(1):
@@ -105,7 +105,7 @@ async def refuse_network() -> AsyncIterator[None]:
 
 
 async def test_trust_that_is_too_old_leaves_the_long_way(tmp_path: Path) -> None:
-    """The node begins at genesis, without anybody's word; who named a block is told that it is too old."""
+    """Without `--trust` an old genesis means executing every block; with it, the operator gets an error."""
     async with open_network(tmp_path, EXPIRED) as (hub, node, home):
         await begin(hub, node, home)
         assert not home.synced_store.exists()
@@ -120,7 +120,7 @@ async def test_trust_that_is_too_old_leaves_the_long_way(tmp_path: Path) -> None
 
 
 async def test_what_was_begun_is_gone_on_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A node that is stopped in the middle keeps what it has."""
+    """A state sync that was stopped in the middle is resumed."""
     async with open_network(tmp_path, LASTING) as (hub, node, home):
         with trio.move_on_after(0.3):
             with monkeypatch.context() as patch:
@@ -138,6 +138,6 @@ async def forever(self: object) -> bool:
 
 
 def test_hosts_of_genesis_are_asked_first() -> None:
-    """Beside the seeds, a newcomer knows nobody else."""
+    """A new node knows only the seeds and the hosts of genesis."""
     wanted = joining.list_wanted(NodeConfig(seeds=["/dns/seed/tcp/1/p2p/x"]), LASTING)
     assert wanted == ("/dns/seed/tcp/1/p2p/x", LASTING.hosting.hosts[0][1].addresses[0])

@@ -1,4 +1,4 @@
-"""State sync over the in-memory network: from the honest, over restarts, and what is trusted."""
+"""State sync over the in-memory network: with honest peers, over restarts, and what is trusted."""
 
 from typing import Any
 
@@ -36,7 +36,7 @@ from tests.node.state_sync.scene import (
 
 
 async def test_an_honest_peer_is_enough(scene: Scene) -> None:
-    """The newest snapshot is in, the ledger opens above it and executes what follows."""
+    """With one honest peer the newest snapshot is fetched, and the ledger goes on above it."""
     async with scene.join(1):
         assert await scene.finish() == HEIGHT
     assert scene.network.bans() == ()
@@ -47,7 +47,7 @@ async def test_an_honest_peer_is_enough(scene: Scene) -> None:
 
 
 async def test_parts_come_from_several(scene: Scene) -> None:
-    """Everybody who offers the snapshot is asked for parts, and no part is fetched twice without need."""
+    """Every peer that offers the snapshot is asked for parts, and few parts are fetched twice."""
     served: dict[int, int] = {}
 
     def count(number: int) -> Change:
@@ -70,7 +70,7 @@ async def test_parts_come_from_several(scene: Scene) -> None:
 
 
 async def test_it_goes_on_where_it_was(scene: Scene) -> None:
-    """Parts that are in stay in over a restart, and are not asked for again."""
+    """Parts that were fetched before a restart are kept, and not requested again."""
     taken: list[int] = []
 
     def run_dry(scene: Scene, message: SnapshotRequest, reply: Any) -> Answer:
@@ -100,7 +100,7 @@ async def test_it_goes_on_where_it_was(scene: Scene) -> None:
 async def test_a_snapshot_that_nobody_has_any_more_is_given_up_for_another(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What came of it goes, and the node begins with one that is there."""
+    """If no peer offers the snapshot any more, its parts are dropped and another one is fetched."""
     monkeypatch.setattr(fetching, "GONE_SECONDS", 0.1)
 
     def keep_older(scene: Scene, message: SnapshotRequest, reply: Any) -> Answer:
@@ -124,7 +124,7 @@ async def test_a_snapshot_that_nobody_has_any_more_is_given_up_for_another(
 async def test_a_manifest_that_nobody_brings_to_an_end_comes_last_from_then_on(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A liar's own cut of the true state holds, and yet nobody else has its parts."""
+    """A liar's own cut of the true state is valid but no other peer has its parts: it is given up."""
     monkeypatch.setattr(fetching, "STALL_SECONDS", 0.2)
     own_cut = cut_manifest(lambda manifest: replace(manifest, starts=manifest.starts[:1]))
 
@@ -142,14 +142,14 @@ async def test_a_manifest_that_nobody_brings_to_an_end_comes_last_from_then_on(
 
 
 async def test_where_nobody_has_a_snapshot_the_node_begins_at_genesis(scene: Scene) -> None:
-    """As in a network that is younger than an epoch."""
+    """Without a snapshot, as in a network younger than an epoch, the node begins at genesis."""
     async with scene.join(1, on(SnapshotsRequest, lambda scene, message, reply: Snapshots(()))):
         assert await scene.finish() is None
     assert not Staging(scene.store).is_whole
 
 
 async def test_a_peer_that_began_above_a_header_is_no_liar(scene: Scene) -> None:
-    """Only the header of what it offers can not be lacking."""
+    """A peer may have no header on the way, but it must have the one that it offers."""
 
     def lack(scene: Scene, message: SnapshotRequest, reply: Any) -> Answer:
         assert isinstance(message, LightBlockRequest)
@@ -164,7 +164,7 @@ async def test_a_peer_that_began_above_a_header_is_no_liar(scene: Scene) -> None
 
 
 async def test_old_trust_is_refused(chain: Chain) -> None:
-    """Who signed genesis may have taken their stake: the operator has to name a later block."""
+    """Validators of an old genesis may have withdrawn their bonds: the operator must name a later block."""
     spec = chain.ledger.spec
     period_ms = 250 * spec.system.parameters.era_epochs * spec.system.parameters.epoch_blocks
     period_ms *= spec.system.parameters.block_ms
@@ -181,7 +181,7 @@ async def test_old_trust_is_refused(chain: Chain) -> None:
 
 
 async def test_the_operators_block_must_be_the_networks(chain: Chain) -> None:
-    """Nobody is banned for it, for it may be the operator who is wrong."""
+    """No peer is banned for another block at the operator's height: the operator may be wrong."""
     async with Scene(chain, anchor=Anchor(7, bytes(32))).open() as scene, scene.join(1), scene.join(2):
         with pytest.raises(UnknownAnchor):
             await scene.finish()
@@ -189,7 +189,7 @@ async def test_the_operators_block_must_be_the_networks(chain: Chain) -> None:
 
 
 async def test_one_peer_with_another_block_than_the_operators_is_passed_over(chain: Chain) -> None:
-    """The others have it."""
+    """If one peer has another block at the operator's height, other peers are asked."""
     anchor = Anchor(7, chain.committed[6].block_hash)
     other = on(
         LightBlockRequest, lambda scene, message, reply: move_time(reply) if message.height == 7 else reply
@@ -206,7 +206,7 @@ def move_time(reply: Any) -> Answer:
 
 
 def test_a_block_is_named_by_height_and_hash() -> None:
-    """Anything else is refused before a peer is asked."""
+    """A malformed `--trust` is refused before any peer is asked."""
     assert state_sync.parse_anchor("12:" + "ab" * 32) == Anchor(12, b"\xab" * 32)
     for text in ("", "12", "12:", ":" + "ab" * 32, "x:" + "ab" * 32, "12:" + "xy" * 32, "-1:" + "ab" * 32):
         with pytest.raises(ValueError):

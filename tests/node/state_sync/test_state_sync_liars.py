@@ -1,4 +1,4 @@
-"""State sync past every kind of liar, and past who stalls."""
+"""State sync with every kind of liar, and with peers that stall."""
 
 from collections.abc import Callable
 from contextlib import AsyncExitStack
@@ -53,7 +53,7 @@ from tests.node.state_sync.scene import (
 
 
 def show(change: Callable[[Scene, LightBlock], LightBlock]) -> Change:
-    """A light block otherwise than it is."""
+    """Changes the light block."""
 
     def lie(scene: Scene, message: SnapshotRequest, reply: Any) -> Answer:
         assert isinstance(reply, LightBlockReply)
@@ -63,12 +63,12 @@ def show(change: Callable[[Scene, LightBlock], LightBlock]) -> Change:
 
 
 def certify(change: Callable[[Scene, CommitCertificate], CommitCertificate]) -> Change:
-    """A certificate otherwise than it is."""
+    """Changes the certificate."""
     return show(lambda scene, block: replace(block, certificate=change(scene, block.certificate)))
 
 
 def sign_nil(scene: Scene, certificate: CommitCertificate) -> CommitCertificate:
-    """Exactly two thirds for the block, padded with good precommits of the others for nil."""
+    """Exactly two thirds for the block, filled up with good precommits of the others for nil."""
     padding = []
     for part in certificate.signatures[4:]:
         vote = Vote(VoteKind.PRECOMMIT, certificate.height, certificate.round, None, part.validator)
@@ -110,7 +110,7 @@ def spoil_slot(manifest: SnapshotManifest) -> SnapshotManifest:
 
 
 def send_part(change: Callable[[Scene, SnapshotPartRequest, bytes], bytes]) -> Change:
-    """Another part than the one asked for."""
+    """Another part than the requested one."""
 
     def lie(scene: Scene, message: SnapshotRequest, reply: Any) -> Answer:
         assert isinstance(reply, SnapshotPartReply)
@@ -195,7 +195,7 @@ def build_block(scene: Scene, height: Height) -> bytes:
 
 
 def build_future(scene: Scene, message: SnapshotRequest) -> bytes:
-    """What `invent` makes of the newest header, under whatever height is asked for."""
+    """The header that `invent` makes of the newest one, under any requested height."""
     assert isinstance(message, LightBlockRequest)
     block = decode(LightBlock, build_block(scene, HEIGHT))
     return encode(invent(scene, replace(block, header=replace(block.header, height=message.height))))
@@ -203,7 +203,7 @@ def build_future(scene: Scene, message: SnapshotRequest) -> bytes:
 
 @pytest.mark.parametrize("lie", LIES.values(), ids=LIES.keys())
 async def test_who_lies_is_banned_and_the_honest_finish(scene: Scene, lie: Change) -> None:
-    """Whatever the liar got in by then; nobody else is charged with it."""
+    """A liar is banned, whatever parts it delivered before; no other peer is charged."""
     async with scene.join(1, lie) as liar, trio.open_nursery() as nursery:
         nursery.start_soon(scene.finish)
         await wait_until(lambda: scene.is_banned(liar))
@@ -214,7 +214,7 @@ async def test_who_lies_is_banned_and_the_honest_finish(scene: Scene, lie: Chang
 
 
 async def test_liars_together_do_not_keep_the_honest_out(scene: Scene) -> None:
-    """Five of them say the same, one honest peer another thing: all five go, and the sync ends."""
+    """Five liars agree on one offer against one honest peer: all five are banned, and the sync ends."""
     lie = both(offer(height=10**9), on(LightBlockRequest, lambda scene, message, reply: reply))
     async with AsyncExitStack() as stack:
         liars = [await stack.enter_async_context(scene.join(number, lie)) for number in range(1, 6)]
@@ -225,7 +225,7 @@ async def test_liars_together_do_not_keep_the_honest_out(scene: Scene) -> None:
 
 
 async def test_all_who_offered_a_manifest_that_is_wrong_are_charged(scene: Scene) -> None:
-    """Its hash is in the offer, so each of them said what is not so, whoever was asked for it."""
+    """The hash of a false manifest is in the offer, so every peer that offered it lied."""
     lie = cut_manifest(spoil_slot)
     async with scene.join(1, lie) as first, scene.join(2, lie) as second, scene.join(3):
         assert await scene.finish() == HEIGHT
@@ -244,7 +244,7 @@ STALLS: dict[str, type[Record]] = {
 async def test_who_stalls_is_passed_over_and_not_banned(
     scene: Scene, monkeypatch: pytest.MonkeyPatch, kind: type[Record]
 ) -> None:
-    """One deadline is all that it costs, also where the one who stalls is chosen first."""
+    """A peer that stalls costs one deadline at most, even if it is asked first."""
     for module, name in (
         (sources, "OFFER_SECONDS_MAX"),
         (sources, "LATE_OFFER_SECONDS"),
@@ -264,7 +264,7 @@ async def test_who_stalls_is_passed_over_and_not_banned(
 
 
 async def test_the_last_part_is_asked_of_another_when_the_first_stalls(scene: Scene) -> None:
-    """With the real deadlines: a peer that never answers does not hold up the end."""
+    """With the real deadlines a silent peer does not hold up the end."""
     stalling = on(SnapshotPartRequest, lambda scene, message, reply: Silence())
     async with scene.join(1, stalling), scene.join(2):
         with trio.fail_after(fetching.PART_SECONDS_MAX / 2):

@@ -1,4 +1,4 @@
-"""The guard: what it sees of a key's signatures decides whether they may be joined by more."""
+"""The guard: the signatures of its key that it sees decide whether the node may sign."""
 
 import pytest
 
@@ -13,7 +13,7 @@ ME, OTHER = b"m" * 32, b"o" * 32
 BLOCK, OTHER_BLOCK = b"b" * 32, b"c" * 32
 WATCH = 5
 HEAD = 100
-"""Where the chain is when the node has caught up."""
+"""The head when the node has caught up."""
 
 
 def _vote(height: Height, block: bytes | None = BLOCK, kind: VoteKind = VoteKind.PRECOMMIT) -> Vote:
@@ -23,14 +23,14 @@ def _vote(height: Height, block: bytes | None = BLOCK, kind: VoteKind = VoteKind
 def _build(
     height: Height, *, hold: Hold = Hold.NONE, log_height: Height | None = None, logged: tuple[Vote, ...] = ()
 ) -> Guard:
-    """Of a sign-state whose last signature is a precommit at `height`; 0: it never signed."""
+    """A guard over a sign-state with a precommit at `height` as its last signature; 0: none."""
     state = SignState(1, KEY, height, 0, 3 if height else 0, None, hold)
     log_height = height if log_height is None else log_height
     return Guard(ME, state, log_height=log_height, logged=logged, watch_heights=WATCH)
 
 
 def _watch_out(guard: Guard, first: Height = HEAD + 1) -> list[Height]:
-    """The heights that become final, without anything of ours in them, until the guard lets it sign."""
+    """The heights that become final, with no signature of ours, until the guard lets the node sign."""
     heights = []
     for height in range(first, first + 10 * WATCH):
         heights.append(height)
@@ -47,7 +47,7 @@ def _start(height: Height = HEAD) -> Guard:
 
 
 def test_nothing_is_signed_before_the_first_sync() -> None:
-    """Until the node has caught up once it cannot know; then a consistent sign-state signs at once."""
+    """Nothing is signed before the first sync; afterwards a consistent sign-state signs at once."""
     guard = _build(HEAD)
     assert guard.phase is Phase.STARTING and not guard.may_sign(HEAD + 1)
     assert guard.on_caught_up(HEAD, [_vote(HEAD), _vote(HEAD - 1)], is_whole=False) is None
@@ -72,14 +72,14 @@ def test_restored_backup_watches(found: Height) -> None:
 
 
 def test_log_newer_than_the_sign_state_watches() -> None:
-    """A sign-state restored without its log is an old copy too, though the chain shows nothing."""
+    """A sign-state restored without its log is an old copy, even if the chain shows no signature."""
     guard = _build(HEAD - 10, log_height=HEAD + 1, logged=(_vote(HEAD + 1),))
     assert guard.on_caught_up(HEAD, [], is_whole=False) == BeginWatch((HEAD + 1, 0, 3))
     assert not guard.may_sign(HEAD + 1)
 
 
 def test_synced_blocks_count_like_a_sync() -> None:
-    """Own signatures in blocks that come in while catching up are found, also those far below the head."""
+    """Own signatures in blocks that a sync brings are found, also those far below the head."""
     guard = _build(HEAD - 50)
     for height in range(HEAD - 49, HEAD + 1):
         assert guard.on_final(height, [_vote(height)] if height < HEAD - 20 else []) is None
@@ -87,7 +87,7 @@ def test_synced_blocks_count_like_a_sync() -> None:
 
 
 def test_key_new_to_its_folder_watches() -> None:
-    """An empty sign-state signs nothing until WATCH heights passed, whether or not it is seen on chain."""
+    """An empty sign-state signs nothing until WATCH heights have passed, on chain or not."""
     for own in ([], [_vote(HEAD - 1)]):
         guard = _build(0)
         change = guard.on_caught_up(HEAD, own, is_whole=False)
@@ -97,7 +97,7 @@ def test_key_new_to_its_folder_watches() -> None:
 
 @pytest.mark.parametrize("head", [0, WATCH])
 def test_no_watch_where_the_whole_chain_is_in_sight(head: Height) -> None:
-    """At genesis nobody has signed, and on a young chain one sees that this key has not."""
+    """At genesis, and on a chain shorter than a watch without the key, it signs at once."""
     guard = _build(0)
     assert guard.on_caught_up(head, [], is_whole=True) is None and guard.may_sign(head + 1)
     copied = _build(0)
@@ -105,7 +105,7 @@ def test_no_watch_where_the_whole_chain_is_in_sight(head: Height) -> None:
 
 
 def test_watch_begins_again_with_each_foreign_signature() -> None:
-    """As long as the key signs elsewhere, on chain or on the wire, the copy never does."""
+    """While the key signs elsewhere, on chain or on the wire, the copy never signs."""
     guard = _build(0)
     guard.on_caught_up(HEAD, [], is_whole=False)
     for height in range(HEAD + 1, HEAD + 20):
@@ -117,14 +117,14 @@ def test_watch_begins_again_with_each_foreign_signature() -> None:
 
 
 def test_watch_outlasts_a_restart() -> None:
-    """A sign-state that says that a watch had begun begins it anew, though it is not old any more."""
+    """A watch that was stored in the sign-state begins again after a restart."""
     guard = _build(HEAD, hold=Hold.WATCHING)
     assert guard.on_caught_up(HEAD, [_vote(HEAD)], is_whole=False) == BeginWatch((HEAD, 0, 3))
     assert _watch_out(guard)[-1] == HEAD + WATCH
 
 
 def test_end_of_the_watch_is_ordered_once() -> None:
-    """The sign-state is told that the watch is over when it is; afterwards blocks are no news."""
+    """The watch ends once, by one change of the sign-state; later blocks change nothing."""
     guard = _build(0)
     guard.on_caught_up(HEAD, [], is_whole=False)
     orders = [guard.on_final(height, ()) for height in range(HEAD + 1, HEAD + 2 * WATCH)]
@@ -150,14 +150,14 @@ def test_second_message_of_an_own_slot_is_foreign() -> None:
 
 
 def test_foreign_proposal_is_noticed() -> None:
-    """A proposal of our key from elsewhere counts like a vote."""
+    """A foreign proposal of our key counts like a foreign vote."""
     guard = _start()
     proposal = Proposal(HEAD + 1, 0, BLOCK, None, ME)
     assert guard.on_received(proposal) == BeginWatch((HEAD + 1, 0, 1)) and guard.phase is Phase.STOPPED
 
 
 def test_own_messages_from_before_the_start_are_no_news() -> None:
-    """Peers give back what this validator said before a crash; that is no other process."""
+    """Own messages of before a crash that peers send back are not foreign."""
     guard = _start(HEAD + 1)
     for kind in VoteKind:
         assert guard.on_received(_vote(HEAD + 1, kind=kind)) is None
@@ -165,7 +165,7 @@ def test_own_messages_from_before_the_start_are_no_news() -> None:
 
 
 def test_own_signatures_in_blocks_are_no_news() -> None:
-    """What this process signed comes back in certificates and last commits, heights later, and is its own."""
+    """Messages of this process that come back in later certificates are not foreign."""
     guard = _start()
     for height in range(HEAD + 1, HEAD + 50):
         guard.note_made(_vote(height))
@@ -176,7 +176,7 @@ def test_own_signatures_in_blocks_are_no_news() -> None:
 
 
 def test_late_foreign_vote_after_a_watch_is_no_news() -> None:
-    """What was signed elsewhere in the time of the watch does not stop a node whose watch is over."""
+    """Foreign messages of the time of the watch do not stop a node whose watch is over."""
     guard = _build(0)
     guard.on_caught_up(HEAD, [], is_whole=False)
     last = _watch_out(guard)[-1]
@@ -185,7 +185,7 @@ def test_late_foreign_vote_after_a_watch_is_no_news() -> None:
 
 
 def test_height_whose_log_is_gone_is_not_signed() -> None:
-    """Without its log it is forgotten what was locked there: the height passes, the next is signed."""
+    """Without its log a lock may be forgotten: the height is not signed, the next one is."""
     guard = _build(HEAD + 1, log_height=0)
     assert guard.on_caught_up(HEAD, [_vote(HEAD)], is_whole=False) is None
     assert not guard.may_sign(HEAD + 1) and guard.may_sign(HEAD + 2)
@@ -193,7 +193,7 @@ def test_height_whose_log_is_gone_is_not_signed() -> None:
 
 @pytest.mark.parametrize(("kinds", "is_cut"), [((), True), ((1,), True), ((1, 2), False)])
 def test_height_whose_log_has_lost_its_end_is_not_signed(kinds: tuple[int, ...], is_cut: bool) -> None:
-    """The log must lead to the last signature of the sign-state, or something that was on disk is gone."""
+    """If the log does not lead to the sign-state's last signature, the log is cut short."""
     guard = _build(HEAD + 1)
     assert guard.on_caught_up(HEAD, [_vote(HEAD)], is_whole=False) is None
     asked = [_vote(HEAD + 1, kind=VoteKind(kind)) for kind in kinds]
@@ -202,7 +202,7 @@ def test_height_whose_log_has_lost_its_end_is_not_signed(kinds: tuple[int, ...],
 
 
 def test_what_the_log_says_of_own_messages_counts_as_logged() -> None:
-    """A sign-state that was raised by the log itself misses nothing."""
+    """A sign-state that was raised by the log itself is not ahead of it."""
     guard = _build(HEAD + 1, logged=(_vote(HEAD + 1),))
     assert guard.on_caught_up(HEAD, [_vote(HEAD)], is_whole=False) is None
     assert not guard.is_cut(HEAD + 1, [])

@@ -18,11 +18,11 @@ from tests.node.replica.test_equivocation import TWIN, Twin
 from tests.node.test_cluster import open_all, wait_for_all
 
 OLD = WATCH_HEIGHTS + 5
-"""A chain that is not in sight as a whole."""
+"""Longer than a watch, so that a guard does not see the whole chain."""
 
 
 def list_signed(path: Path, *numbers: int) -> list[SignatureRecord]:
-    """All that the nodes of these persons have signed."""
+    """Everything that the nodes of these persons have signed."""
     return [record for number in numbers for record in load_signatures(Home(path / f"node{number}").sign_log)]
 
 
@@ -33,14 +33,14 @@ def get_phase(node: Node) -> Phase:
 
 
 async def wait_on(nodes: Iterable[Node], heights: int) -> None:
-    """Until so many more blocks are final."""
+    """Wait until this many more blocks are final."""
     nodes = list(nodes)
     await wait_for_all(nodes, max(node.ledger.height for node in nodes) + heights)
 
 
 @pytest.mark.timeout(120)
 async def test_key_copied_onto_an_empty_folder_only_watches(tmp_path: Path) -> None:
-    """As long as the original signs the copy never does; when the original is gone, the copy takes over."""
+    """The copy signs nothing while the original signs; when the original is gone, the copy takes over."""
     spec, hub = build_cluster_spec(4), MemoryHub()
     is_over = trio.Event()
 
@@ -71,7 +71,7 @@ async def test_key_copied_onto_an_empty_folder_only_watches(tmp_path: Path) -> N
 
 @pytest.mark.timeout(120)
 async def test_restored_backup_watches_before_it_signs(tmp_path: Path) -> None:
-    """A sign-state of yesterday is found out by chain and log; no slot is signed a second time."""
+    """An old sign-state is detected by chain and log; no slot is signed a second time."""
     spec, hub = build_cluster_spec(4), MemoryHub()
     home, backup = Home(tmp_path / "node3"), tmp_path / "backup"
     async with AsyncExitStack() as stack:
@@ -94,7 +94,7 @@ async def test_restored_backup_watches_before_it_signs(tmp_path: Path) -> None:
 
 @pytest.mark.timeout(120)
 async def test_two_processes_with_one_history_stop(tmp_path: Path) -> None:
-    """Where both files are as good, each hears the other: they do not both go on."""
+    """Of two equal copies each receives the other's messages, and they do not both go on."""
     spec, hub = build_cluster_spec(4), MemoryHub()
     async with AsyncExitStack() as stack:
         others = await open_all(stack, hub, spec, tmp_path, 3)

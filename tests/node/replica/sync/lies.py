@@ -20,18 +20,18 @@ from tests.node.replica.sync.world import Answer
 
 HEIGHT = 6
 LIE_AT = 3
-"""The height of the block with a transaction, about which lies are told."""
+"""The height of the block with a transaction, which lies are about."""
 
 
 class History(NamedTuple):
-    """An honest chain, its blocks from height 1 on."""
+    """An honest chain; its blocks begin at height 1."""
 
     forge: Forge
     blocks: list[FinalBlock]
 
     @property
     def height(self) -> Height:
-        """The head's."""
+        """The head's height."""
         return len(self.blocks)
 
 
@@ -45,12 +45,12 @@ def build_history(height: Height = HEIGHT, validators: int = 4) -> History:
 
 
 def build_honest(history: History) -> Answer:
-    """The real answers of a node with that chain."""
+    """The answers of an honest node with that chain."""
     return SyncServer(history.forge.ledger).answer
 
 
 def build_shorter(history: History, height: Height) -> Answer:
-    """The answers of an honest node at a lower head."""
+    """The answers of an honest node with a lower head."""
     honest = build_honest(history)
 
     def answer(message: SyncRequest) -> SyncReply:
@@ -65,7 +65,7 @@ def build_shorter(history: History, height: Height) -> Answer:
 def build_liar(
     history: History, lie: "Lie", honest: Answer | None = None
 ) -> Callable[[SyncRequest], SyncReply]:
-    """Honest but for the lie."""
+    """Honest answers except for the lie."""
 
     def answer(message: SyncRequest) -> SyncReply:
         reply = (honest or build_honest(history))(message)
@@ -82,7 +82,7 @@ ChangeFinal = Callable[[History, FinalBlock], FinalBlock]
 
 
 def at_height(change: ChangeFinal, height: Height = LIE_AT) -> Lie:
-    """A lie about one block, whenever it is asked for."""
+    """A lie about one block, whenever it is requested."""
 
     def apply(history: History, message: BlocksRequest, reply: Blocks) -> Blocks:
         blocks = [
@@ -94,12 +94,12 @@ def at_height(change: ChangeFinal, height: Height = LIE_AT) -> Lie:
 
 
 def about_block(change: Callable[[Block], Block]) -> Lie:
-    """A lie about what is in the block."""
+    """A lie about the body of the block."""
     return at_height(lambda history, final: replace(final, block=encode(change(decode(Block, final.block)))))
 
 
 def about_certificate(change: Callable[[History, CommitCertificate], CommitCertificate]) -> Lie:
-    """A lie about who voted."""
+    """A lie about the certificate of the block."""
     return at_height(lambda history, final: replace(final, certificate=change(history, final.certificate)))
 
 
@@ -109,7 +109,7 @@ def keep_signatures(numbers: slice) -> Lie:
 
 
 def fill_with(build_vote: Callable[[CommitCertificate, Person], Vote], real: int = 2) -> Lie:
-    """Too few real precommits, and other real votes of real validators to fill up."""
+    """Too few real precommits, filled up with other real votes of the same validators."""
 
     def change(history: History, certificate: CommitCertificate) -> CommitCertificate:
         filled = []
@@ -128,7 +128,7 @@ def sign(history: History, person: Person, vote: Vote) -> Signature:
 
 
 def precommit(certificate: CommitCertificate, person: Person, **changes: object) -> Vote:
-    """The vote the certificate stands for, but for the changes."""
+    """The vote that the certificate stands for, with changes."""
     vote = Vote(
         VoteKind.PRECOMMIT, certificate.height, certificate.round, certificate.block_hash, person.address
     )
@@ -136,18 +136,18 @@ def precommit(certificate: CommitCertificate, person: Person, **changes: object)
 
 
 def spoil_last(history: History, certificate: CommitCertificate) -> CommitCertificate:
-    """A quorum of good signatures, and one more that is bad."""
+    """A quorum of good signatures and a bad one."""
     last = replace(certificate.signatures[-1], signature=bytes(64))
     return replace(certificate, signatures=(*certificate.signatures[:-1], last))
 
 
 def repeat_first(history: History, certificate: CommitCertificate) -> CommitCertificate:
-    """One validator counted for all."""
+    """The signature of one validator, once per validator."""
     return replace(certificate, signatures=certificate.signatures[:1] * len(certificate.signatures))
 
 
 def add_stranger(history: History, certificate: CommitCertificate) -> CommitCertificate:
-    """A quorum, and the good signature of somebody without power."""
+    """A quorum, and a good signature of somebody without power."""
     vote = precommit(certificate, ALICE)
     stranger = CertificateSignature(ALICE.address, sign(history, ALICE, vote))
     signatures: Sequence[CertificateSignature] = (*certificate.signatures, stranger)
@@ -155,7 +155,7 @@ def add_stranger(history: History, certificate: CommitCertificate) -> CommitCert
 
 
 def certify_other(history: History, final: FinalBlock) -> FinalBlock:
-    """A good certificate of that height, of a block with another time."""
+    """A good certificate of the same height for a block with another time."""
     certificate = final.certificate
     other = history.forge.genesis_hash
     parts = [
@@ -231,4 +231,4 @@ LIES: dict[str, Lie] = {
         lambda block: replace(block, header=replace(block.header, time_ms=block.header.time_ms + 1))
     ),
 }
-"""Lies about blocks: whoever sends one is banned, as soon as it is looked at."""
+"""Lies about blocks, for which the sender is banned when the block is checked."""

@@ -1,4 +1,4 @@
-"""Looking ahead: a node that takes part is interrupted by what is shown, not by what is said."""
+"""Lead checks: a node that takes part is interrupted by a proven block, not by a claim."""
 
 import pytest
 
@@ -27,17 +27,17 @@ def world(history: History) -> SyncWorld:
 
 
 def claim(message: SyncRequest) -> SyncReply:
-    """Much is said, nothing shown."""
+    """A high claim and no block."""
     return Blocks(1, ()) if isinstance(message, BlocksRequest) else Status(10**6, bytes(32), 0)
 
 
 def stall(message: SyncRequest) -> SyncReply | None:
-    """Much is said, and then nothing."""
+    """A high claim and then silence."""
     return None if isinstance(message, BlocksRequest) else Status(10**6, bytes(32), 0)
 
 
 def test_who_shows_the_next_block_is_believed(world: SyncWorld, history: History) -> None:
-    """The block is asked for alone, and not executed."""
+    """A peer that shows the next block proves its lead; only that block is requested, and not executed."""
     peer = world.join(1, build_honest(history))
     assert world.look_ahead()
     assert peer.ranges == [(1, 1)]
@@ -45,14 +45,14 @@ def test_who_shows_the_next_block_is_believed(world: SyncWorld, history: History
 
 
 def test_nobody_ahead_is_no_reason(world: SyncWorld) -> None:
-    """Nor nobody at all."""
+    """Without a peer, or with one that claims nothing more, nobody is ahead."""
     assert not world.look_ahead()
     world.join(1, lambda message: Status(0, bytes(32), 0))
     assert not world.look_ahead()
 
 
 def test_one_block_ahead_is_no_reason(world: SyncWorld, history: History) -> None:
-    """Consensus gets a single block by itself."""
+    """One block ahead is no lead: consensus gets a single block by itself."""
     world.join(1, build_shorter(history, 1))
     assert not world.look_ahead()
     world.join(2, build_shorter(history, 2))
@@ -61,7 +61,7 @@ def test_one_block_ahead_is_no_reason(world: SyncWorld, history: History) -> Non
 
 @pytest.mark.parametrize("name", ["nothing", "another start", "no block"])
 def test_a_claim_alone_costs_its_claimant(world: SyncWorld, history: History, name: str) -> None:
-    """It must show the block."""
+    """A claim without the block is not believed."""
     world.join(1, build_liar(history, LIES[name]))
     if name == "no block":
         commit_first(world, history, 2)
@@ -71,7 +71,7 @@ def test_a_claim_alone_costs_its_claimant(world: SyncWorld, history: History, na
 
 @pytest.mark.parametrize("name", [name for name in LIES if "certificate" in name or "filled" in name])
 def test_a_block_that_is_not_final_costs_who_shows_it(world: SyncWorld, history: History, name: str) -> None:
-    """With every kind of certificate that does not hold."""
+    """A block with an invalid certificate proves nothing, whatever is wrong with it."""
     commit_first(world, history, 2)
     world.join(1, build_liar(history, LIES[name]))
     assert not world.look_ahead()
@@ -79,7 +79,7 @@ def test_a_block_that_is_not_final_costs_who_shows_it(world: SyncWorld, history:
 
 
 def test_one_who_shows_it_is_enough_among_liars(world: SyncWorld, history: History) -> None:
-    """They are banned or passed over, and hold up nothing for longer than it takes to ask them."""
+    """Liars are banned and silent peers passed over; neither holds up the honest one."""
     for name in range(2, 6):
         world.join(name, claim)
     world.join(1, build_honest(history))
@@ -88,7 +88,7 @@ def test_one_who_shows_it_is_enough_among_liars(world: SyncWorld, history: Histo
 
 
 def test_few_are_asked_at_once(world: SyncWorld) -> None:
-    """A look is a small thing, however many claim."""
+    """At most SHOWING_MAX peers are asked at a time, however many claim a lead."""
     peers = [world.join(name, stall) for name in range(1, 20)]
     world.sync.look_ahead(lambda is_behind: None)
     world.call_later(5_000, lambda: asked.append(sum(len(peer.ranges) for peer in peers)))
@@ -98,7 +98,7 @@ def test_few_are_asked_at_once(world: SyncWorld) -> None:
 
 
 def test_one_look_at_a_time(world: SyncWorld, history: History) -> None:
-    """A second one is told at once that there is nothing to say; so is one during sync."""
+    """A second check, and one during a sync, is answered at once with no."""
     world.join(1, build_honest(history))
     told: list[bool] = []
     world.sync.look_ahead(told.append)
@@ -112,7 +112,7 @@ def test_one_look_at_a_time(world: SyncWorld, history: History) -> None:
 
 
 def test_consensus_may_go_on_by_itself_meanwhile(world: SyncWorld, history: History) -> None:
-    """Then what was asked for is no news, and nobody is to blame for showing it."""
+    """If consensus decided the height meanwhile, the block proves nothing and costs nothing."""
     world.join(1, build_honest(history))
     told: list[bool] = []
     world.sync.look_ahead(told.append)
@@ -123,14 +123,14 @@ def test_consensus_may_go_on_by_itself_meanwhile(world: SyncWorld, history: Hist
 
 
 def test_who_connects_again_meanwhile_is_asked_anew(world: SyncWorld, history: History) -> None:
-    """What was under way on the older connection may never come."""
+    """A request over an older connection is not waited for; the peer is asked again."""
     world.join(1, lambda message: None)
     world.call_later(20, lambda: world.join(1, build_honest(history)) and None)
     assert world.look_ahead()
 
 
 def test_who_goes_meanwhile_is_not_waited_for(world: SyncWorld) -> None:
-    """A look ends."""
+    """A check does not wait for a peer that disconnects."""
     world.join(1, lambda message: None)
     world.call_later(20, lambda: world.leave(build_peer_id(1)))
     assert not world.look_ahead()
@@ -138,7 +138,7 @@ def test_who_goes_meanwhile_is_not_waited_for(world: SyncWorld) -> None:
 
 
 def test_who_was_caught_is_not_asked_again(world: SyncWorld) -> None:
-    """Also if it can not be banned because it is a validator."""
+    """A liar is ignored for LIE_MS, even if it cannot be banned because it is a validator."""
     liar = world.join(1, claim, is_trusted=True)
     assert not world.look_ahead()
     assert not world.look_ahead()
@@ -150,7 +150,7 @@ def test_who_was_caught_is_not_asked_again(world: SyncWorld) -> None:
 
 
 def commit_first(world: SyncWorld, history: History, count: int) -> None:
-    """The first blocks are final here, too."""
+    """After the first proven block the node syncs to the head."""
     for final in history.blocks[:count]:
         result = world.ledger.execute(decode(Block, final.block))
         make_final(world.ledger, result, final.certificate)

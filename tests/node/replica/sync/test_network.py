@@ -1,4 +1,4 @@
-"""Block sync over the in-memory network and the trio world: streams, threads and bans are the real ones."""
+"""Block sync over the in-memory network and the trio world, with real streams, threads and bans."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -41,16 +41,16 @@ from tests.node.replica.sync.world import Answer
 
 
 class NoGossip:
-    """Nothing is said here but requests."""
+    """No messages of consensus are exchanged here."""
 
     def connected(self, peer: PeerId) -> None:
-        """Nothing to do."""
+        """Does nothing."""
 
     def disconnected(self, peer: PeerId) -> None:
-        """Nothing to do."""
+        """Does nothing."""
 
     def on_message(self, peer: PeerId, message: ConsensusMessage) -> None:
-        """Nobody says anything."""
+        """Does nothing."""
         raise AssertionError
 
 
@@ -67,7 +67,7 @@ class Scene:
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator["Scene"]:
-        """The node under test, with its network."""
+        """Opens the node under test and its network."""
         async with self.hub.open_network(b"n" * 32, self.ledger.genesis_hash) as self.network:
             self.world = ReplicaWorld(self.network, Lane(), WallClock())
             self.sync = Sync(self.world, self.ledger, is_signed_by, self.commit, Random(0))
@@ -87,7 +87,7 @@ class Scene:
 
     @asynccontextmanager
     async def join(self, number: int, answer: Answer | None = None) -> AsyncIterator[PeerId]:
-        """A peer that answers so; an honest node by default."""
+        """A peer with these answers; an honest node by default."""
         seed = bytes((number,)) * 32
         async with self.hub.open_network(seed, self.ledger.genesis_hash) as network:
             if answer is None:
@@ -103,7 +103,7 @@ class Scene:
                 nursery.cancel_scope.cancel()
 
     async def run_peer(self, peer: PeerId) -> None:
-        """While it is connected, as the peer manager does."""
+        """Runs the peer while it is connected, as the peer manager does."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self.world.run_peer, peer)
             gone = trio.Event()
@@ -115,18 +115,18 @@ class Scene:
             nursery.cancel_scope.cancel()
 
     async def catch_up(self) -> None:
-        """Until sync says so."""
+        """Waits until sync has ended."""
         self.sync.catch_up(lambda: None)
         await wait_until(lambda: not self.sync.is_syncing)
 
 
 async def listen(stream: Stream) -> None:
-    """Hears whatever is said, and says nothing."""
+    """Reads everything and answers nothing."""
     await trio.sleep_forever()
 
 
 def hold(answer: Answer) -> Callable[[PeerId, SyncRequest], Awaitable[SyncReply]]:
-    """As build_answerer wants it; None is never answered."""
+    """The answers in the form of build_answerer; None is never answered."""
 
     async def reply(peer: PeerId, message: SyncRequest) -> SyncReply:
         told = answer(message)
@@ -152,7 +152,7 @@ async def scene(history: History) -> AsyncIterator[Scene]:
 
 
 async def test_a_node_catches_up_with_honest_peers(scene: Scene) -> None:
-    """State and certificates are as on the others."""
+    """After sync, state and certificates are those of the other node."""
     async with scene.join(1), scene.join(2):
         await scene.catch_up()
     assert scene.ledger.head_hash == scene.history.forge.ledger.head_hash
@@ -164,7 +164,7 @@ async def test_a_node_catches_up_with_honest_peers(scene: Scene) -> None:
     "name", ["nothing", "filled up with precommits for nil", "a body without its transactions"]
 )
 async def test_a_liar_is_banned_and_the_honest_one_is_enough(scene: Scene, name: str) -> None:
-    """The connection to it ends, and with it its part in sync."""
+    """A liar's connection ends, and with it its part in sync."""
     async with scene.join(1, build_liar(scene.history, LIES[name])) as liar:
         scene.sync.catch_up(lambda: None)
         await wait_until(lambda: not scene.sync.peers)
@@ -177,7 +177,7 @@ async def test_a_liar_is_banned_and_the_honest_one_is_enough(scene: Scene, name:
 
 
 async def test_who_never_answers_is_passed_over(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its stream is given up at the deadline, and it is not banned."""
+    """A silent peer's stream is closed at the deadline, and the peer is not banned."""
     honest, asked = build_honest(scene.history), list[SyncRequest]()
 
     def stall(message: SyncRequest) -> SyncReply | None:
@@ -195,7 +195,7 @@ async def test_who_never_answers_is_passed_over(scene: Scene, monkeypatch: pytes
 
 
 async def test_a_node_answers_each_kind_of_request(scene: Scene) -> None:
-    """Out of threads, so that nothing waits for its disk."""
+    """Requests are answered by a bounded number of threads, and the loop does not wait for the disk."""
     async with scene.join(1) as peer:
         reply = await request(scene.network, peer, SYNC, BlocksRequest(3, 2), Blocks, 5)
         assert [final.certificate.height for final in reply.blocks] == [3, 4]
@@ -206,7 +206,7 @@ async def test_a_node_answers_each_kind_of_request(scene: Scene) -> None:
 
 
 async def test_an_answer_is_no_request(scene: Scene) -> None:
-    """Who sends one where a request belongs broke the protocol; the node goes on serving others."""
+    """A reply where a request belongs breaks the protocol; the node goes on serving other peers."""
     async with scene.join(1) as peer, open_stream(scene.network, peer, SYNC) as stream:
         await send_message(stream, Status(1, bytes(32), 0))
         with pytest.raises(PeerGone):

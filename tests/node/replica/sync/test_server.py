@@ -1,4 +1,4 @@
-"""What peers that sync are told."""
+"""The sync server: what peers that sync get."""
 
 from itertools import accumulate
 
@@ -33,7 +33,7 @@ def history() -> History:
 def test_answers_begin_at_the_start_and_end_at_the_head(
     history: History, start: int, count: int, heights: list[int]
 ) -> None:
-    """At most what was asked for and what there is; genesis was never decided."""
+    """A reply has at most the heights that were requested and exist; genesis has no certificate."""
     told = SyncServer(history.forge.ledger)
     blocks = told.answer(BlocksRequest(start, count))
     assert isinstance(blocks, Blocks)
@@ -46,7 +46,7 @@ def test_answers_begin_at_the_start_and_end_at_the_head(
 def test_a_reply_fits_into_a_frame_and_is_never_empty_for_its_size(
     history: History, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One block always goes, more only while they fit."""
+    """One block is always sent, more only while they fit."""
     told = SyncServer(history.forge.ledger)
     sizes = [len(final.block) + len(encode(final.certificate)) for final in history.blocks]
     for limit in (0, sizes[0], sum(sizes[:3]) - 1, sum(sizes[:3]), sum(sizes)):
@@ -58,7 +58,7 @@ def test_a_reply_fits_into_a_frame_and_is_never_empty_for_its_size(
 
 
 def test_the_height_is_told_with_the_hash_and_the_oldest_block() -> None:
-    """And what was pruned is refused, so that who asked knows that it is no lie."""
+    """Pruned blocks are refused, so that the peer knows it for no lie."""
     history = build_history()
     ledger = history.forge.ledger
     told = SyncServer(ledger)
@@ -74,6 +74,6 @@ def test_the_height_is_told_with_the_hash_and_the_oldest_block() -> None:
 
 
 def test_an_answer_is_no_request(history: History) -> None:
-    """Nor anything else that the protocol has."""
+    """A message that is no request of sync is refused."""
     with pytest.raises(Refused):
         SyncServer(history.forge.ledger).answer(Status(1, bytes(32), 0))  # type: ignore[arg-type]

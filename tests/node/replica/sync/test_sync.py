@@ -1,4 +1,4 @@
-"""Block sync as a state machine, in a world of virtual time: from the honest, and past every kind of liar."""
+"""Block sync as a state machine in virtual time: with honest peers, and with every kind of liar."""
 
 from collections import Counter
 
@@ -39,12 +39,12 @@ def history() -> History:
 
 @pytest.fixture(scope="module")
 def long_history() -> History:
-    """One of several windows' batches."""
+    """A chain of several batches."""
     return build_history(LONG)
 
 
 def test_an_honest_peer_is_enough(history: History) -> None:
-    """All blocks are executed and final, with state and certificates as on the other."""
+    """All blocks are executed and final, with the state and certificates of the other node."""
     world = SyncWorld(history.forge)
     world.join(1, build_honest(history))
     world.catch_up()
@@ -56,7 +56,7 @@ def test_an_honest_peer_is_enough(history: History) -> None:
 
 
 def test_several_are_asked_at_once_and_no_block_twice(long_history: History) -> None:
-    """Each for a part; what they send is applied in order, and the slowest does not hold up the others."""
+    """Several peers send a part each; blocks are applied in order, and a slow peer holds up no other."""
     world = SyncWorld(long_history.forge)
     peers = [world.join(name, build_honest(long_history), delay_ms=100 + 10 * name) for name in range(1, 5)]
     world.catch_up()
@@ -75,7 +75,7 @@ def test_several_are_asked_at_once_and_no_block_twice(long_history: History) -> 
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("lie", LIES.values(), ids=LIES.keys())
 def test_who_sends_what_is_not_final_is_banned_and_nobody_else(history: History, lie: Lie, seed: int) -> None:
-    """Whoever is asked first; alone the liar gets the node no further than the truth, and sync goes on."""
+    """A liar is banned whenever it is asked; alone it gets the node no further than the truth."""
     world = SyncWorld(history.forge, seed=seed)
     world.join(1, build_liar(history, lie))
     world.begin()
@@ -92,7 +92,7 @@ def test_who_sends_what_is_not_final_is_banned_and_nobody_else(history: History,
 
 
 def test_exactly_two_thirds_are_too_few() -> None:
-    """Of three equal validators two are no quorum, however good their signatures."""
+    """Two of three equal validators are no quorum, however good their signatures."""
     history = build_history(validators=3)
     world = SyncWorld(history.forge)
     world.join(1, build_liar(history, keep_signatures(slice(2))))
@@ -105,7 +105,7 @@ def test_exactly_two_thirds_are_too_few() -> None:
 
 
 def test_three_validators_of_four_are_a_quorum(history: History) -> None:
-    """More than two thirds is enough, and who sends it is no liar."""
+    """A certificate of just more than two thirds is enough, and its sender is no liar."""
     world = SyncWorld(history.forge)
     world.join(1, build_liar(history, keep_signatures(slice(3))))
     world.catch_up()
@@ -115,7 +115,7 @@ def test_three_validators_of_four_are_a_quorum(history: History) -> None:
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_one_liars_block_costs_nothing_that_came_from_others(long_history: History, seed: int) -> None:
-    """What honest peers sent is not asked for again, and applying goes on where it was."""
+    """A liar's blocks are dropped; blocks of honest peers are not requested again."""
     spoilt = LIES["one bad signature beyond a quorum"]
     world = SyncWorld(long_history.forge, seed=seed)
     world.join(1, build_liar(long_history, spoilt), delay_ms=10)
@@ -135,7 +135,7 @@ def test_one_liars_block_costs_nothing_that_came_from_others(long_history: Histo
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_height_that_nobody_has_costs_its_claimant(history: History, seed: int) -> None:
-    """It may even deliver all there is: what is claimed beyond has to come too."""
+    """A peer that claims more than it delivers is a liar, even if it delivers all that exists."""
 
     def boast(message: SyncRequest) -> SyncReply:
         reply = build_honest(history)(message)
@@ -151,7 +151,7 @@ def test_a_height_that_nobody_has_costs_its_claimant(history: History, seed: int
 
 
 def test_a_height_that_falls_costs_its_claimant(history: History) -> None:
-    """A final height never does: nobody forgets a block within one connection."""
+    """A height claimed within one connection must not fall."""
     world = SyncWorld(history.forge)
     heights = iter((HEIGHT, HEIGHT - 1))
     honest = build_honest(history)
@@ -168,7 +168,7 @@ def test_a_height_that_falls_costs_its_claimant(history: History) -> None:
 
 
 def test_who_returns_may_be_lower(history: History) -> None:
-    """A node may have been given an empty disk; what it said before the connection ended does not count."""
+    """A new connection may claim a lower height: the node may have got an empty disk."""
     world = SyncWorld(history.forge)
     world.join(1, build_honest(history))
     world.catch_up()
@@ -179,7 +179,7 @@ def test_who_returns_may_be_lower(history: History) -> None:
 
 
 def test_everybody_is_asked_until_nobody_is_ahead() -> None:
-    """The chain grows while the node syncs; it is there when it has seen that there is no more."""
+    """The chain grows during a sync, which ends only when no peer claims more."""
     growing = build_history(HEIGHT)
     honest = build_honest(growing)
 
@@ -195,7 +195,7 @@ def test_everybody_is_asked_until_nobody_is_ahead() -> None:
 
 
 def test_blocks_are_asked_of_those_who_claim_them(long_history: History) -> None:
-    """Who is behind is asked for what it has and charged with nothing beyond."""
+    """A peer that is behind is asked for what it has, and charged with nothing beyond."""
     world = SyncWorld(long_history.forge)
     short = world.join(1, build_shorter(long_history, 100))
     world.join(2, build_honest(long_history))
@@ -206,7 +206,7 @@ def test_blocks_are_asked_of_those_who_claim_them(long_history: History) -> None
 
 
 def test_a_peer_that_pruned_what_is_needed_is_no_liar(history: History) -> None:
-    """It says how far back it goes, and is not asked; if it prunes meanwhile it may refuse."""
+    """A pruned peer is not asked for blocks it no longer keeps; if it prunes meanwhile it may refuse."""
     world = SyncWorld(history.forge)
     pruned = world.join(1, lambda message: Status(HEIGHT, bytes(32), 4))
     world.catch_up()
@@ -224,7 +224,7 @@ def test_a_peer_that_pruned_what_is_needed_is_no_liar(history: History) -> None:
 
 @pytest.mark.parametrize(("wait_ms", "asked_again"), [(LIE_MS - 1, 0), (LIE_MS, 1)])
 def test_who_lied_is_not_believed_for_a_while(history: History, wait_ms: int, asked_again: int) -> None:
-    """Also if it can not be banned because it is a validator: until then it is not even asked."""
+    """A liar is not asked for LIE_MS, even if it cannot be banned because it is a validator."""
     world = SyncWorld(history.forge)
     liar = world.join(1, build_liar(history, LIES["nothing"]), is_trusted=True)
     world.catch_up()
@@ -240,7 +240,7 @@ def test_who_lied_is_not_believed_for_a_while(history: History, wait_ms: int, as
 
 
 def test_a_node_without_peers_waits_for_one(history: History) -> None:
-    """A quorum needs others: for however long nobody is there."""
+    """Without a usable peer the run waits, however long."""
     world = SyncWorld(history.forge)
     ended: list[bool] = []
     world.sync.catch_up(lambda: ended.append(True))
@@ -250,13 +250,13 @@ def test_a_node_without_peers_waits_for_one(history: History) -> None:
 
 
 def test_a_validator_with_the_whole_power_waits_for_nobody() -> None:
-    """There is nobody to wait for."""
+    """A single validator with the whole power waits for no peer."""
     world = SyncWorld(Forge(1))
     assert world.catch_up() == 0
 
 
 def test_who_comes_during_sync_is_asked_too(long_history: History) -> None:
-    """At once, not when those who were there have given all they have."""
+    """A peer that connects during a run is asked at once."""
     world = SyncWorld(long_history.forge)
     world.join(1, build_honest(long_history), delay_ms=1_000)
     later = []
@@ -267,7 +267,7 @@ def test_who_comes_during_sync_is_asked_too(long_history: History) -> None:
 
 
 def test_who_connects_again_is_asked_anew(history: History) -> None:
-    """What was under way on the older connection counts for nothing; the new answer is waited for."""
+    """Answers over an older connection are ignored, and the new one's answer is waited for."""
     world = SyncWorld(history.forge)
     world.join(1, build_honest(history), delay_ms=400)
     world.call_later(200, lambda: world.join(1, build_honest(history), delay_ms=400) and None)
@@ -276,7 +276,7 @@ def test_who_connects_again_is_asked_anew(history: History) -> None:
 
 
 def test_what_was_lost_with_an_older_connection_is_no_reason_to_rest(history: History) -> None:
-    """The peer is there, and asked over the new one."""
+    """A peer that connects twice is asked over the newer connection."""
 
     def break_off(message: SyncRequest) -> SyncReply:
         raise PeerGone("closed")
@@ -289,7 +289,7 @@ def test_what_was_lost_with_an_older_connection_is_no_reason_to_rest(history: Hi
 
 
 def test_who_goes_is_not_waited_for(long_history: History) -> None:
-    """Its part is asked of another as soon as the request is known to be lost."""
+    """When a request is known to be lost, another peer is asked for its heights."""
     world = SyncWorld(long_history.forge)
 
     def go(message: SyncRequest) -> SyncReply:
@@ -306,7 +306,7 @@ def test_who_goes_is_not_waited_for(long_history: History) -> None:
 
 
 def test_a_node_that_is_stopped_goes_on_where_it_was(long_history: History) -> None:
-    """What was committed is not asked for again."""
+    """Committed blocks are not requested again."""
     world = SyncWorld(long_history.forge)
     world.join(1, build_honest(long_history))
     world.sync.catch_up(lambda: None)
@@ -319,7 +319,7 @@ def test_a_node_that_is_stopped_goes_on_where_it_was(long_history: History) -> N
 
 
 def test_the_same_chances_make_the_same_run(long_history: History) -> None:
-    """One seed, one order of requests: a failure can be repeated."""
+    """One seed gives one order of requests: a failure can be repeated."""
 
     def run(seed: int) -> list[list[tuple[int, int]]]:
         world = SyncWorld(long_history.forge, seed=seed)
@@ -337,7 +337,7 @@ def test_the_same_chances_make_the_same_run(long_history: History) -> None:
 
 
 def test_no_more_is_asked_for_than_the_window_holds(long_history: History) -> None:
-    """One peer keeps back the next blocks: the others run ahead so far and not further."""
+    """If one peer keeps back the next blocks, the others run ahead as far as the window and no further."""
     honest = build_honest(long_history)
     world = SyncWorld(long_history.forge)
 
@@ -359,7 +359,7 @@ def test_no_more_is_asked_for_than_the_window_holds(long_history: History) -> No
 
 
 def test_a_final_block_that_is_invalid_here_halts_the_node_and_blames_nobody(history: History) -> None:
-    """A quorum signed it: either it or this program is wrong, and to go on is wrong in any case."""
+    """If a certified block is invalid here, the node stops."""
     forge = Forge()
     result = forge.build([forge.sign(ALICE, balances.Send(BOB.address, 7))])
     wrong = replace(result.block, header=replace(result.block.header, state_root=bytes(32)))
@@ -377,7 +377,7 @@ def test_a_final_block_that_is_invalid_here_halts_the_node_and_blames_nobody(his
 
 
 def test_a_block_that_consensus_made_final_meanwhile_is_passed_over(history: History) -> None:
-    """A decision that was on its way to the disk when sync began: nobody is to blame for its being there."""
+    """A block that was committed while it was checked costs its sender nothing."""
     world = SyncWorld(history.forge)
     world.join(1, build_honest(history))
 

@@ -1,4 +1,4 @@
-"""Block sync and time: who is slow, silent or thin of line is passed over or waited for, and never banned."""
+"""Block sync and time: slow and silent peers are passed over or waited for, and never banned."""
 
 import pytest
 
@@ -18,17 +18,17 @@ def history() -> History:
 
 @pytest.fixture(scope="module")
 def long_history() -> History:
-    """One of several batches."""
+    """A chain of several batches."""
     return build_history(LONG)
 
 
 def silent(message: SyncRequest) -> SyncReply | None:
-    """Says nothing at all."""
+    """Answers nothing at all."""
     return None
 
 
 def test_a_slow_peer_is_replaced_and_not_banned(long_history: History) -> None:
-    """After a moment somebody else is asked for its part; it costs no more than that moment."""
+    """When a peer is late, another is asked for its heights; that costs LATE_BLOCKS_MS and no more."""
     world = SyncWorld(long_history.forge)
     honest = build_honest(long_history)
     slow = world.join(1, lambda message: None if isinstance(message, BlocksRequest) else honest(message))
@@ -41,7 +41,7 @@ def test_a_slow_peer_is_replaced_and_not_banned(long_history: History) -> None:
 
 
 def test_many_who_stall_do_not_hold_up_one_who_delivers(long_history: History) -> None:
-    """However many take the window's places: what is needed next is asked of another, again and again."""
+    """Silent peers may fill the window, and the next height is still asked of another."""
     honest = build_honest(long_history)
     world = SyncWorld(long_history.forge)
     for name in range(2, 32):
@@ -53,7 +53,7 @@ def test_many_who_stall_do_not_hold_up_one_who_delivers(long_history: History) -
 
 
 def test_what_comes_late_is_used(history: History) -> None:
-    """Who is slow but delivers is no worse than who is quick, if there is nobody else."""
+    """If no other peer is there, a slow one is used like a quick one."""
     world = SyncWorld(history.forge)
     slow = world.join(1, build_honest(history), delay_ms=catch_up.LATE_BLOCKS_MS + 1)
     world.catch_up()
@@ -62,7 +62,7 @@ def test_what_comes_late_is_used(history: History) -> None:
 
 
 def test_who_could_not_deliver_much_is_asked_for_less(long_history: History) -> None:
-    """A batch that a thin line can not carry in time is halved until it can, and then stays so."""
+    """A batch that a slow connection cannot carry in time is halved until it can."""
     world = SyncWorld(long_history.forge)
     thin = world.join(1, build_honest(long_history), block_ms=1_000)
     world.begin()
@@ -71,7 +71,7 @@ def test_who_could_not_deliver_much_is_asked_for_less(long_history: History) -> 
 
 
 def test_a_line_that_became_thick_is_used_again(long_history: History) -> None:
-    """A batch that took no time is followed by one of twice the size."""
+    """A batch that came in time is followed by one of twice the size."""
     world = SyncWorld(long_history.forge)
     line = world.join(1, build_honest(long_history), block_ms=300)
     world.begin()
@@ -82,7 +82,7 @@ def test_a_line_that_became_thick_is_used_again(long_history: History) -> None:
 
 
 def test_a_silent_stranger_holds_up_a_survey_for_a_moment_only(history: History) -> None:
-    """Others have answered: it is waited for as long as another honest one may take, and only once."""
+    """A silent peer is waited for as long as an honest one may take after the first answer, and only once."""
     world = SyncWorld(history.forge)
     world.join(1, build_honest(history))
     stranger = world.join(2, silent)
@@ -93,7 +93,7 @@ def test_a_silent_stranger_holds_up_a_survey_for_a_moment_only(history: History)
 
 
 def test_the_end_of_an_older_survey_is_not_that_of_the_last_one(history: History) -> None:
-    """The head moved while the first was under way: others are given their time from the second on."""
+    """In every survey others get LATE_STATUS_MS after the first answer."""
     world = SyncWorld(history.forge)
     world.join(1, build_shorter(history, 3))
     world.join(2, build_honest(history), delay_ms=peer_heights.LATE_STATUS_MS + 20)
@@ -102,7 +102,7 @@ def test_the_end_of_an_older_survey_is_not_that_of_the_last_one(history: History
 
 
 def test_claimants_who_stall_keep_no_validator_out(history: History) -> None:
-    """New ones come all the time, and each must be given time to answer: patience ends it."""
+    """New silent claimants come all the time, and the stall timer ends the run."""
     world = SyncWorld(history.forge)
 
     def stall(message: SyncRequest) -> SyncReply | None:
@@ -122,8 +122,8 @@ def test_claimants_who_stall_keep_no_validator_out(history: History) -> None:
     assert world.ledger.height == HEIGHT
 
 
-def test_patience_lasts_while_blocks_come(long_history: History) -> None:
-    """A long chain over a thin line takes as long as it takes."""
+def test_the_stall_timer_starts_again_while_blocks_come(long_history: History) -> None:
+    """A long chain over a slow connection does not stall, however long it takes."""
     world = SyncWorld(long_history.forge)
     world.join(1, build_honest(long_history), block_ms=300)
     assert world.catch_up() > catch_up.STALL_MS

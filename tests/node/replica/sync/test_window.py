@@ -1,4 +1,4 @@
-"""The window of block sync: what is asked for next, what is kept, and how much."""
+"""The window of block sync: what to ask for next, what is kept, and how much."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,12 +13,12 @@ ONE, OTHER = build_peer_id(1), build_peer_id(2)
 
 
 def build_final(height: int, size: int = 10) -> FinalBlock:
-    """Nothing looks at what is in it."""
+    """A block; its content is not read."""
     return FinalBlock(bytes(size), CommitCertificate(height, 0, bytes(32), ()))
 
 
 def ask(window: Window, heights: range, peer: bytes = ONE) -> PendingRequest:
-    """A request under way."""
+    """A pending request."""
     asked = PendingRequest(peer, heights)
     window.asked.append(asked)
     return asked
@@ -31,7 +31,7 @@ def answer(window: Window, asked: PendingRequest, *heights: int, size: int = 10)
 
 
 def test_each_request_is_for_the_next_that_is_missing() -> None:
-    """Neither what came nor what is under way; a peer is asked for what it has."""
+    """Heights that came or are requested are not requested again; a peer is asked for what it has."""
     window = Window()
     assert window.select(100, 10) == range(1, 11)
     first = ask(window, range(1, 11))
@@ -47,7 +47,7 @@ def test_each_request_is_for_the_next_that_is_missing() -> None:
 
 
 def test_what_a_short_reply_leaves_out_is_missing() -> None:
-    """Up to what came, no further."""
+    """A run of heights ends before the next one that is here."""
     window = Window()
     ask(window, range(11, 21), OTHER)
     answer(window, ask(window, range(1, 11)), 1, 2, 3)
@@ -55,7 +55,7 @@ def test_what_a_short_reply_leaves_out_is_missing() -> None:
 
 
 def test_a_late_request_covers_nothing_and_its_reply_is_used_where_missing() -> None:
-    """What comes first counts."""
+    """Of two replies for one height the first counts."""
     window = Window()
     late = ask(window, range(1, 4))
     late.is_late = True
@@ -67,7 +67,7 @@ def test_a_late_request_covers_nothing_and_its_reply_is_used_where_missing() -> 
 
 
 def test_what_a_liar_sent_is_missing_again_and_nothing_else() -> None:
-    """Only its own blocks go."""
+    """Only the liar's blocks are dropped."""
     window = Window()
     answer(window, ask(window, range(1, 4)), 1, 2, 3)
     answer(window, ask(window, range(4, 7), OTHER), 4, 5, 6)
@@ -77,7 +77,7 @@ def test_what_a_liar_sent_is_missing_again_and_nothing_else() -> None:
 
 
 def test_what_was_applied_is_forgotten_and_not_taken_again() -> None:
-    """A reply that comes after the head went past it changes nothing."""
+    """A reply for heights below the head changes nothing."""
     window = Window()
     late = ask(window, range(1, 4))
     window.advance(3)
@@ -88,7 +88,7 @@ def test_what_was_applied_is_forgotten_and_not_taken_again() -> None:
 
 
 def test_the_window_ends() -> None:
-    """However high the claim."""
+    """No more than WINDOW_BLOCKS heights are requested, however high the claim."""
     window = Window()
     assert window.select(10**15, 10**6) == range(1, WINDOW_BLOCKS + 1)
     ask(window, range(1, WINDOW_BLOCKS + 1))
@@ -100,7 +100,7 @@ def test_the_window_ends() -> None:
 
 
 def test_bytes_are_bounded_but_the_next_block_is_always_asked_for() -> None:
-    """Replies may be as large as a frame each, so that only so many are under way."""
+    """Pending requests are bounded by the bytes that their replies may have."""
     window = Window()
     requests_max = WINDOW_BYTES_MAX // SYNC.frame_bytes_max
     for number in range(requests_max):
@@ -131,7 +131,7 @@ def test_bytes_are_bounded_but_the_next_block_is_always_asked_for() -> None:
 def test_whatever_comes_every_height_is_asked_for_until_it_is_there(
     steps: list[tuple[int, int, int, bool]],
 ) -> None:
-    """Short replies, late ones, liars and progress in any order leave no hole that nobody is asked for."""
+    """Short replies, late ones, liars and progress in any order leave no height that is never requested."""
     window = Window()
     for claimed, count, delivered, is_liar in steps:
         heights = window.select(claimed, count)

@@ -30,7 +30,7 @@ Answer = Callable[[SyncRequest], SyncReply | None]
 
 
 class Event:
-    """Something that is to happen."""
+    """A scheduled call that can be cancelled."""
 
     def __init__(self, action: Callable[[], None]) -> None:
         self.action: Callable[[], None] | None = action
@@ -41,19 +41,19 @@ class Event:
 
 @dataclass
 class Peer:
-    """Who is asked, and what it was asked."""
+    """A peer, and the requests that it got."""
 
     answer: Answer
     delay_ms: int = 10
     block_ms: int = 0
-    """How much later an answer comes for each block that is asked for."""
+    """Delay of an answer per requested block."""
     is_trusted: bool = False
     asked: list[SyncRequest] = field(default_factory=list)
     asked_at: list[int] = field(default_factory=list)
 
     @property
     def ranges(self) -> list[tuple[int, int]]:
-        """Starts and counts of the blocks asked for."""
+        """Starts and counts of the requested blocks."""
         return [(one.start, one.count) for one in self.asked if isinstance(one, BlocksRequest)]
 
     @property
@@ -147,47 +147,47 @@ class SyncWorld:
     def join(
         self, name: int, answer: Answer, *, delay_ms: int = 10, block_ms: int = 0, is_trusted: bool = False
     ) -> Peer:
-        """A peer connects."""
+        """Connects a peer."""
         peer = Peer(answer, delay_ms, block_ms, is_trusted)
         self._peers[build_peer_id(name)] = peer
         self.sync.connected(build_peer_id(name))
         return peer
 
     def leave(self, peer: PeerId) -> None:
-        """A peer is gone, unless it was."""
+        """Disconnects a peer if it is connected."""
         if self._peers.pop(peer, None) is not None:
             self.sync.disconnected(peer)
 
     @property
     def banned(self) -> list[int]:
-        """Numbers of those who paid the full price, in order."""
+        """Numbers of the peers that were banned, in order."""
         return [peer[0] for peer, fault in self.blamed if fault.points >= LIE_POINTS]
 
     def begin(self) -> None:
-        """Sync, in what happens next."""
+        """Begins a sync, in a later event."""
         self._began_ms, self._ended_ms = self._time_ms, []
         self.sync.catch_up(lambda: self._ended_ms.append(self._time_ms))
 
     def finish(self, seconds_max: int = 1_000) -> int:
-        """Until sync has ended; how many milliseconds it took."""
+        """Runs until sync has ended; returns the milliseconds it took."""
         self.run_until(lambda: bool(self._ended_ms), seconds_max)
         assert not self.sync.is_syncing and len(self._ended_ms) == 1
         return self._ended_ms[0] - self._began_ms
 
     def catch_up(self) -> int:
-        """From beginning to end."""
+        """Begins a sync and runs to its end; returns the milliseconds it took."""
         self.begin()
         return self.finish()
 
     def look_ahead(self) -> bool:
-        """One look; nothing may be under way before."""
+        """Runs one lead check; nothing else may be pending."""
         told: list[bool] = []
         self.sync.look_ahead(told.append)
         self.run_until(lambda: bool(told))
         return told[0]
 
     def run_until(self, is_so: Callable[[], bool], seconds_max: int = 1_000) -> None:
-        """Turn after turn; fails the test if nothing is left to happen, or time is up, before it is so."""
+        """Runs event after event until it is so; fails the test if none is left or time is up."""
         end_ms = self._time_ms + 1000 * seconds_max
         while not is_so():
             assert self._events, "nothing will ever happen again"
@@ -195,17 +195,17 @@ class SyncWorld:
             self.turn()
 
     def turn(self) -> None:
-        """The next thing that happens."""
+        """Runs the next event."""
         self._time_ms, _, event = heapq.heappop(self._events)
         if event.action is not None:
             event.action()
 
     def settle(self) -> None:
-        """Until nothing is left to happen."""
+        """Runs until no event is left."""
         while self._events:
             self.turn()
 
 
 def build_peer_id(name: int) -> PeerId:
-    """Of the peer with that number, which is its first byte."""
+    """The id of the peer with that number, which is its first byte."""
     return bytes((name,)) * 38
