@@ -170,7 +170,7 @@ def test_a_log_that_lost_its_end_is_not_voted_on() -> None:
 
 
 def test_the_body_of_a_block_that_came_while_catching_up_is_kept() -> None:
-    """The only validator with a lock must be able to propose its block again: it has the body after a crash."""
+    """The only validator with a lock must be able to propose the block again, so it keeps the body."""
     rig, result = build_four()
     precommit = rig.forge.vote(rig.person, PRECOMMIT, result.block_hash).vote
 
