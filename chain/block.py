@@ -2,8 +2,8 @@
 
 A block is a header, its inherents (put in by the proposer, unsigned, mandatory: the beacon reveal and the
 commit of the last block; the time is in the header) and its transactions. The header carries the roots of
-its own block: the state after it, its extrinsics, its receipts. So who has one finalised header can check
-everything about that block. Transactions are bound by their ids, so that the short form of a block (header,
+its own block: the state after it, its extrinsics, its receipts. So everything about a block can be checked
+against its finalised header. Transactions are bound by their ids, so that the short form of a block (header,
 inherents, ids) can be checked before a single transaction is fetched.
 """
 
@@ -20,43 +20,43 @@ from chain.transaction import SignedTransaction, get_transaction_id
 from chain.votes import CommitCertificate
 
 BLOCK_BYTES_MAX = 5 * 2**20
-"""Of a block's transactions; no chain spec may allow more. With header and inherents, which need less than
-half a MiB, a block fits into one frame of every protocol that carries it (p2p, 6 MiB).
+"""Bytes of a block's transactions; no chain spec may allow more. With header and inherents, which need less
+than half a MiB, a block fits into one frame of every protocol that carries it (p2p, 6 MiB).
 """
 TRANSACTIONS_MAX = 20_000
 
 
 class Header(Record):
-    """What validators vote on, by its hash."""
+    """The part of a block that validators vote on, by its hash."""
 
     spec_version: Uint32
     height: Height
     time_ms: TimeMs
     """The proposer's clock (proposer-based timestamps), after the parent's."""
     parent_hash: Hash
-    """Of the parent's header; of the chain spec at height 0."""
+    """Hash of the parent's header; at height 0 of the chain spec."""
     proposer: Address
     extrinsics_root: Hash
     receipts_root: Hash
     state_root: Hash
-    """Of the state after this block."""
+    """Root of the state after this block."""
     validators_hash: Hash
-    """Of the roster that decides this height: accounts, keys and powers."""
+    """Hash of the roster that decides this height: accounts, keys and powers."""
     next_validators_hash: Hash
-    """Of the roster that decides the next height."""
+    """Hash of the roster that decides the next height."""
     priorities_hash: Hash
-    """Of the set that decides this height with its proposer priorities."""
+    """Hash of the set that decides this height, with its proposer priorities."""
 
 
 class Inherents(Record):
-    """What the proposer must add; if one is wrong the block is invalid."""
+    """The entries that the proposer must add; if one is wrong, the block is invalid."""
 
     beacon_reveal: Hash | None
     last_commit: CommitCertificate | None
 
 
 class Block(Record):
-    """A header and what it binds."""
+    """A header, and the inherents and transactions that it binds."""
 
     header: Header
     inherents: Inherents
@@ -64,7 +64,7 @@ class Block(Record):
 
 
 class EventRecord(Record):
-    """An event as receipts keep it."""
+    """An event in its encoded form, as receipts hold it."""
 
     module: Uint8
     index: Uint8
@@ -72,9 +72,7 @@ class EventRecord(Record):
 
 
 class Receipt(Record):
-    """What became of a transaction: `error` is (module, number, call) of the refusal, None if all calls
-    ran.
-    """
+    """The outcome of a transaction; `error` is (module, number, call) of a refusal, None if all calls ran."""
 
     error: tuple[Uint8, Uint8, Uint8] | None
     fee: Amount
@@ -84,7 +82,7 @@ class Receipt(Record):
 
 
 class BlockReceipts(Record):
-    """Events of the hooks before and after the transactions, and a receipt per transaction."""
+    """The events of hooks before and after the transactions, and one receipt per transaction."""
 
     start: tuple[EventRecord, ...]
     transactions: tuple[Receipt, ...]
@@ -92,7 +90,7 @@ class BlockReceipts(Record):
 
 
 def compute_header_hash(header: Header) -> Hash:
-    """The name of a block."""
+    """The hash that names a block."""
     return hash_record(Domain.HEADER, header)
 
 
@@ -107,13 +105,13 @@ def list_transaction_ids(block: Block) -> tuple[Hash, ...]:
 
 
 def is_whole(block: Block) -> bool:
-    """Whether inherents and transactions are those that the header binds, and not somebody's forgery."""
+    """Whether inherents and transactions are those that the header binds."""
     root = compute_extrinsics_root(block.inherents, list_transaction_ids(block))
     return root == block.header.extrinsics_root
 
 
 def list_receipt_entries(receipts: BlockReceipts) -> tuple[bytes, ...]:
-    """Entries under the receipts root: start events, one per transaction, end events."""
+    """The entries under the receipts root: start events, one per transaction, end events."""
     return (
         encode(receipts.start),
         *(encode(receipt) for receipt in receipts.transactions),

@@ -1,12 +1,12 @@
-"""What the state machine refuses, and with what effect.
+"""The expected failures of the state machine, and their effects.
 
-ChainError                       something from outside is not acceptable
+ChainError                       input from outside is not acceptable
 ├── DecodeError                  edges: not a canonical record; the sender is to blame
 ├── InvalidKey                   edges: not an Ed25519 key of the prime-order subgroup
-├── InvalidProof                 a Merkle proof does not lead to the root it is held against
+├── InvalidProof                 a Merkle proof does not lead to the expected root
 ├── InvalidTransaction(code)     mempool: drop it; in a block: the block is invalid
 ├── InvalidBlock                 consensus: prevote nil; sync: punish the peer
-│   └── ForgedBody               says nothing about the block: whoever passed it on is to blame
+│   └── ForgedBody               says nothing about the block: the peer that sent it is to blame
 ├── InvalidChainSpec             the genesis file is refused
 └── DispatchError                one call is refused; its changes are dropped, the fee is kept
     └── one subclass per reason, declared by its module with `@MODULE.error(number)`
@@ -36,9 +36,7 @@ class InvalidProof(ChainError):
 
 
 class InvalidTransaction(ChainError):
-    """The transaction can not be in a block now; `code` says why in one word, the same in CLI, API and
-    docs.
-    """
+    """The transaction cannot be in a block now; `code` is the reason, the same in CLI, API and docs."""
 
     def __init__(self, code: str, detail: str = "") -> None:
         super().__init__(f"{code}: {detail}" if detail else code)
@@ -51,11 +49,11 @@ class InvalidBlock(ChainError):
 
 
 class ForgedBody(InvalidBlock):
-    """Inherents and transactions are not those that the header binds: no verdict on the block itself."""
+    """Inherents and transactions are not those that the header binds; the block itself may be valid."""
 
 
 class InvalidChainSpec(ChainError):
-    """The chain spec is malformed or breaks a rule; says where."""
+    """The chain spec is malformed or breaks a rule; the message names the place."""
 
 
 class DispatchError(ChainError):

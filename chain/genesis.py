@@ -1,9 +1,8 @@
-"""Genesis: a chain spec (JSON, `docs/spec/genesis.md`) as a record, the state it builds, the header at
-height 0.
+"""Genesis: the chain spec (JSON, `docs/spec/genesis.md`) as a record, and the state and header at height 0.
 
 The spec names the network: `compute_genesis_hash` of its canonical encoding is in every signature and
-protocol name. `seeds` are no part of the hash, so that a collective can change where newcomers knock.
-Reading the file is the caller's business.
+protocol name. `seeds` are not part of the hash, so that a collective can change the first addresses of new
+nodes. The caller reads the file.
 """
 
 from typing import Annotated, Any
@@ -45,11 +44,11 @@ Text = Annotated[str, Meta(min_length=1, max_length=64)]
 
 
 class ChainSpec(Record):
-    """Everything a network starts from; the fields of each module are its `GenesisConfig`."""
+    """The start of a network: its name, and the `GenesisConfig` of each module."""
 
     name: Text
     prefix: Text
-    """Of addresses (bech32m)."""
+    """The bech32m prefix of addresses."""
     symbol: Text
     decimals: Annotated[int, Meta(ge=0, le=12)]
     spec_version: Uint8
@@ -92,7 +91,7 @@ BUILDERS: tuple[tuple[str, Any], ...] = (
 
 
 def parse_chain_spec(data: bytes) -> ChainSpec:
-    """The spec written in a JSON file; raises InvalidChainSpec naming the place."""
+    """The spec in the bytes of a JSON file; raises InvalidChainSpec, whose message names the place."""
     if len(data) > CHAIN_SPEC_BYTES_MAX:
         raise InvalidChainSpec(f"larger than {CHAIN_SPEC_BYTES_MAX} bytes")
     try:
@@ -119,12 +118,12 @@ def format_chain_spec(spec: ChainSpec) -> bytes:
 
 
 def compute_genesis_hash(spec: ChainSpec) -> Hash:
-    """The name of the network."""
+    """The hash that names the network."""
     return hash_record(Domain.GENESIS, replace(spec, seeds=()))
 
 
 def build_genesis_state(spec: ChainSpec) -> Changes:
-    """All pairs of the state at height 0; raises InvalidChainSpec if the modules refuse the spec."""
+    """All pairs of the state at height 0; raises InvalidChainSpec if a module refuses the spec."""
     state = Overlay(MemoryState())
     ctx = Context(
         state,
@@ -144,7 +143,7 @@ def build_genesis_state(spec: ChainSpec) -> Changes:
 
 
 def build_genesis_header(spec: ChainSpec, state: StateReader, state_root: Hash) -> Header:
-    """The header at height 0, parent of the first block; `state` is the genesis state."""
+    """The header at height 0, parent of the first block, over the genesis state `state`."""
     assert state_root != EMPTY_ROOT
     first = validators.get_current(state)
     return Header(

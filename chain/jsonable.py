@@ -1,8 +1,8 @@
-"""Records as JSON objects and back: for chain specs, the API and the CLI.
+"""Records as JSON objects and back, for chain specs, the API and the CLI.
 
 Fields keep their names; accounts are bech32m with the network's prefix, other bytes hex, members of a
-union carry a `kind`. Lists stay lists. `from_json` accepts exactly what `to_json` writes and says where
-something is wrong.
+union carry a `kind`. Lists stay lists. `from_json` accepts exactly what `to_json` writes; its errors name
+the place.
 """
 
 from functools import cache
@@ -25,14 +25,14 @@ def to_json(value: object, prefix: str) -> Json:
 
 
 def from_json(kind: type[T], data: Json, prefix: str) -> T:
-    """The record of type `kind` written as `data`; raises DecodeError naming the place."""
+    """The record of type `kind` in JSON form; raises DecodeError, whose message names the place."""
     value: T = _from_json(kind, data, prefix, kind.__name__)
     return check_bounds(value)
 
 
 @cache
 def get_fields(kind: type) -> tuple[tuple[str, Any, bool], ...]:
-    """(name, annotated type, whether it may be left out) per field of a record, in order."""
+    """(name, annotated type, whether it is optional) of each field of a record, in order."""
     hints = get_type_hints(kind, include_extras=True)
     struct_fields = msgspec.structs.fields(kind)
     return tuple((field.name, hints[field.name], not field.required) for field in struct_fields)
@@ -79,7 +79,7 @@ def _to_json(value: object, kind: Any, prefix: str) -> Json:
 
 
 def _items(kind: Any, count: int) -> tuple[Any, ...]:
-    """The type of each item of a tuple of `count`."""
+    """The types of the items of a tuple with `count` items."""
     tuples = [member for member in map(_strip, _members(_strip(kind))) if get_origin(member) is tuple]
     arguments = get_args(tuples[0]) if tuples else (Any, ...)
     return (arguments[0],) * count if arguments[1:] == (...,) else arguments
@@ -90,7 +90,7 @@ def _from_json(kind: Any, data: Json, prefix: str, where: str) -> Any:
 
 
 def _check(kind: Any, value: Any, where: str) -> Any:
-    """The value of a scalar type and within the bounds of `kind`; raises DecodeError."""
+    """The value, checked against the type and bounds of `kind`; raises DecodeError."""
     try:
         return msgspec.convert(value, kind)
     except (msgspec.ValidationError, OverflowError) as error:
@@ -112,7 +112,7 @@ def _read(kind: Any, data: Json, prefix: str, where: str) -> Any:
 
 
 def _choose(members: tuple[Any, ...], data: Json, where: str) -> tuple[Any, Json]:
-    """The member of a union that `data` names, and what is left of `data` without the name."""
+    """The member of a union that `data` names, and `data` without the name."""
     if len(members) == 1:
         return members[0], data
     named = data.get("kind") if isinstance(data, dict) else None
@@ -159,16 +159,16 @@ def _read_bytes(is_address: bool, data: Json, prefix: str, where: str) -> bytes:
     except InvalidAddress as error:
         raise DecodeError(f"{where}: {error}") from error
     if not is_address and value.hex() != data:
-        raise DecodeError(f"{where}: hex has small letters and no blanks")
+        raise DecodeError(f"{where}: hex must have small letters and no blanks")
     return value
 
 
 def _read_scalar(data: Json, where: str) -> Json:
-    """Numbers, truth values and text as they are; the type is checked by the caller."""
+    """Numbers, booleans and text unchanged; the caller checks the type."""
     if isinstance(data, float):
-        raise DecodeError(f"{where}: no number here has a point or an exponent")
+        raise DecodeError(f"{where}: numbers must be integers without point or exponent")
     if isinstance(data, str) and not _is_encodable(data):
-        raise DecodeError(f"{where}: half a character (a lone surrogate)")
+        raise DecodeError(f"{where}: text has half a character (a lone surrogate)")
     return data
 
 

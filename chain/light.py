@@ -1,20 +1,21 @@
-"""Following a chain by its headers: what makes a header trusted, and in which order headers are fetched.
+"""Following a chain by its headers: the rules for trusting a header, and the order of fetching.
 
 A light client trusts one header, at first that of the chain spec, and moves on from there. Trust passes to
-the next header if that has the roster that the trusted one announced; and to any later header if more than a
-third of the trusted roster's power signed it, for then at least one honest validator did, and an honest one
-signs one block per height. Either way more than two thirds of the header's own roster must have signed it.
+the next header if that has the roster that the trusted one announced. It passes to any later header if more
+than a third of the trusted roster's power signed it: then at least one honest validator did, and an honest
+one signs one block per height. In both cases more than two thirds of the header's own roster must have
+signed it.
 
 Invariants: a trusted header is used only within the trusting period, during which the stake behind it can
-still be slashed; every signature of a certificate is verified; nothing that a node says is believed for being
-said. The machines `Bisection` and `CrossCheck` do no input or output: `wanted` is the height they need next,
+still be slashed; every signature of a certificate is verified; no answer of a node is trusted without proof.
+The state machines `Bisection` and `CrossCheck` do no input or output: `wanted` is the height they need next,
 `supply` takes it. Not here: clocks, networks, files (cli.light.client), proofs of values (cli.light.proofs).
 
 ChainError
 └── LightError            trust ends here
     ├── TrustExpired      the trusted header is older than the trusting period
-    ├── NotEnoughTrust    at most a third of the trusted power signed; a header in between may do
-    ├── ForgedHeader      no honest node gives this answer: who gave it lies
+    ├── NotEnoughTrust    at most a third of the trusted power signed; try a header in between
+    ├── ForgedHeader      no honest node gives this answer
     └── Divergence        two headers of one height, both signed as final: a fork; carries the evidence
 """
 
@@ -49,11 +50,11 @@ from chain.votes import (
 )
 
 CLOCK_DRIFT_MS = 10_000
-"""How far a header may be ahead of the client's clock; those of validators agree far better."""
+"""How far a header may be ahead of the client's clock, which may be less exact than validators' clocks."""
 
 
 class LightBlock(Record):
-    """A header with what shows that it is final: its certificate (none at height 0) and its roster."""
+    """A header with the proof that it is final: its certificate (none at height 0) and its roster."""
 
     header: Header
     certificate: CommitCertificate | None
@@ -65,7 +66,7 @@ class LightError(ChainError):
 
 
 class TrustExpired(LightError):
-    """Those who signed the trusted header may have taken their stake and sign anything now."""
+    """The signers of the trusted header may have withdrawn their stake, and can no longer be slashed."""
 
 
 class NotEnoughTrust(LightError):
@@ -77,7 +78,7 @@ class ForgedHeader(LightError):
 
 
 class Divergence(LightError):
-    """Two final headers of one height. Nobody knows which is the network's: stop, and report."""
+    """Two final headers of one height. The client cannot know the right one: it must stop and report."""
 
     def __init__(self, common: LightBlock, ours: LightBlock, theirs: LightBlock) -> None:
         height = ours.header.height
@@ -88,7 +89,7 @@ class Divergence(LightError):
 
 
 class TrustRules(NamedTuple):
-    """What holds for a network."""
+    """The parameters of trust in a network."""
 
     genesis_hash: Hash
     trusting_period_ms: int
@@ -97,8 +98,9 @@ class TrustRules(NamedTuple):
 
 
 def build_rules(spec: ChainSpec, verify: Verify = is_signed_by) -> TrustRules:
-    """Trust lasts half of the unbonding time: the other half is for reporting, and for blocks that come
-    faster than the spec aims at.
+    """The rules of a network. Trust lasts half of the unbonding time.
+
+    The other half is left for reporting a fork, and for blocks that are faster than intended.
     """
     periods, unbonding_eras = spec.system.parameters, spec.staking.parameters.unbonding_eras
     unbonding_blocks = unbonding_eras * periods.era_epochs * periods.epoch_blocks
@@ -113,7 +115,7 @@ class _NoNodes:
 
 
 def build_genesis_light_block(spec: ChainSpec) -> LightBlock:
-    """The first trust: height 0, which follows from the chain spec. Costs as much as its state is large."""
+    """The first trusted block: height 0, computed from the chain spec. The cost grows with its state."""
     changes = build_genesis_state(spec)
     memory = MemoryState()
     memory.apply(changes)
@@ -121,7 +123,7 @@ def build_genesis_light_block(spec: ChainSpec) -> LightBlock:
     return LightBlock(header, None, build_roster(validators.get_current(memory)))
 
 
-# One header after another.
+# Trust from one header to the next.
 
 
 def check_light_block(rules: TrustRules, block: LightBlock) -> None:
@@ -141,7 +143,7 @@ def check_light_block(rules: TrustRules, block: LightBlock) -> None:
 
 
 def check_anchor(rules: TrustRules, block: LightBlock, height: Height, header_hash: Hash) -> None:
-    """Raises ForgedHeader unless it is the block that somebody named whom the client trusts."""
+    """Raises ForgedHeader unless it is the block that the operator named as trusted."""
     if (block.header.height, compute_header_hash(block.header)) != (height, header_hash):
         raise ForgedHeader(f"not the block {header_hash.hex()} at height {height}")
     if height > 0:
@@ -149,7 +151,7 @@ def check_anchor(rules: TrustRules, block: LightBlock, height: Height, header_ha
 
 
 def check_trust(rules: TrustRules, trusted: LightBlock, now_ms: TimeMs) -> None:
-    """Raises TrustExpired if the header can not be built upon any more."""
+    """Raises TrustExpired if the header is older than the trusting period."""
     age_ms = now_ms - trusted.header.time_ms
     if age_ms >= rules.trusting_period_ms:
         raise TrustExpired(
@@ -159,7 +161,7 @@ def check_trust(rules: TrustRules, trusted: LightBlock, now_ms: TimeMs) -> None:
 
 
 def verify_adjacent(rules: TrustRules, trusted: LightBlock, block: LightBlock, now_ms: TimeMs) -> None:
-    """Raises LightError unless `block` is the next one after `trusted`."""
+    """Raises LightError unless trust passes from `trusted` to `block`, the next height."""
     _check_later(rules, trusted, block, now_ms)
     if block.header.height != trusted.header.height + 1:
         raise ForgedHeader("not the next height")
@@ -173,9 +175,9 @@ def verify_skipping(rules: TrustRules, trusted: LightBlock, block: LightBlock, n
 
 
 def check_succession(trusted: LightBlock, block: LightBlock) -> None:
-    """Raises ForgedHeader unless the header is what the one before it leads to."""
+    """Raises ForgedHeader unless the header names `trusted` as its parent and has the announced roster."""
     if block.header.parent_hash != compute_header_hash(trusted.header):
-        raise ForgedHeader("not on top of the trusted header")
+        raise ForgedHeader("its parent is not the trusted header")
     if block.header.validators_hash != trusted.header.next_validators_hash:
         raise ForgedHeader("not the roster that the trusted header announced")
 
@@ -199,7 +201,7 @@ def check_overlap(trusted: LightBlock, block: LightBlock) -> None:
 
 
 def _check_later(rules: TrustRules, trusted: LightBlock, block: LightBlock, now_ms: TimeMs) -> None:
-    """What must hold of any later block, before it is asked whether trust passes to it; raises LightError."""
+    """The checks of any later block, before those of trust; raises LightError."""
     check_trust(rules, trusted, now_ms)
     _check_place(rules, trusted, block, now_ms)
     check_light_block(rules, block)
@@ -212,11 +214,11 @@ def _check_place(rules: TrustRules, trusted: LightBlock, block: LightBlock, now_
     if header.time_ms <= trusted.header.time_ms:
         raise ForgedHeader("not later than the trusted header")
     if header.time_ms > now_ms + rules.clock_drift_ms:
-        raise ForgedHeader("from the future, or the clock here is wrong")
+        raise ForgedHeader("the header is from the future, or the local clock is wrong")
 
 
 class Bisection:
-    """From a trusted header to a height above it, over as few headers in between as trust needs."""
+    """Passes trust from a header to a later height, with as few headers in between as possible."""
 
     def __init__(self, rules: TrustRules, trusted: LightBlock, target: Height) -> None:
         assert target > trusted.header.height
@@ -234,7 +236,7 @@ class Bisection:
         return self.trace[-1]
 
     def supply(self, block: LightBlock, now_ms: TimeMs) -> None:
-        """Takes the block of height `wanted`; raises TrustExpired, ForgedHeader. Trust gained stays."""
+        """Take the block of height `wanted`; raises TrustExpired, ForgedHeader. Trust gained stays."""
         if block.header.height != self.wanted:
             raise ForgedHeader(f"height {block.header.height} was given for {self.wanted}")
         _check_later(self._rules, self.trusted, block, now_ms)
@@ -253,9 +255,9 @@ class Bisection:
         self.wanted = None
 
     def _step(self, block: LightBlock) -> None:
-        """Raises unless trust passes on to this block, whose signatures are checked already."""
+        """Raises LightError unless trust passes to this block, whose signatures are checked already."""
         if block.header.time_ms <= self.trusted.header.time_ms:
-            raise ForgedHeader("a header in between is later")
+            raise ForgedHeader("the time of a header in between is later")
         if block.header.height == self.trusted.header.height + 1:
             check_succession(self.trusted, block)
         else:
@@ -263,19 +265,19 @@ class Bisection:
 
 
 def verify_parent(newer: Header, header: Header) -> None:
-    """Raises ForgedHeader unless `header` is the parent of a trusted one: how trust goes back in time."""
+    """Raises ForgedHeader unless `header` is the parent of a trusted one, which passes trust backwards."""
     if newer.parent_hash != compute_header_hash(header) or header.height + 1 != newer.height:
         raise ForgedHeader("not the parent of the trusted header")
 
 
-# A second opinion.
+# Comparison with a witness.
 
 
 class CrossCheck:
-    """Compares a trusted trace with what a witness says; a witness is trusted no more than the first node.
+    """Compares a trusted trace with the headers of a witness, which is not trusted either.
 
-    Where the witness first differs from the trace, it has to show its header as the trace had to. If it can,
-    there is a fork. If it can not, it lied, and says nothing about the trace.
+    Where the witness first differs from the trace, its header must pass the same checks as the trace. If it
+    does, there is a fork. If not, the witness lied, and its answer says nothing about the trace.
     """
 
     def __init__(self, rules: TrustRules, trace: Sequence[LightBlock]) -> None:
@@ -289,7 +291,7 @@ class CrossCheck:
         """The height to ask the witness for; None when it agrees."""
 
     def supply(self, block: LightBlock, now_ms: TimeMs) -> None:
-        """Takes the witness's block; raises Divergence, or another LightError if the witness lies."""
+        """Take the witness's block; raises Divergence, or another LightError if the witness lies."""
         if self._proof is None:
             self._compare(block)
         else:
@@ -320,21 +322,21 @@ class CrossCheck:
         ours = self._trace[self._differs]
         if proof.wanted is None:
             if proof.trusted.header == ours.header:
-                raise ForgedHeader("another answer than the one before")
+                raise ForgedHeader("the witness gave two answers for one height")
             raise Divergence(self._trace[self._agreed], ours, proof.trusted)
 
 
 def list_double_signers(one: LightBlock, other: LightBlock) -> tuple[Address, ...]:
-    """Who signed both of two blocks of one height, ascending."""
+    """The validators that signed both of two blocks of one height, ascending."""
     assert one.certificate is not None and other.certificate is not None
     known = {part.validator for part in other.certificate.signatures}
     return tuple(part.validator for part in one.certificate.signatures if part.validator in known)
 
 
 def list_equivocations(one: LightBlock, other: LightBlock) -> tuple[DuplicateVote, ...]:
-    """Evidence against everybody who signed both blocks in the same round; none if the rounds differ.
+    """Evidence against every validator that signed both blocks in the same round; none if the rounds differ.
 
-    Signing two blocks in two rounds breaks the lock rule (amnesia), which two messages can not show.
+    Signing two blocks in two rounds breaks the lock rule (amnesia), which two messages cannot show.
     """
     assert one.certificate is not None and other.certificate is not None
     assert one.header != other.header and one.header.height == other.header.height

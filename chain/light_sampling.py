@@ -1,17 +1,17 @@
-"""Looking oneself, by sample, at what hosts have shown: possession proofs checked from headers.
+"""Possession proofs, checked by sample from headers.
 
-In every epoch each host owes a few leaves, drawn by the beacon, and validators check them. Who follows
-headers alone takes their word for it. Here he draws some of the leaves owed, by chance of his own, asks any
-node for the transaction that shows each, and checks all of it again: that the transaction is in a final block
-of the epoch, that the leaf is the one that the epoch's seed asks for, that it leads to the root of its datum.
-The state that says so (seed, rows, roots) is read through a `StateReader` of proven values.
+In every epoch each host owes a few leaves, drawn by the beacon, and validators check them. A light client
+would have to believe them. Here it draws some of the leaves owed with its own randomness, asks any node for
+the transaction that proves each, and checks it again: that the transaction is in a final block of the epoch,
+that the leaf is the one that the epoch's seed draws, that it leads to the root of its datum. The state for
+this (seed, leaf rows, roots) is read through a `StateReader` of proven values.
 
-Invariants: the draw does not depend on anything that a node could know before it answered `hosts`; a list of
-hosts of the right length without doubles, from which a host was left out, has another in its place, which is
-found out if it is drawn. Not here: fetching, proofs of state values (cli.light.sampling).
+Invariants: a node cannot know the draw before it has answered `hosts`. A list of hosts has the right length
+and no duplicates; so if a host was left out, another address is in its place, and is found out if it is
+drawn. Not here: fetching, proofs of state values (cli.light.sampling).
 
 ChainError
-└── NotShown      what a node gives does not show the leaf that is asked for
+└── NotShown      the answer of a node does not prove the leaf that is owed
 """
 
 from collections.abc import Sequence
@@ -33,7 +33,7 @@ DRAWS = 16
 
 
 class NotShown(ChainError):
-    """The leaf that the epoch asks for is not shown by this."""
+    """The answer does not prove the leaf that is owed."""
 
 
 class Draw(NamedTuple):
@@ -41,11 +41,11 @@ class Draw(NamedTuple):
 
     host: Address
     leaf: int
-    """Which of the leaves owed, in their order."""
+    """Index among the leaves that the host owes."""
 
 
 def check_hosts(state: StateReader, epoch: Epoch, hosts: Sequence[Address]) -> None:
-    """Raises NotShown unless these are as many different hosts as were judged in the epoch."""
+    """Raises NotShown unless there are as many different hosts as were judged in the epoch."""
     judgement = possession.get_judgement(state)
     if judgement is None or judgement.epoch != epoch:
         raise NotShown(f"epoch {epoch} is not judged yet")
@@ -58,7 +58,7 @@ def check_hosts(state: StateReader, epoch: Epoch, hosts: Sequence[Address]) -> N
 def draw(
     entropy: Hash, epoch: Epoch, hosts: Sequence[Address], leaves: int, count: int = DRAWS
 ) -> list[Draw]:
-    """So many of all leaves owed, each equally likely; the same may come twice."""
+    """`count` of all leaves owed, uniformly and with repetition."""
     total = len(hosts) * leaves
     if total == 0:
         return []
@@ -67,7 +67,7 @@ def draw(
 
 
 def has_missed(state: StateReader, host: Address) -> bool:
-    """Whether the chain itself says that the host has shown nothing in the judged epoch."""
+    """Whether the chain judged that the host missed the epoch."""
     judgement = possession.get_judgement(state)
     assert judgement is not None
     return host in judgement.missed
@@ -92,7 +92,7 @@ def check_shown(
         raise NotShown("the proof of another host or epoch")
     challenges = possession.get_challenges(state, drawn.host, epoch)
     if not drawn.leaf < len(challenges) == len(call.leaves):
-        raise NotShown("another number of leaves is asked for")
+        raise NotShown("another number of leaves is owed")
     _check_leaf(state, drawn, challenges[drawn.leaf], call.leaves[drawn.leaf])
 
 

@@ -1,8 +1,9 @@
 """The Merkle root of a list and proofs of its entries, for extrinsics and receipts.
 
 Shape of RFC 6962 section 2.1: a list of n > 1 entries splits at the largest power of two below n. Leaves,
-nodes and the root are hashed under different keys. The root binds the count, as no header does: without it
-the last of three entries would also pass for the last of two, and a proof would say nothing of the place.
+nodes and the root are hashed under different keys. The root covers the count, because no header does:
+without it the last of three entries would also pass for the last of two, and a proof would not show the
+position.
 """
 
 from typing import Annotated
@@ -39,9 +40,9 @@ def prove_entry(entries: tuple[bytes, ...], index: int) -> ListProof:
 
 
 def check_entry(root: Hash, entry: bytes, proof: ListProof) -> None:
-    """Raises InvalidProof unless `entry` is where the proof says in the list with `root`."""
+    """Raises InvalidProof unless `entry` is at the proof's index of the list with `root`."""
     if proof.index >= proof.count:
-        raise InvalidProof("index beyond the list")
+        raise InvalidProof("the index is beyond the list")
     siblings = list(proof.siblings)
     found = _climb(hash_bytes(Domain.LIST_LEAF, entry), proof.index, proof.count, siblings)
     if siblings or _bind(proof.count, found) != root:
@@ -80,7 +81,7 @@ def _climb(leaf: Hash, index: int, count: int, siblings: list[Hash]) -> Hash:
     if count == 1:
         return leaf
     if not siblings:
-        raise InvalidProof("too short")
+        raise InvalidProof("the proof is too short")
     sibling = siblings.pop()
     cut = _split(count)
     if index < cut:

@@ -1,9 +1,9 @@
 """How a module declares its calls, events and errors, and the context its functions run in.
 
-A module is one file: doc, parameters, records, storage, events, errors, calls, hooks, genesis, queries,
-invariants. It declares itself on a `Module` object, which the runtime lists explicitly: importing a
-module registers nothing globally. All numbers (module, call, event, error, storage item) are protocol and
-are never reused.
+A module is one file or folder, in this order: doc, parameters, records, storage, events, errors, calls,
+hooks, genesis, queries, invariants. It declares itself on a `Module` object, which the runtime lists
+explicitly: importing a module registers nothing globally. All numbers (module, call, event, error, storage
+item) are protocol and are never reused.
 """
 
 import re
@@ -23,9 +23,9 @@ Handler = Callable[["Context", Address, Any], None]
 
 
 class Context:
-    """What a handler or hook sees: the state it writes to, where in the chain it is, and where events go.
+    """The context of a handler or hook: the state it writes to, its position in the chain, its events.
 
-    `sender` is not here: a hook has none.
+    The sender is not part of it, because a hook has none.
     """
 
     __slots__ = ("epoch", "era", "events", "genesis_hash", "height", "proposer", "state", "time_ms")
@@ -51,11 +51,11 @@ class Context:
         self.events: list[Record] = []
 
     def emit(self, event: Record) -> None:
-        """Leave a fact in the receipts; the chain never reads it again."""
+        """Add an event to the receipts; the chain never reads it again."""
         self.events.append(event)
 
     def fork(self) -> "Context":
-        """The same place with a fresh layer and no events yet."""
+        """A context at the same position with an empty layer on top and no events."""
         return Context(
             Overlay(self.state),
             genesis_hash=self.genesis_hash,
@@ -67,15 +67,13 @@ class Context:
         )
 
     def join(self, inner: "Context") -> None:
-        """Take over what happened in a fork."""
+        """Apply the writes and events of a fork."""
         self.state.apply(inner.state.changes)
         self.events.extend(inner.events)
 
 
 class CallSpec:
-    """One callable: its number, arguments, handler and cost. A duty pays no fee and must succeed to be
-    included.
-    """
+    """A call as declared: number, arguments, handler, weight. A duty pays no fee and must succeed."""
 
     __slots__ = ("handler", "index", "is_duty", "kind", "name", "weight")
 
@@ -90,14 +88,12 @@ class CallSpec:
         self.is_duty = is_duty
 
     def compute_weight(self, arguments: Record) -> Weight:
-        """Microseconds on the reference machine that running the call takes, measured by
-        `bench/weights.py`.
-        """
+        """Microseconds that the call takes on the reference machine, as measured by `bench/weights.py`."""
         return self.weight(arguments) if callable(self.weight) else self.weight
 
 
 class Module:
-    """A named, numbered part of the state machine and everything it declares."""
+    """A named, numbered part of the state machine, with its calls, events and errors."""
 
     def __init__(self, name: str, index: int) -> None:
         self.name = name
@@ -129,7 +125,7 @@ class Module:
         return declare
 
     def error(self, number: int) -> Callable[[X], X]:
-        """Declare error `number`; people read it as module.name_of_the_class."""
+        """Declare error `number`; its code for people is `module.name_of_the_class`."""
 
         def declare(kind: X) -> X:
             assert number not in self.errors, f"error {self.name}.{number} is taken"

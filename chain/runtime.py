@@ -1,14 +1,14 @@
-"""The state transition: what a block does to the state, in an order that is protocol.
+"""The state transition: the effects of a block on the state, in an order that is protocol.
 
-`execute_block` checks and runs a block that somebody else made; `build_block` runs candidates and makes
-one. Both go through the same stages:
+`execute_block` checks and runs a given block; `build_block` runs candidate transactions and makes a block.
+Both go through the same stages:
 
     block start   hooks, then inherents (a wrong one makes the block invalid), then epoch start hooks
-    transactions  each: envelope checks, fee, then its calls on a layer of their own, all or none
+    transactions  each: envelope checks, fee, then its calls on a separate layer, all or none
     block end     epoch end hooks, era end hooks, block end hooks
 
-Nothing is written: the result carries the change set, the receipts and the tree update for the caller to
-commit.
+Nothing is stored: the result carries the change set, the receipts and the tree update, which the caller
+commits.
 """
 
 from collections.abc import Callable, Iterable
@@ -103,14 +103,14 @@ _MODULE_OF = {module.index: module for module in MODULES}
 _EVENT_NUMBER = {kind: (module.index, index) for module in MODULES for index, kind in module.events.items()}
 
 FULL_IN_A_ROW_MAX = 128
-"""A proposer stops looking for something that still fits after so many that did not."""
+"""Candidates in a row that do not fit, after which a proposer tries no more."""
 
 CheckSignature = Callable[[SignedTransaction], None]
 Verify = Callable[[bytes, bytes, bytes], bool]
 
 
 class StateView(StateReader, Protocol):
-    """The state after the parent block, and how its root would move."""
+    """The state after the parent block, and the tree update that changes would need."""
 
     def compute_update(self, version: int, changes: Changes) -> TreeUpdate:
         """The tree of block `version` with these changes."""
@@ -118,7 +118,7 @@ class StateView(StateReader, Protocol):
 
 
 class BlockResult(NamedTuple):
-    """What a block does; committed by whoever asked."""
+    """The effects of a block; the caller commits them."""
 
     block: Block
     block_hash: Hash
@@ -128,7 +128,7 @@ class BlockResult(NamedTuple):
 
 
 class DecodedCall(NamedTuple):
-    """A call, resolved."""
+    """A call with its module, declaration and decoded arguments."""
 
     module: Module
     spec: CallSpec
@@ -136,7 +136,7 @@ class DecodedCall(NamedTuple):
 
 
 class BlockRun:
-    """A block being executed."""
+    """The state of a block's execution."""
 
     def __init__(self, ctx: Context) -> None:
         self.ctx = ctx
@@ -148,7 +148,7 @@ class BlockRun:
         self.bytes_used = 0
 
     def take_events(self) -> tuple[EventRecord, ...]:
-        """The events since the last call, numbered and encoded."""
+        """The events since the last `take_events`, numbered and encoded."""
         taken = tuple(encode_event(event) for event in self.ctx.events)
         self.ctx.events.clear()
         return taken
@@ -163,9 +163,9 @@ def execute_block(
     check: CheckSignature = check_signature,
     verify: Verify | None = None,
 ) -> BlockResult:
-    """The effect of `block` on the state after `parent`; raises InvalidBlock.
+    """The effects of `block` on the state after `parent`; raises InvalidBlock.
 
-    `check` and `verify` let a node pass signatures that it has seen to be good already.
+    With `check` and `verify` a node can skip signatures that it has verified before.
     """
     header = block.header
     if not is_whole(block):
@@ -194,7 +194,7 @@ def build_block(
     check: CheckSignature = check_signature,
     verify: Verify | None = None,
 ) -> tuple[BlockResult, list[tuple[SignedTransaction, InvalidTransaction]]]:
-    """A valid block out of `candidates` in their order, and those that could not go in, with the reason."""
+    """A valid block from `candidates` in their order, and the refused candidates with the reasons."""
     header = _open_header(view, parent, time_ms, proposer)
     check_last_commit(header, inherents)
     run = start_block(view, genesis_hash, header.height, time_ms, proposer)
@@ -235,11 +235,11 @@ def check_header(view: StateReader, parent: Header, header: Header) -> None:
     if header.priorities_hash != compute_priorities_hash(current):
         raise InvalidBlock("other proposer priorities")
     if all(validator.address != header.proposer for validator in current.validators):
-        raise InvalidBlock("proposer is no validator")
+        raise InvalidBlock("proposer is not a validator")
 
 
 def check_last_commit(header: Header, inherents: Inherents) -> None:
-    """Raises InvalidBlock unless the commit is of the parent; `validators` checks who signed it."""
+    """Raises InvalidBlock unless the commit names the parent; `validators` checks its signatures."""
     commit = inherents.last_commit
     if commit is not None and commit.block_hash != header.parent_hash:
         raise InvalidBlock("the last commit is of another block")
@@ -266,7 +266,7 @@ def _open_header(view: StateReader, parent: Header, time_ms: TimeMs, proposer: A
 def start_block(
     view: StateReader, genesis_hash: Hash, height: int, time_ms: TimeMs, proposer: Address
 ) -> BlockRun:
-    """A run at `height` with nothing done yet."""
+    """A run at `height`, before any stage."""
     parameters = system.get_parameters(view)
     ctx = Context(
         Overlay(view),
@@ -281,7 +281,7 @@ def start_block(
 
 
 def process_block_start(run: BlockRun, inherents: Inherents, verify: Verify | None = None) -> None:
-    """Inherents and the hooks that come before any transaction; raises InvalidBlock."""
+    """Process the inherents and the hooks before the transactions; raises InvalidBlock."""
     ctx = run.ctx
     validators.process_last_commit(ctx, inherents.last_commit, verify)
     beacon.process_reveal(ctx, inherents.beacon_reveal)
@@ -294,7 +294,7 @@ def process_block_start(run: BlockRun, inherents: Inherents, verify: Verify | No
 
 
 def process_transaction(run: BlockRun, signed: SignedTransaction, check: CheckSignature) -> None:
-    """Run one transaction; raises InvalidTransaction and changes nothing if it can not be in this block."""
+    """Run one transaction; raises InvalidTransaction and changes nothing if it cannot be in this block."""
     transaction = signed.transaction
     size = len(encode(signed))
     if size > TRANSACTION_BYTES_MAX:
@@ -319,12 +319,12 @@ def process_transaction(run: BlockRun, signed: SignedTransaction, check: CheckSi
 
 
 def decode_calls(transaction: Transaction) -> tuple[DecodedCall, ...]:
-    """The calls, resolved; raises InvalidTransaction for unknown ones and malformed arguments."""
+    """The decoded calls; raises InvalidTransaction for an unknown call or malformed arguments."""
     return tuple(decode_call(call) for call in transaction.calls)
 
 
 def decode_call(call: Call) -> DecodedCall:
-    """One call, resolved."""
+    """One decoded call; raises InvalidTransaction."""
     module = _MODULE_OF.get(call.module)
     spec = module.calls.get(call.index) if module else None
     if module is None or spec is None:
@@ -336,7 +336,7 @@ def decode_call(call: Call) -> DecodedCall:
 
 
 def check_kind(transaction: Transaction, calls: tuple[DecodedCall, ...]) -> bool:
-    """Whether it is a duty; raises InvalidTransaction for what is neither a duty nor free of duty calls."""
+    """Whether it is a duty; raises InvalidTransaction for a duty with other calls, a nonce, fee or tip."""
     if not any(call.spec.is_duty for call in calls):
         return False
     if len(calls) != 1:
@@ -347,7 +347,7 @@ def check_kind(transaction: Transaction, calls: tuple[DecodedCall, ...]) -> bool
 
 
 def check_place(ctx: Context, parameters: system.Parameters, transaction: Transaction) -> None:
-    """Raises InvalidTransaction for another network's and for one that is expired or valid for too long."""
+    """Raises InvalidTransaction if it is for another network, expired, or valid for too long."""
     if transaction.genesis_hash != ctx.genesis_hash:
         raise InvalidTransaction("other_network")
     if transaction.valid_until < ctx.height:
@@ -357,7 +357,7 @@ def check_place(ctx: Context, parameters: system.Parameters, transaction: Transa
 
 
 def compute_weight(state: StateReader, calls: tuple[DecodedCall, ...], size_bytes: int) -> Weight:
-    """Envelope and calls."""
+    """The weight of a transaction: envelope and calls."""
     envelope = fees.compute_envelope_weight(fees.get_parameters(state), size_bytes)
     return envelope + sum(call.spec.compute_weight(call.arguments) for call in calls)
 
@@ -411,9 +411,7 @@ def check_nonce(state: StateReader, transaction: Transaction) -> None:
 def dispatch(
     ctx: Context, sender: Address, calls: tuple[DecodedCall, ...]
 ) -> tuple[tuple[int, int, int] | None, tuple[EventRecord, ...]]:
-    """Run calls on a layer of their own: all of them happen, or none. The error names the call that was
-    refused.
-    """
+    """Run calls on a separate layer, all or none. Returns (module, number, call) of a refusal, and events."""
     inner = ctx.fork()
     for position, call in enumerate(calls):
         try:
@@ -425,7 +423,7 @@ def dispatch(
 
 
 def finish_block(run: BlockRun, view: StateView, block: Block) -> BlockResult:
-    """End hooks, roots, and the block with them in its header."""
+    """Run the end hooks, compute the roots, and put them into the block's header."""
     ctx = run.ctx
     if system.is_epoch_end(run.parameters, ctx.height):
         _run_hooks(ON_EPOCH_END, ctx)
@@ -454,26 +452,26 @@ def _compare(result: BlockResult, header: Header) -> BlockResult:
 
 
 def encode_event(event: Record) -> EventRecord:
-    """An event with its numbers."""
+    """An event in encoded form, with its module and number."""
     module, index = _EVENT_NUMBER[type(event)]
     return EventRecord(module, index, encode(event))
 
 
 def decode_event(record: EventRecord) -> tuple[str, Record]:
-    """(`module.Name`, event) of a receipt's entry."""
+    """(`module.Name`, event) of an encoded event."""
     module = _MODULE_OF[record.module]
     kind = module.events[record.index]
     return f"{module.name}.{kind.__name__}", decode(kind, record.fields)
 
 
 def get_error_code(error: tuple[int, int, int]) -> tuple[str, str]:
-    """(`module.state_that_refuses`, one sentence) of a receipt's error."""
+    """(code `module.name_of_the_error`, one sentence) of a receipt's error."""
     kind = _MODULE_OF[error[0]].errors[error[1]]
     return kind.code, (kind.__doc__ or "").split("\n")[0]
 
 
 def build_call(arguments: Record) -> Call:
-    """The call whose arguments these are."""
+    """The call with these arguments; raises KeyError if their type belongs to no call."""
     for module in MODULES:
         for spec in module.calls.values():
             if spec.kind is type(arguments):
@@ -482,7 +480,7 @@ def build_call(arguments: Record) -> Call:
 
 
 def check_invariants(state: StateReader) -> None:
-    """Every module's own; for tests and for `vidya doctor`."""
+    """Check every module's invariants, by assertion; for tests and `vidya doctor`."""
     balances.check_invariants(state)
     for module in (
         staking,

@@ -1,19 +1,19 @@
 """Snapshots: the whole state after a block, in parts that are checked one by one.
 
-The state tree is cut across (`chain.commitment.subtrees`); a manifest names the slot of every place and which
-run of places makes a part; the slots lead to the state root in the header of that height. A part holds all
-pairs below its places, in the order of their key hashes, and nothing else: rebuilt, they must give the very
-slots of the manifest. So whoever has the header can tell of each part alone whether it is right, and whom to
-charge if not.
+The state tree is cut at one depth (`chain.commitment.subtrees`). A manifest has the slot of every place, and
+the first place of each part; its slots lead to the state root in the header of that height. A part holds all
+pairs below its places, in the order of their key hashes, and nothing else. Rebuilt, they must give exactly
+the slots of the manifest. So with the header each part can be checked alone, and the peer that sent a wrong
+one is known.
 
-Invariants: nodes with equal states make equal manifests, so that parts of one snapshot come from several.
+Invariants: nodes with equal states make equal manifests, so that parts can be fetched from several nodes.
 A manifest that passes `check_manifest` has exactly one set of parts that pass `check_part`.
 Not here: whether the header is final (`chain.light`), files, peers.
 
 ChainError
 ├── InvalidSnapshotManifest    malformed, or it leads to another state root
-├── InvalidPart        not all pairs below its places, or others
-└── SnapshotTooLarge   a state that no cut makes into parts of the allowed size
+├── InvalidPart                its pairs are not exactly those below its places
+└── SnapshotTooLarge           no cut gives parts of the allowed size
 """
 
 from collections.abc import Iterator, Sequence
@@ -44,24 +44,24 @@ MANIFEST_BYTES_MAX = 5 * 2**20
 PART_BYTES_TARGET = 2**20
 PART_BYTES_MAX = 4 * 2**20
 PAIR_EXTRA_BYTES = 11
-"""Of the encoding, at most, beside key and value."""
+"""Upper bound of a pair's encoding beside key and value."""
 _PART_EXTRA_BYTES = 5
 
 
 class InvalidSnapshotManifest(ChainError):
-    """It does not describe the state of the header."""
+    """The manifest does not describe the state of the header."""
 
 
 class InvalidPart(ChainError):
-    """It is not what the manifest says."""
+    """The part is not the one that the manifest names."""
 
 
 class SnapshotTooLarge(ChainError):
-    """Some place of the deepest cut holds more than a part may."""
+    """A place of the deepest cut holds more bytes than a part may."""
 
 
 class SnapshotManifest(Record):
-    """A state, cut: the slot of each place, and the first place of each part, from 0 upwards."""
+    """The slot of each place of a cut state, and the first place of each part, ascending from 0."""
 
     height: Height
     depth: Annotated[int, Meta(ge=1, le=DEPTH_MAX)]
@@ -72,44 +72,45 @@ class SnapshotManifest(Record):
 
 
 class Part(Record):
-    """The pairs below a run of places, by the hashes of their keys."""
+    """The pairs below a run of places, sorted by the hashes of their keys."""
 
     pairs: tuple[tuple[bytes, bytes], ...]
 
 
 class CheckedPart(NamedTuple):
-    """What a part puts into a store: values, and nodes of the tree under the manifest's height."""
+    """The values of a part, and its nodes of the tree under the manifest's height."""
 
     pairs: tuple[Pair, ...]
     nodes: tuple[Pair, ...]
 
 
 class Cut(NamedTuple):
-    """How a state is cut."""
+    """The depth of a cut, and the first place of each part."""
 
     depth: int
     starts: tuple[int, ...]
 
 
 def compute_manifest_hash(data: bytes) -> Hash:
-    """The name of a snapshot, of its encoded manifest."""
+    """The hash that names a snapshot, of its encoded manifest."""
     return hash_bytes(Domain.SNAPSHOT, data)
 
 
 def compute_place(key_hash: Hash, depth: int) -> int:
-    """The place that a key belongs to."""
+    """The place of a key, by its hash, in a cut at `depth`."""
     return int.from_bytes(key_hash[:2], "big") >> 4 * (DEPTH_MAX - depth)
 
 
 def compute_pair_bytes(key: bytes, value: bytes) -> int:
-    """What a pair adds to a part, at most."""
+    """Upper bound of the bytes that a pair adds to a part."""
     return len(key) + len(value) + PAIR_EXTRA_BYTES
 
 
 def choose_cut(sizes: Sequence[int]) -> Cut:
-    """The cut of a state with so many bytes below each place of the deepest cut; raises SnapshotTooLarge.
+    """The cut of a state, from the bytes below each place of the deepest cut; raises SnapshotTooLarge.
 
-    The shallowest depth at which every place is within the target, then places together up to the target.
+    It has the smallest depth at which every place is within the target; then it joins places up to the
+    target.
     """
     assert len(sizes) == PLACES_MAX
     if max(sizes) + _PART_EXTRA_BYTES > PART_BYTES_MAX:
@@ -143,16 +144,16 @@ def build_part(pairs: Sequence[Pair]) -> bytes:
 
 
 def decode_manifest(data: bytes, height: Height, state_root: Hash) -> SnapshotManifest:
-    """The manifest of the state at a height, which leads to its root; raises InvalidSnapshotManifest."""
+    """The checked manifest of the state at a height; raises InvalidSnapshotManifest."""
     try:
         manifest = decode(SnapshotManifest, data, MANIFEST_BYTES_MAX)
     except DecodeError as error:
         raise InvalidSnapshotManifest(str(error)) from error
     _check_form(manifest)
     if manifest.height != height:
-        raise InvalidSnapshotManifest(f"of height {manifest.height}")
+        raise InvalidSnapshotManifest(f"the manifest is of height {manifest.height}")
     if build_manifest_top(manifest).root != state_root:
-        raise InvalidSnapshotManifest("it leads to another state root")
+        raise InvalidSnapshotManifest("the manifest leads to another state root")
     return manifest
 
 
@@ -161,11 +162,11 @@ def _check_form(manifest: SnapshotManifest) -> None:
     if len(manifest.slots) != place_count:
         raise InvalidSnapshotManifest(f"{len(manifest.slots)} slots for {place_count} places")
     if any(len(slot) not in SLOT_BYTES_ALLOWED for slot in manifest.slots):
-        raise InvalidSnapshotManifest("a slot of the wrong length")
-    # Folded upwards it would hash the same from any place, and then honest parts would not fit.
+        raise InvalidSnapshotManifest("a slot has the wrong length")
+    # Such a leaf gives the same root from any place, but then the parts of honest nodes would not fit.
     paths = (compute_place_path(place, manifest.depth) for place in range(place_count))
     if not all(map(is_at_home, manifest.slots, paths)):
-        raise InvalidSnapshotManifest("a leaf at another's place")
+        raise InvalidSnapshotManifest("a leaf is not below its own path")
     starts = (*manifest.starts, place_count)
     if starts[0] != 0 or any(left >= right for left, right in pairwise(starts)):
         raise InvalidSnapshotManifest("the parts are not in order")
@@ -177,7 +178,7 @@ def build_manifest_top(manifest: SnapshotManifest) -> TreeUpdate:
 
 
 def check_part(manifest: SnapshotManifest, part: int, data: bytes) -> CheckedPart:
-    """What the part puts into a store; raises InvalidPart unless it is the one that the manifest names."""
+    """The values and nodes of a part; raises InvalidPart unless it is the one that the manifest names."""
     try:
         pairs = decode(Part, data, PART_BYTES_MAX).pairs
     except DecodeError as error:
@@ -189,7 +190,7 @@ def check_part(manifest: SnapshotManifest, part: int, data: bytes) -> CheckedPar
     for key_hash, pair in zip(hashes, pairs, strict=True):
         place = compute_place(key_hash, manifest.depth)
         if place not in below:
-            raise InvalidPart(f"a key of place {place}")
+            raise InvalidPart(f"a key belongs to place {place}")
         below[place].append(pair)
     subtrees = [_check_place(manifest, place, found) for place, found in below.items()]
     return CheckedPart(pairs, tuple(node for subtree in subtrees for node in subtree.nodes))

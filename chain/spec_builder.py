@@ -1,4 +1,4 @@
-"""Making a chain spec: a profile out of `genesis/` plus who is there from the start.
+"""Making a chain spec from a profile of `genesis/` and the accounts, validators and members of genesis.
 
 A profile is a chain spec without accounts. Validators of genesis bond, host and reveal from the first
 block; they have balance beside their bond, so that they can join, list and pay.
@@ -13,12 +13,12 @@ from chain.primitives.codec import replace
 from chain.primitives.types import Address, Amount, Hash, PeerId, PublicKey, TimeMs
 
 BEACON_LINKS = 200_000
-"""Reveals that a validator of genesis is bound to; more than half a year of blocks at one in a hundred."""
+"""Links of a genesis validator's chain: over half a year if it proposes one block in a hundred."""
 
 
 @dataclass(frozen=True, slots=True)
 class GenesisValidator:
-    """A validator-host of genesis."""
+    """A validator-host at genesis."""
 
     account: Address
     consensus_key: PublicKey

@@ -2,8 +2,8 @@
 
 A key is module number, item number, then fixed-width big-endian parts, so that `scan` walks an item in a
 defined order. Reads go through the layers down to a `StateReader`; writes stay in the topmost `Overlay`
-until its owner applies them. Nothing here knows what a value means; `StorageMap` and `StorageValue` give
-types to the items of a module.
+until its owner applies them. `StorageMap` and `StorageValue` give
+types to the items of a module; nothing else here knows what a value means.
 """
 
 from bisect import bisect_left, insort
@@ -15,7 +15,7 @@ from typing import Generic, Protocol, TypeVar
 from chain.primitives.codec import decode_trusted, encode
 
 INSERTED_MAX = 64
-"""More new keys than this are sorted in with the others at once."""
+"""If more new keys than this are waiting, they are sorted in together, not one by one."""
 
 KeyPart = bytes | int
 Changes = Mapping[bytes, bytes | None]
@@ -23,10 +23,10 @@ T = TypeVar("T")
 
 
 class StateReader(Protocol):
-    """What execution may ask of the state below it."""
+    """The reads that execution needs of the state below it."""
 
     def get(self, key: bytes) -> bytes | None:
-        """The value at `key`, None if there is none."""
+        """The value at `key`; None if there is none."""
         ...
 
     def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
@@ -60,8 +60,8 @@ class MemoryState:
 class Overlay:
     """Writes on top of a reader; dropped or applied as a whole.
 
-    A key that was written stays in `changes`, deleted or not. So new keys are always at its end, and the
-    index for scans has to look at those alone: the cost of a scan does not grow with the block.
+    A written key stays in `changes`, also when it is deleted. So new keys are always at its end, and the
+    index for scans reads only those: the cost of a scan does not grow with the block.
     """
 
     __slots__ = ("_index", "base", "changes")
@@ -83,17 +83,15 @@ class Overlay:
         self.changes[key] = value
 
     def delete(self, key: bytes) -> None:
-        """Forget `key` in this layer."""
+        """Delete `key` in this layer."""
         self.changes[key] = None
 
     def apply(self, changes: Changes) -> None:
-        """Take over the writes of a layer above."""
+        """Apply the writes of a layer above."""
         self.changes.update(changes)
 
     def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """Sorted pairs under `prefix`: this layer's writes hide what is below. Safe against writes
-        meanwhile.
-        """
+        """Sorted pairs under `prefix`, this layer's in place of older ones. Writes during a scan are safe."""
         own = {key: self.changes[key] for key in self._find_own(prefix)}
         below = ((key, value) for key, value in self.base.scan(prefix) if key not in own)
         written = ((key, value) for key, value in own.items() if value is not None)
@@ -113,7 +111,7 @@ class Overlay:
 
 
 def encode_key(parts: tuple[KeyPart, ...]) -> bytes:
-    """Parts of a key in order: integers as 8 bytes big-endian, bytes as they are."""
+    """The parts of a key in order: integers as 8 bytes big-endian, bytes unchanged."""
     return b"".join(part.to_bytes(8, "big") if isinstance(part, int) else part for part in parts)
 
 
@@ -125,7 +123,7 @@ class StorageValue(Generic[T]):
         self.kind = kind
 
     def get(self, state: StateReader) -> T | None:
-        """The item, None if never set."""
+        """The item; None if it is not set."""
         data = state.get(self.key)
         return None if data is None else decode_trusted(self.kind, data)
 
@@ -140,12 +138,12 @@ class StorageValue(Generic[T]):
         state.set(self.key, encode(value))
 
     def delete(self, state: Overlay) -> None:
-        """Forget the item."""
+        """Delete the item."""
         state.delete(self.key)
 
 
 class StorageMap(Generic[T]):
-    """A typed map of a module; its key parts are fixed-width, so that order is meaningful."""
+    """A typed map of a module; its key parts have a fixed width, so that key order is the order of parts."""
 
     def __init__(self, module: int, item: int, kind: type[T]) -> None:
         self.prefix = bytes((module, item))
@@ -156,7 +154,7 @@ class StorageMap(Generic[T]):
         return self.prefix + encode_key(parts)
 
     def get(self, state: StateReader, *parts: KeyPart) -> T | None:
-        """The entry, None if there is none."""
+        """The entry; None if there is none."""
         data = state.get(self.prefix + encode_key(parts))
         return None if data is None else decode_trusted(self.kind, data)
 
@@ -169,7 +167,7 @@ class StorageMap(Generic[T]):
         state.set(self.prefix + encode_key(parts), encode(value))
 
     def delete(self, state: Overlay, *parts: KeyPart) -> None:
-        """Forget the entry."""
+        """Delete the entry."""
         state.delete(self.prefix + encode_key(parts))
 
     def items(self, state: StateReader, *parts: KeyPart) -> Iterator[tuple[bytes, T]]:

@@ -1,8 +1,7 @@
 """Transactions: 1-16 calls of one account, run all or none, with nonce, expiry height, fee bound and tip.
 
-A *duty* is a transaction of exactly one duty call; it pays no fee and uses no nonce (both fields are
-zero), is valid while the duty it does is open, and may be sent by any key, since what it says proves
-itself.
+A *duty* is a transaction of exactly one duty call. It pays no fee and uses no nonce (both fields are zero),
+and is valid while its duty is open. Any key may send it, because its arguments carry their own proof.
 """
 
 from typing import Annotated
@@ -22,7 +21,7 @@ ARGUMENTS_BYTES_MAX = 96 * 2**10
 
 
 class Call(Record):
-    """What a transaction asks for: module, call, and the canonical encoding of its arguments."""
+    """One call of a transaction: module, call, and the canonical encoding of its arguments."""
 
     module: Uint8
     index: Uint8
@@ -30,7 +29,7 @@ class Call(Record):
 
 
 class Transaction(Record):
-    """What the sender signs."""
+    """A transaction without its signature: the bytes that the sender signs."""
 
     version: Annotated[int, Meta(ge=TRANSACTION_VERSION, le=TRANSACTION_VERSION)]
     genesis_hash: Hash
@@ -50,18 +49,18 @@ class SignedTransaction(Record):
 
 
 def sign_transaction(key: KeyPair, transaction: Transaction) -> SignedTransaction:
-    """The transaction, signed by its sender's key."""
+    """Sign a transaction with its sender's key."""
     message = signing_bytes(Domain.SIGN_TRANSACTION, transaction.genesis_hash, transaction)
     return SignedTransaction(transaction, key.sign(message))
 
 
 def decode_transaction(data: bytes) -> SignedTransaction:
-    """From the wire; raises DecodeError."""
+    """Decode untrusted bytes; raises DecodeError."""
     return decode(SignedTransaction, data, TRANSACTION_BYTES_MAX)
 
 
 def compute_transaction_id(data: bytes) -> Hash:
-    """The name of a transaction: BLAKE3 of its signed bytes."""
+    """The id of a transaction: BLAKE3 of its signed bytes."""
     return hash_bytes(Domain.TRANSACTION, data)
 
 
@@ -71,9 +70,7 @@ def get_transaction_id(signed: SignedTransaction) -> Hash:
 
 
 def check_signature(signed: SignedTransaction) -> None:
-    """Raises InvalidTransaction unless the sender signed. The dearest check: 55-75 us; nodes do it once,
-    off the loop.
-    """
+    """Raises InvalidTransaction unless the sender signed. The costliest check: 55-75 us."""
     transaction = signed.transaction
     message = signing_bytes(Domain.SIGN_TRANSACTION, transaction.genesis_hash, transaction)
     if not is_signed_by(transaction.sender, message, signed.signature):

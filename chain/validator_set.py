@@ -15,9 +15,9 @@ After CometBFT's ProposerPriority, which scales and centres once per call where 
 so that the sequence does not depend on how selections are grouped. A new validator starts at -(P + P >> 3), P
 being the total after the change, so that leaving and returning does not jump the queue.
 
-Priorities are negative as often as not, and the codec has no negatives: a record holds priority +
-PRIORITY_BIAS, and only `get_priority` and `_with_priority` know that. This file does not decide who is
-elected or when a set takes effect.
+Priorities can be negative, but the codec has no negative numbers: a record holds priority + PRIORITY_BIAS,
+and only `get_priority` and `_with_priority` know that. This file does not decide who is elected or when a
+set takes effect.
 
 ChainError
 └── InvalidValidatorSet   a change that would empty, overflow or otherwise break the set
@@ -39,7 +39,7 @@ from chain.primitives.types import Address, Hash, PublicKey, Round, Uint
 VALIDATORS_MAX = 256
 PRIORITY_BIAS = 2**62
 POWER_TOTAL_MAX = 2**60
-"""A centred priority is within 2 * P of zero, one after a selection within 3 * P, which is below the bias."""
+"""A centred priority is within 2 * P of zero, after a selection within 3 * P, which is below the bias."""
 
 Power = Annotated[int, Meta(ge=0, le=POWER_TOTAL_MAX)]
 
@@ -49,7 +49,7 @@ class InvalidValidatorSet(ChainError):
 
 
 class Validator(Record):
-    """One member. `address` is its account, `consensus_key` signs its votes and proposals."""
+    """A member of a set: `address` is its account, `consensus_key` signs its votes and proposals."""
 
     address: Address
     consensus_key: PublicKey
@@ -66,9 +66,9 @@ class ValidatorChange(Record):
 
 
 class Roster(Record):
-    """Who decides a height, with which power, sorted by address: a set without what changes at every height.
+    """The validators that decide a height, with keys and powers, sorted by address; without priorities.
 
-    Headers name it by its hash, so it is the same as long as nobody joins, leaves or changes power.
+    Headers name it by its hash, which stays the same while nobody joins, leaves or changes power.
     """
 
     validators: Annotated[tuple[ValidatorChange, ...], Meta(max_length=VALIDATORS_MAX)]
@@ -81,7 +81,7 @@ class ValidatorSet(Record):
 
 
 def build_validator_set(members: Iterable[ValidatorChange]) -> ValidatorSet:
-    """The first set of a chain: nobody has priority over anybody. Raises InvalidValidatorSet."""
+    """A set in which all priorities are 0; raises InvalidValidatorSet."""
     ordered = sorted(members, key=lambda member: member.address)
     validators = tuple(Validator(m.address, m.consensus_key, m.power) for m in ordered)
     check_validator_set(ValidatorSet(validators))
@@ -98,7 +98,7 @@ def check_validator_set(validator_set: ValidatorSet) -> None:
     if len({member.consensus_key for member in members}) != len(members):
         raise InvalidValidatorSet("two validators share a consensus key")
     if any(member.power <= 0 for member in members):
-        raise InvalidValidatorSet("a validator without power")
+        raise InvalidValidatorSet("a validator has no power")
     if compute_total_power(validator_set) > POWER_TOTAL_MAX:
         raise InvalidValidatorSet("the total power overflows")
 
@@ -109,7 +109,7 @@ def compute_total_power(validator_set: ValidatorSet) -> int:
 
 
 def is_quorum(power: int, total: int) -> bool:
-    """Whether `power` is more than two thirds of `total`: any two such groups share an honest validator."""
+    """Whether `power` is more than two thirds of `total`: two such groups share an honest validator."""
     return 3 * power > 2 * total
 
 
@@ -143,7 +143,7 @@ def build_roster(validator_set: ValidatorSet) -> Roster:
 
 
 def compute_roster_hash(roster: Roster) -> Hash:
-    """What headers name a roster by."""
+    """The hash by which headers name a roster."""
     return hash_record(Domain.VALIDATOR_SET, roster)
 
 
@@ -153,17 +153,17 @@ def compute_hash(validator_set: ValidatorSet) -> Hash:
 
 
 def compute_priorities_hash(validator_set: ValidatorSet) -> Hash:
-    """Set and priorities. Headers hold it: a wrong priority would otherwise only show as lost liveness."""
+    """The hash of a set with priorities, for headers: otherwise wrong priorities would only cost liveness."""
     return hash_record(Domain.VALIDATOR_PRIORITIES, validator_set)
 
 
 def rotate(validator_set: ValidatorSet) -> ValidatorSet:
-    """The set after one selection: that of the next height, if nobody joins, leaves or changes power."""
+    """The set after one selection: the set of the next height, if nobody joins, leaves or changes power."""
     return _select(validator_set)[0]
 
 
 def compute_proposer(validator_set: ValidatorSet, round: Round) -> Validator:
-    """Who proposes in `round` of the height that this set is stored for. Costs `round` + 1 selections."""
+    """The proposer of `round` at the height that this set is stored for. Costs `round` + 1 selections."""
     chosen = validator_set.validators[0]
     for _ in range(round + 1):
         validator_set, chosen = _select(validator_set)
@@ -188,7 +188,7 @@ def update(validator_set: ValidatorSet, changes: Sequence[ValidatorChange]) -> V
 
 
 def compute_kept_power(old: ValidatorSet, new: ValidatorSet) -> int:
-    """How much of the old set's power is still there: the sum of the smaller of each member's two powers."""
+    """The old set's power that the new one keeps: the sum of the smaller of each member's two powers."""
     powers = {member.address: member.power for member in new.validators}
     return sum(min(member.power, powers.get(member.address, 0)) for member in old.validators)
 
@@ -196,14 +196,14 @@ def compute_kept_power(old: ValidatorSet, new: ValidatorSet) -> int:
 def check_continuity(old: ValidatorSet, new: ValidatorSet) -> None:
     """Raises InvalidValidatorSet if one block would take away more than a third of the old power.
 
-    Stricter than CometBFT; it keeps skipping verification of light clients cheap.
+    CometBFT has no such rule. It keeps skipping verification by light clients cheap.
     """
     if 3 * compute_kept_power(old, new) < 2 * compute_total_power(old):
         raise InvalidValidatorSet("more than a third of the power would leave at once")
 
 
 def _select(validator_set: ValidatorSet) -> tuple[ValidatorSet, Validator]:
-    """One selection: the set after it, and who was chosen."""
+    """The set after one selection, and the chosen validator."""
     members = validator_set.validators
     centred = _compute_centred(validator_set)
     priorities = [priority + member.power for priority, member in zip(centred, members, strict=True)]

@@ -1,15 +1,15 @@
-"""Proposals, votes, and what is built out of them: certificates and evidence of equivocation.
+"""Proposals, votes, and the records built from them: certificates and evidence of equivocation.
 
 Everything is signed with a validator's consensus key over purpose + genesis hash + canonical encoding; a
 validator is named by its account. `block_hash` None is *nil*. Votes carry no time (docs/spec/consensus.md,
 proposer-based time), so two votes of one validator in one slot are either the same bytes or an equivocation.
 
-A certificate is the signed votes of more than 2/3 of the power for one block, without repeating what they
-share. Each of its signatures is an ordinary vote's, so that a certificate can be taken apart into votes
-again. There is no certificate for nil: nothing later refers to one.
+A certificate has the signed votes of more than 2/3 of the power for one block; the fields that they share
+are written once. Each signature is that of an ordinary vote, so a certificate can be turned back into votes.
+There is no certificate for nil: nothing later refers to one.
 
-The checks need the validator set of the record's height; finding it is the caller's part. They verify every
-signature, never only the first two thirds. `verify` may be replaced by one that remembers or batches.
+The caller finds the validator set of the record's height. The checks verify every signature, never only the
+first two thirds. `verify` can be a function that remembers verified signatures.
 
 ChainError
 ├── InvalidProposal      proposer unknown, proof-of-lock round not before the round, bad signature
@@ -42,11 +42,11 @@ Verify = Callable[[PublicKey, bytes, Signature], bool]
 
 
 class InvalidProposal(ChainError):
-    """Nobody in the set signed this proposal, or it refers to a later round."""
+    """No validator of the set signed this proposal, or its proof-of-lock round is not earlier."""
 
 
 class InvalidVote(ChainError):
-    """Nobody in the set signed this vote."""
+    """No validator of the set signed this vote."""
 
 
 class InvalidCertificate(ChainError):
@@ -65,9 +65,7 @@ class VoteKind(IntEnum):
 
 
 class Proposal(Record):
-    """`proposer` proposes a block; `pol_round` is the earlier round in which it got a polka, None for a new
-    block.
-    """
+    """A proposed block; `pol_round` is the earlier round of its polka (proof of lock), None without one."""
 
     height: Height
     round: Round
@@ -101,7 +99,7 @@ class SignedVote(Record):
 
 
 class CertificateSignature(Record):
-    """One validator's part of a certificate."""
+    """One validator's signature in a certificate."""
 
     validator: Address
     signature: Signature
@@ -132,14 +130,14 @@ Certificate = CommitCertificate | PolkaCertificate
 
 
 class DuplicateVote(Record, tag=1):
-    """Two different votes of one validator in one slot, that with the smaller encoding first."""
+    """Two different votes of one validator in one slot; the one with the smaller encoding is first."""
 
     first: SignedVote
     second: SignedVote
 
 
 class DuplicateProposal(Record, tag=2):
-    """Two different proposals of one validator in one round, that with the smaller encoding first."""
+    """Two different proposals of one validator in one round; the one with the smaller encoding is first."""
 
     first: SignedProposal
     second: SignedProposal
@@ -151,12 +149,12 @@ _VOTE_DOMAINS = {VoteKind.PREVOTE: Domain.SIGN_PREVOTE, VoteKind.PRECOMMIT: Doma
 
 
 def get_vote_signing_bytes(genesis_hash: Hash, vote: Vote) -> bytes:
-    """What the validator signs; prevotes and precommits have purposes of their own."""
+    """The bytes that the validator signs; prevotes and precommits have different purposes."""
     return signing_bytes(_VOTE_DOMAINS[vote.kind], genesis_hash, vote)
 
 
 def get_proposal_signing_bytes(genesis_hash: Hash, proposal: Proposal) -> bytes:
-    """What the proposer signs."""
+    """The bytes that the proposer signs."""
     return signing_bytes(Domain.SIGN_PROPOSAL, genesis_hash, proposal)
 
 
@@ -176,7 +174,7 @@ def check_signed_vote(
 def check_signed_proposal(
     genesis_hash: Hash, validator_set: ValidatorSet, signed: SignedProposal, verify: Verify = is_signed_by
 ) -> None:
-    """Raises InvalidProposal unless a validator of the set signed it. Whose turn it is, the core knows."""
+    """Raises InvalidProposal unless a validator of the set signed it; the core checks whose turn it is."""
     proposal = signed.proposal
     if proposal.pol_round is not None and proposal.pol_round >= proposal.round:
         raise InvalidProposal("its proof-of-lock round is not before its round")
@@ -215,8 +213,8 @@ def check_certificate(
 ) -> None:
     """Raises InvalidCertificate unless more than 2/3 of the set's power signed, and nothing else is in it.
 
-    Power is counted before any signature is verified: a certificate that is too light costs its sender's
-    victim nothing.
+    Power is counted before any signature is verified, so that a certificate with too little power is cheap to
+    refuse.
     """
     signers = [part.validator for part in certificate.signatures]
     if any(left >= right for left, right in pairwise(signers)):
@@ -245,23 +243,21 @@ def build_duplicate_proposal(one: SignedProposal, other: SignedProposal) -> Dupl
 
 
 def get_offender(evidence: Evidence) -> Address:
-    """Who equivocated."""
+    """The validator that equivocated."""
     if isinstance(evidence, DuplicateVote):
         return evidence.first.vote.validator
     return evidence.first.proposal.proposer
 
 
 def get_offence_height(evidence: Evidence) -> Height:
-    """The height at which it happened, whose validator set the check needs."""
+    """The height of the offence, whose validator set the check needs."""
     if isinstance(evidence, DuplicateVote):
         return evidence.first.vote.height
     return evidence.first.proposal.height
 
 
 def compute_evidence_hash(evidence: Evidence) -> Hash:
-    """The name of the offence: the two messages without their signatures, which the offender could vary at
-    will.
-    """
+    """The hash that names an offence: without signatures, of which the offender could make many."""
     if isinstance(evidence, DuplicateVote):
         return hash_record(Domain.EVIDENCE, (evidence.first.vote, evidence.second.vote))
     return hash_record(Domain.EVIDENCE, (evidence.first.proposal, evidence.second.proposal))
@@ -316,6 +312,6 @@ def _check_proposals_conflict(first: Proposal, second: Proposal) -> None:
 
 
 def _check_order(first: Record, second: Record) -> None:
-    """Strict order excludes equal messages, and gives a pair one form."""
+    """Raises InvalidEvidence unless strictly ascending: no equal messages, and one form per pair."""
     if encode(first) >= encode(second):
         raise InvalidEvidence("the messages are equal or not in order")

@@ -1,4 +1,4 @@
-"""The audit of a stored version: every node re-hashed, and a summary to compare with the flat values."""
+"""The audit of a stored version: hashes every node again, and makes a summary to compare with the values."""
 
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
@@ -23,7 +23,7 @@ LEAF_SUM_MODULUS = 2 ** (8 * HASH_BYTES)
 
 
 class TreeSummary(NamedTuple):
-    """What an audit compares between a tree and the flat values: equal maps have equal summaries."""
+    """The summary of a map, for comparing a tree with the flat values: equal maps have equal summaries."""
 
     key_count: int
     leaf_sum: int
@@ -57,7 +57,7 @@ def _iterate_leaves(reader: NodeReader, branch: Branch, path: bytes) -> Iterator
 
 
 def _summarize(leaves: Iterable[bytes]) -> TreeSummary:
-    # A sum does not depend on the order, so neither side has to be sorted or held in memory. It finds faults,
+    # A sum does not depend on the order, so neither side must be sorted or held in memory. It finds faults,
     # not forgeries: the tree's own side is bound to the root already.
     key_count = leaf_sum = 0
     for leaf in leaves:

@@ -1,12 +1,13 @@
-"""Nodes of the state tree: their bytes, hashes and places.
+"""Nodes of the state tree: their bytes, hashes and store keys.
 
 Every node is a branch of up to 16 slots, and a slot is
     empty              no key below,
     leaf, 64 bytes     key hash + value hash: exactly one key below; it has no node of its own,
     branch, 32 bytes   hash of the child branch: two keys or more below.
-Hashed are `present` (2 bytes, bit n: slot n is taken) + `leaves` (2 bytes, bit n: slot n is a leaf) + the
-taken slots in order. Stored are the same bytes and then the version (8 bytes) of each child branch, under the
-node key: version + path, one byte per nibble. Versions are not hashed, or the root would depend on history.
+The hash covers `present` (2 bytes, bit n: slot n is taken) + `leaves` (2 bytes, bit n: slot n is a leaf) +
+the taken slots in order. The store has the same bytes and then the version (8 bytes) of each child branch,
+under the node key: version + path, one byte per nibble. Versions are not hashed: the root would depend on
+history.
 
 ChainError
 ├── UnknownVersion   the root of this version was never written, or is pruned
@@ -32,7 +33,7 @@ HASHED_NODE_BYTES_MAX = HEADER_BYTES + SLOTS_MAX * LEAF_BYTES
 NO_SLOT = b""
 ROOT_PATH = b""
 
-# Bound once: a look-up per hash would cost a tenth of an update.
+# Bound once: a look-up per hash would take a tenth of the time of an update.
 _KEY_KEY = hash_key(Domain.STATE_KEY)
 _LEAF_KEY = hash_key(Domain.STATE_LEAF)
 _NODE_KEY = hash_key(Domain.STATE_NODE)
@@ -49,10 +50,10 @@ class DamagedTree(ChainError):
 
 
 class NodeReader(Protocol):
-    """Where the nodes of older versions are read."""
+    """Read access to the nodes of stored versions."""
 
     def get_node(self, node_key: bytes) -> bytes | None:
-        """The stored bytes of a node."""
+        """The stored bytes of a node; None if it is not there."""
 
 
 class Branch:
@@ -102,7 +103,7 @@ class Branch:
         return start, start + width, VERSION_BYTES * (taken_below - leaves_below)
 
     def get_only_slot(self) -> bytes | None:
-        """What may stand in the parent instead of this branch: nothing or one leaf; None if it must stay."""
+        """The slot that replaces this branch in its parent: empty or its only leaf; None if it must stay."""
         return self.slots if not self.present or self._is_single_leaf() else None
 
     def _is_single_leaf(self) -> bool:
@@ -110,22 +111,22 @@ class Branch:
 
 
 def compute_node_hash(hashed: bytes) -> Hash:
-    """Hash of a branch over its hashed bytes."""
+    """The hash of a branch, from the bytes that its hash covers."""
     return blake3(hashed, key=_NODE_KEY).digest()
 
 
 def compute_key_hash(key: bytes) -> Hash:
-    """Where a key stands in the tree."""
+    """The hash of a key, whose nibbles are its path in the tree."""
     return blake3(key, key=_KEY_KEY).digest()
 
 
 def compute_leaf(key: bytes, value: bytes) -> bytes:
-    """The leaf of a key: its place and the hash of its value."""
+    """The leaf of a key: the hashes of key and value."""
     return compute_key_hash(key) + blake3(value, key=_LEAF_KEY).digest()
 
 
 def compute_node_key(version: int, path: bytes) -> bytes:
-    """Where a node is stored; the keys of one version stand together and later versions stand later."""
+    """The store key of a node. Keys sort by version."""
     return version.to_bytes(VERSION_BYTES, "big") + path
 
 
@@ -138,17 +139,17 @@ def get_root(reader: NodeReader, version: int) -> Hash:
 
 
 def compute_path(key: bytes) -> bytes:
-    """The place of a key, one byte per nibble."""
+    """The path of a key, one byte per nibble."""
     return compute_nibbles(compute_key_hash(key))
 
 
 def compute_nibbles(key_hash: bytes) -> bytes:
-    """A key hash, one byte per nibble."""
+    """The nibbles of a key hash, one byte each."""
     return key_hash.hex().encode().translate(_NIBBLE_OF_DIGIT)
 
 
 def decode_hashed(hashed: bytes) -> Branch:
-    """A branch of a proof, without versions."""
+    """A branch of a proof, without versions; raises InvalidProof."""
     present, leaves = _HEADER.unpack_from(hashed)
     unit_count = present.bit_count() + leaves.bit_count()
     if leaves & ~present or len(hashed) != HEADER_BYTES + HASH_BYTES * unit_count:
@@ -159,11 +160,11 @@ def decode_hashed(hashed: bytes) -> Branch:
 def decode_stored(stored: bytes) -> Branch:
     """A branch of the store; raises DamagedTree if its length is wrong."""
     if len(stored) < HEADER_BYTES:
-        raise DamagedTree("a node without a header")
+        raise DamagedTree("a node is shorter than its header")
     present, leaves = _HEADER.unpack_from(stored)
     slots_stop = HEADER_BYTES + HASH_BYTES * (present.bit_count() + leaves.bit_count())
     if len(stored) != slots_stop + VERSION_BYTES * (present & ~leaves).bit_count():
-        raise DamagedTree("a node of the wrong length")
+        raise DamagedTree("a node has the wrong length")
     return Branch(present, leaves, stored[HEADER_BYTES:slots_stop], stored[slots_stop:])
 
 
@@ -176,7 +177,7 @@ def load_root(reader: NodeReader, version: int) -> Branch:
 
 
 def load_branch(reader: NodeReader, node_key: bytes) -> Branch:
-    """A node that its parent names; raises DamagedTree if it is not there."""
+    """A node that its parent names; raises DamagedTree if it is missing."""
     stored = reader.get_node(node_key)
     if stored is None:
         raise DamagedTree(f"node {node_key.hex()} is missing")

@@ -26,14 +26,14 @@ from chain.primitives.codec import Record
 from chain.primitives.types import HASH_BYTES, Hash
 
 PROOF_BYTES_MAX = 2**17
-"""Bound for decoding; real proofs have about 2.5 kB at 10^6 keys."""
+"""Bound for decoding; proofs have about 2.5 kB at 10^6 keys."""
 
 
 class Proof(Record):
-    """The branches from the root towards a key, as they are hashed, but each without the slot on the path.
+    """The branches from the root towards a key, as they are hashed, each without the slot on the path.
 
-    That slot follows from below; the last branch's is the claim: the key's leaf, or for an absent key nothing
-    or `other_leaf`, the leaf of another key that stands where the key's would.
+    The verifier computes that slot from the branch below. In the last branch it is the leaf of the key; for
+    an absent key it is empty, or `other_leaf`: the leaf of another key at the position of the absent one.
     """
 
     branches: Annotated[
@@ -59,16 +59,16 @@ def check_proof(root: Hash, key: bytes, value: bytes | None, proof: Proof) -> No
     """Raises InvalidProof unless the map under `root` has exactly this value (None: no value) for the key."""
     path = compute_path(key)
     if not 1 <= len(proof.branches) <= PATH_NIBBLES_MAX:
-        raise InvalidProof("no path")
+        raise InvalidProof("the number of branches is not possible")
     slot = _compute_claimed_slot(path, key, value, proof.other_leaf, len(proof.branches))
     for nibble, hashed in reversed(list(zip(path, proof.branches, strict=False))):
         branch = decode_hashed(hashed)
         if branch.get_slot(nibble) != NO_SLOT:
-            raise InvalidProof("the slot on the path is not free")
+            raise InvalidProof("the slot on the path is not empty")
         branch.set_slot(nibble, slot)
         slot = compute_node_hash(branch.encode_hashed())
     if slot != root:
-        raise InvalidProof("it leads to another root")
+        raise InvalidProof("the proof leads to another root")
 
 
 def _load_path(reader: NodeReader, version: int, path: bytes) -> list[Branch]:
@@ -83,7 +83,7 @@ def _load_path(reader: NodeReader, version: int, path: bytes) -> list[Branch]:
 def _compute_claimed_slot(
     path: bytes, key: bytes, value: bytes | None, other_leaf: bytes | None, depth: int
 ) -> bytes:
-    """What the last of `depth` branches holds at the path if the claim is true."""
+    """The slot of the last of `depth` branches on the path, if the key has this value."""
     if other_leaf is None:
         return NO_SLOT if value is None else compute_leaf(key, value)
     other_path = compute_nibbles(other_leaf[:HASH_BYTES])

@@ -1,11 +1,11 @@
-"""The tree cut across at one depth: the slots there, a subtree out of its pairs, the top out of the slots.
+"""The tree cut at one depth: its slots there, a subtree from its pairs, the top from the slots.
 
-A cut at depth d has 16^d places, in the order of their paths of d nibbles. The slot of a place is what stands
-for the keys below it: nothing, the leaf of the only key, or the hash of the branch of two keys or more. Since
-the shape of the tree depends on the map alone, the slots determine the root, and each can be compared with
-the pairs below its place without any other.
+A cut at depth d has 16^d places, in the order of their paths of d nibbles. The slot of a place represents
+the keys below it: empty, the leaf of the only key, or the hash of the branch of two keys or more. The shape
+of the tree depends on the map alone, so the slots determine the root, and each slot can be compared with the
+pairs below its place without the others.
 
-What is built here is one whole version: every node of it is stored under that version.
+A version built here is whole: every node of it is stored under that version.
 """
 
 from collections.abc import Iterable, Sequence
@@ -31,7 +31,7 @@ Pair = tuple[bytes, bytes]
 
 
 class Subtree(NamedTuple):
-    """What stands for a place, and the nodes below it."""
+    """The slot of a place, and the nodes below it."""
 
     slot: bytes
     nodes: tuple[Pair, ...]
@@ -74,12 +74,12 @@ def _expand(reader: NodeReader, slot: bytes, version: bytes, path: bytes) -> lis
 
 
 def is_at_home(slot: bytes, path: bytes) -> bool:
-    """Whether a slot may stand at the path: a leaf belongs to one place only."""
+    """Whether a slot is possible at the path: a leaf must be below its own path."""
     return len(slot) != LEAF_BYTES or compute_nibbles(slot[:HASH_BYTES]).startswith(path)
 
 
 def build_subtree(version: int, path: bytes, pairs: Iterable[Pair]) -> Subtree:
-    """What the pairs, all of keys below `path`, amount to there."""
+    """The subtree of pairs whose keys are all below `path`."""
     leaves = [compute_leaf(key, value) for key, value in pairs]
     changes = sorted((compute_nibbles(leaf[:HASH_BYTES]), leaf) for leaf in leaves)
     assert all(nibbles.startswith(path) for nibbles, _ in changes)

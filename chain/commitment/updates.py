@@ -1,7 +1,7 @@
-"""A new version of the state tree out of an old one and a change set.
+"""A new version of the state tree from an old one and a change set.
 
-The shape is canonical: a branch other than the root has two keys or more below, so a deletion folds
-branches back into their parents. Cost: each branch above a changed key is read, hashed and written once.
+The shape is canonical: a branch other than the root has two keys or more below it, so a deletion can replace
+branches by their last leaf. Cost: each branch above a changed key is read, hashed and written once.
 """
 
 from bisect import bisect_left
@@ -31,7 +31,7 @@ Change = tuple[bytes, bytes]
 
 
 class TreeUpdate(NamedTuple):
-    """A new version: what to write, and what no version from this one on uses any more."""
+    """A new version: the nodes to write, and the keys of nodes that this and later versions do not use."""
 
     version: int
     root: Hash
@@ -42,7 +42,7 @@ class TreeUpdate(NamedTuple):
 def update(
     reader: NodeReader, previous: int | None, version: int, changes: Mapping[bytes, bytes | None]
 ) -> TreeUpdate:
-    """The tree of `previous` (None: an empty one) with the changes made; the value None deletes if it can."""
+    """The tree of `previous` (None: empty) with the changes; value None deletes a key, if it is there."""
     assert previous is None or previous < version
     return TreeWriter(reader, version).run(previous, changes)
 
@@ -58,7 +58,7 @@ class TreeWriter:
         self._stale: list[bytes] = []
 
     def run(self, previous: int | None, changes: Mapping[bytes, bytes | None]) -> TreeUpdate:
-        """As `update`."""
+        """Apply the changes to `previous`; see `update`."""
         branch = Branch()
         if previous is not None:
             branch = load_root(self._reader, previous)
@@ -68,7 +68,7 @@ class TreeWriter:
         return TreeUpdate(self._version, root, tuple(self.nodes), tuple(self._stale))
 
     def _merge(self, branch: Branch, path: bytes, changes: list[Change]) -> bool:
-        """Makes the sorted changes, all below `path`, in the branch; whether anything differs from before."""
+        """Apply the sorted changes, all below `path`, to the branch; returns whether it changed."""
         depth = len(path)
         has_changed = False
         for nibble, group in _group(changes, depth):
@@ -91,7 +91,7 @@ class TreeWriter:
         return self.grow(child_path, _add_leaf(changes, old))
 
     def _update_branch(self, node_key: bytes, old: bytes, path: bytes, changes: list[Change]) -> bytes:
-        """The slot of a stored branch after the changes: itself if they change nothing."""
+        """The slot of a stored branch after the changes; `old` if they change nothing."""
         branch = load_branch(self._reader, node_key)
         if not self._merge(branch, path, changes):
             return old
@@ -99,26 +99,26 @@ class TreeWriter:
         return self.seal(branch, path)
 
     def grow(self, path: bytes, changes: list[Change]) -> bytes:
-        """The slot for a place that had no branch: nothing, a leaf, or a new branch."""
+        """The slot at a path without a branch: empty, a leaf, or a new branch."""
         branch = Branch()
         self._merge(branch, path, [change for change in changes if change[1]])
         return self.seal(branch, path)
 
     def seal(self, branch: Branch, path: bytes) -> bytes:
-        """What stands in the parent: a branch with fewer than two keys below gives way to what it holds."""
+        """The slot of a branch in its parent; a branch with fewer than two keys is replaced by its leaf."""
         only = branch.get_only_slot()
         return self.store(branch, path) if only is None else only
 
     def store(self, branch: Branch, path: bytes) -> Hash:
-        """The hash of a branch that is there whatever it holds."""
+        """Add the node of a branch to the version; returns its hash."""
         hashed = branch.encode_hashed()
         self.nodes.append((self._version_bytes + path, hashed + branch.versions))
         return compute_node_hash(hashed)
 
 
 def _group(changes: list[Change], depth: int) -> list[tuple[int, list[Change]]]:
-    """The sorted changes by their nibble at `depth`."""
-    if len(changes) == 1:  # most groups, low in a large tree
+    """The sorted changes, grouped by their nibble at `depth`."""
+    if len(changes) == 1:  # the usual case deep in a large tree
         return [(changes[0][0][depth], changes)]
     return [(nibble, list(group)) for nibble, group in groupby(changes, key=lambda change: change[0][depth])]
 
@@ -132,7 +132,7 @@ def _compute_change(item: tuple[bytes, bytes | None]) -> Change:
 
 
 def _add_leaf(changes: list[Change], leaf: bytes) -> list[Change]:
-    """The sorted changes and, unless they decide about the same key, the leaf that was there before."""
+    """The sorted changes with the leaf that was there before, unless they change the same key."""
     if not leaf:
         return changes
     path = compute_nibbles(leaf[:HASH_BYTES])

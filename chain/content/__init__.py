@@ -1,7 +1,6 @@
-"""What hosted data is: a tree of hashes over its bytes and a manifest of its files; pure.
+"""Hosted data: a tree of hashes over its bytes, and a manifest of its files.
 
-`tree` is what the chain judges possession by; `manifest` is what those who store and fetch agree on.
-Other packages import these names from here.
+The chain checks possession proofs by `tree`; nodes that store and fetch content agree on its `manifest`.
 """
 
 from chain.content.manifest import (

@@ -4,12 +4,12 @@ The bytes of a datum are its files in the order of their paths, one after anothe
 offsets (they follow from the sizes), no folders (they follow from the paths; empty ones are not carried), and
 no owner, mode or time: equal files under equal paths have one id.
 
-The id is the hash of (hash of the files, length, root). So the chain, which never sees the files, makes it
-itself of what a call lists, and no datum stands in the catalogue under a root or length that is not its own.
+The id is the hash of (hash of the files, length, root). So the chain, which never sees the files, computes it
+from a listing, and no datum is in the catalogue with a root or length that is not its own.
 
-Invariant of a checked manifest: writing its files below any folder, on any common system, stays inside the
-folder and gives each file a place of its own. What files hold is not judged here. Of all this only
-`compute_listed_id` is part of the state transition (Unicode tables differ between Python versions).
+Invariant of a checked manifest: if its files are written below any folder, on any common system, they stay
+inside the folder and no two have the same path. The contents of files are not checked here. Only
+`compute_listed_id` is part of the state transition, because Unicode tables differ between Python versions.
 """
 
 import re
@@ -31,24 +31,24 @@ FILES_MAX = 65_536
 PATH_BYTES_MAX = 1024
 PATH_PARTS_MAX = 32
 PART_BYTES_MAX = 255
-"""The longest name that common file systems take."""
+"""The longest file name of common file systems."""
 MANIFEST_BYTES_MAX = 8 * 2**20
 
 _FORBIDDEN = re.compile(r'[\x00-\x1f\x7f-\x9f<>:"|?*\\\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]')
-"""Control characters, what Windows reserves (with `:` for drives and streams), line separators, the marks
-that make a name read backwards, and lone surrogates."""
+"""Control characters, characters that Windows reserves (`:` for drives and streams), line separators, marks
+that change the reading direction, and lone surrogates."""
 _DEVICE = re.compile(
     r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9\xb9\xb2\xb3]) *(\.|$)", re.ASCII | re.IGNORECASE
 )
-"""Names that Windows gives to devices, with any ending."""
+"""Names of Windows devices, with any extension."""
 
 
 class InvalidManifest(ChainError):
-    """The manifest breaks a rule; nothing of it may be written."""
+    """The manifest breaks a rule; none of its files may be written."""
 
 
 class FileEntry(Record):
-    """One file: its path below the datum's folder, `/` between parts, and its bytes."""
+    """One file: its path below the datum's folder, with `/` between parts, and its size in bytes."""
 
     path: Annotated[str, Meta(min_length=1, max_length=PATH_BYTES_MAX)]
     size: Uint
@@ -63,27 +63,27 @@ class Manifest(Record):
 
 
 def compute_files_hash(manifest: Manifest) -> Hash:
-    """What a listing says of the files: the hash of their paths and sizes."""
+    """The hash of the files' paths and sizes, as a listing names it."""
     return hash_record(Domain.MANIFEST_FILES, manifest.files)
 
 
 def compute_listed_id(files_hash: Hash, length: int, root: Hash) -> Hash:
-    """The name of the datum that has these files, this length and this root."""
+    """The id of the datum with these files, length and root."""
     return hash_record(Domain.MANIFEST, (files_hash, length, root))
 
 
 def compute_datum_id(manifest: Manifest) -> Hash:
-    """The name of a datum."""
+    """The id of a datum."""
     return compute_listed_id(compute_files_hash(manifest), manifest.length, manifest.root)
 
 
 def build_manifest(files: tuple[FileEntry, ...], root: Hash) -> Manifest:
-    """The checked manifest of files that are in path order; raises InvalidManifest or DecodeError."""
+    """A checked manifest of files in path order; raises InvalidManifest or DecodeError."""
     return _checked(check_bounds(Manifest(files, sum(entry.size for entry in files), root)))
 
 
 def decode_manifest(data: bytes) -> Manifest:
-    """The checked manifest out of bytes from outside; raises DecodeError or InvalidManifest."""
+    """A checked manifest from untrusted bytes; raises DecodeError or InvalidManifest."""
     return _checked(decode(Manifest, data, MANIFEST_BYTES_MAX))
 
 
@@ -107,7 +107,7 @@ def check_paths(paths: Sequence[str]) -> None:
 
 
 def check_path(path: str) -> None:
-    """Raises InvalidManifest unless `path` alone is acceptable."""
+    """Raises InvalidManifest unless a manifest may have `path`; says nothing about its order."""
     found = _FORBIDDEN.search(path)
     if found:
         raise InvalidManifest(f"{path!a} has the character U+{ord(found.group()):04X}")
@@ -134,14 +134,14 @@ def _check_part(path: str, part: str) -> None:
 
 
 def _check_order(paths: Sequence[str]) -> None:
-    """Strictly rising by code points, which is the order of the UTF-8 bytes; so no path comes twice."""
+    """Raises InvalidManifest unless paths ascend strictly by code points (the order of their UTF-8 bytes)."""
     for earlier, later in pairwise(paths):
         if later <= earlier:
             raise InvalidManifest(f"{later!a} comes after {earlier!a}")
 
 
 def _check_places(paths: Sequence[str]) -> None:
-    """No two names meet on a system that ignores case or normal form, and no file is a folder too."""
+    """Raises InvalidManifest if paths differ only by case or normal form, or a file is a folder too."""
     places: dict[str, tuple[str, bool]] = {}
     for path in paths:
         parts = path.split("/")

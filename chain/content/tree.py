@@ -3,10 +3,10 @@
 Leaves are 1 KiB (the last may be shorter), hashed under the leaf key. A list of n > 1 hashes splits at the
 largest power of two below n (the shape of RFC 6962 section 2.1); pairs are hashed under the node key. So each
 aligned run of 256 leaves, a chunk, has one node, and the tree over the chunks' nodes is the rest of the tree
-over the leaves. The root is the hash of (top node, length), so that a tree has one length and one shape.
+over the leaves. The root is the hash of (top node, length), so a root has one length and one shape.
 
-Invariants: a proof has exactly the siblings its position asks for; the bytes have exactly the size that the
-length gives them. Checks raise InvalidProof. Does not read files, and does not keep trees.
+Invariants: a proof has exactly the siblings that its position needs; a chunk or leaf has exactly the size
+that follows from the length. Checks raise InvalidProof. Does not read files or keep trees.
 """
 
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ LEAF_BYTES = 1024
 CHUNK_LEAVES = 256
 CHUNK_BYTES = CHUNK_LEAVES * LEAF_BYTES
 DATUM_BYTES_MAX = 2**42
-"""4 TiB: 2^32 leaves, so that a leaf index fits 32 bits and a path 32 hashes."""
+"""4 TiB: 2^32 leaves, so that a leaf index has 32 bits and a path at most 32 hashes."""
 
 _CHUNK_LEVELS = 8
 _LEAF_PATH_MAX = 32
@@ -54,26 +54,26 @@ def compute_chunk_count(length: int) -> int:
 
 
 def compute_leaf_size(length: int, index: int) -> int:
-    """The bytes of leaf `index`, which must exist."""
+    """The size of leaf `index`, which must exist, in bytes."""
     assert 0 <= index < compute_leaf_count(length)
     return min(LEAF_BYTES, length - index * LEAF_BYTES)
 
 
 def compute_chunk_size(length: int, index: int) -> int:
-    """The bytes of chunk `index`, which must exist."""
+    """The size of chunk `index`, which must exist, in bytes."""
     assert 0 <= index < compute_chunk_count(length)
     return min(CHUNK_BYTES, length - index * CHUNK_BYTES)
 
 
 def compute_content_root(top: Hash, length: int) -> Hash:
-    """What the catalogue lists: the top node bound to the length."""
+    """The content root that the catalogue lists: the hash of top node and length."""
     return hash_record(Domain.CONTENT_ROOT, (top, length))
 
 
 def compute_leaf_hashes(chunk: bytes | memoryview) -> list[Hash]:
     """The hashes of a chunk's leaves, in order.
 
-    One hasher is reset for each leaf: making a new one would cost as much again as the hashing.
+    One hasher is reset for each leaf: making a new one would take as long as the hashing itself.
     """
     hasher = blake3(key=hash_key(Domain.CONTENT_LEAF))
     reset, update, digest = hasher.reset, hasher.update, hasher.digest
@@ -87,7 +87,7 @@ def compute_leaf_hashes(chunk: bytes | memoryview) -> list[Hash]:
 
 
 def compute_parents(nodes: Sequence[Hash]) -> list[Hash]:
-    """The level above `nodes`: pairs are hashed, an odd last one moves up as it is."""
+    """The level above `nodes`: pairs are hashed, an odd last node moves up unchanged."""
     hasher = blake3(key=hash_key(Domain.CONTENT_NODE))
     reset, update, digest = hasher.reset, hasher.update, hasher.digest
     parents = []
@@ -129,8 +129,8 @@ def compute_path(levels: Sequence[Sequence[Hash]], index: int) -> tuple[Hash, ..
 def compute_path_length(index: int, count: int) -> int:
     """How many siblings bottom node `index` of `count` has.
 
-    Below where it joins the way of the last node it has one on each level; from there on it has one where the
-    last node is a right one (its place is odd), and moves up alone where it is not.
+    Below the level where its path joins that of the last node it has one sibling per level. From there on it
+    has one where the last node is a right child (its index is odd); elsewhere it moves up without one.
     """
     last = count - 1
     apart = (index ^ last).bit_length()

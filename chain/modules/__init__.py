@@ -1,3 +1,1 @@
-"""The modules of the state machine, one file each; `chain.runtime` lists them in the order of the
-protocol.
-"""
+"""The modules of the state machine, one file or folder each; `chain.runtime` lists them in protocol order."""

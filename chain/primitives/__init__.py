@@ -1,1 +1,1 @@
-"""Types, codec, hashing, keys, addresses and integer arithmetic; imports nothing else of ours."""
+"""Types, codec, hashing, keys, addresses and integer arithmetic; imports nothing else of this project."""

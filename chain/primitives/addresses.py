@@ -1,13 +1,13 @@
-"""Addresses and other 32-byte ids as people see them: bech32m (BIP-350) with a prefix that says what it is.
+"""Addresses and other 32-byte ids in bech32m (BIP-350), with a prefix for the kind of id.
 
 An account of a network whose prefix is `vidya` reads `vidya1…`; contents, sessions and the like have
-prefixes of their own. The length is fixed (32 bytes), the prefix is compared, and the checksum finds every
-substitution of up to 4 characters, so a typo or an address of another network is refused before anything
-is sent.
+prefixes of their own. The length is fixed (32 bytes), the prefix is compared, and the checksum detects every
+substitution of up to 4 characters. So a typo or an address of another network is refused before anything is
+sent.
 
-Invariant: text that `decode_id` accepts is what `encode_id` writes, or the same all in capitals (BIP-173,
-for QR codes). It does not correct errors (BIP-350 allows no more than pointing at them), does not strip
-blanks, and does not know which prefixes exist.
+Invariant: `decode_id` accepts only text that `encode_id` writes, or the same in capitals (BIP-173, for QR
+codes). It does not correct errors (BIP-350 only allows pointing at them), does not strip blanks, and does not
+know which prefixes exist.
 """
 
 import re
@@ -18,7 +18,7 @@ from chain.primitives.types import HASH_BYTES, Address
 
 PREFIX_CHARS_MAX = 20
 TEXT_CHARS_MAX = 90
-"""BIP-173: the checksum keeps its promise up to this length."""
+"""BIP-173: the longest text for which the checksum detects every substitution of up to 4 characters."""
 CHECKSUM_CHARS = 6
 
 _ID_CHARS = 52
@@ -48,7 +48,7 @@ def encode_id(prefix: str, value: bytes) -> str:
 
 
 def decode_id(prefix: str, text: str) -> bytes:
-    """The 32 bytes that `text` stands for; raises InvalidAddress with a message for who typed it."""
+    """The 32 bytes of an id; raises InvalidAddress with a message for the person who typed it."""
     found_prefix, values = decode_bech32m(text)
     if found_prefix != prefix:
         raise InvalidAddress(f"this begins with {found_prefix!r}, but {prefix!r} is expected here")
@@ -74,7 +74,7 @@ def encode_bech32m(prefix: str, values: bytes) -> str:
 
 
 def decode_bech32m(text: str) -> tuple[str, bytes]:
-    """Prefix and 5-bit values of any bech32m text; the order of checks makes the messages telling."""
+    """Prefix and 5-bit values of a bech32m text; raises InvalidAddress. Checks run from coarse to fine."""
     if len(text) > TEXT_CHARS_MAX:
         raise InvalidAddress(f"{len(text)} characters, at most {TEXT_CHARS_MAX} are possible")
     _check_characters(text)
@@ -93,7 +93,7 @@ def decode_bech32m(text: str) -> tuple[str, bytes]:
 def _check_characters(text: str) -> None:
     for position, character in enumerate(text, start=1):
         if not "!" <= character <= "~":
-            raise InvalidAddress(f"character {position} is a blank or no ASCII")
+            raise InvalidAddress(f"character {position} is a blank or not ASCII")
     if text != text.lower() and text != text.upper():
         raise InvalidAddress("capital and small letters are mixed")
 

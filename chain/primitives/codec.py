@@ -15,7 +15,7 @@ import msgspec
 from chain.primitives.errors import DecodeError
 
 RECORD_BYTES_MAX = 64 * 2**20
-"""No record of the protocol is larger; callers pass a tighter bound."""
+"""Upper bound for any record of the protocol; callers pass a tighter one."""
 
 T = TypeVar("T")
 
@@ -37,7 +37,7 @@ R = TypeVar("R", bound=Record)
 
 
 def replace(record: R, **changes: object) -> R:
-    """The same record with some fields changed."""
+    """A copy of the record with some fields changed."""
     return cast(R, msgspec.structs.replace(cast(Any, record), **changes))
 
 
@@ -73,17 +73,15 @@ def decode(kind: type[T], data: bytes, bytes_max: int = RECORD_BYTES_MAX) -> T:
 
 
 def decode_trusted(kind: type[T], data: bytes) -> T:
-    """A record that this program encoded itself and has kept under a checksum: no second encoding, no
-    error tree.
-    """
+    """Decode a record that this program encoded and stored under a checksum, without encoding it again."""
     value: T = _decoder(kind).decode(data)
     return value
 
 
 def check_bounds(value: T) -> T:
-    """The same record, having passed the checks that `decode` would make; raises DecodeError.
+    """The record, after the checks of types and bounds that `decode` makes; raises DecodeError.
 
-    For records built from people's input, where no decoding took place.
+    For records that were built from user input rather than decoded.
     """
     try:
         return decode(type(value), encode(value))

@@ -1,23 +1,23 @@
-"""Errors of the primitives: what bytes from outside may cause.
+"""Errors of the primitives, caused by input from outside.
 
 ChainError
-├── DecodeError         bytes are no canonical record; raised at the edges, the sender is to blame
+├── DecodeError         bytes are not a canonical record; raised at the edges, the sender is to blame
 ├── InvalidKey          not an Ed25519 key, or one of small order
-└── InvalidAddress      text is no address of this network; the message says what is wrong with it
+└── InvalidAddress      text is not an address of this network; the message says why
 """
 
 
 class ChainError(Exception):
-    """Expected in normal operation: something from outside is not acceptable."""
+    """Input from outside is not acceptable; expected in normal operation."""
 
 
 class DecodeError(ChainError):
-    """These bytes are not the canonical encoding of the record asked for."""
+    """The bytes are not the canonical encoding of the expected record."""
 
 
 class InvalidKey(ChainError):
-    """Not an Ed25519 public key, or a point of small order (it would verify signatures of nobody)."""
+    """Not an Ed25519 public key, or a point of small order, for which anybody can make signatures."""
 
 
 class InvalidAddress(ChainError):
-    """This text is not a bech32m id with the prefix asked for."""
+    """The text is not a bech32m id with the expected prefix."""

@@ -1,4 +1,4 @@
-"""Integer arithmetic of the economy: division rounds down for whoever receives.
+"""Integer arithmetic of the economy: division rounds down, against the receiver.
 
 Rates are parts per million (`PPM`). Nothing here knows what the numbers mean.
 """

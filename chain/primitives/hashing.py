@@ -1,6 +1,6 @@
-"""BLAKE3 with a key per purpose, so that no hash of one kind can pass for another.
+"""BLAKE3 with a key per purpose, so that a hash of one kind cannot pass for another.
 
-`Domain` numbers are protocol: never reused, never renumbered. What is signed is domain number + genesis
+`Domain` numbers are protocol: never reused, never renumbered. Signed bytes are domain number + genesis
 hash + canonical encoding, so no signature is valid on two networks or for two purposes.
 """
 
@@ -67,5 +67,5 @@ def hash_key(domain: Domain) -> bytes:
 
 
 def signing_bytes(domain: Domain, genesis_hash: Hash, record: object) -> bytes:
-    """What is signed: purpose, network, record."""
+    """The bytes to sign: purpose, network, record."""
     return bytes((domain,)) + genesis_hash + encode(record)

@@ -1,7 +1,7 @@
 """Ed25519 keys and signatures (RFC 8032), by libsodium.
 
 Verification is libsodium's strict one: canonical S, no small-order R or key. Keys of small order are
-refused where a key is registered (`check_public_key`), since for them anybody can make signatures.
+refused where a key is registered (`check_public_key`), because anybody can make signatures for them.
 """
 
 from nacl.bindings import crypto_core_ed25519_is_valid_point

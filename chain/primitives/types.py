@@ -30,7 +30,7 @@ Hash = Annotated[bytes, Meta(min_length=HASH_BYTES, max_length=HASH_BYTES)]
 PublicKey = Annotated[bytes, Meta(min_length=HASH_BYTES, max_length=HASH_BYTES)]
 """An Ed25519 public key (RFC 8032)."""
 Address = Annotated[bytes, Meta(min_length=HASH_BYTES, max_length=HASH_BYTES, title="address")]
-"""An account is its Ed25519 public key; people see it as bech32m (`addresses`), told by the title."""
+"""An account: its Ed25519 public key. `jsonable` writes types with this title in bech32m."""
 Signature = Annotated[bytes, Meta(min_length=SIGNATURE_BYTES, max_length=SIGNATURE_BYTES)]
 PeerId = Annotated[bytes, Meta(min_length=1, max_length=64)]
 """A libp2p peer identity (multihash bytes); opaque to the chain."""
