@@ -20,6 +20,7 @@ from chain.commitment.nodes import (
     EMPTY_ROOT,
     DamagedTree,
     NodeReader,
+    NoNodes,
     UnknownVersion,
     compute_key_hash,
     compute_node_key,

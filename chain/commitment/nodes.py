@@ -56,6 +56,14 @@ class NodeReader(Protocol):
         """The stored bytes of a node; None if it is not there."""
 
 
+class NoNodes:
+    """The reader of an empty store, for a tree without an earlier version."""
+
+    def get_node(self, node_key: bytes) -> bytes | None:
+        """None: there is no node."""
+        return None
+
+
 class Branch:
     """A decoded node. Changing a slot replaces the bytes, so nobody else's node changes."""
 

@@ -19,6 +19,7 @@ from chain.commitment.nodes import (
     VERSION_BYTES,
     Branch,
     NodeReader,
+    NoNodes,
     compute_leaf,
     compute_nibbles,
     load_branch,
@@ -35,13 +36,6 @@ class Subtree(NamedTuple):
 
     slot: bytes
     nodes: tuple[Pair, ...]
-
-
-class _NoNodes:
-    """The nodes of a version that nothing was before."""
-
-    def get_node(self, node_key: bytes) -> bytes | None:
-        return None
 
 
 def compute_place_path(place: int, depth: int) -> bytes:
@@ -83,14 +77,14 @@ def build_subtree(version: int, path: bytes, pairs: Iterable[Pair]) -> Subtree:
     leaves = [compute_leaf(key, value) for key, value in pairs]
     changes = sorted((compute_nibbles(leaf[:HASH_BYTES]), leaf) for leaf in leaves)
     assert all(nibbles.startswith(path) for nibbles, _ in changes)
-    writer = TreeWriter(_NoNodes(), version)
+    writer = TreeWriter(NoNodes(), version)
     return Subtree(writer.grow(path, changes), tuple(writer.nodes))
 
 
 def build_top(version: int, depth: int, slots: Sequence[bytes]) -> TreeUpdate:
     """The root that the slots lead to, and the nodes above them."""
     assert depth > 0 and len(slots) == SLOTS_MAX**depth
-    writer = TreeWriter(_NoNodes(), version)
+    writer = TreeWriter(NoNodes(), version)
     for level in range(depth - 1, 0, -1):
         groups = [slots[start : start + SLOTS_MAX] for start in range(0, len(slots), SLOTS_MAX)]
         slots = [

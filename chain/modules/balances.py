@@ -108,20 +108,15 @@ def transfer(ctx: Context, payer: Address, payee: Address, amount: Amount) -> No
     """Move `amount`; raises InsufficientBalance and changes nothing if the payer has less."""
     if amount == 0:
         return
-    source = get_account(ctx.state, payer)
-    if source.free < amount:
-        raise InsufficientBalance(f"has {source.free}, needs {amount}")
-    _set(ctx.state, payer, replace(source, free=source.free - amount))
-    target = get_account(ctx.state, payee)
-    _set(ctx.state, payee, replace(target, free=target.free + amount))
+    _take(ctx.state, payer, amount)
+    _give(ctx.state, payee, amount)
 
 
 def mint(ctx: Context, payee: Address, amount: Amount) -> None:
     """Create `amount` and give it to `payee`."""
     if amount == 0:
         return
-    account = get_account(ctx.state, payee)
-    _set(ctx.state, payee, replace(account, free=account.free + amount))
+    _give(ctx.state, payee, amount)
     supply = get_supply(ctx.state)
     SUPPLY.set(ctx.state, replace(supply, minted=supply.minted + amount))
 
@@ -130,12 +125,21 @@ def burn(ctx: Context, payer: Address, amount: Amount) -> None:
     """Destroy `amount`; raises InsufficientBalance and changes nothing if the payer has less."""
     if amount == 0:
         return
-    account = get_account(ctx.state, payer)
-    if account.free < amount:
-        raise InsufficientBalance(f"has {account.free}, needs {amount}")
-    _set(ctx.state, payer, replace(account, free=account.free - amount))
+    _take(ctx.state, payer, amount)
     supply = get_supply(ctx.state)
     SUPPLY.set(ctx.state, replace(supply, burned=supply.burned + amount))
+
+
+def _give(state: Overlay, who: Address, amount: Amount) -> None:
+    account = get_account(state, who)
+    _set(state, who, replace(account, free=account.free + amount))
+
+
+def _take(state: Overlay, who: Address, amount: Amount) -> None:
+    account = get_account(state, who)
+    if account.free < amount:
+        raise InsufficientBalance(f"has {account.free}, needs {amount}")
+    _set(state, who, replace(account, free=account.free - amount))
 
 
 def use_nonce(state: Overlay, who: Address) -> None:

@@ -49,7 +49,7 @@ def test_no_field_of_a_header_can_be_changed(rig: Rig, field: str) -> None:
         ("time_ms", lambda block: block.header.time_ms - 1_000, "not later than its parent"),
         ("spec_version", lambda block: 2, "rules of version 2; this program knows 1"),
         ("proposer", lambda block: build_rig().people[3].address, "next link of the proposer's beacon chain"),
-        ("proposer", lambda block: build_rig().people[5].address, "proposer is no validator"),
+        ("proposer", lambda block: build_rig().people[5].address, "proposer is not a validator"),
     ],
 )
 def test_a_header_is_refused_for_the_right_reason(

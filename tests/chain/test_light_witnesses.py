@@ -11,6 +11,7 @@ from chain.light import (
     list_double_signers,
     list_equivocations,
 )
+from chain.primitives.codec import replace
 from chain.primitives.types import Address, Height
 from chain.validator_set import build_validator_set, has_honest_member
 from chain.votes import InvalidEvidence, check_evidence, get_offender
@@ -120,6 +121,13 @@ def test_amnesia_is_seen_but_not_proven(chain: SignedChain) -> None:
     found = caught.value
     assert list_equivocations(found.ours, found.theirs) == ()
     assert len(list_double_signers(found.ours, found.theirs)) == 5
+
+
+def test_blocks_without_certificate_name_nobody(chain: SignedChain) -> None:
+    """A file of trusted blocks may have one without certificate: it gives no evidence, and no assertion fails."""
+    signed, bare = chain.blocks[HEAD], replace(chain.blocks[HEAD], certificate=None)
+    for pair in ((signed, bare), (bare, signed)):
+        assert list_double_signers(*pair) == list_equivocations(*pair) == ()
 
 
 def test_a_witness_that_can_not_show_its_header_is_a_liar(chain: SignedChain) -> None:

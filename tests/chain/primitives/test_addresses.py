@@ -30,8 +30,8 @@ VALID = [
 ]
 INVALID = [
     ("\x201xj0phk", "character 1 is a blank"),
-    ("\x7f1g6xzxy", "character 1 is a blank or no ASCII"),
-    ("\x801vctc34", "character 1 is a blank or no ASCII"),
+    ("\x7f1g6xzxy", "character 1 is a blank or not ASCII"),
+    ("\x801vctc34", "character 1 is a blank or not ASCII"),
     ("an84characterslonghumanreadablepartthatcontainsthetheexcludedcharactersbioandnumber11d6pts4", "91 "),
     ("qyrz8wqd2c9m", "prefix is missing"),
     ("1qyrz8wqd2c9m", "prefix is missing"),
