@@ -124,7 +124,7 @@ def test_amnesia_is_seen_but_not_proven(chain: SignedChain) -> None:
 
 
 def test_blocks_without_certificate_name_nobody(chain: SignedChain) -> None:
-    """A file of trusted blocks may have one without certificate: it gives no evidence, and no assertion fails."""
+    """A block without certificate, as a file of trusted blocks may have, gives no evidence."""
     signed, bare = chain.blocks[HEAD], replace(chain.blocks[HEAD], certificate=None)
     for pair in ((signed, bare), (bare, signed)):
         assert list_double_signers(*pair) == list_equivocations(*pair) == ()
