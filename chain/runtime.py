@@ -87,6 +87,7 @@ ON_BLOCK_START: tuple[Hook, ...] = (
 ON_EPOCH_START: tuple[Hook, ...] = (hosting.on_epoch_start, possession.on_epoch_start)
 ON_EPOCH_END: tuple[Hook, ...] = (offences.on_epoch_end, rewards.on_epoch_end, beacon.on_epoch_end)
 ON_ERA_END: tuple[Hook, ...] = (
+    possession.on_era_end,
     escrow.on_era_end,
     lockers.on_era_end,
     rewards.on_era_end,

@@ -79,6 +79,7 @@ class Totals(Record):
     datums: Uint = 0
     admitted: Uint = 0
     bytes: Uint = 0
+    admitted_bytes: Uint = 0
 
 
 PARAMETERS = StorageValue(MODULE.index, 0, Parameters)
@@ -227,7 +228,14 @@ def delist(ctx: Context, sender: Address, call: Delist) -> None:
     for member, _ in list(DOWNLOADERS.items(ctx.state, call.datum)):
         DOWNLOADERS.delete(ctx.state, call.datum, member)
     balances.transfer(ctx, POT, sender, datum.bond)
-    _count(ctx.state, datums=-1, size_bytes=-datum.size_bytes, admitted=-1 if was_admitted else 0)
+    lost = datum.size_bytes if was_admitted else 0
+    _count(
+        ctx.state,
+        datums=-1,
+        size_bytes=-datum.size_bytes,
+        admitted=-1 if was_admitted else 0,
+        admitted_bytes=-lost,
+    )
     ctx.emit(Delisted(call.datum, sender, datum.bond))
 
 
@@ -246,7 +254,9 @@ def record_paid_download(ctx: Context, datum_id: Hash, member: Address) -> None:
 def _admit(ctx: Context, datum_id: Hash, members: int) -> None:
     for member, _ in list(DOWNLOADERS.items(ctx.state, datum_id)):
         DOWNLOADERS.delete(ctx.state, datum_id, member)
-    _count(ctx.state, admitted=1)
+    datum = get_datum(ctx.state, datum_id)
+    assert datum is not None
+    _count(ctx.state, admitted=1, admitted_bytes=datum.size_bytes)
     ctx.emit(Admitted(datum_id, members))
 
 
@@ -257,9 +267,17 @@ def count_holding(ctx: Context, datum_id: Hash, change: int) -> None:
     DATUMS.set(ctx.state, replace(datum, holdings=datum.holdings + change), datum_id)
 
 
-def _count(state: Overlay, *, datums: int = 0, size_bytes: int = 0, admitted: int = 0) -> None:
+def _count(
+    state: Overlay, *, datums: int = 0, size_bytes: int = 0, admitted: int = 0, admitted_bytes: int = 0
+) -> None:
     totals = get_totals(state)
-    TOTALS.set(state, Totals(totals.datums + datums, totals.admitted + admitted, totals.bytes + size_bytes))
+    grown = Totals(
+        datums=totals.datums + datums,
+        admitted=totals.admitted + admitted,
+        bytes=totals.bytes + size_bytes,
+        admitted_bytes=totals.admitted_bytes + admitted_bytes,
+    )
+    TOTALS.set(state, grown)
 
 
 class GenesisConfig(Record):
@@ -319,5 +337,6 @@ def check_invariants(state: StateReader) -> None:
     datums = [datum for _, datum in DATUMS.items(state)]
     assert balances.get_balance(state, POT) == sum(datum.bond for datum in datums)
     needed = PARAMETERS.require(state).admission_members
-    admitted = sum(1 for datum in datums if datum.members >= needed)
-    assert get_totals(state) == Totals(len(datums), admitted, sum(datum.size_bytes for datum in datums))
+    admitted = [datum.size_bytes for datum in datums if datum.members >= needed]
+    size_bytes = sum(datum.size_bytes for datum in datums)
+    assert get_totals(state) == Totals(len(datums), len(admitted), size_bytes, sum(admitted))

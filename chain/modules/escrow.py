@@ -1,6 +1,6 @@
 """Escrow: the part of minted rewards that a young host gets later and may lose until then.
 
-Of every reward a share that shrinks with the age of the host is withheld, and released in equal parts at
+Of every reward a share is withheld, smaller the more eras the host has proven, and released in equal parts at
 the ends of the following eras. Until it is released it can be seized, so a host that cheats early loses
 what cheating earned. Income from vouchers never passes through here.
 
@@ -12,7 +12,7 @@ from chain.module import Context, Module
 from chain.modules import balances
 from chain.primitives.codec import Record, replace
 from chain.primitives.fixed_point import mul_ppm
-from chain.primitives.types import HASH_BYTES, PPM, Address, Amount, Era, Ppm, Uint32
+from chain.primitives.types import HASH_BYTES, PPM, Address, Amount, Ppm, Uint32
 from chain.state import Overlay, StateReader, StorageMap, StorageValue
 
 MODULE = Module("escrow", index=12)
@@ -20,9 +20,9 @@ POT = balances.compute_pot("escrow")
 
 
 class Tier(Record):
-    """Hosts younger than `age_eras_below` have `share_ppm` of a reward withheld."""
+    """Hosts with fewer proven eras than `proven_eras_below` have `share_ppm` of a reward withheld."""
 
-    age_eras_below: Uint32
+    proven_eras_below: Uint32
     share_ppm: Ppm
 
 
@@ -31,9 +31,9 @@ class Parameters(Record):
 
     release_eras: Uint32
     tiers: tuple[Tier, ...]
-    """Ascending by age."""
+    """Ascending."""
     last_share_ppm: Ppm
-    """For hosts older than all tiers."""
+    """For hosts with more proven eras than all tiers."""
 
 
 class Grant(Record):
@@ -50,11 +50,11 @@ WITHHELD = StorageMap(MODULE.index, 2, int)
 
 @MODULE.event(1)
 class Paid(Record):
-    """A reward of `amount`; `withheld` of it (`share_ppm`, for a host of `age_eras`) waits in escrow."""
+    """A reward of `amount`; `withheld` of it (`share_ppm`, for a host with `proven_eras`) waits in escrow."""
 
     account: Address
     amount: Amount
-    age_eras: Era
+    proven_eras: Uint32
     share_ppm: Ppm
     withheld: Amount
 
@@ -67,18 +67,20 @@ class Released(Record):
     amount: Amount
 
 
-def pay(ctx: Context, who: Address, amount: Amount, age_eras: Era, source: Address | None = None) -> Amount:
+def pay(
+    ctx: Context, who: Address, amount: Amount, proven_eras: int, source: Address | None = None
+) -> Amount:
     """Pay `who` a reward from `source` (None: newly minted); returns the part that is withheld.
 
     The withheld part is rounded up, so the part paid at once is rounded down.
     """
-    share_ppm = compute_share(get_parameters(ctx.state), age_eras)
+    share_ppm = compute_share(get_parameters(ctx.state), proven_eras)
     withheld = amount - mul_ppm(amount, PPM - share_ppm)
     _move(ctx, source, who, amount - withheld)
     _move(ctx, source, POT, withheld)
     _add_grant(ctx, who, withheld)
     if amount > 0:
-        ctx.emit(Paid(who, amount, age_eras, share_ppm, withheld))
+        ctx.emit(Paid(who, amount, proven_eras, share_ppm, withheld))
     return withheld
 
 
@@ -155,17 +157,17 @@ class GenesisConfig(Record):
 def build_genesis(ctx: Context, config: GenesisConfig) -> None:
     """Set the parameters; nothing is withheld yet."""
     parameters = config.parameters
-    ages = [tier.age_eras_below for tier in parameters.tiers]
+    ages = [tier.proven_eras_below for tier in parameters.tiers]
     shares = [*(tier.share_ppm for tier in parameters.tiers), parameters.last_share_ppm]
     if parameters.release_eras == 0 or ages != sorted(ages) or max(shares) > PPM:
         raise InvalidChainSpec("escrow: release_eras at least 1, tiers ascending, shares at most 1000000")
     PARAMETERS.set(ctx.state, parameters)
 
 
-def compute_share(parameters: Parameters, age_eras: Era) -> Ppm:
-    """The share of a reward that is withheld from a host of this age in eras."""
+def compute_share(parameters: Parameters, proven_eras: int) -> Ppm:
+    """The share of a reward that is withheld from a host with so many proven eras."""
     for tier in parameters.tiers:
-        if age_eras < tier.age_eras_below:
+        if proven_eras < tier.proven_eras_below:
             return tier.share_ppm
     return parameters.last_share_ppm
 

@@ -85,6 +85,7 @@ REWARDS = rewards.types.Parameters(
     scarce_ppm=1_250_000,
     tenure=(rewards.types.Tenure(1, 1_100_000), rewards.types.Tenure(3, 1_200_000)),
     weight_ppm_max=2_000_000,
+    are_networks_counted=False,
 )
 LOCKERS = lockers.Parameters(
     week_eras=1,

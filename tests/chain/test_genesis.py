@@ -74,7 +74,9 @@ PUBLIC = [
     ("hosting", "delay_epochs", 2),
     ("hosting", "drop_interval_epochs", 4),
     ("possession", "leaves_per_epoch", 4),
-    ("possession", "deadline_blocks", 50),
+    ("possession", "deadline_blocks", 20),
+    ("possession", "excused_epochs_max", 4),
+    ("possession", "era_bytes_min", 5 * 2**30),
     ("possession", "window_epochs", 96),
     ("possession", "pay_floor_ppm", 800_000),
     ("possession", "credit_proven_epochs", 24),
@@ -92,7 +94,9 @@ PUBLIC = [
     ("rewards", "upload_ppm", 200_000),
     ("rewards", "validator_ppm", 150_000),
     ("rewards", "match_ppm", 900_000),
-    ("rewards", "replicas", 7),
+    ("rewards", "replicas", 5),
+    ("rewards", "hosting_price_ppm", 100_000),
+    ("rewards", "are_networks_counted", True),
     ("rewards", "scarce_below", 3),
     ("rewards", "scarce_ppm", 1_250_000),
     ("rewards", "weight_ppm_max", 2_000_000),
@@ -129,7 +133,7 @@ def test_profiles_differ_in_time_and_not_in_shares(repository: Path, name: str) 
         if field.endswith("_ppm") and (module, field) != ("possession", "mass_miss_ppm"):
             assert getattr(getattr(spec, module).parameters, field) == value, (module, field)
     assert [tier.share_ppm for tier in spec.escrow.parameters.tiers] == [750_000, 500_000, 250_000]
-    assert [tier.age_eras_below for tier in public.escrow.parameters.tiers] == [90, 180, 270]
+    assert [tier.proven_eras_below for tier in public.escrow.parameters.tiers] == [30, 90, 365]
 
 
 def set_in(document: Document, path: str, value: object) -> None:

@@ -93,6 +93,9 @@ POSSESSION = possession.types.Parameters(
     credits_max=96,
     mass_miss_ppm=500_000,
     mass_miss_hosts_min=3,
+    excused_epochs_max=2,
+    era_proven_ppm=500_000,
+    era_bytes_min=1,
     demand_fee=VIDYA // 2,
     demand_refund_factor=3,
     demands_per_host_max=4,
@@ -268,6 +271,7 @@ def run_block(world: World, during: Callable[[World], object] | None = None) -> 
         events += world.run(offences.on_epoch_end)
         events += world.run(beacon.on_epoch_end)
     if system.is_era_end(SYSTEM, world.height):
+        events += world.run(possession.on_era_end)
         events += world.run(escrow.on_era_end)
         events += world.run(validators.on_era_end)
     events += world.run(hosting.on_block_end)

@@ -101,7 +101,7 @@ class Books:
         self.sessions -= fields["refunded"]
 
     def _on_settled(self, fields: Json, epoch: int) -> None:
-        """70 % to the host, 10 % to the fee pool, both rounded down; the rest is burned."""
+        """70 % to the host, 10 % to lockers, both rounded down; the rest is burned."""
         rules, amount = self.parameters["sessions"], fields["amount"]
         income, lockers = amount * rules["host_ppm"] // PPM, amount * rules["lockers_ppm"] // PPM
         burned = amount - income - lockers
@@ -118,12 +118,12 @@ class Books:
 
     # Rewards.
 
-    def _compute_pools(self, supply: int) -> dict[str, int]:
+    def _compute_pools(self, supply: int, elapsed_ms: int) -> dict[str, int]:
         rules, periods = self.parameters["rewards"], self.parameters["system"]
-        epoch_ms = periods["block_ms"] * periods["epoch_blocks"]
-        emission = supply * rules["emission_ppm"] * epoch_ms // (PPM * YEAR_MS)
+        assert elapsed_ms <= periods["block_ms"] * periods["epoch_blocks"]
+        emission = supply * rules["emission_ppm"] * elapsed_ms // (PPM * YEAR_MS)
         shares = {name: emission * rules[f"{name}_ppm"] // PPM for name in ("hosting", "upload", "validator")}
-        return {"emission": emission, **shares}
+        return {"emission": emission, "lockers": emission - sum(shares.values()), **shares}
 
     def _on_upload_rewarded(self, fields: Json, epoch: int) -> None:
         """0.9 of what the host's settlements of the epoch burned, at most its share of the pool."""
@@ -141,7 +141,8 @@ class Books:
         weight = sum(one["weight"] for one in fields["factors"])
         for one in fields["factors"]:
             product = fields["pay_factor_ppm"] * one["scarcity_ppm"] * one["tenure_ppm"] // (PPM * PPM)
-            assert one["factor_ppm"] == min(product, self.parameters["rewards"]["weight_ppm_max"])
+            bounded = min(product, self.parameters["rewards"]["weight_ppm_max"])
+            assert one["factor_ppm"] == bounded // one["sharers"]
             assert one["weight"] == one["size_bytes"] * one["factor_ppm"] // PPM
         assert (fields["weight"], fields["datums"]) == (weight, len(fields["factors"]))
         due = fields["pool"] * weight // fields["weight_total"] if fields["is_proven"] and weight else 0
@@ -157,23 +158,24 @@ class Books:
 
     def _on_epoch_rewarded(self, fields: Json, epoch: int) -> None:
         """What was minted is what was paid, out of the pools that follow from the supply."""
-        pools, paid = self._compute_pools(fields["pools"]["supply"]), self._epoch_paid
-        stated = fields["pools"]
+        stated, paid = fields["pools"], self._epoch_paid
+        pools = self._compute_pools(stated["supply"], stated["elapsed_ms"])
         assert (stated["emission"], stated["hosting"]) == (pools["emission"], pools["hosting"])
         assert (stated["uploads"], stated["validators"]) == (pools["upload"], pools["validator"])
         assert stated["validator_pot"] == 0
-        if paid["hosting_pool"]:
-            assert paid["hosting_pool"] == pools["hosting"] + pools["upload"] - paid["upload"]
+        left = pools["hosting"] + pools["upload"] - paid["upload"] - paid["hosting_pool"]
+        assert left >= 0 and fields["lockers_paid"] == pools["lockers"] + left
         parts = (fields["uploads_paid"], fields["hosting_paid"], fields["validators_paid"])
         assert parts == (paid["upload"], paid["hosting"], paid["validator"])
-        assert fields["minted"] == sum(parts)
+        assert fields["minted"] == sum(parts) + fields["lockers_paid"]
+        self.lockers += fields["lockers_paid"]
         self.minted += fields["minted"]
         self._epoch_paid.clear()
 
     def _on_paid(self, fields: Json, epoch: int) -> None:
         """A young host gets a part now; the rest, rounded up, is withheld."""
-        rules, age = self.parameters["escrow"], fields["age_eras"]
-        reached = [tier["share_ppm"] for tier in rules["tiers"] if age < tier["age_eras_below"]]
+        rules, eras = self.parameters["escrow"], fields["proven_eras"]
+        reached = [tier["share_ppm"] for tier in rules["tiers"] if eras < tier["proven_eras_below"]]
         share = reached[0] if reached else rules["last_share_ppm"]
         now = fields["amount"] * (PPM - share) // PPM
         assert (fields["share_ppm"], fields["withheld"]) == (share, fields["amount"] - now)

@@ -14,12 +14,18 @@ Invariants: `Host.bytes` is the sum of the sizes of its counted holdings, which 
 `holdings` counts its holders; LEAF_ROWS has the holdings in effect, SUBSET_TOTALS the sums over them.
 Not here: whether a host really holds what it registered (possession).
 
-Files: types, leaf_row, queries, rows (when they are written), calls, effects (how holdings end, also for
-other modules), genesis (and invariants).
+Files: types, leaf_row, networks, queries, rows (when they are written), calls, effects (how holdings end,
+also for other modules), genesis (and invariants).
 """
 
 from chain.modules.hosting.calls import RegisterHost, RegisterSubset
-from chain.modules.hosting.effects import on_block_end, on_block_start, unregister, unregister_all
+from chain.modules.hosting.effects import (
+    count_proven_era,
+    on_block_end,
+    on_block_start,
+    unregister,
+    unregister_all,
+)
 from chain.modules.hosting.genesis import GenesisConfig, build_genesis, check_invariants
 from chain.modules.hosting.leaf_row import DatumLeaf, compute_leaf_at
 from chain.modules.hosting.queries import (

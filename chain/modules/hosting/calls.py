@@ -3,6 +3,7 @@
 from chain.module import Context
 from chain.modules import catalogue, staking
 from chain.modules.hosting.effects import compute_commitment, count, drop
+from chain.modules.hosting.networks import compute_network
 from chain.modules.hosting.queries import get_host, get_parameters
 from chain.modules.hosting.rows import plan_change
 from chain.modules.hosting.types import (
@@ -50,9 +51,14 @@ def register_host(ctx: Context, sender: Address, call: RegisterHost) -> None:
     if staking.is_tombstoned(ctx.state, sender):
         raise Excluded
     known = get_host(ctx.state, sender)
-    fresh = Host(call.peer_id, call.addresses, call.capacity, ctx.era)
-    if known is not None:
-        fresh = replace(known, peer_id=call.peer_id, addresses=call.addresses, capacity=call.capacity)
+    before = known or Host(call.peer_id, call.addresses, call.capacity, ctx.era)
+    fresh = replace(
+        before,
+        peer_id=call.peer_id,
+        addresses=call.addresses,
+        capacity=call.capacity,
+        network=compute_network(call.addresses),
+    )
     HOSTS.set(ctx.state, fresh, sender)
     ctx.emit(HostRegistered(sender, call.peer_id, call.addresses, call.capacity))
 
@@ -98,7 +104,9 @@ def add(ctx: Context, who: Address, datum_id: Hash, from_epoch: Epoch) -> None:
     committed = compute_commitment(parameters, host.bytes + datum.size_bytes)
     if staking.get_bond(ctx.state, who) < committed:
         raise UncoveredBytes(f"needs a bond of {committed}")
-    HOLDINGS.set(ctx.state, Holding(datum.root, datum.size_bytes, from_epoch, ctx.era), who, datum_id)
+    HOLDINGS.set(
+        ctx.state, Holding(datum.root, datum.size_bytes, from_epoch, host.proven_eras), who, datum_id
+    )
     HOLDERS.set(ctx.state, True, datum_id, who)
     plan_change(ctx, who, datum_id, from_epoch)
     catalogue.count_holding(ctx, datum_id, 1)

@@ -51,6 +51,13 @@ def count(ctx: Context, who: Address, size_bytes: int, datums: int) -> None:
     staking.set_commitment(ctx, who, compute_commitment(get_parameters(ctx.state), host.bytes))
 
 
+def count_proven_era(ctx: Context, who: Address) -> None:
+    """`possession` says that a host has proven one more era."""
+    host = HOSTS.get(ctx.state, who)
+    assert host is not None
+    HOSTS.set(ctx.state, replace(host, proven_eras=host.proven_eras + 1), who)
+
+
 def unregister(ctx: Context, who: Address, datum_id: Hash) -> None:
     """End a holding with this epoch, also one that was dropped already; raises NotHeld."""
     holding, following = HOLDINGS.get(ctx.state, who, datum_id), ctx.epoch + 1

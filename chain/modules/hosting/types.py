@@ -21,6 +21,7 @@ TAKEN_APART_PER_BLOCK_MAX = 256
 """Holdings of hosts that have left, over all such hosts."""
 
 NetworkAddress = Annotated[str, Meta(min_length=1, max_length=128)]
+Label = Annotated[str, Meta(max_length=128)]
 NetworkAddresses = Annotated[tuple[NetworkAddress, ...], Meta(max_length=ADDRESSES_MAX)]
 DatumIds = Annotated[tuple[Hash, ...], Meta(max_length=CHANGES_MAX)]
 
@@ -45,6 +46,10 @@ class Host(Record):
     since_era: Era
     bytes: Uint = 0
     datums: Uint32 = 0
+    proven_eras: Uint32 = 0
+    """Ever; kept by `possession`."""
+    network: Label = ""
+    """Of the first address, see `networks`: hosts in one network are one copy."""
 
 
 class Holding(Record):
@@ -53,7 +58,8 @@ class Holding(Record):
     root: Hash
     size_bytes: Uint
     from_epoch: Epoch
-    from_era: Era
+    from_proven_eras: Uint32
+    """Of the host, when it was registered: tenure is what was added since."""
     until_epoch: Epoch | None = None
 
 
@@ -63,7 +69,7 @@ class SubsetEntry(NamedTuple):
     datum: Hash
     size_bytes: int
     root: Hash
-    from_era: Era
+    from_proven_eras: int
 
 
 class SubsetTotals(Record):

@@ -1,10 +1,14 @@
 """Possession: in each epoch every host proves that it has leaves which it could not foresee.
 
-A host that holds anything in an epoch owes `leaves_per_epoch` leaves of 1 KiB. They are drawn uniformly over
-all that it registered, by a seed that was unknown when its subset became final. The proof may be sent by any
-key, costs nothing, and must be in a block below the deadline; at the deadline every host is judged: proven
-or missed. A miss costs the pay of the epoch and lowers the pay factor. Maintenance credits, earned by
-proving, keep a miss from counting for jail.
+A host that holds anything in an epoch owes `leaves_per_epoch` leaves of 1 KiB, drawn uniformly over all that
+it registered, by a seed that was unknown when its subset became final. Its proofs may come from any key, cost
+nothing, and must be in a block below the deadline, where every host is judged: proven or missed. A miss costs
+the pay of the epoch and lowers the pay factor; a maintenance credit, earned by proving, keeps it off the count
+for jail. If many hosts miss the same epoch, the network is likely at fault: a few such epochs of an era are
+excused. An excused miss is not punished and not paid.
+
+A host has *proven* an era if it proved most of its epochs while holding enough bytes. Elections, the withheld
+share of rewards, and the tenure of a holding count proven eras.
 
 A member may pay to demand more leaves of one datum in the next epoch. The host gets the fee if it shows
 them. It is at fault if it does not but proved its epoch otherwise. If it proved nothing, the fee just
@@ -27,12 +31,14 @@ from chain.modules.possession.history import (
     get_pay_factor,
     get_record,
     get_round,
+    has_proven_era,
     is_proven,
 )
 from chain.modules.possession.judging import (
     clear_failed_demands,
     on_block_start,
     on_epoch_start,
+    on_era_end,
     restart_window,
 )
 from chain.modules.possession.sampling import compute_positions, get_challenges, list_open_duties

@@ -2,11 +2,12 @@
 
 from chain.errors import InvalidChainSpec
 from chain.module import Context
-from chain.modules import balances, beacon, hosting, system
+from chain.modules import balances, beacon, catalogue, hosting, system
 from chain.modules.possession.history import get_parameters
 from chain.modules.possession.types import (
     COVERED,
     DEMANDS,
+    ERA_RULE,
     HISTORIES,
     LEAVES_MAX,
     MISSED,
@@ -14,6 +15,7 @@ from chain.modules.possession.types import (
     POT,
     PROVEN,
     WINDOW_EPOCHS_MAX,
+    EraRule,
     Parameters,
 )
 from chain.primitives.codec import Record
@@ -49,9 +51,12 @@ def build_genesis(ctx: Context, config: GenesisConfig) -> None:
         parameters.pay_floor_ppm >= PPM
         or not parameters.credit_proven_epochs
         or not parameters.demand_refund_factor
+        or parameters.era_proven_ppm > PPM
     ):
-        raise InvalidChainSpec("possession: pay_floor_ppm below 1000000, credits and refunds at least 1")
+        raise InvalidChainSpec("possession: shares at most 1000000, credits and refunds at least 1")
     PARAMETERS.set(ctx.state, parameters)
+    admitted = catalogue.get_totals(ctx.state).admitted_bytes
+    ERA_RULE.set(ctx.state, EraRule(min(parameters.era_bytes_min, admitted)))
 
 
 def check_invariants(state: StateReader) -> None:

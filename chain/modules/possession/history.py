@@ -4,15 +4,18 @@ from chain.modules import hosting
 from chain.modules.possession.types import (
     COVERED,
     DEMANDS,
+    ERA_RULE,
     FAILED_DEMANDS,
     HISTORIES,
     JUDGEMENT,
+    LAST_ERA_RULE,
     MISSED,
     NEW_HISTORY,
     PARAMETERS,
     PROVEN,
     ROUND,
     Demand,
+    EraRule,
     History,
     Judgement,
     Parameters,
@@ -34,7 +37,23 @@ def compute_proven(parameters: Parameters, history: History) -> History:
         credits=credits_,
         credit_progress=progress,
         misses_in_row=0,
+        proven_in_era=history.proven_in_era + 1,
     )
+
+
+def compute_excused(parameters: Parameters, history: History) -> History:
+    """The history with one more epoch missed that is excused: it costs pay, no credit, and nothing more."""
+    return replace(history, window=_push(parameters, history.window, COVERED))
+
+
+def compute_era_end(history: History, *, is_proven: bool) -> History:
+    """The history at the start of the next era."""
+    return replace(history, proven_in_era=0, is_era_proven=is_proven)
+
+
+def is_era_proven(parameters: Parameters, history: History, era_epochs: int) -> bool:
+    """Whether so many of the era's epochs were proven as must be."""
+    return history.proven_in_era * PPM >= parameters.era_proven_ppm * era_epochs
 
 
 def compute_missed(parameters: Parameters, history: History) -> History:
@@ -89,6 +108,17 @@ def get_pay_factor(state: StateReader, host: Address) -> Ppm:
     if hosting.get_subset_totals(state, host).leaves == 0:
         return 0
     return compute_pay_factor(get_parameters(state), get_record(state, host))
+
+
+def get_era_rule(state: StateReader) -> EraRule:
+    """What this era asks of a validator-host."""
+    return ERA_RULE.get(state) or EraRule(0)
+
+
+def has_proven_era(state: StateReader, host: Address) -> bool:
+    """Whether the last era counts as proven for a host; it does for all if there was nothing to hold."""
+    rule = LAST_ERA_RULE.get(state)
+    return rule is None or rule.bytes == 0 or get_record(state, host).is_era_proven
 
 
 def get_judgement(state: StateReader) -> Judgement | None:

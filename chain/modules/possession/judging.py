@@ -1,31 +1,40 @@
 """Possession: the hooks that open and judge an epoch, and the functions that `offences` calls afterwards."""
 
 from chain.module import Context
-from chain.modules import balances, hosting
+from chain.modules import balances, catalogue, hosting, system
 from chain.modules.hosting import SubsetTotals
 from chain.modules.possession.history import (
+    compute_era_end,
+    compute_excused,
     compute_missed,
     compute_pay_factor,
     compute_proven,
     count_misses,
+    get_era_rule,
     get_failed_demands,
     get_parameters,
     get_record,
     get_round,
+    is_era_proven,
     is_proven,
 )
 from chain.modules.possession.types import (
     COVERED,
     DEMANDS,
+    ERA_RULE,
+    EXCUSES,
     FAILED_DEMANDS,
     HISTORIES,
     JUDGEMENT,
+    LAST_ERA_RULE,
     MISSED,
     POT,
     ROUND,
     Demand,
     DemandFailed,
     DemandReturned,
+    EraRule,
+    Excuses,
     FailedDemand,
     Judged,
     Judgement,
@@ -50,10 +59,9 @@ def on_block_start(ctx: Context) -> None:
         return
     subsets = tuple(hosting.list_subset_totals(ctx.state))
     missed = tuple(one for one in subsets if not is_proven(ctx.state, one[0], round_.epoch))
-    is_excused = is_mass_miss(get_parameters(ctx.state), subsets, missed)
-    if not is_excused:
-        for host, _ in subsets:
-            _judge(ctx, host, round_.epoch)
+    is_excused = is_mass_miss(get_parameters(ctx.state), subsets, missed) and _take_excuse(ctx)
+    for host, _ in subsets:
+        _judge(ctx, host, round_.epoch, is_excused)
     failures = _judge_demands(ctx, round_.epoch, is_excused)
     absent = tuple(host for host, _ in missed)
     JUDGEMENT.set(ctx.state, Judgement(round_.epoch, ctx.height, len(subsets), absent, is_excused, failures))
@@ -61,14 +69,25 @@ def on_block_start(ctx: Context) -> None:
     ctx.emit(Judged(round_.epoch, len(subsets), len(missed), leaves, leaves_missed, is_excused))
 
 
-def _judge(ctx: Context, host: Address, epoch: Epoch) -> None:
+def _take_excuse(ctx: Context) -> bool:
+    """Use up one of the era's excuses; False if none is left."""
+    excuses = EXCUSES.get(ctx.state)
+    used = excuses.epochs if excuses is not None and excuses.era == ctx.era else 0
+    if used >= get_parameters(ctx.state).excused_epochs_max:
+        return False
+    EXCUSES.set(ctx.state, Excuses(ctx.era, used + 1))
+    return True
+
+
+def _judge(ctx: Context, host: Address, epoch: Epoch, is_excused: bool) -> None:
     parameters, before = get_parameters(ctx.state), get_record(ctx.state, host)
     if before.last_proven == epoch:
         HISTORIES.set(ctx.state, compute_proven(parameters, before), host)
         return
-    after = compute_missed(parameters, before)
+    after = compute_excused(parameters, before) if is_excused else compute_missed(parameters, before)
     HISTORIES.set(ctx.state, after, host)
-    is_covered, factor = after.credits < before.credits, compute_pay_factor(parameters, after)
+    is_covered = is_excused or after.credits < before.credits
+    factor = compute_pay_factor(parameters, after)
     ctx.emit(Missed(host, epoch, is_covered, after.credits, count_misses(after), factor))
 
 
@@ -96,6 +115,24 @@ def _fail(ctx: Context, host: Address, datum_id: Hash, epoch: Epoch, demand: Dem
 
 def _count_leaves(subsets: tuple[tuple[Address, SubsetTotals], ...]) -> int:
     return sum(totals.leaves for _, totals in subsets)
+
+
+def on_era_end(ctx: Context) -> None:
+    """Say for every host whether the era was proven, by epochs and by bytes held; set the next era's rule.
+
+    Runs before elections and all else that asks. Reads every host that ever held something.
+    """
+    parameters, rule = get_parameters(ctx.state), get_era_rule(ctx.state)
+    era_epochs = system.get_parameters(ctx.state).era_epochs
+    for host, history in list(HISTORIES.items(ctx.state)):
+        has_bytes = hosting.get_subset_totals(ctx.state, host).bytes >= max(rule.bytes, 1)
+        is_proven_ = has_bytes and is_era_proven(parameters, history, era_epochs)
+        if is_proven_:
+            hosting.count_proven_era(ctx, host)
+        HISTORIES.set(ctx.state, compute_era_end(history, is_proven=is_proven_), host)
+    LAST_ERA_RULE.set(ctx.state, rule)
+    admitted = catalogue.get_totals(ctx.state).admitted_bytes
+    ERA_RULE.set(ctx.state, EraRule(min(parameters.era_bytes_min, admitted)))
 
 
 def restart_window(ctx: Context, host: Address) -> None:

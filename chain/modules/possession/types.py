@@ -7,7 +7,7 @@ from chain.module import Module
 from chain.modules import balances
 from chain.modules.hosting import DatumLeaf
 from chain.primitives.codec import Record
-from chain.primitives.types import Address, Amount, Epoch, Hash, Height, Ppm, Uint, Uint32
+from chain.primitives.types import Address, Amount, Epoch, Era, Hash, Height, Ppm, Uint, Uint32
 from chain.state import StorageMap, StorageValue
 
 MODULE = Module("possession", index=9)
@@ -35,9 +35,15 @@ class Parameters(Record):
     """Proven epochs that earn one maintenance credit."""
     credits_max: Uint32
     mass_miss_ppm: Ppm
-    """If more than this share of hosts and of leaves miss, the misses count for nobody..."""
+    """A miss of more than this share, by hosts and by leaves, is excused: no host is punished for it."""
     mass_miss_hosts_min: Uint32
-    """...unless fewer hosts than this missed."""
+    """Fewer missing hosts than this are never excused."""
+    excused_epochs_max: Uint32
+    """Per era."""
+    era_proven_ppm: Ppm
+    """Share of an era's epochs that a host must prove for the era to count as proven."""
+    era_bytes_min: Uint
+    """Bytes that it must hold, or all that were admitted when the era began, if that is less."""
     demand_fee: Amount
     demand_refund_factor: Uint32
     """A member gets this many times the fee of a failed demand: once from the pot, the rest from the host."""
@@ -61,6 +67,10 @@ class History(Record):
     """Proven epochs since the last credit."""
     misses_in_row: Uint32 = 0
     last_proven: Epoch | None = None
+    proven_in_era: Uint32 = 0
+    """Epochs of this era that were judged proven."""
+    is_era_proven: bool = False
+    """Whether the last era counts as proven."""
 
 
 class Demand(Record):
@@ -79,6 +89,19 @@ class FailedDemand(Record):
     owed: Amount
     failures: Uint32
     """Failed demands for this datum by this host so far."""
+
+
+class Excuses(Record):
+    """How many epochs of an era were excused."""
+
+    era: Era
+    epochs: Uint32
+
+
+class EraRule(Record):
+    """What an era asks of a validator-host: to hold `bytes`; nothing, if that is 0."""
+
+    bytes: Uint
 
 
 class Judgement(Record):
@@ -109,6 +132,11 @@ DEMANDS = StorageMap(MODULE.index, 3, Demand)
 FAILED_DEMANDS = StorageMap(MODULE.index, 4, int)
 """(host, datum) -> demands failed."""
 JUDGEMENT = StorageValue(MODULE.index, 5, Judgement)
+EXCUSES = StorageValue(MODULE.index, 6, Excuses)
+ERA_RULE = StorageValue(MODULE.index, 7, EraRule)
+"""Of this era, by what was admitted when it began."""
+LAST_ERA_RULE = StorageValue(MODULE.index, 8, EraRule)
+"""Of the era before."""
 
 NEW_HISTORY = History()
 
@@ -124,7 +152,10 @@ class Proven(Record):
 
 @MODULE.event(2)
 class Missed(Record):
-    """The host has not proven; `misses` of its window count for jail, `pay_factor` is its new one."""
+    """The host did not show the leaves; `misses` of its window count for jail; its pay factor is now so much.
+
+    `is_covered`: the miss does not count for jail, because of a credit or an excuse.
+    """
 
     host: Address
     epoch: Epoch
@@ -136,7 +167,7 @@ class Missed(Record):
 
 @MODULE.event(3)
 class Judged(Record):
-    """`missed` of `hosts` hosts missed the epoch, with their leaves; if `is_excused`, no miss counts."""
+    """`missed` of `hosts` hosts missed the epoch, with `leaves_missed` leaves; excused: none is punished."""
 
     epoch: Epoch
     hosts: Uint32

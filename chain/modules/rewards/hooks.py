@@ -17,7 +17,7 @@ from chain.modules.rewards.types import (
 )
 from chain.primitives.codec import Record, replace
 from chain.primitives.fixed_point import mul_div
-from chain.primitives.types import PPM, Address, Amount, Era
+from chain.primitives.types import PPM, Address, Amount
 from chain.state import StateReader
 
 LOSS_PPM_MIN = 20_000
@@ -46,13 +46,13 @@ def on_epoch_end(ctx: Context) -> None:
 
 
 def _pay(ctx: Context, who: Address, amount: Amount, source: Address | None = None) -> None:
-    escrow.pay(ctx, who, amount, _get_age(ctx.state, who, ctx.era), source)
+    escrow.pay(ctx, who, amount, _get_proven_eras(ctx.state, who), source)
 
 
-def _get_age(state: StateReader, who: Address, era: Era) -> Era:
-    """Eras since an account became a host; 0 if it is not one."""
+def _get_proven_eras(state: StateReader, who: Address) -> int:
+    """Eras that a host has proven; 0 if the account is not a host."""
     host = hosting.get_host(state, who)
-    return 0 if host is None else era - host.since_era
+    return 0 if host is None else host.proven_eras
 
 
 def _fill_validator_pot(ctx: Context, payments: Payments) -> Amount:

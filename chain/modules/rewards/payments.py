@@ -4,16 +4,13 @@ The payments are the events themselves: `on_epoch_end` pays and emits them, `exp
 the epoch ends. Every division rounds down; the remainder is not minted.
 """
 
-from collections.abc import Iterator
 from typing import NamedTuple
 
-from chain.modules import balances, catalogue, hosting, possession, sessions, staking, system, validators
-from chain.modules.hosting import SubsetEntry
+from chain.modules import balances, catalogue, possession, sessions, staking, system, validators
 from chain.modules.rewards.types import (
     PAID_UNTIL_MS,
     PARAMETERS,
     SUPPLY,
-    DatumFactors,
     HostExplanation,
     HostingRewarded,
     Parameters,
@@ -21,6 +18,7 @@ from chain.modules.rewards.types import (
     UploadRewarded,
     ValidatorRewarded,
 )
+from chain.modules.rewards.weights import count_copies, is_excluded, list_subsets, weigh
 from chain.modules.validators import Participation
 from chain.primitives.fixed_point import mul_div, mul_ppm
 from chain.primitives.types import (
@@ -29,8 +27,6 @@ from chain.primitives.types import (
     Address,
     Amount,
     Epoch,
-    Era,
-    Hash,
     Ppm,
     TimeMs,
     Uint,
@@ -49,16 +45,6 @@ class Payments(NamedTuple):
     uploads: tuple[UploadRewarded, ...]
     hosting: tuple[HostingRewarded, ...]
     validators: tuple[ValidatorRewarded, ...]
-
-
-class HostSubset(NamedTuple):
-    """A host's admitted datums, and the factors of its pay that do not depend on other hosts."""
-
-    host: Address
-    pay_factor: Ppm
-    is_excluded: bool
-    held: tuple[SubsetEntry, ...]
-    """Admitted datums only."""
 
 
 def get_payments(state: StateReader, epoch: Epoch, now_ms: TimeMs) -> Payments:
@@ -146,10 +132,9 @@ def compute_match(match_ppm: Ppm, burned: Amount, pool: Amount, burned_total: Am
 
 
 def _get_hosting(state: StateReader, epoch: Epoch, available: Amount) -> tuple[HostingRewarded, ...]:
-    parameters, era = PARAMETERS.require(state), get_era(state, epoch)
-    subsets = tuple(_list_subsets(state, epoch))
-    hosts = count_hosts(subsets)
-    weighed = [(subset, weigh(parameters, subset, hosts, era)) for subset in subsets]
+    parameters, subsets = PARAMETERS.require(state), tuple(list_subsets(state, epoch))
+    copies = count_copies(subsets)
+    weighed = [(subset, weigh(parameters, subset, copies)) for subset in subsets]
     total = sum(one.weight for _, factors in weighed for one in factors)
     pool = min(available, _get_hosting_bound(state, parameters, total))
     payments = []
@@ -175,19 +160,6 @@ def _get_hosting(state: StateReader, epoch: Epoch, available: Amount) -> tuple[H
     return tuple(payments)
 
 
-def _list_subsets(state: StateReader, epoch: Epoch) -> Iterator[HostSubset]:
-    """One per host that holds an admitted datum in this epoch, in the order of accounts."""
-    known: dict[Hash, bool] = {}
-    for host, _ in hosting.list_subset_totals(state):
-        subset = hosting.get_subset(state, host, epoch)
-        for one in subset:
-            if one.datum not in known:
-                known[one.datum] = catalogue.is_admitted(state, one.datum)
-        held = tuple(one for one in subset if known[one.datum])
-        if held:
-            yield HostSubset(host, possession.get_pay_factor(state, host), is_excluded(state, host), held)
-
-
 def _get_hosting_bound(state: StateReader, parameters: Parameters, weight: Uint) -> Amount:
     """The most that hosting may pay in an epoch for `weight`, at the current price of a download."""
     if parameters.hosting_price_ppm == 0:
@@ -199,50 +171,6 @@ def _get_hosting_bound(state: StateReader, parameters: Parameters, weight: Uint)
 def compute_hosting_bound(price_ppm: Ppm, price_per_gib: Amount, weight: Uint, era_epochs: int) -> Amount:
     """`price_ppm` of the price of a GiB, per weighted GiB and era: an epoch's part, rounded down."""
     return mul_div(price_per_gib * price_ppm, weight, PPM * catalogue.GIB * era_epochs)
-
-
-def count_hosts(subsets: tuple[HostSubset, ...]) -> dict[Hash, int]:
-    """Number of hosts that earn with each datum; hosts that are offline or in jail do not reduce scarcity."""
-    hosts: dict[Hash, int] = {}
-    for subset in subsets:
-        if subset.pay_factor > 0 and not subset.is_excluded:
-            for one in subset.held:
-                hosts[one.datum] = hosts.get(one.datum, 0) + 1
-    return hosts
-
-
-def weigh(
-    parameters: Parameters, subset: HostSubset, hosts: dict[Hash, int], era: Era
-) -> tuple[DatumFactors, ...]:
-    """The factors of each datum of a subset, by falling weight, ties by datum."""
-    earning = 0 if subset.is_excluded else subset.pay_factor
-    factors = []
-    for one in subset.held:
-        count = hosts.get(one.datum, 0)
-        scarcity, eras = compute_scarcity(parameters, count), era - one.from_era
-        tenure = compute_tenure(parameters, eras)
-        factor = compute_factor(parameters, earning, scarcity, tenure)
-        weight = mul_ppm(one.size_bytes, factor)
-        factors.append(DatumFactors(one.datum, one.size_bytes, count, scarcity, eras, tenure, factor, weight))
-    return tuple(sorted(factors, key=lambda one: (-one.weight, one.datum)))
-
-
-def compute_scarcity(parameters: Parameters, hosts: int) -> Ppm:
-    """v(n): `scarce_ppm` for few hosts, 1 up to `replicas` hosts, then `replicas` / n."""
-    if hosts < parameters.scarce_below:
-        return parameters.scarce_ppm
-    return PPM if hosts <= parameters.replicas else mul_div(PPM, parameters.replicas, hosts)
-
-
-def compute_tenure(parameters: Parameters, eras: Era) -> Ppm:
-    """t: the factor of the last step reached; 1 before the first."""
-    reached = [step.factor_ppm for step in parameters.tenure if eras >= step.eras_from]
-    return reached[-1] if reached else PPM
-
-
-def compute_factor(parameters: Parameters, pay_factor: Ppm, scarcity: Ppm, tenure: Ppm) -> Ppm:
-    """The product of the factors, rounded down once, at most `weight_ppm_max`."""
-    return min(pay_factor * scarcity * tenure // (PPM * PPM), parameters.weight_ppm_max)
 
 
 def _get_validators(state: StateReader, epoch: Epoch, pool: Amount) -> tuple[ValidatorRewarded, ...]:
@@ -290,14 +218,3 @@ def compute_delegators_part(amount: Amount, bond: Amount, delegated: Amount, com
     if delegated == 0:
         return 0
     return mul_ppm(mul_div(amount, delegated, bond + delegated), PPM - commission_ppm)
-
-
-def is_excluded(state: StateReader, who: Address) -> bool:
-    """Whether an account gets no rewards because it is in jail or tombstoned."""
-    standing = staking.get_standing(state, who)
-    return standing.is_jailed or standing.is_tombstoned
-
-
-def get_era(state: StateReader, epoch: Epoch) -> Era:
-    """The era of an epoch."""
-    return epoch // system.get_parameters(state).era_epochs

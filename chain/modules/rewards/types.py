@@ -2,7 +2,7 @@
 
 from chain.module import Module
 from chain.primitives.codec import Record
-from chain.primitives.types import Address, Amount, Epoch, Era, Hash, Ppm, TimeMs, Uint, Uint32
+from chain.primitives.types import Address, Amount, Epoch, Hash, Ppm, TimeMs, Uint, Uint32
 from chain.state import StorageValue
 
 MODULE = Module("rewards", index=11)
@@ -12,7 +12,7 @@ DATUMS_LISTED_MAX = 8
 
 
 class Tenure(Record):
-    """A host that has held a datum for `eras_from` eras or more, without a break, has this factor."""
+    """A host that has proven `eras_from` eras or more since it registered a datum has this factor."""
 
     eras_from: Uint32
     factor_ppm: Ppm
@@ -32,14 +32,16 @@ class Parameters(Record):
     match_ppm: Ppm
     """Largest share of the units burned by a host's settlements that is minted for it."""
     replicas: Uint32
-    """With more hosts than this, the hosts of a datum share what this many would get."""
+    """From so many copies on, a datum's hosts share what that many would get."""
     scarce_below: Uint32
-    """A datum with fewer hosts weighs `scarce_ppm`."""
+    """A datum with fewer copies weighs `scarce_ppm`."""
     scarce_ppm: Ppm
     tenure: tuple[Tenure, ...]
     """Ascending by eras; the factor is 1 before the first step."""
     weight_ppm_max: Ppm
     """Bound on the product of all factors of a byte."""
+    are_networks_counted: bool
+    """Whether hosts in one network (/24, /48) are one copy; off where all nodes share one machine."""
 
 
 class Minted(Record):
@@ -77,14 +79,17 @@ PAID_UNTIL_MS = StorageValue(MODULE.index, 3, int)
 
 
 class DatumFactors(Record):
-    """The weight of a datum: `size_bytes` x `factor_ppm`, which is the product of the other factors."""
+    """Why a datum weighs `size_bytes` x `factor_ppm`: the product of the factors, divided by `sharers`."""
 
     datum: Hash
     size_bytes: Uint
-    hosts: Uint32
-    """Number of hosts that earn with it."""
+    copies: Uint32
+    """Networks with a host that earns with it."""
+    sharers: Uint32
+    """Earning hosts in this host's network, which are one copy together."""
     scarcity_ppm: Ppm
-    tenure_eras: Era
+    tenure_eras: Uint32
+    """Eras that the host has proven since it registered the datum."""
     tenure_ppm: Ppm
     factor_ppm: Ppm
     weight: Uint

@@ -2,7 +2,7 @@
 
 from bisect import bisect_right
 
-from chain.modules import beacon, catalogue, possession, staking, system
+from chain.modules import beacon, possession, staking, system
 from chain.modules.validators.types import (
     CANDIDATES,
     CHANGES,
@@ -24,7 +24,9 @@ from chain.validator_set import ValidatorChange, ValidatorSet, get_validator
 
 
 def is_electable(state: StateReader, who: Address, epoch: Epoch) -> bool:
-    """Whether a candidate qualifies for `epoch`: it stands, is bonded, free, can reveal, has proven."""
+    """Whether a candidate can be elected for `epoch`: it stands, is bonded, free, can reveal, and has proven
+    the last era.
+    """
     candidate = get_candidate(state, who)
     if candidate is None or candidate.is_chilled or not beacon.has_links(state, who, epoch):
         return False
@@ -32,16 +34,7 @@ def is_electable(state: StateReader, who: Address, epoch: Epoch) -> bool:
     if standing.is_jailed or standing.is_tombstoned:
         return False
     has_bond = staking.get_bond(state, who) >= get_parameters(state).bond_min
-    return has_bond and has_proven(state, who, epoch)
-
-
-def has_proven(state: StateReader, who: Address, epoch: Epoch) -> bool:
-    """Whether a host earns pay and proved in the era before `epoch`; true while no datum is admitted."""
-    if catalogue.get_totals(state).admitted == 0:
-        return True
-    last = possession.get_record(state, who).last_proven
-    era_epochs = system.get_parameters(state).era_epochs
-    return last is not None and last + era_epochs >= epoch and possession.get_pay_factor(state, who) > 0
+    return has_bond and possession.has_proven_era(state, who)
 
 
 def get_current(state: StateReader) -> ValidatorSet:

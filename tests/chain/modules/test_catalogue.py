@@ -49,7 +49,7 @@ def test_listing_burns_by_size_and_locks_the_bond() -> None:
     datum = catalogue.get_datum(world.state, DATUM)
     assert datum is not None
     assert (datum.root, datum.size_bytes, datum.title, datum.lister) == (ROOT, 3 * GIB, SONGS.title, ALICE)
-    assert catalogue.get_totals(world.state) == Totals(1, 1, 3 * GIB)
+    assert catalogue.get_totals(world.state) == Totals(1, 1, 3 * GIB, 3 * GIB)
 
 
 BAD = [
@@ -111,7 +111,7 @@ def test_nobody_can_squat_a_datum(changes: dict[str, object]) -> None:
     datum = catalogue.get_datum(world.state, DATUM)
     assert datum is not None
     assert (datum.root, datum.size_bytes, datum.lister) == (MANIFEST.root, MANIFEST.length, ALICE)
-    assert catalogue.get_totals(world.state) == Totals(2, 2, 3 * GIB + squat.size_bytes)
+    assert catalogue.get_totals(world.state) == Totals(2, 2, *[3 * GIB + squat.size_bytes] * 2)
 
 
 def test_the_lister_takes_back_what_nobody_hosts() -> None:

@@ -79,9 +79,9 @@ def compute_hosting(
     pay_factor = possession.history.compute_pay_factor(proving, history)
     weights = []
     for size, hosts, eras in ((10 * GIB, 5, 40), (4 * GIB, 2, 3)):
-        scarcity = rewards.payments.compute_scarcity(parameters, hosts)
-        tenure = rewards.payments.compute_tenure(parameters, eras)
-        factor = rewards.payments.compute_factor(parameters, pay_factor, scarcity, tenure)
+        scarcity = rewards.weights.compute_scarcity(parameters, hosts)
+        tenure = rewards.weights.compute_tenure(parameters, eras)
+        factor = rewards.weights.compute_factor(parameters, pay_factor, scarcity, tenure)
         weights += [factor, mul_ppm(size, factor)]
     names = ("factor of A", "weight of A", "factor of B", "weight of B")
     return {

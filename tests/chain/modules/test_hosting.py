@@ -17,6 +17,7 @@ from tests.chain.content_worlds import BOND, LISTER, Content, ContentWorld
 from tests.chain.worlds import EPOCH_BLOCKS, HOSTING, VIDYA, World, account
 
 ALICE, BOB, CAROL = account(1), account(2), account(3)
+NETWORK = "4:7f0000"
 HOST = RegisterHost(b"peer", ("/ip4/127.0.0.1/tcp/1",), 1_000)
 SMALL = Content(1, 5 * LEAF_BYTES - 1, has_bytes=False)
 LARGE = Content(2, 2**30, has_bytes=False)
@@ -51,7 +52,9 @@ def test_a_host_registers_and_changes_its_particulars() -> None:
     ]
     world.go_to_epoch(4)
     world.call(hosting.calls.register_host, ALICE, replace(HOST, peer_id=b"other", capacity=7))
-    assert hosting.get_host(world.state, ALICE) == hosting.Host(b"other", HOST.addresses, 7, since_era=0)
+    assert hosting.get_host(world.state, ALICE) == hosting.Host(
+        b"other", HOST.addresses, 7, since_era=0, network=NETWORK
+    )
 
 
 def test_a_holding_takes_effect_two_epochs_later() -> None:
@@ -257,7 +260,9 @@ def test_genesis_registers_hosts() -> None:
     """Hosts of the chain spec are there from the start, by the same call as later ones."""
     world = World({})
     hosting.build_genesis(world.context(), hosting.GenesisConfig(HOSTING, ((ALICE, HOST),)))
-    assert hosting.get_host(world.state, ALICE) == hosting.Host(b"peer", HOST.addresses, 1_000, 0)
+    assert hosting.get_host(world.state, ALICE) == hosting.Host(
+        b"peer", HOST.addresses, 1_000, 0, network=NETWORK
+    )
 
 
 @given(st.dictionaries(st.binary(min_size=32, max_size=32), st.integers(1, 9), min_size=1, max_size=12))

@@ -308,7 +308,7 @@ def test_epoch_that_most_missed_counts_for_nobody() -> None:
     assert find(events, offences.MissesPunished) == []
     elected = find(events, validators.types.Elected)[-1]
     assert (elected.candidates, elected.unpaid) == (1, (TWO, THREE, FOUR))
-    assert possession.get_pay_factor(world.state, FOUR) == PPM
+    assert possession.get_pay_factor(world.state, FOUR) == 0
 
 
 def test_excused_epoch_is_no_occasion_to_jail() -> None:

@@ -191,18 +191,34 @@ def test_the_window_forgets() -> None:
 
 
 def test_a_mass_miss_counts_for_nobody() -> None:
-    """If more than the share of hosts and leaves miss, no window moves, though all who proved have proven."""
+    """If more than the share of hosts and leaves miss, who missed is not paid, and not punished either."""
     world = build_world(ALICE, BOB, CAROL, DAVE, mass_miss_ppm=500_000, mass_miss_hosts_min=3)
     world.prove(ALICE)
-    assert world.go_to_deadline() == [possession.types.Judged(2, 4, 3, 200, 150, is_excused=True)]
-    assert [get_window(world, who) for who in (ALICE, BOB)] == [b"", b""]
+    assert world.go_to_deadline()[-1] == possession.types.Judged(2, 4, 3, 200, 150, is_excused=True)
+    assert [get_window(world, who) for who in (ALICE, BOB)] == [b"p", b"c"]
+    assert possession.get_pay_factor(world.state, BOB) == 0
+    assert possession.get_record(world.state, BOB).misses_in_row == 0
     assert possession.is_proven(world.state, ALICE, 2)
     assert not possession.is_proven(world.state, BOB, 2)
     world.go_to_epoch(3)
     for who in (ALICE, BOB):
         world.prove(who)
     world.go_to_deadline()
-    assert [get_window(world, who) for who in (ALICE, CAROL)] == [b"p", b"m"]
+    assert [get_window(world, who) for who in (ALICE, CAROL)] == [b"pp", b"cm"]
+
+
+def test_few_epochs_of_an_era_are_excused() -> None:
+    """Beyond `excused_epochs_max` a mass miss counts like any other; the next era has its own excuses."""
+    world = build_world(
+        ALICE, BOB, CAROL, DAVE, mass_miss_ppm=500_000, mass_miss_hosts_min=3, excused_epochs_max=1
+    )
+    excused = []
+    for epoch in range(2, 6):
+        world.go_to_epoch(epoch)
+        world.prove(ALICE)
+        excused.append(world.go_to_deadline()[-1].is_excused)
+    assert excused == [True, False, True, False]
+    assert get_window(world, BOB) == b"cmcm"
 
 
 def build_totals(*leaves: int) -> tuple[tuple[Address, hosting.SubsetTotals], ...]:
@@ -243,7 +259,7 @@ def test_credits_keep_misses_from_jail_but_not_from_pay() -> None:
     assert possession.get_record(world.state, ALICE).credits == 2
     run_epochs(world, ALICE, "mmm")
     record = possession.get_record(world.state, ALICE)
-    assert record == History(b"p" * 9 + b"ccm", 0, 0, misses_in_row=3, last_proven=10)
+    assert record == History(b"p" * 9 + b"ccm", 0, 0, misses_in_row=3, last_proven=10, proven_in_era=9)
     assert possession.count_misses(record) == 1
     assert possession.get_pay_factor(world.state, ALICE) == 0
     run_epochs(world, ALICE, "p")

@@ -65,12 +65,12 @@ def test_emission_follows_the_supply_of_the_era() -> None:
 )
 def test_scarcity(hosts: int, scarcity: int) -> None:
     """v(n) is 1.25 below 3 hosts, 1 up to 7, then 7/n."""
-    assert rewards.payments.compute_scarcity(REWARDS, hosts) == scarcity
+    assert rewards.weights.compute_scarcity(REWARDS, hosts) == scarcity
 
 
 def test_scarcity_never_pays_a_replica_more_than_it_takes() -> None:
     """A datum with more hosts costs the pool no less in all, and its single host earns no more."""
-    shares = [rewards.payments.compute_scarcity(REWARDS, hosts) for hosts in range(1, 60)]
+    shares = [rewards.weights.compute_scarcity(REWARDS, hosts) for hosts in range(1, 60)]
     assert shares == sorted(shares, reverse=True)
     assert all(share * hosts <= 7 * PPM for hosts, share in enumerate(shares, 1))
 
@@ -80,16 +80,16 @@ def test_scarcity_never_pays_a_replica_more_than_it_takes() -> None:
 )
 def test_tenure(eras: int, factor: int) -> None:
     """t is the factor of the last step reached, 1 before the first."""
-    assert rewards.payments.compute_tenure(REWARDS, eras) == factor
+    assert rewards.weights.compute_tenure(REWARDS, eras) == factor
 
 
 def test_factors_multiply_up_to_the_bound() -> None:
     """The product is rounded down once and never above 2."""
     assert (
-        rewards.payments.compute_factor(REWARDS, 333_333, 777_777, 1_100_000)
+        rewards.weights.compute_factor(REWARDS, 333_333, 777_777, 1_100_000)
         == 333_333 * 777_777 * 11 // 10**7
     )
-    assert rewards.payments.compute_factor(REWARDS, PPM, 1_500_000, 1_500_000) == 2_000_000
+    assert rewards.weights.compute_factor(REWARDS, PPM, 1_500_000, 1_500_000) == 2_000_000
 
 
 def test_hosting_is_paid_by_size_and_factors() -> None:
@@ -105,27 +105,36 @@ def test_hosting_is_paid_by_size_and_factors() -> None:
     assert one.amount == pool * (weight + weight_rare) // total
     assert two.amount == pool * weight // total
     assert (one.pool, one.weight_total, one.pay_factor_ppm) == (pool, total, PPM)
-    assert [(part.datum, part.hosts, part.scarcity_ppm, part.tenure_ppm) for part in one.factors] == [
+    assert [(part.datum, part.copies, part.scarcity_ppm, part.tenure_ppm) for part in one.factors] == [
         (rare, 1, 1_250_000, 1_100_000),
         (common, 4, PPM, 1_100_000),
     ]
 
 
-def test_rewards_pass_through_escrow_by_age() -> None:
-    """What is minted for a host of two eras is withheld by half."""
+def test_hosts_of_one_network_share_one_copy() -> None:
+    """All four hosts are behind one address: one copy, scarce, whose pay they share."""
+    world, common, _ = build_hosted(paid=replace(REWARDS, are_networks_counted=True))
+    factors = pick(finish(world), HostingRewarded, TWO).factors
+    (part,) = [part for part in factors if part.datum == common]
+    assert (part.copies, part.sharers, part.scarcity_ppm) == (1, 4, 1_250_000)
+    assert part.factor_ppm == 1_250_000 * 11 // 10 // 4
+
+
+def test_rewards_pass_through_escrow_by_proven_eras() -> None:
+    """Of what is minted for a host with one proven era, three quarters are withheld."""
     world, _, _ = build_hosted()
     before, withheld = world.balance(ONE), escrow.get_withheld(world.state, ONE)
     events = finish(world)
     hosted, validated = pick(events, HostingRewarded, ONE).amount, pick(events, ValidatorRewarded, ONE).amount
-    parts = [(one.amount, one.age_eras, one.share_ppm) for one in events if isinstance(one, escrow.Paid)]
-    assert (hosted, 2, 500_000) in parts and (validated, 2, 500_000) in parts
-    assert world.balance(ONE) - before == hosted // 2 + validated // 2
-    expected = hosted - hosted // 2 + validated - validated // 2
+    parts = [(one.amount, one.proven_eras, one.share_ppm) for one in events if isinstance(one, escrow.Paid)]
+    assert (hosted, 1, 750_000) in parts and (validated, 1, 750_000) in parts
+    assert world.balance(ONE) - before == hosted // 4 + validated // 4
+    expected = hosted - hosted // 4 + validated - validated // 4
     assert escrow.get_withheld(world.state, ONE) - withheld == expected
 
 
-def test_age_counts_from_the_era_of_registration() -> None:
-    """A host that came later has more withheld than those of the first era, and less tenure."""
+def test_tenure_and_escrow_count_proven_eras() -> None:
+    """A host that came later has proven fewer eras: it has no tenure yet, and more is withheld."""
     world, common, _ = build_hosted()
     world.call(staking.calls.bond, STRANGER, staking.Bond(100 * VIDYA))
     world.call(hosting.calls.register_host, STRANGER, hosting.RegisterHost(b"peer", (), 1_000))
@@ -133,9 +142,9 @@ def test_age_counts_from_the_era_of_registration() -> None:
     world.go_to_epoch(6)
     events = finish(world, (*HOSTS, STRANGER))
     young = pick([event for event in events if getattr(event, "account", None) == STRANGER], escrow.Paid)
-    assert (young.age_eras, young.share_ppm) == (1, 750_000)
-    assert pick(events, HostingRewarded, STRANGER).factors[0].tenure_eras == 1
-    assert pick(events, HostingRewarded, TWO).factors[0].tenure_eras == 3
+    assert (young.proven_eras, young.share_ppm) == (0, 750_000)
+    assert pick(events, HostingRewarded, STRANGER).factors[0].tenure_eras == 0
+    assert pick(events, HostingRewarded, TWO).factors[0].tenure_eras == 2
 
 
 def test_a_missed_epoch_is_not_paid_and_nobody_gains_by_it() -> None:
@@ -165,7 +174,7 @@ def test_who_is_excluded_gets_nothing_of_any_pool(punish: str) -> None:
         assert event.is_excluded and event.amount == 0
     assert pick(events, HostingRewarded, FOUR).weight == 0
     assert pick(events, UploadRewarded, FOUR).burned > 0
-    assert pick(events, HostingRewarded, TWO).factors[0].hosts == 3
+    assert pick(events, HostingRewarded, TWO).factors[0].copies == 3
     assert world.balance(FOUR) + escrow.get_withheld(world.state, FOUR) == before
 
 
@@ -336,7 +345,7 @@ def test_an_event_can_be_recomputed_from_its_own_factors() -> None:
         if isinstance(event, HostingRewarded):
             for part in event.factors:
                 product = event.pay_factor_ppm * part.scarcity_ppm * part.tenure_ppm // PPM**2
-                assert part.factor_ppm == min(product, REWARDS.weight_ppm_max)
+                assert part.factor_ppm == min(product, REWARDS.weight_ppm_max) // part.sharers
                 assert part.weight == part.size_bytes * part.factor_ppm // PPM
             assert event.weight == sum(part.weight for part in event.factors)
             assert event.amount == event.pool * event.weight // event.weight_total

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chain.errors import InvalidBlock, InvalidChainSpec
-from chain.modules import beacon, staking, validators
+from chain.modules import beacon, possession, staking, validators
 from chain.modules.staking import Bond
 from chain.modules.validators import Validate
 from chain.modules.validators.calls import Chill, SetCommission
@@ -235,9 +235,13 @@ def test_if_nobody_stands_the_old_ones_stay() -> None:
 
 
 def test_nothing_proven_counts_once_something_is_admitted() -> None:
-    """With an admitted datum, hosts that have proven nothing fall out together, so all stay, all unpaid."""
+    """With data admitted when an era began, hosts that proved none fall out together: all stay, unpaid."""
     world = build_collective(is_listed=True)
-    event = elect(world)
+    assert elect(world).unpaid == ()
+    world.run(possession.on_era_end)
+    world.height += ERA_BLOCKS
+    world.run(possession.on_era_end)
+    (event,) = world.run(validators.on_era_end)
     assert event.candidates == 0
     assert event.unpaid == (ONE, TWO, THREE, FOUR)
 
