@@ -2,10 +2,10 @@
 
 A host that holds anything in an epoch owes `leaves_per_epoch` leaves of 1 KiB, drawn uniformly over all that
 it registered, by a seed that was unknown when its subset became final. Its proofs may come from any key, cost
-nothing, and must be in a block below the deadline, where every host is judged: proven or missed. A miss costs
-the pay of the epoch and lowers the pay factor; a maintenance credit, earned by proving, keeps it off the count
-for jail. If many hosts miss the same epoch, the network is likely at fault: a few such epochs of an era are
-excused. An excused miss is not punished and not paid.
+nothing, and must be in a block below the deadline, where every host is judged: proven or missed. A miss
+costs the pay of the epoch and lowers the pay factor; a maintenance credit, earned by proving, keeps it from
+counting for jail. If many hosts miss the same epoch, the network is likely at fault: a few such epochs of an
+era are excused. An excused miss is not punished and not paid.
 
 A host has *proven* an era if it proved most of its epochs while holding enough bytes. Elections, the withheld
 share of rewards, and the tenure of a holding count proven eras.
