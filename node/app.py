@@ -33,6 +33,7 @@ from node.content.lane import ContentLane
 from node.content.service import ContentService, ServiceLimits
 from node.content.vouchers import VoucherBook
 from node.duties.duties import Duties, Hosting
+from node.duties.punishments import Punishments
 from node.duties.reveals import Reveals
 from node.home.config import NodeConfig
 from node.home.home import Home
@@ -187,7 +188,12 @@ class Node:
         limits = DownloadLimits(bytes_per_second_max=config.download_bytes_per_second or None)
         self.download_manager = DownloadManager(network, self.ledger, self.content, limits)
         self.metrics = Metrics(keys.account)
-        self.replica.listeners += [self.duties.on_committed, self.metrics.on_committed]
+        punishments = Punishments(keys.account)
+        self.replica.listeners += [
+            self.duties.on_committed,
+            self.metrics.on_committed,
+            punishments.on_committed,
+        ]
         serve_sync(network, self.ledger)
         self.snapshots = SnapshotService(
             network, self.ledger, SnapshotFiles(home.snapshots), lambda: self.sync.is_syncing

@@ -6,13 +6,13 @@ node's loop may write while the API's thread reads.
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import structlog
 import trio
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-from chain.block import BlockReceipts, EventRecord
+from chain.block import EventRecord
 from chain.modules import possession, sessions
 from chain.primitives.codec import decode
 from chain.primitives.types import Address
@@ -87,7 +87,7 @@ class Metrics:
         self._previous_ms = header.time_ms
         for receipt in committed.receipts.transactions:
             self.transactions.labels("ok" if receipt.error is None else "refused").inc()
-        for event in _iterate_events(committed.receipts):
+        for event in committed.list_events():
             self._count_event(event)
 
     def _count_event(self, event: EventRecord) -> None:
@@ -108,13 +108,6 @@ class Metrics:
     def format(self) -> bytes:
         """All figures in Prometheus' text format."""
         return generate_latest(self.registry)
-
-
-def _iterate_events(receipts: BlockReceipts) -> Iterator[EventRecord]:
-    yield from receipts.start
-    for receipt in receipts.transactions:
-        yield from receipt.events
-    yield from receipts.end
 
 
 async def run_loop_lag(

@@ -120,6 +120,7 @@ def status(settings: Settings) -> None:
     from cli.context.network import connect_own
     from cli.context.readable import make_readable
     from cli.errors import CliError
+    from cli.health.host import warn_of_account
 
     network = connect_own(settings)
     own = network.get_status()["account"]
@@ -137,3 +138,4 @@ def status(settings: Settings) -> None:
         "withheld": account["withheld"],
     }
     settings.emit(make_readable(network, record))
+    warn_of_account(network, own)

@@ -87,11 +87,12 @@ def start(
 @command(app)
 def stop(settings: Settings) -> None:
     """Stop the node in --home, however it was started; its data stays."""
-    from cli.nodes.processes import find_process, stop_nodes
+    from cli.nodes.processes import stop_nodes
     from node.home.home import Home
+    from node.home.process import find_process
 
     home = Home(settings.home)
     home.load_spec()
-    pid = find_process(home)
+    pid = find_process(home.path)
     stop_nodes([home])
     settings.emit({"home": str(home.path), "stopped": pid})

@@ -1,9 +1,6 @@
 """`vidya status`, `peers`, `doctor`, `config show`: how a node is."""
 
-import shutil
-import sys
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -13,15 +10,12 @@ from cli.terminal.options import Settings, command
 
 if TYPE_CHECKING:
     from cli.context.network import NetworkContext
-    from node.home.home import Home
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 config = typer.Typer(no_args_is_help=True, rich_markup_mode=None, add_completion=False)
 app.add_typer(config, name="config")
 
 REFRESH_SECONDS = 1.0
-CLOCK_SECONDS_MAX = 30
-DISK_BYTES_MIN = 2**30
 PEER_COLUMNS = ("peer_id", "address", "is_outbound", "is_accepted", "software", "height_at_hello", "score")
 
 
@@ -40,12 +34,15 @@ def status(
     """Where the node is: height, peers, synced or not."""
     from cli.context.network import connect
     from cli.context.readable import make_readable
+    from cli.health.host import warn_of_account
 
     network = connect(settings)
     if watch:
         watch_status(network)
     else:
-        settings.emit(make_readable(network, network.get_status()))
+        found = network.get_status()
+        settings.emit(make_readable(network, found))
+        warn_of_account(network, found["account"])
 
 
 def watch_status(network: "NetworkContext") -> None:
@@ -92,77 +89,42 @@ def peers(settings: Settings) -> None:
 
 
 @command(app)
-def doctor(settings: Settings) -> None:
-    """Look at the node in --home for what commonly goes wrong."""
+def doctor(
+    settings: Settings,
+    read_all: Annotated[bool, typer.Option("--all", help="Read all content, not a sample.")] = False,
+) -> None:
+    """Look at the node in --home, or at each node of the devnet there, for what commonly goes wrong."""
     from cli.errors import CliError
+
+    rows = examine(settings, is_all=read_all)
+    settings.emit(rows, tuple(rows[0]))
+    wrong = [row for row in rows if not row["ok"]]
+    if wrong:
+        raise CliError("unwell", f"{len(wrong)} of {len(rows)} checks failed", wrong[0]["next"])
+
+
+def examine(settings: Settings, *, is_all: bool) -> list[dict[str, Any]]:
+    """All checks that apply to the home: a devnet, a node, or neither."""
+    from dataclasses import replace
+
+    from cli.context.network import is_node_home
+    from cli.devnet.plan import Devnet
+    from cli.health import doctor
     from node.home.home import Home
 
-    rows = [*check_machine(settings.home), *check_home(Home(settings.home)), *check_node(settings)]
-    settings.emit(rows, ("check", "ok", "found"))
-    if not all(row["ok"] for row in rows):
-        raise CliError("unwell", "something is wrong", "see the lines that say no")
-
-
-def build_row(check: str, is_ok: bool, found: str) -> dict[str, Any]:
-    """A line of the report."""
-    return {"check": check, "ok": is_ok, "found": found}
-
-
-def check_machine(home: Path) -> list[dict[str, Any]]:
-    """Interpreter and disk."""
-    from cli.terminal.amounts import format_size
-
-    version = sys.version_info[:2]
-    nearest = next(path for path in (home, *home.parents) if path.exists())
-    free = shutil.disk_usage(nearest).free
-    return [
-        build_row("python 3.11 or 3.12", (3, 11) <= version <= (3, 12), ".".join(map(str, version))),
-        build_row("assertions are on", __debug__, "yes" if __debug__ else "python -O"),
-        build_row("space on disk", free >= DISK_BYTES_MIN, f"{format_size(free)} free"),
-    ]
-
-
-def check_home(home: "Home") -> list[dict[str, Any]]:
-    """The node's folder."""
-    from chain.errors import InvalidChainSpec
-    from node.home.home import NODE_ROLES, HomeError
-    from node.keys.keystore import KeystoreError
-
-    rows = []
-    try:
-        rows.append(build_row("chain spec", True, home.load_spec().name))
-        for role in NODE_ROLES:
-            home.load_secret(role)
-        rows.append(build_row("own keys open", True, ", ".join(role.value for role in NODE_ROLES)))
-        private = [home.password_file, home.token_file]
-        exposed = [path.name for path in private if path.stat().st_mode & 0o077]
-        rows.append(build_row("secrets are private", not exposed, ", ".join(exposed) or "mode 0600"))
-    except (HomeError, InvalidChainSpec, KeystoreError, OSError) as error:
-        rows.append(build_row("node's folder", False, str(error)))
-    return rows
-
-
-def check_node(settings: Settings) -> list[dict[str, Any]]:
-    """The running node."""
-    from cli.context.network import connect, find_url
-    from cli.errors import CliError
-
-    try:
-        found = connect(settings).get_status()
-    except CliError as error:
-        return [build_row("node answers", False, error.message)]
-    lag = time.time_ns() // 1_000_000 - found["head_time_ms"]
-    is_signing = not found["is_validator"] or found["signing"] == "signing"
-    signing = " ".join(part for part in (found["signing"], found["signing_reason"]) if part)
-    shown = f"head {found['height']} is {lag // 1000} s old"
-    return [
-        build_row("node answers", True, find_url(settings)[0]),
-        build_row("synced", not found["syncing"], f"height {found['height']} of {found['sync_target']}"),
-        build_row("has peers", found["peers"] > 0, str(found["peers"])),
-        build_row("clock and chain agree", abs(lag) < CLOCK_SECONDS_MAX * 1000, shown),
-        build_row("key signs, if it should", is_signing, signing),
-        build_row("loop is quick", found["loop_lag_ms"] < 1000, f"{found['loop_lag_ms']} ms"),
-    ]
+    devnet, machine = Devnet(settings.home), doctor.check_machine(settings.home)
+    if devnet.exists and settings.api is None:
+        rows = doctor.format_rows(machine, "-")
+        for home in devnet.list_homes():
+            own = replace(settings, home=home.path, is_home_typed=True)
+            found = [*doctor.check_home(home), *doctor.check_process(own, home, is_all=is_all)]
+            rows += doctor.format_rows(found, home.path.name)
+        return rows
+    if is_node_home(settings.home) and settings.api is None:
+        home = Home(settings.home)
+        found = [*doctor.check_home(home), *doctor.check_process(settings, home, is_all=is_all)]
+        return doctor.format_rows([*machine, *found])
+    return doctor.format_rows([*machine, *doctor.check_asked_node(settings)])
 
 
 @command(config)

@@ -125,6 +125,7 @@ def _parameter(name: str, kind: Any, default: Any = inspect.Parameter.empty) -> 
 def run_calls(network: "NetworkContext", calls: list[Any], values: dict[str, Any]) -> None:
     """What each verb does with its calls."""
     from cli.context.keys import find_account
+    from cli.health.host import check_ready
     from cli.transactions import sending
 
     account = find_account(network.settings)
@@ -138,6 +139,7 @@ def run_calls(network: "NetworkContext", calls: list[Any], values: dict[str, Any
             describe_unsigned(network, sending.draft(network, account.address, calls, wishes))
         )
     else:
+        check_ready(network, network.address(account.address), calls)
         network.settings.emit(show_amounts(network, sending.send(network, account, calls, wishes)))
 
 

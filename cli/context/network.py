@@ -124,20 +124,22 @@ def connect_own(settings: Settings) -> NetworkContext:
 def find_url(settings: Settings) -> tuple[str, str]:
     """The URL of the API that is asked, and why this one; raises CliError.
 
-    In this order: --api, the node of a home that was typed, VIDYA_API, the node of the usual home, the usual
-    port. A typed home that holds a node whose process does not run is an error: another node would answer
-    for it.
+    In this order: --api, the node of a home that was typed, VIDYA_API, the node of VIDYA_HOME or of the usual
+    home, the usual port. A home that holds a node whose process does not run is an error: another node would
+    answer for it.
     """
     own = get_home_url(settings.home)
     if settings.api:
         return settings.api, "--api"
-    if settings.is_home_typed and is_node_home(settings.home):
+    if not settings.is_home_typed and (named := os.environ.get("VIDYA_API")):
+        return named, "VIDYA_API"
+    if is_node_home(settings.home):
         if own is None:
             raise build_not_running(settings.home)
-        return own, f"--home {settings.home}"
+        return own, f"{'--home' if settings.is_home_typed else 'home'} {settings.home}"
     if named := os.environ.get("VIDYA_API"):
         return named, "VIDYA_API"
-    return (own, f"home {settings.home}") if own else (API_URL, "the usual port")
+    return API_URL, "the usual port"
 
 
 def build_not_running(home: Path) -> CliError:
@@ -152,7 +154,11 @@ def is_node_home(home: Path) -> bool:
 
 
 def get_home_url(home: Path) -> str | None:
-    """Where the API of a home's node is; None if it does not run."""
+    """Where the API of a home's node is; None if it does not run: a killed node leaves the note behind."""
+    from node.home.process import find_process
+
+    if find_process(home) is None:
+        return None
     return _read_line(home / "data" / API_URL_FILE)
 
 

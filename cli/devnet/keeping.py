@@ -9,10 +9,11 @@ from typing import Any
 
 from cli.devnet.plan import Devnet
 from cli.errors import CliError
-from cli.nodes.processes import find_process, get_url, reap_children, start_node, stop_nodes, try_status
+from cli.nodes.processes import get_url, reap_children, start_node, stop_nodes, try_status
 from cli.signals import uninterrupted
 from cli.terminal import output
 from node.home.home import Home
+from node.home.process import find_process
 
 REFRESH_SECONDS = 1.0
 
@@ -26,11 +27,11 @@ def running_nodes(devnet: Devnet, *, is_detached: bool) -> Iterator[list[Home]]:
     is_left = False
     try:
         for home in devnet.list_homes():
-            if find_process(home) is None:
+            if find_process(home.path) is None:
                 started.append(home)
                 start_node(home)
             output.say(
-                f"{home.path.name}: process {find_process(home)}, {get_url(home)}, log {home.log_file}"
+                f"{home.path.name}: process {find_process(home.path)}, {get_url(home)}, log {home.log_file}"
             )
         yield started
         is_left = is_detached
@@ -45,7 +46,7 @@ def describe_nodes(devnet: Devnet) -> list[dict[str, Any]]:
     rows = []
     for home in devnet.list_homes():
         found = try_status(home) or {}
-        state = "running" if found else "stopped" if find_process(home) is None else "starting"
+        state = "running" if found else "stopped" if find_process(home.path) is None else "starting"
         rows.append(
             {
                 "name": home.path.name,
@@ -53,7 +54,7 @@ def describe_nodes(devnet: Devnet) -> list[dict[str, Any]]:
                 "height": found.get("height"),
                 "peers": found.get("peers"),
                 "validator": found.get("is_validator"),
-                "process": find_process(home),
+                "process": find_process(home.path),
                 "api": get_url(home),
                 "home": str(home.path),
             }
@@ -75,7 +76,7 @@ def watch(devnet: Devnet, *, is_own: bool) -> None:
             rows = describe_nodes(devnet)
             shown = (f"{row['name']} {row['height'] or row['state']}" for row in rows)
             output.show_line(f"{time.strftime('%H:%M:%S')}  " + "  ".join(shown))
-            if all(find_process(home) is None for home in devnet.list_homes()):
+            if all(find_process(home.path) is None for home in devnet.list_homes()):
                 hint = f"`vidya devnet logs --dir {devnet.path}`"
                 raise CliError("nodes_stopped", "all nodes have stopped", hint)
             time.sleep(REFRESH_SECONDS)

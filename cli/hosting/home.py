@@ -13,12 +13,13 @@ from chain.genesis import ChainSpec, compute_genesis_hash
 from cli.context.network import NetworkContext
 from cli.errors import CliError, UsageFault
 from cli.nodes.homes import build_config, create_home, is_local
-from cli.nodes.processes import connect_home, find_process, start_node, stop_nodes, try_status, wait_until
+from cli.nodes.processes import connect_home, start_node, stop_nodes, try_status, wait_until
 from cli.terminal import output
 from cli.terminal.amounts import format_size
 from cli.terminal.options import Settings
 from node.home.config import ANCHOR, NodeConfig, format_config, load_config
 from node.home.home import Home
+from node.home.process import find_process
 from p2p.identity import parse_listen_address
 
 START_SECONDS_MAX = 60.0
@@ -119,7 +120,7 @@ def change_settings(home: Home, changes: Changes) -> None:
 
 def start(home: Home, settings: Settings) -> NetworkContext:
     """The node, running and answering; raises CliError with the end of its log."""
-    found = find_process(home)
+    found = find_process(home.path)
     pid = found or start_node(home)
     output.say(f"node: process {pid} {'runs already' if found else 'started'}, log {home.log_file}")
     limit = SYNC_SECONDS_MAX if load_config(home.config_file).state_sync else START_SECONDS_MAX
@@ -151,7 +152,7 @@ def node_left_running(home: Home) -> Iterator[None]:
         yield
     except BaseException:
         output.end_line()
-        if (pid := find_process(home)) is not None:
+        if (pid := find_process(home.path)) is not None:
             output.say(
                 f"the node goes on running: process {pid}; `vidya node stop --home {home.path}` ends it"
             )

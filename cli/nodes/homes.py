@@ -81,7 +81,7 @@ def describe_home(home: "Home") -> dict[str, Any]:
     return {
         "home": str(home.path),
         "account": config.account or None,
-        "api": build_url(config.api_host, config.api_port),
+        "api": build_url(config.api_host, config.api_port) if config.api_port else None,
         "p2p": f"{config.p2p_listen}/p2p/{format_peer(compute_peer_id(network_key))}",
         "consensus_key": keystore.load(home.keys, KeyRole.CONSENSUS.value).public_key,
     }
@@ -110,6 +110,7 @@ def run_home(home: "Home") -> None:
             on_up()
             on_ready(home, node, api_port)
 
+        home.api_url_file.unlink(missing_ok=True)
         home.note_process(os.getpid())
         await run_node(home, config, spec, keys, on_ready=on_node_ready)
 
@@ -128,9 +129,9 @@ def check_unclaimed(home: "Home") -> None:
 
     What keeps two nodes apart for certain is the lock on the data; this keeps the note about the first.
     """
-    from cli.nodes.processes import find_process
+    from node.home.process import find_process
 
-    other = find_process(home)
+    other = find_process(home.path)
     if other not in (None, os.getpid()):
         raise CliError("already_running", f"process {other} runs the node in {home.path}")
 

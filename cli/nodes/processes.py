@@ -19,9 +19,9 @@ from cli.errors import CliError
 from cli.exits import ExitCode
 from cli.signals import uninterrupted
 from cli.terminal import output
-from cli.terminal.options import HOME
 from node.home.config import load_config
 from node.home.home import Home
+from node.home.process import find_process, is_node
 
 ROOT = Path(__file__).parent.parent.parent
 """Where our packages lie, for the processes that are started."""
@@ -33,7 +33,7 @@ LOG_BYTES_READ = 16 * 2**10
 
 def start_node(home: Home) -> int:
     """Starts the node of a folder in the background; its process id. Does nothing if it runs."""
-    running = find_process(home)
+    running = find_process(home.path)
     if running is not None:
         return running
     environment = {**os.environ, "PYTHONPATH": join_path(ROOT, os.environ.get("PYTHONPATH"))}
@@ -63,29 +63,6 @@ def join_path(first: Path, rest: str | None) -> str:
     return os.pathsep.join([str(first), *([rest] if rest else [])])
 
 
-def find_process(home: Home) -> int | None:
-    """The process that runs the node of a folder; None if none does."""
-    try:
-        pid = int(home.pid_file.read_text())
-    except (FileNotFoundError, ValueError):
-        return None
-    return pid if is_node(pid, home) else None
-
-
-def is_node(pid: int, home: Home) -> bool:
-    """Whether the process is alive and runs the node of this folder, by its arguments or variables."""
-    process = Path(f"/proc/{pid}")
-    try:
-        state = (process / "stat").read_text().rpartition(")")[2].split()[0]
-        arguments = (process / "cmdline").read_bytes().split(b"\0")
-        variables = (process / "environ").read_bytes().split(b"\0")
-    except OSError:
-        return False
-    path = os.fsencode(str(home.path))
-    is_named = path in arguments or b"VIDYA_HOME=" + path in variables or home.path == HOME.expanduser()
-    return state != "Z" and b"start" in arguments and is_named
-
-
 def get_url(home: Home) -> str:
     """Where the node's API is."""
     config = load_config(home.config_file)
@@ -113,7 +90,7 @@ def wait_until(what: str, homes: Iterable[Home], is_met: Callable[[], bool], sec
     homes, deadline = list(homes), time.monotonic() + seconds_max
     while not is_met():
         for home in homes:
-            if find_process(home) is None:
+            if find_process(home.path) is None:
                 raise CliError(
                     "node_stopped",
                     f"the node in {home.path} stopped\n{read_log_end(home)}",
@@ -139,14 +116,14 @@ def read_log_end(home: Home, lines: int = LOG_LINES_SHOWN) -> str:
 
 def stop_nodes(homes: Iterable[Home]) -> int:
     """Asks the nodes to stop and waits until they have; how many there were. Raises CliError."""
-    found = {home.path: (home, pid) for home in homes if (pid := find_process(home)) is not None}
+    found = {home.path: (home, pid) for home in homes if (pid := find_process(home.path)) is not None}
     for _, pid in found.values():
         os.kill(pid, signal.SIGTERM)
     deadline = time.monotonic() + STOP_SECONDS_MAX
     left = dict(found)
     while left and time.monotonic() < deadline:
         reap_children()
-        left = {path: (home, pid) for path, (home, pid) in left.items() if is_node(pid, home)}
+        left = {path: (home, pid) for path, (home, pid) in left.items() if is_node(pid, home.path)}
         time.sleep(POLL_SECONDS)
     if left:
         pids = ", ".join(str(pid) for _, pid in left.values())

@@ -316,6 +316,14 @@ class Download(TypedDict):
     hosts: list[Json]
 
 
+class CheckedChunks(TypedDict):
+    """What reading some chunks of a datum has found."""
+
+    checked: int
+    unreadable: list[int]
+    reason: str
+
+
 class Dropped(TypedDict):
     """A datum that is here no more."""
 

@@ -14,7 +14,7 @@ from chain.errors import InvalidTransaction
 from chain.genesis import ChainSpec
 from chain.primitives.types import Address, Hash, Height
 from node.clock import Clock
-from node.content.types import DownloadOrder, DownloadProgress, LocalContent, Published
+from node.content.types import ChunkCheck, DownloadOrder, DownloadProgress, LocalContent, Published
 from node.ledger.ledger import CommittedBlock, LedgerReader
 from node.ledger.signatures import SignatureMemory
 from node.mempool.pool import Mempool
@@ -31,6 +31,10 @@ class Content(Protocol):
 
     async def list_datums(self) -> LocalContent:
         """What is here."""
+        ...
+
+    async def check_chunks(self, datum: Hash, first: int, count: int) -> ChunkCheck:
+        """Reads the chunks of a range that are here; what fails is marked missing."""
         ...
 
     async def begin_download(self, order: DownloadOrder) -> DownloadProgress:

@@ -27,6 +27,7 @@ from node.content.downloads import (
 )
 from node.content.lane import ContentLane
 from node.content.types import (
+    ChunkCheck,
     DownloadOrder,
     DownloadProgress,
     HostProgress,
@@ -37,6 +38,7 @@ from node.content.types import (
 )
 from node.ledger.ledger import Ledger
 from p2p.network import Network
+from storage.content.errors import SourceGone
 from storage.content.store import ContentStore
 from storage.errors import StorageError
 
@@ -79,6 +81,10 @@ class DownloadManager:
     async def list_datums(self) -> LocalContent:
         """The datums of the store, with its quota."""
         return await self._content.run(_list_datums)
+
+    async def check_chunks(self, datum: Hash, first: int, count: int) -> ChunkCheck:
+        """Reads the chunks of a range that are here; what fails is marked missing. Raises UnknownDatum."""
+        return await self._content.run(lambda store: _check_chunks(store, datum, first, count))
 
     async def begin_download(self, order: DownloadOrder) -> DownloadProgress:
         """Begins a download; the same session again returns the same job. Raises OrderRefused."""
@@ -185,6 +191,15 @@ def _build_progress(before: DownloadProgress, progress: Progress) -> DownloadPro
 
 def _build_host(report: HostReport) -> HostProgress:
     return HostProgress(report.account, report.chunks, report.paid, report.reason)
+
+
+def _check_chunks(store: ContentStore, datum: Hash, first: int, count: int) -> ChunkCheck:
+    bitmap = int.from_bytes(store.get_bitmap(datum), "little")
+    held = tuple(chunk for chunk in range(first, first + count) if bitmap >> chunk & 1)
+    try:
+        return ChunkCheck(len(held), store.scrub(datum, first, count), "")
+    except SourceGone as error:
+        return ChunkCheck(len(held), held, str(error))
 
 
 def _list_datums(store: ContentStore) -> LocalContent:

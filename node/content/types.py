@@ -40,6 +40,17 @@ class LocalContent:
 
 
 @dataclass(frozen=True, slots=True)
+class ChunkCheck:
+    """What reading some chunks of a datum has found."""
+
+    checked: int
+    """Chunks that were to be here, and were read."""
+    unreadable: tuple[int, ...]
+    reason: str
+    """Why, if all of them are; empty otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
 class DownloadOrder:
     """An order to download a session's datum; the wallet that opened the session gives its voucher key."""
 

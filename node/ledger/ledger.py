@@ -17,6 +17,7 @@ from chain import runtime
 from chain.block import (
     Block,
     BlockReceipts,
+    EventRecord,
     Header,
     Inherents,
     compute_header_hash,
@@ -122,6 +123,13 @@ class CommittedBlock(NamedTuple):
     def included(self) -> Iterator[tuple[Hash, SignedTransaction]]:
         """The block's transactions with their ids."""
         return zip(self.tx_ids, self.block.transactions, strict=True)
+
+    def list_events(self) -> Iterator[EventRecord]:
+        """All events of the block, in order."""
+        yield from self.receipts.start
+        for receipt in self.receipts.transactions:
+            yield from receipt.events
+        yield from self.receipts.end
 
 
 class LedgerReader(Protocol):

@@ -26,9 +26,10 @@ from chain.primitives.types import Hash
 from chain.runtime import build_call
 from chain.transaction import Transaction, sign_transaction
 from cli.devnet.plan import Devnet
-from cli.nodes.processes import build_start_command, find_process, is_node
+from cli.nodes.processes import build_start_command
 from node.home.config import load_config
 from node.home.home import Home
+from node.home.process import find_process, is_node
 from node.keys import keystore
 from node.keys.derivation import KeyRole
 from p2p.identity import PeerAddress, compute_peer_id_of_seed, parse_listen_address
@@ -122,7 +123,7 @@ class Node:
     def pid(self) -> int | None:
         """Its process; None if it does not run. A note is believed only of one that was not started here."""
         self._reap()
-        return self._process.pid if self._process is not None else find_process(self.home)
+        return self._process.pid if self._process is not None else find_process(self.home.path)
 
     def get(self, path: str, **parameters: Any) -> Json:
         """An answer of the API, which must be yes."""
@@ -237,7 +238,7 @@ class Node:
             self._process.wait(STOP_SECONDS_MAX)
             self._reap()
         wait_for(
-            f"process {pid} of {self.name} to end", lambda: not is_node(pid, self.home), STOP_SECONDS_MAX
+            f"process {pid} of {self.name} to end", lambda: not is_node(pid, self.home.path), STOP_SECONDS_MAX
         )
 
     def kill(self) -> None:

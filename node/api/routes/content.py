@@ -13,13 +13,16 @@ from pydantic import BaseModel, ConfigDict, Field
 from node.api.context import HEX_HASH, Api, ApiOf, ContentOf, HashPath, check_token
 from node.api.errors import BadRequest, NotFound
 from node.api.forms import Json
-from node.api.schemas import Download, Dropped, LocalContent, Published
+from node.api.schemas import CheckedChunks, Download, Dropped, LocalContent, Published
 from node.api.services import Content
 from node.content.types import DownloadOrder, DownloadProgress, LocalDatum
 
 router = APIRouter(prefix="/v1/content", tags=["content"], dependencies=[Depends(check_token)])
 
 PATH_CHARS_MAX = 4096
+CHUNK_MAX = 2**32
+CHECKED_MAX = 64
+"""16 MiB: other requests to the store wait for as long as that takes to read."""
 JobPath = Annotated[str, Path(pattern=r"^[0-9a-zA-Z_-]{1,64}$")]
 HexHash = Annotated[str, Field(pattern=HEX_HASH)]
 
@@ -37,6 +40,15 @@ class DownloadRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
     session: HexHash
     voucher_secret: HexHash
+
+
+class CheckRequest(BaseModel):
+    """Chunks of a datum to read."""
+
+    model_config = ConfigDict(extra="forbid")
+    datum: HexHash
+    first: Annotated[int, Field(ge=0, le=CHUNK_MAX)] = 0
+    count: Annotated[int, Field(ge=1, le=CHECKED_MAX)] = CHECKED_MAX
 
 
 @router.post("/publish")
@@ -79,6 +91,13 @@ def _format_local(datum: LocalDatum) -> Json:
         "is_complete": datum.chunks_held == datum.chunks,
         "folder": None if datum.folder is None else str(datum.folder),
     }
+
+
+@router.post("/check")
+async def check_chunks(api: ApiOf, content: ContentOf, body: CheckRequest) -> CheckedChunks:
+    """Read chunks that should be here, and count those that fail as missing from now on."""
+    found = await api.loop.run(content.check_chunks, bytes.fromhex(body.datum), body.first, body.count)
+    return CheckedChunks(checked=found.checked, unreadable=list(found.unreadable), reason=found.reason)
 
 
 @router.post("/download")

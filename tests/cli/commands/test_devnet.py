@@ -14,8 +14,9 @@ import pytest
 
 from cli.context.client import Client
 from cli.devnet.plan import Devnet
-from cli.nodes.processes import find_process, stop_nodes
+from cli.nodes.processes import stop_nodes
 from node.home.home import Home
+from node.home.process import find_process
 
 ROOT = Path(__file__).parents[3]
 FENCE = re.compile(r"^```console\n(.*?)^```", re.MULTILINE | re.DOTALL)
@@ -238,7 +239,7 @@ def test_devnet_stops_and_starts_again(shell: Shell) -> None:
     first = load(shell)["nodes"][0]["api"]
     before = Client(first).get("/v1/status")
     shell.check(list_blocks("first-run")[-1])
-    assert [find_process(home) for home in devnet.list_homes()] == [None] * 4
+    assert [find_process(home.path) for home in devnet.list_homes()] == [None] * 4
     shell.check("vidya devnet up --dir demo --detach")
     after = Client(first).get("/v1/status")
     assert after["chain_id"] == before["chain_id"] and after["height"] >= before["height"]

@@ -1,5 +1,9 @@
 """Which node is asked, and how its URL is written."""
 
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -18,32 +22,47 @@ def without_variables(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
-def make_home(path: Path, url: str | None) -> str:
+def make_home(path: Path, url: str) -> str:
     (path / "data").mkdir(parents=True)
     (path / "chain.json").write_text("{}")
-    if url is not None:
-        (path / "data" / "api-url").write_text(url + "\n")
+    (path / "data" / "api-url").write_text(url + "\n")
     return str(path)
+
+
+@contextmanager
+def node_running(home: Path) -> Iterator[None]:
+    """A process that says that it runs the node of the home."""
+    command = [sys.executable, "-c", "import time; time.sleep(60)", "start", "--home", str(home)]
+    with subprocess.Popen(command) as process:
+        (home / "data" / "pid").write_text(f"{process.pid}\n")
+        try:
+            yield
+        finally:
+            process.kill()
 
 
 def test_the_order_of_nodes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """--api, a home that was typed, VIDYA_API, the node of the usual home, the usual port."""
     home = make_home(tmp_path / "home", "http://127.0.0.1:1")
     assert find_url(build_settings({}))[0] == API_URL
-    make_home(tmp_path / "usual" / ".vidya", "http://127.0.0.1:2")
-    assert find_url(build_settings({}))[0] == "http://127.0.0.1:2"
-    monkeypatch.setenv("VIDYA_API", "http://127.0.0.1:3")
-    assert find_url(build_settings({})) == ("http://127.0.0.1:3", "VIDYA_API")
-    assert find_url(build_settings({"home": home}))[0] == "http://127.0.0.1:1"
+    usual = make_home(tmp_path / "usual" / ".vidya", "http://127.0.0.1:2")
+    with node_running(Path(home)), node_running(Path(usual)):
+        assert find_url(build_settings({}))[0] == "http://127.0.0.1:2"
+        monkeypatch.setenv("VIDYA_API", "http://127.0.0.1:3")
+        assert find_url(build_settings({})) == ("http://127.0.0.1:3", "VIDYA_API")
+        assert find_url(build_settings({"home": home}))[0] == "http://127.0.0.1:1"
     assert find_url(build_settings({"home": home, "api": "http://127.0.0.1:4"}))[0] == "http://127.0.0.1:4"
 
 
 def test_another_node_never_answers_for_a_stopped_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A typed home whose node does not run is an error, whatever VIDYA_API says; a mere wallet is not."""
+    """A home whose node does not run, though its notes are there, is an error; a mere wallet is not."""
+    stopped = make_home(tmp_path / "stopped", "http://127.0.0.1:1")
+    monkeypatch.setenv("VIDYA_HOME", stopped)
+    with pytest.raises(CliError, match="no node runs"):
+        find_url(build_settings({}))
     monkeypatch.setenv("VIDYA_API", "http://127.0.0.1:3")
-    stopped = make_home(tmp_path / "stopped", None)
     with pytest.raises(CliError) as caught:
         find_url(build_settings({"home": stopped}))
     assert caught.value.code == "not_running" and "vidya node start --home" in caught.value.hint

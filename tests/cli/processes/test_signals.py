@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from cli.nodes.processes import find_process
 from node.home.home import Home
+from node.home.process import find_process
 from tests.e2e.accounts import compute_price
 from tests.e2e.harness import ROOT, Network, wait_for
 from tests.e2e.reaper import list_processes, reaped
@@ -140,11 +140,11 @@ def test_interrupted_join_says_that_its_node_runs(
     with reaped(tmp_path), running(network, *command) as process:
         read_until(process, "started")
         exit_code, said = end(process, by)
-        pid = find_process(home)
+        pid = find_process(home.path)
         assert exit_code == 128 + by and pid is not None
         assert f"process {pid}" in said.splitlines()[-1] and "vidya node stop" in said, said
         network.run("node", "stop", "--home", str(home.path))
-        assert find_process(home) is None
+        assert find_process(home.path) is None
 
 
 def test_watching_the_status_ends_with_its_reader(network: Network) -> None:

@@ -38,6 +38,27 @@ async def test_publish_list_drop(tmp_path: Path) -> None:
         assert (folder / "a.txt").exists()
 
 
+async def test_chunks_are_read_on_request(tmp_path: Path) -> None:
+    """What is whole has no findings; a changed file is found, counts as missing, and is named; so is all of a
+    folder that is away."""
+    folder = make_folder(tmp_path / "data")
+    async with open_client(tmp_path / "store") as client:
+        published = await client.ask("POST", "/v1/content/publish", json={"path": str(folder)}, headers=AUTH)
+        wanted = {"datum": published["datum"], "first": 0, "count": 64}
+        found = await client.ask("POST", "/v1/content/check", json=wanted, headers=AUTH)
+        assert (found["checked"], found["unreadable"]) == (2, [])
+        (folder / "a.txt").write_bytes(b"b" + b"a" * 299_999)
+        found = await client.ask("POST", "/v1/content/check", json=wanted, headers=AUTH)
+        assert found["unreadable"] == [0]
+        (datum,) = (await client.get("/v1/content", headers=AUTH))["datums"]
+        assert (datum["chunks_held"], datum["is_complete"]) == (1, False)
+        folder.rename(tmp_path / "elsewhere")
+        found = await client.ask("POST", "/v1/content/check", json=wanted, headers=AUTH)
+        assert (found["checked"], found["unreadable"]) == (1, [1]) and found["reason"]
+        answer = await client.ask("POST", "/v1/content/check", 404, json={"datum": HASH}, headers=AUTH)
+        assert answer["error"]["code"] == "unknown_datum"
+
+
 async def test_what_can_not_be_published(tmp_path: Path) -> None:
     """Missing, relative and strange paths are refused with a code; nothing is hosted."""
     link = make_folder(tmp_path / "links") / "c"

@@ -1,0 +1,120 @@
+"""What commonly goes wrong with a node: the machine, its folder, its process, what it knows of the network.
+
+A node that does not run is said to be stopped; no other node is asked in its place.
+"""
+
+import shutil
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from chain.errors import InvalidChainSpec
+from cli.context.network import NetworkContext, connect, connect_own
+from cli.errors import CliError
+from cli.health.host import Finding, check_account, check_content
+from cli.terminal.amounts import format_size
+from cli.terminal.options import Settings
+from node.home.config import ConfigError, load_config
+from node.home.home import NODE_ROLES, Home, HomeError
+from node.home.process import find_process
+from node.keys.keystore import KeystoreError
+
+CLOCK_SECONDS_MAX = 30
+DISK_BYTES_MIN = 2**30
+LOOP_LAG_MS_MAX = 1000
+
+
+def check_machine(home: Path) -> list[Finding]:
+    """Interpreter and disk."""
+    version = sys.version_info[:2]
+    nearest = next(path for path in (home, *home.parents) if path.exists())
+    free = shutil.disk_usage(nearest).free
+    return [
+        Finding("python 3.11 or 3.12", (3, 11) <= version <= (3, 12), ".".join(map(str, version))),
+        Finding("assertions are on", __debug__, "yes" if __debug__ else "python -O"),
+        Finding("space on disk", free >= DISK_BYTES_MIN, f"{format_size(free)} free"),
+    ]
+
+
+def check_home(home: Home) -> list[Finding]:
+    """The node's folder."""
+    rows = []
+    try:
+        rows.append(Finding("chain spec", True, home.load_spec().name))
+        load_config(home.config_file)
+        for role in NODE_ROLES:
+            home.load_secret(role)
+        rows.append(Finding("own keys open", True, ", ".join(role.value for role in NODE_ROLES)))
+        private = [home.password_file, home.token_file]
+        exposed = [path.name for path in private if path.stat().st_mode & 0o077]
+        rows.append(Finding("secrets are private", not exposed, ", ".join(exposed) or "mode 0600"))
+    except (HomeError, InvalidChainSpec, KeystoreError, ConfigError, OSError) as error:
+        rows.append(Finding("node's folder", False, str(error)))
+    return rows
+
+
+def check_process(settings: Settings, home: Home, *, is_all: bool) -> list[Finding]:
+    """The process of the folder, and what it says of itself."""
+    pid = find_process(home.path)
+    if pid is None:
+        return [Finding("node runs", False, "stopped", f"`vidya node start --home {home.path}`")]
+    rows = [Finding("node runs", True, f"process {pid}")]
+    try:
+        network = connect_own(settings)
+        return [*rows, *check_node(network), *check_hosting(network, is_all=is_all)]
+    except CliError as error:
+        return [*rows, Finding("node answers", False, error.message, f"its log: {home.log_file}")]
+
+
+def check_node(network: NetworkContext) -> list[Finding]:
+    """The running node."""
+    found = network.get_status()
+    lag = time.time_ns() // 1_000_000 - found["head_time_ms"]
+    is_signing = not found["is_validator"] or found["signing"] == "signing"
+    signing = " ".join(part for part in (found["signing"], found["signing_reason"]) if part)
+    is_alone = len(network.client.get("/v1/validators", limit=1)["validators"]) == 1
+    return [
+        Finding("node answers", True, network.client.url),
+        Finding("synced", not found["syncing"], f"height {found['height']} of {found['sync_target']}"),
+        Finding("has peers", found["peers"] > 0 or is_alone, str(found["peers"]), "`vidya peers`"),
+        Finding(
+            "clock and chain agree",
+            abs(lag) < CLOCK_SECONDS_MAX * 1000,
+            f"head {found['height']} is {lag // 1000} s old",
+        ),
+        Finding("key signs, if it should", is_signing, signing),
+        Finding("loop is quick", found["loop_lag_ms"] < LOOP_LAG_MS_MAX, f"{found['loop_lag_ms']} ms"),
+    ]
+
+
+def check_hosting(network: NetworkContext, *, is_all: bool) -> list[Finding]:
+    """The node's account as a host; nothing of an observer."""
+    account = network.get_status()["account"]
+    if account is None:
+        return []
+    return [*check_account(network, account), *check_content(network, account, is_all=is_all)]
+
+
+def check_asked_node(settings: Settings) -> list[Finding]:
+    """The node that commands ask, where the home has none."""
+    try:
+        return check_node(connect(settings))
+    except CliError as error:
+        return [Finding("node answers", False, error.message, error.hint)]
+
+
+def format_rows(findings: Sequence[Finding], node: str = "") -> list[dict[str, Any]]:
+    """Lines of the report; `node` names whose they are."""
+    whose = {"node": node} if node else {}
+    return [
+        {
+            **whose,
+            "check": one.check,
+            "ok": one.is_ok,
+            "found": one.found,
+            "next": "" if one.is_ok else one.next,
+        }
+        for one in findings
+    ]
