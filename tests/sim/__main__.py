@@ -13,10 +13,16 @@ from time import monotonic
 
 from blake3 import blake3
 
+from storage.crash_points import CrashPoint
+from tests.sim.adversary.catalogue import DRAWN_NAMES
+from tests.sim.checks.rare import RARE_STATES
+from tests.sim.plan import FAULTS, STEERED
 from tests.sim.run import Outcome, run_seed, silence
 
 LINE_SEEDS = 50
 FAILURES_MAX = 10
+BLIND_SEEDS_MIN = 300
+"""So many seeds must have had every rare state in them, or they prove nothing about it."""
 
 
 def run_all(seeds: Iterable[int], workers: int) -> Iterator[Outcome]:
@@ -36,6 +42,7 @@ class Summary:
         self.totals: Counter[str] = Counter()
         self.faults: Counter[str] = Counter()
         self.points: Counter[str] = Counter()
+        self.rare: Counter[str] = Counter()
         self.failures: list[Outcome] = []
         self._hash = blake3()
 
@@ -46,6 +53,7 @@ class Summary:
         self.totals.update({name: getattr(outcome, name) for name in names})
         self.faults.update(outcome.faults)
         self.points.update(outcome.points)
+        self.rare.update(outcome.rare)
         self._hash.update(outcome.audit)
         if outcome.violations:
             self.failures.append(outcome)
@@ -60,6 +68,12 @@ class Summary:
         heights = self.totals["heights"]
         return f"{self.seeds:>6} seeds  {heights:>6} heights  {seconds:>5.0f} s  {self.audit[:16]}"
 
+    def find_blind(self) -> list[str]:
+        """Rare states, behaviours, faults and crash points that never occurred."""
+        seen = self.rare + self.faults + self.points
+        wanted = (*RARE_STATES, *DRAWN_NAMES, *FAULTS, *STEERED, *CrashPoint)
+        return [name for name in wanted if not seen[name]]
+
     def describe(self) -> str:
         """The whole, for validators."""
         totals = self.totals
@@ -71,6 +85,7 @@ class Summary:
                 f"{totals['virtual_ms'] // 60_000} virtual minutes",
                 "faults: " + _list(self.faults),
                 "crash points passed: " + _list(self.points),
+                "rare states: " + _list(self.rare),
                 f"audit hash {self.audit}",
             )
         )
@@ -107,7 +122,18 @@ def main(arguments: list[str], say: Callable[[str], object]) -> int:
         if summary.seeds % LINE_SEEDS == 0:
             say(summary.describe_progress(monotonic() - begun))
     say(summary.describe())
-    return 1 if summary.failures else 0
+    is_blind = say_blind(summary, say)
+    return 1 if summary.failures or is_blind else 0
+
+
+def say_blind(summary: Summary, say: Callable[[str], object]) -> bool:
+    """Whether so many seeds should have had everything in them, and had not."""
+    missing = summary.find_blind()
+    if missing and summary.seeds < BLIND_SEEDS_MIN:
+        say(f"not seen, and not demanded of fewer than {BLIND_SEEDS_MIN} seeds: {', '.join(missing)}")
+    elif missing:
+        say(f"BLIND: {summary.seeds} seeds never had: {', '.join(missing)}")
+    return bool(missing) and summary.seeds >= BLIND_SEEDS_MIN
 
 
 if __name__ == "__main__":

@@ -8,7 +8,8 @@ from random import Random
 from typing import Protocol
 
 from chain.primitives.codec import decode
-from chain.primitives.types import Height
+from chain.primitives.types import Height, Round
+from consensus.proposers import Proposers
 from storage.crash_points import CrashPoint
 from storage.sign_state import SignState
 from tests.sim.checks.watch import CHECKSUM_BYTES
@@ -130,15 +131,30 @@ def storm(context: FaultContext) -> None:
 
 
 def censor(context: FaultContext) -> None:
-    """The worst network (`Censor`), for some rounds."""
-    addresses = [machine.keys.address for machine in context.machines]
-    censor = Censor(Random(context.random.random()), addresses, context.plan.powers)
-    context.network.censor = censor.is_withheld
+    """A network that hides locks (`Censor`), for some rounds."""
+    _hide_locks(context)
 
     def end() -> None:
         context.network.censor = None
 
     _later(context, CENSOR_MS, end)
+
+
+def long_censor(context: FaultContext) -> None:
+    """The same until the network heals."""
+    _hide_locks(context)
+
+
+def _hide_locks(context: FaultContext) -> None:
+    addresses = [machine.keys.address for machine in context.machines]
+
+    def find_proposer(height: Height, round: Round) -> int | None:
+        cores = [machine.process.replica.core for machine in context.machines if machine.process is not None]
+        members = next((core.validator_set for core in cores if core.height == height), None)
+        return None if members is None else addresses.index(Proposers(members).get(round))
+
+    censor = Censor(Random(context.random.random()), addresses, context.plan.powers, find_proposer)
+    context.network.censor = censor.is_withheld
 
 
 # Crashes.
@@ -271,6 +287,7 @@ BY_NAME: dict[str, Callable[[FaultContext], None]] = {
         flap,
         storm,
         censor,
+        long_censor,
         crash,
         crash_at_point,
         crash_in_disk,

@@ -22,8 +22,13 @@ DISK_FAULTS = (
 )
 CLOCK_FAULTS = ("clock_jump",)
 FAULTS = NETWORK_FAULTS + CRASH_FAULTS + DISK_FAULTS + CLOCK_FAULTS
+STEERED = ("long_censor",)
+"""Faults of plans that are there to bring about rare states (`checks.rare`)."""
 DAMAGE = frozenset(("flip_log", "flip_sign_state", "old_backup"))
 """Faults after which a validator does not sign again, or not for long."""
+
+HIDDEN_LOCKS_SHARE = 0.15
+CHANGING_SETS_SHARE = 0.1
 
 
 class Plan(NamedTuple):
@@ -58,6 +63,11 @@ class Plan(NamedTuple):
 
 def draw_plan(random: Random, *, is_villainous: bool = False) -> Plan:
     """The plan of a seed; with villains, no other fault lasts."""
+    share = random.random()
+    if share < HIDDEN_LOCKS_SHARE:
+        return draw_hidden_locks(random)
+    if not is_villainous and share < HIDDEN_LOCKS_SHARE + CHANGING_SETS_SHARE:
+        return draw_changing_sets(random)
     powers = draw_powers(random, random.choice((4, 4, 5, 5, 6, 7)))
     kinds = tuple(kind for kind in FAULTS if random.random() < 0.3)
     if is_villainous:
@@ -81,6 +91,49 @@ def draw_plan(random: Random, *, is_villainous: bool = False) -> Plan:
         has_stake_moves=not is_villainous and not DAMAGE.intersection(kinds),
         late=((random.randrange(len(powers)), random.randrange(2_000, chaos_ms)),) if is_late else (),
         heights_after=random.choice((4, 6, 10, 20) if is_villainous else (4, 4, 6)),
+    )
+
+
+def draw_hidden_locks(random: Random) -> Plan:
+    """A plan in which locks are hidden from the first block on, and little else is wrong: rounds go high."""
+    chaos_ms = random.randrange(15_000, 40_000)
+    crashes = random.randrange(3)
+    faults = [(random.randrange(500, 3_000), "long_censor")]
+    faults += [(random.randrange(3_000, chaos_ms), "crash") for _ in range(crashes)]
+    return Plan(
+        powers=draw_powers(random, random.choice((4, 4, 4, 5, 7))),
+        topology="lan",
+        times=Times(propose_ms=1_000, vote_ms=500, delta_ms=200),
+        loss_ppm=random.choice((0, 0, 10_000)),
+        duplicate_ppm=0,
+        jitter_ms=random.choice((1, 30, 150)),
+        chaos_ms=chaos_ms,
+        kinds=("long_censor",),
+        faults=sorted(faults),
+        skewed={},
+        transactions=10,
+        has_stake_moves=False,
+        heights_after=3,
+    )
+
+
+def draw_changing_sets(random: Random) -> Plan:
+    """A plan with the shortest eras there are, two blocks, and stake that moves all the time."""
+    chaos_ms = random.randrange(15_000, 30_000)
+    return Plan(
+        powers=draw_powers(random, random.choice((5, 6, 7))),
+        topology="lan",
+        times=Times(block_ms=500, propose_ms=1_000, vote_ms=500, delta_ms=200, epoch_blocks=2),
+        loss_ppm=random.choice((0, 10_000)),
+        duplicate_ppm=0,
+        jitter_ms=random.choice((1, 30)),
+        chaos_ms=chaos_ms,
+        kinds=("crash", "cut"),
+        faults=[(random.randrange(500, chaos_ms), random.choice(("crash", "cut"))) for _ in range(3)],
+        skewed={},
+        transactions=chaos_ms // 200,
+        has_stake_moves=True,
+        heights_after=4,
     )
 
 

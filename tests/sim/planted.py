@@ -22,7 +22,8 @@ from pathlib import Path
 from types import CodeType, ModuleType
 from typing import NamedTuple
 
-from tests.sim.planted_bugs import BUGS, Bug
+from tests.sim.planted_bugs import BUGS, SEEDS_OF
+from tests.sim.planted_fault import Bug
 
 ROOT = Path(__file__).parents[2]
 SEEDS = range(1, 301)
@@ -127,7 +128,7 @@ def judge(bug: Bug, seeds_max: int = len(SEEDS)) -> Verdict:
 
 def order_seeds(bug: Bug) -> list[int]:
     """The fixed seeds, those first that are known to see the fault: it is found quickly."""
-    return list(dict.fromkeys((*bug.seeds, *SEEDS)))
+    return list(dict.fromkeys((*SEEDS_OF.get(bug.name, ()), *SEEDS)))
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -1,31 +1,8 @@
 """The faults that `planted` plants: each a passage of a module in another wording, and seeds that see it."""
 
-from typing import NamedTuple
-
-
-class Passage(NamedTuple):
-    """A passage that occurs once in a module, and what a fault makes of it."""
-
-    module: str
-    old: str
-    new: str
-
-
-class Bug(NamedTuple):
-    """A fault."""
-
-    name: str
-    edits: tuple[Passage, ...]
-
-    @property
-    def seeds(self) -> tuple[int, ...]:
-        """Fixed seeds that have seen it, which are tried first."""
-        return SEEDS_OF.get(self.name, ())
-
-
-def _bug(name: str, module: str, old: str, new: str) -> Bug:
-    return Bug(name, (Passage(module, old, new),))
-
+from tests.sim.planted_audit import AUDIT_BUGS
+from tests.sim.planted_fault import Bug, Passage
+from tests.sim.planted_fault import plant_one as _bug
 
 CORE, TALLY, POWER = "consensus.core", "consensus.tally", "chain.validator_set"
 VOTES, RUNTIME, OFFENCES = "chain.votes", "chain.runtime", "chain.modules.offences"
@@ -317,4 +294,4 @@ REPLICA_BUGS = (
     ),
 )
 
-BUGS = (*CONSENSUS_BUGS, *CHAIN_BUGS, *STORAGE_BUGS, *REPLICA_BUGS)
+BUGS = (*CONSENSUS_BUGS, *CHAIN_BUGS, *STORAGE_BUGS, *REPLICA_BUGS, *AUDIT_BUGS)

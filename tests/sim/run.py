@@ -21,12 +21,14 @@ from storage import crash_points
 from storage.crash_points import CrashPoint
 from storage.errors import StorageError
 from tests.sim import faults
+from tests.sim.adversary.catalogue import DRAWN, LOCK_BREAKERS
 from tests.sim.adversary.colluders import draw_colluders
-from tests.sim.checks import checkers, conduct
+from tests.sim.checks import checkers, conduct, rare
 from tests.sim.checks.checkers import Replay, Violation
 from tests.sim.checks.history import History
+from tests.sim.checks.rare import CoreWatch
 from tests.sim.checks.watch import Watch
-from tests.sim.plan import Plan, draw_plan
+from tests.sim.plan import STEERED, Plan, draw_plan
 from tests.sim.world.accounts import GENESIS_MS, build_sim_spec, get_user_keys, get_validator_keys
 from tests.sim.world.clocks import SimClock
 from tests.sim.world.disk import SimStore
@@ -64,6 +66,8 @@ class Outcome(NamedTuple):
     crashes: int
     faults: Counter[str]
     points: Counter[str]
+    rare: Counter[str]
+    """States of `checks.rare`."""
     transactions: int
     violations: list[Violation]
 
@@ -100,6 +104,8 @@ class Sim:
         self.healed_last_round = 0
         self.counts: Counter[str] = Counter()
         self.points: Counter[str] = Counter()
+        self.rare: Counter[str] = Counter()
+        self.core_watch = CoreWatch(self.rare)
         self.violations: list[Violation] = []
         self._unaware: list[Address] = []
         self._failing: dict[int, None] = dict.fromkeys([*self.villains, *dict(self.plan.late)])
@@ -282,6 +288,7 @@ class Sim:
             longest = max(chains.values(), key=lambda chain: chain.height)
             replayed = checkers.replay(self.spec, longest, verify)
             found += replayed.violations
+            self.rare += rare.count_history(self.history, replayed.sets, self.plan.times.epoch_blocks)
             found += self._check_conduct(longest, chains, replayed)
             found += checkers.check_certificates(self.genesis_hash, chains, replayed.sets, verify)
             crashed = self._list_crashed()
@@ -343,6 +350,7 @@ class Sim:
             crashes=sum(machine.crashes for machine in self.machines),
             faults=self.counts,
             points=self.points,
+            rare=self.rare,
             transactions=len(self.history.acknowledged),
             violations=self.violations,
         )
@@ -369,7 +377,9 @@ def build_sim(seed: int, tell: Callable[[str], None] | None = None) -> Sim:
     if random.random() < 0.5:
         return Sim(seed, tell=tell)
     plan = draw_plan(random, is_villainous=True)
-    return Sim(seed, plan=plan, villains=draw_colluders(random, plan.powers).processes, tell=tell)
+    names = LOCK_BREAKERS if set(STEERED).intersection(plan.kinds) else DRAWN
+    colluders = draw_colluders(random, plan.powers, names)
+    return Sim(seed, plan=plan, villains=colluders.processes, tell=tell)
 
 
 def run_seed(seed: int, tell: Callable[[str], None] | None = None) -> Outcome:

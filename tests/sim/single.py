@@ -54,7 +54,7 @@ def run_villain(name: str, seed: int) -> Sim:
 
 def is_active(sim: Sim, name: str) -> bool:
     """Whether the villain did it at least once."""
-    return sim.counts[BEHAVIOURS[name].__name__] > 0  # type: ignore[attr-defined]
+    return sim.counts[BEHAVIOURS[name].__name__] > 0
 
 
 def is_convicted(sim: Sim) -> bool:

@@ -6,7 +6,7 @@ import pytest
 
 from storage.crash_points import CrashPoint
 from tests.sim import faults
-from tests.sim.plan import DAMAGE, FAULTS, draw_plan
+from tests.sim.plan import DAMAGE, FAULTS, STEERED, draw_plan
 from tests.sim.run import run_seed, silence
 
 SEEDS = range(200)
@@ -19,9 +19,9 @@ def is_less_than_a_third(powers, numbers):
 
 def test_every_kind_of_fault_has_a_function_and_is_drawn():
     """A fault that is only named would never happen."""
-    assert set(FAULTS) == set(faults.BY_NAME)
+    assert {*FAULTS, *STEERED} == set(faults.BY_NAME)
     drawn = {kind for seed in SEEDS for _, kind in draw_plan(Random(seed)).faults}
-    assert drawn == set(FAULTS)
+    assert drawn == {*FAULTS, *STEERED}
 
 
 @pytest.mark.parametrize("is_villainous", [False, True])

@@ -3,7 +3,8 @@
 import pytest
 
 from tests.sim.planted import ROOT, PassageMissing, check_passages, edit, judge
-from tests.sim.planted_bugs import BUGS, Bug, Passage
+from tests.sim.planted_bugs import BUGS
+from tests.sim.planted_fault import Bug, Passage
 
 SEEDS_MAX = 10
 QUICK = ("quorum of a half", "signs without writing the log")

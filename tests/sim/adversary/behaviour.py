@@ -47,6 +47,9 @@ class Villain(Protocol):
     def send(self, peer: PeerId, message: ConsensusMessage) -> None:
         """To this peer, past all behaviour."""
 
+    def submit(self, data: bytes) -> None:
+        """To the pools of all peers, past the checks of the own pool."""
+
     def get_side(self, peer: PeerId) -> int:
         """Which of two sides the peer is told, always the same: 0 or 1; 2 for both."""
 

@@ -1,12 +1,10 @@
 """The names of all behaviour; a run draws from them."""
 
-from collections.abc import Callable
-
-from tests.sim.adversary.behaviour import Behaviour, Villain
+from tests.sim.adversary.accusing import EvidenceForger
+from tests.sim.adversary.behaviour import Behaviour
 from tests.sim.adversary.proposing import (
     BadTransaction,
     EquivocatingProposer,
-    EvidenceForger,
     ForgedLastCommit,
     ForgedPolRound,
     OldPolka,
@@ -35,7 +33,7 @@ SILENT = "silent"
 CONTROL = "echo"
 """Of no use to less than a third; with more it forks the chain (`Echo`)."""
 
-BEHAVIOURS: dict[str, Callable[[Villain], Behaviour]] = {
+BEHAVIOURS: dict[str, type[Behaviour]] = {
     "equivocating proposer": EquivocatingProposer,
     "split voter": SplitVoter,
     "amnesiac": Amnesiac,
@@ -64,3 +62,7 @@ BEHAVIOURS: dict[str, Callable[[Villain], Behaviour]] = {
 RESIGNERS = ("resigning voter", "resigning proposer")
 DRAWN = tuple(name for name in BEHAVIOURS if name not in (CONTROL, *RESIGNERS))
 """What the villains of a seed draw from."""
+LOCK_BREAKERS = ("old polka", "amnesiac", "forged pol round", "split voter", "procrastinator")
+"""What villains draw from where the network hides locks."""
+DRAWN_NAMES = tuple(BEHAVIOURS[name].__name__ for name in DRAWN)
+"""The names they are counted by."""

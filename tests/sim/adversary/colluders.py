@@ -8,7 +8,7 @@ Villains are silent about themselves: their replica reports no equivocation of a
 equivocator would.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from random import Random
 
 from chain.block import Block, compute_header_hash
@@ -23,6 +23,7 @@ from p2p.wire.messages import (
     BlockWanted,
     CompactProposal,
     ConsensusMessage,
+    Transactions,
     Votes,
     WholeBlock,
 )
@@ -100,6 +101,10 @@ class VillainProcess(Process):
         """As Process, except against a colluder."""
         if get_offender(evidence) not in [keys.address for keys in self.colluders]:
             super()._report(evidence)
+
+    def submit(self, data: bytes) -> None:
+        """As Villain."""
+        self._relay(Transactions((data,)), ())
 
     def get_side(self, peer: PeerId) -> int:
         """As Villain."""
@@ -197,12 +202,12 @@ class VillainProcess(Process):
         self._tick_later()
 
 
-def draw_colluders(random: Random, powers: list[int]) -> Colluders:
+def draw_colluders(random: Random, powers: list[int], names: Sequence[str] = DRAWN) -> Colluders:
     """One or several with less than a third of the power; each has one behaviour or several."""
     members: dict[int, tuple[str, ...]] = {}
     for number in random.sample(range(len(powers)), random.choice((1, 1, 2, 3))):
         power = sum(powers[member] for member in (*members, number))
         if 3 * power < sum(powers):
-            drawn = random.sample(DRAWN, random.choice((1, 2, 3, 4)))
+            drawn = random.sample(names, random.choice((1, 2, 3, 4)))
             members[number] = tuple(drawn[:1] if SILENT in drawn[:1] else [n for n in drawn if n != SILENT])
     return Colluders(Random(random.random()), members)

@@ -2,20 +2,17 @@
 
 from chain.block import Block, compute_header_hash
 from chain.errors import InvalidBlock, InvalidTransaction
-from chain.modules import balances, offences
+from chain.modules import balances
 from chain.primitives.codec import encode, replace
 from chain.primitives.types import Address, Hash, Height, PeerId, Round
 from chain.runtime import build_call
 from chain.transaction import SignedTransaction, Transaction, sign_transaction
 from chain.votes import (
-    DuplicateProposal,
-    DuplicateVote,
     PolkaCertificate,
     Proposal,
     SignedVote,
     Vote,
     VoteKind,
-    build_duplicate_vote,
 )
 from p2p.wire.messages import (
     CompactProposal,
@@ -292,55 +289,6 @@ class OldPolka(Behaviour):
                     keys, round = self.villain.keys, proposal.round
                     return [forgery.propose(keys, self.genesis_hash, block, round, pol_round)]
         return [message]
-
-
-class EvidenceForger(Proposer):
-    """Accuses the innocent, in its own blocks: forged signatures, votes of two slots, one vote twice."""
-
-    def __init__(self, villain: Villain) -> None:
-        super().__init__(villain)
-        self._heard: list[SignedVote] = []
-
-    def on_heard(self, peer: PeerId, message: ConsensusMessage) -> None:
-        """Honest votes are what accusations are made of."""
-        if isinstance(message, Votes):
-            self._heard = [*self._heard, *message.votes][-HEARD_MAX:]
-
-    def spoil(self, block: Block) -> Block:
-        """An accusation in front: executed where the rules let it pass, else put in as it is."""
-        evidence = self._build_evidence(block)
-        if evidence is None:
-            return block
-        call = build_call(offences.Report(evidence))
-        transaction = Transaction(
-            1, self.genesis_hash, self.villain.keys.address, 0, block.header.height + 5, 0, 0, (call,)
-        )
-        report = sign_transaction(self.villain.keys.account, transaction)
-        try:
-            return forgery.rebuild(self.villain.ledger, block, transactions=(report, *block.transactions))
-        except InvalidTransaction:
-            return forgery.seal(block.header, block.inherents, (report, *block.transactions))
-
-    def _build_expired(self, height: Height) -> DuplicateVote:
-        """A true accusation of itself, too late."""
-        vote = Vote(VoteKind.PREVOTE, height, 0, None, self.villain.keys.address)
-        pair = self.sign_vote(vote), self.sign_vote(replace(vote, block_hash=bytes(32)))
-        return build_duplicate_vote(*pair)
-
-    def _build_evidence(self, block: Block) -> DuplicateVote | DuplicateProposal | None:
-        parameters = self.villain.ledger.get_parameters()
-        height = block.header.height - parameters.evidence_age_blocks - parameters.epoch_blocks - 2
-        if height > 0 and self.villain.random.random() < 0.7:
-            return self._build_expired(height)
-        mine = [keys.address for keys in self.villain.colluders]
-        votes = [one for one in self._heard if one.vote.validator not in mine]
-        if not votes:
-            return None
-        first = self.villain.random.choice(votes)
-        other = replace(first.vote, block_hash=self.villain.random.randbytes(32))
-        forged = SignedVote(other, self.villain.keys.consensus.sign(encode(other)))
-        second = self.villain.random.choice([forged, first, self.villain.random.choice(votes)])
-        return build_duplicate_vote(first, second)
 
 
 class OutOfTurn(Behaviour):

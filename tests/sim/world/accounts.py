@@ -18,6 +18,7 @@ VIDYA = 10**9
 GENESIS_MS = 1_767_225_600_000
 BEACON_LINKS = 256
 USERS = 3
+UNBONDING_BLOCKS = 16
 
 
 class ValidatorKeys:
@@ -89,6 +90,7 @@ class Times(NamedTuple):
     propose_ms: int = 1_500
     vote_ms: int = 700
     delta_ms: int = 400
+    epoch_blocks: int = 4
 
 
 def draw_powers(random: Random, count: int) -> list[int]:
@@ -123,7 +125,7 @@ def _build_profile(times: Times) -> ChainSpec:
         profile.system.parameters,
         block_ms=times.block_ms,
         block_transactions_max=40,
-        epoch_blocks=4,
+        epoch_blocks=times.epoch_blocks,
         era_epochs=1,
         evidence_age_blocks=12,
         evidence_age_ms=12 * times.block_ms,
@@ -132,11 +134,12 @@ def _build_profile(times: Times) -> ChainSpec:
         vote_timeout_ms=times.vote_ms,
         vote_timeout_delta_ms=times.delta_ms,
     )
+    unbonding_eras = UNBONDING_BLOCKS // times.epoch_blocks
+    staking = replace(profile.staking.parameters, unbonding_eras=unbonding_eras)
+    possession = replace(profile.possession.parameters, deadline_blocks=times.epoch_blocks // 2)
     return replace(
         profile,
         system=replace(profile.system, parameters=parameters),
-        staking=replace(profile.staking, parameters=replace(profile.staking.parameters, unbonding_eras=4)),
-        possession=replace(
-            profile.possession, parameters=replace(profile.possession.parameters, deadline_blocks=2)
-        ),
+        staking=replace(profile.staking, parameters=staking),
+        possession=replace(profile.possession, parameters=possession),
     )

@@ -1,33 +1,48 @@
-"""The worst network there may be: one that reads, and withholds what it likes from whom it likes.
+"""The adversarial network: it reads consensus messages, and withholds what it likes from whom it likes.
 
-In each round it keeps the proposal from some (less than a third), and lets nobody hear one *favourite* whose
-vote the others would need to see a polka. So the favourite locks a block, the others go on without having
-seen why, and the next round has another favourite: blocks of several rounds with a polka each, and validators
-locked on different ones, which no accident of loss and delay brings about. Asynchrony allows all of it.
+It hides locks. In each round one validator, the *favourite*, gets every vote while nothing of it reaches the
+others; the proposal does not reach a few more (*starved*; less than a third of the power together). So the
+favourite alone sees a polka and locks, and the others go on without knowing why. In the next round another
+validator is the favourite: a height gets polkas of different blocks, and validators locked on different ones.
+Favourites are chosen among those who propose two or three rounds later, so that a block with an old polka is
+proposed again to validators with newer locks. No chance of loss and delay brings this about, and asynchrony
+allows all of it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from random import Random
 
 from chain.primitives.codec import decode
 from chain.primitives.types import Address, Height, Round
 from p2p.wire.messages import CompactProposal, ConsensusMessage, Votes
 
+AHEAD_ROUNDS = (2, 2, 3)
+
+FindProposer = Callable[[Height, Round], int | None]
+"""The number of the machine that proposes in a round, if it is known yet."""
+
 
 class Censor:
     """Judges each consensus message on its way."""
 
-    def __init__(self, random: Random, addresses: Sequence[Address], powers: Sequence[int]) -> None:
+    def __init__(
+        self,
+        random: Random,
+        addresses: Sequence[Address],
+        powers: Sequence[int],
+        find_proposer: FindProposer,
+    ) -> None:
         self._random = random
         self._addresses = addresses
         self._powers = powers
+        self._find_proposer = find_proposer
         self._height: Height = 0
         self._round: Round = -1
         self._favourite = 0
         self._starved: tuple[int, ...] = ()
 
     def is_withheld(self, sender: int, receiver: int, data: bytes) -> bool:
-        """Whether the message does not arrive; it follows the newest round that it hears of."""
+        """Whether the message does not arrive; the censor follows the newest round that it hears of."""
         message = decode(ConsensusMessage, data)  # type: ignore[arg-type]  # a union is no class
         match message:
             case CompactProposal(signed):
@@ -35,13 +50,11 @@ class Censor:
                 is_now = (signed.proposal.height, signed.proposal.round) == (self._height, self._round)
                 return sender == self._favourite or (is_now and receiver in self._starved)
             case Votes(votes):
-                slots = [(one.vote.height, one.vote.round) for one in votes]
-                name = self._addresses[self._favourite]
-                if any(
-                    one.vote.validator == name and slot == (self._height, self._round)
-                    for one, slot in zip(votes, slots, strict=True)
-                ):
-                    return True
+                name, slot = self._addresses[self._favourite], (self._height, self._round)
+                is_hidden = any(
+                    one.vote.validator == name and (one.vote.height, one.vote.round) == slot for one in votes
+                )
+                return sender == self._favourite or is_hidden
         return sender == self._favourite
 
     def _follow(self, height: Height, round: Round) -> None:
@@ -50,12 +63,21 @@ class Censor:
             self._draw()
 
     def _draw(self) -> None:
-        """A favourite, and the starved: together a third of the power, the starved alone less."""
-        numbers = self._random.sample(range(len(self._powers)), len(self._powers))
-        self._favourite, total = numbers[0], sum(self._powers)
+        """The favourite and the starved: without both there is no quorum, and the starved are the fewest."""
+        self._favourite = self._draw_favourite()
+        others = [number for number in range(len(self._powers)) if number != self._favourite]
+        total, favourite = sum(self._powers), self._powers[self._favourite]
         starved: list[int] = []
-        for number in numbers[1:]:
-            power = sum(self._powers[one] for one in (*starved, number))
-            if 3 * power < total and 3 * (power - self._powers[number] + self._powers[numbers[0]]) <= total:
+        for number in self._random.sample(others, len(others)):
+            power = sum(self._powers[one] for one in starved)
+            if 3 * (power + self._powers[number]) < total and 3 * (power + favourite) < total:
                 starved.append(number)
         self._starved = tuple(starved)
+
+    def _draw_favourite(self) -> int:
+        """Who proposes in a later round; the proposer of this one has to be heard."""
+        now = self._find_proposer(self._height, self._round)
+        later = self._find_proposer(self._height, self._round + self._random.choice(AHEAD_ROUNDS))
+        if later is not None and later != now:
+            return later
+        return self._random.choice([number for number in range(len(self._powers)) if number != now])

@@ -24,6 +24,7 @@ from tests.sim.world.signatures import Signatures
 from tests.sim.world.wire import describe
 
 if TYPE_CHECKING:
+    from tests.sim.checks.rare import CoreWatch
     from tests.sim.checks.watch import Watch
     from tests.sim.world.process import Process
 
@@ -52,6 +53,7 @@ class RunContext(Protocol):
     current: "Machine | None"
     counts: Counter[str]
     watch: "Watch"
+    core_watch: "CoreWatch"
 
     def find(self, peer: PeerId) -> "Machine | None":
         """The machine with this name."""

@@ -159,6 +159,8 @@ class Process:
             self._context.on_halted(machine.number, error)
         finally:
             machine.context.current = None
+        if self.is_honest:
+            self._context.core_watch.on_turn(machine.number, self.replica.core)
 
     # The world: time.
 
