@@ -86,7 +86,6 @@ class Summary:
                 "faults: " + _list(self.faults),
                 "crash points passed: " + _list(self.points),
                 "rare states: " + _list(self.rare),
-                f"audit hash {self.audit}",
             )
         )
 
@@ -123,6 +122,7 @@ def main(arguments: list[str], say: Callable[[str], object]) -> int:
             say(summary.describe_progress(monotonic() - begun))
     say(summary.describe())
     is_blind = say_blind(summary, say)
+    say(f"audit hash {summary.audit}")
     return 1 if summary.failures or is_blind else 0
 
 
