@@ -163,7 +163,7 @@ def read_seat(file: Path, base: Any) -> Any:
     """A seat out of what `chain seat -o json` printed; raises UsageFault."""
     from chain.primitives.addresses import decode_address
     from chain.spec_builder import GenesisValidator
-    from cli.commands.tx import read_json
+    from cli.context.files import read_json
     from cli.errors import UsageFault
     from cli.terminal.amounts import parse_amount
     from p2p.identity import parse_address

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cli.terminal import output
+from cli.terminal.cells import cut_text
 from cli.terminal.options import Settings, command
 
 if TYPE_CHECKING:
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 COLUMNS = ("id", "title", "category", "size_bytes", "holdings", "tags")
-TITLE_CHARS_MAX = 100
 
 
 @command(app)
@@ -30,6 +30,7 @@ def publish(
     ] = False,
 ) -> None:
     """Put a file or folder into the catalogue and host it with your own node (--home)."""
+    from chain.modules.catalogue import TITLE_BYTES_MAX
     from cli.content import catalogue
     from cli.context.keys import find_account
     from cli.context.network import connect_own
@@ -39,7 +40,7 @@ def publish(
     output.show_line(f"the node reads {path}")
     published = catalogue.publish(network, path)
     output.end_line()
-    name = title or path.resolve().name[:TITLE_CHARS_MAX]
+    name = title or cut_text(path.resolve().name, TITLE_BYTES_MAX)
     catalogue.ensure_listed(
         network, account, [catalogue.build_listing(published, name, category, tags or ())]
     )

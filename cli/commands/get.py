@@ -41,14 +41,14 @@ def get(
     ] = None,
 ) -> None:
     """Download a datum, verified and paid chunk by chunk, from several hosts at once."""
-    from cli.commands.query import check_word
     from cli.content.catalogue import require_datum
     from cli.content.sessions import close_sessions
     from cli.context.keys import find_account
+    from cli.context.names import find_datum
     from cli.context.network import connect
 
     network = connect(settings)
-    account, entry = find_account(settings), require_datum(network, check_word(id).lower())
+    account, entry = find_account(settings), require_datum(network, find_datum(network, id))
     ensure_member(network, account)
     price_max = network.parse_amount(max_price) if max_price else None
     folder = settings.home / "downloads" / entry["id"]

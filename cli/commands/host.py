@@ -21,14 +21,14 @@ def host() -> None:
 @command(app)
 def add(settings: Settings, ids: Ids) -> None:
     """Have the node fetch datums from their hosts, paid by --from, and register to host them."""
-    from cli.commands.query import check_word
     from cli.content.fetching import build_failure, fetch_into_node
     from cli.content.holdings import ensure_registered
     from cli.context.keys import find_account
+    from cli.context.names import find_datum
     from cli.context.network import connect_own
 
     network, account = connect_own(settings), find_account(settings)
-    names = list(dict.fromkeys(check_word(one).lower() for one in ids))
+    names = list(dict.fromkeys(find_datum(network, one) for one in ids))
     failures = fetch_into_node(network, account, names)
     fetched = [one for one in names if one not in failures]
     from_epoch = ensure_registered(network, account, [bytes.fromhex(one) for one in fetched])
@@ -50,13 +50,13 @@ def drop(
     from chain.modules.hosting import RegisterSubset
     from cli.content.holdings import list_holdings
     from cli.context.keys import find_account
+    from cli.context.names import find_datum
     from cli.context.network import connect_own
     from cli.errors import UsageFault
-    from cli.transactions.calls import read_id
     from cli.transactions.sending import list_events, send
 
     network, account = connect_own(settings), find_account(settings)
-    datums = [read_id(one) for one in ids]
+    datums = [bytes.fromhex(find_datum(network, one)) for one in ids]
     held = list_holdings(network, account.address)
     registered = tuple(
         datum for datum in datums if (one := held.get(datum.hex())) and one["until_epoch"] is None

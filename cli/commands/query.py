@@ -41,12 +41,11 @@ def show_list(
     """Show up to `limit` records of a list that comes in pages."""
     from itertools import islice
 
-    from cli.content.catalogue import list_pages
     from cli.context.network import connect
     from cli.context.readable import make_readable
 
     network = connect(settings)
-    records = list(islice(list_pages(network, path, name, limit=limit, **more), limit))
+    records = list(islice(network.list_pages(path, name, limit=limit, **more), limit))
     settings.emit(make_readable(network, records), columns)
 
 
@@ -116,13 +115,17 @@ def block(
     settings: Settings, height: Annotated[str, typer.Argument(help="Height, hash, or latest.")] = "latest"
 ) -> None:
     """A final block with its transactions and events."""
-    ask(settings, f"/v1/blocks/{check_word(height)}")
+    from cli.context.names import parse_block
+
+    ask(settings, f"/v1/blocks/{parse_block(height)}")
 
 
 @command(app)
 def tx(settings: Settings, id: Id) -> None:
     """What became of a transaction."""
-    ask(settings, f"/v1/transactions/{check_word(id)}")
+    from cli.context.names import parse_id
+
+    ask(settings, f"/v1/transactions/{parse_id(id, 'transaction')}")
 
 
 @command(app)
@@ -166,7 +169,10 @@ def hosts(settings: Settings, who: Who = None, limit: Limit = 100) -> None:
 @command(app)
 def datum(settings: Settings, id: Id) -> None:
     """An entry of the catalogue and who hosts it now."""
-    ask(settings, f"/v1/datums/{check_word(id)}")
+    from cli.context.names import find_datum
+    from cli.context.network import connect
+
+    ask(settings, f"/v1/datums/{find_datum(connect(settings), id)}")
 
 
 @command(app)
@@ -206,7 +212,9 @@ def supply(settings: Settings) -> None:
 @command(app)
 def session(settings: Settings, id: Id) -> None:
     """An open session and what its hosts have claimed."""
-    ask(settings, f"/v1/sessions/{check_word(id)}")
+    from cli.context.names import parse_id
+
+    ask(settings, f"/v1/sessions/{parse_id(id, 'session')}")
 
 
 @command(app)
@@ -251,12 +259,3 @@ def events(
             shown = {"id": fields["id"], "kind": fields["event"], "data": json.decode(fields["data"])}
             output.emit(shown, output.Format.JSONL)
             fields = {}
-
-
-def check_word(text: str) -> str:
-    """Text that may stand in a path; raises UsageFault."""
-    from cli.errors import UsageFault
-
-    if not (text.isascii() and text.isalnum()):
-        raise UsageFault(f"{text[:80]!r} is no id")
-    return text

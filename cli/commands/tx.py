@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 _PANEL = "Transaction"
 _FIELD = "field_"
 """Keeps fields of calls apart from the options of every transaction: a beacon chain has a `tip` too."""
-FILE_BYTES_MAX = 2**20
 
 Tip = Annotated[
     str | None, typer.Option("--tip", metavar="AMOUNT", help="For the proposer.", rich_help_panel=_PANEL)
@@ -186,6 +185,7 @@ def batch(
     no_wait: NoWait = False,
 ) -> None:
     """Several calls in one transaction: all of them happen, or none."""
+    from cli.context.files import read_json
     from cli.context.network import connect
     from cli.transactions.calls import read_batch
 
@@ -202,6 +202,7 @@ def sign(
     """Sign a transaction that --generate-only printed; asks no node."""
     from chain.primitives.codec import decode, encode
     from chain.transaction import Transaction, compute_transaction_id, sign_transaction
+    from cli.context.files import read_hex
     from cli.context.keys import find_account
     from cli.errors import UsageFault
 
@@ -221,6 +222,7 @@ def broadcast(
 ) -> None:
     """Hand in a signed transaction and wait for finality."""
     from chain.transaction import decode_transaction
+    from cli.context.files import read_hex
     from cli.context.network import connect
     from cli.transactions import sending
 
@@ -232,36 +234,3 @@ def broadcast(
         settings.emit({"id": tx_id, "status": "pooled", "valid_until": valid_until})
     else:
         settings.emit(show_amounts(network, sending.wait_final(network, tx_id, valid_until)))
-
-
-def read_json(file: Path) -> Any:
-    """A JSON document of bounded size; `-` is stdin."""
-    import sys
-
-    from msgspec import MsgspecError, json
-
-    from cli.errors import UsageFault
-
-    if str(file) == "-":
-        data = sys.stdin.buffer.read(FILE_BYTES_MAX + 1)
-    else:
-        with file.open("rb") as stream:
-            data = stream.read(FILE_BYTES_MAX + 1)
-    if len(data) > FILE_BYTES_MAX:
-        raise UsageFault(f"{file} is larger than {FILE_BYTES_MAX} bytes")
-    try:
-        return json.decode(data)
-    except (MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise UsageFault(f"{file} is no JSON: {error}") from error
-
-
-def read_hex(file: Path, name: str) -> bytes:
-    """The bytes in a field of a JSON document."""
-    from cli.errors import UsageFault
-
-    document = read_json(file)
-    text = document.get(name) if isinstance(document, dict) else None
-    try:
-        return bytes.fromhex(text or "-")
-    except (ValueError, TypeError) as error:
-        raise UsageFault(f"{file} has no bytes in {name!r}") from error

@@ -4,6 +4,8 @@ A new key is a mnemonic of 24 words; its account is the first of them (docs/spec
 """
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,6 +22,7 @@ app = typer.Typer(
 )
 
 DEFAULT_PREFIX = "vidya"
+SECRET_BYTES_MAX = 2**16
 Name = Annotated[str, typer.Argument(help="1-32 of a-z, 0-9, - and _.")]
 Prefix = Annotated[str | None, typer.Option(help="Of addresses, if no node is asked.")]
 Weak = Annotated[bool, typer.Option("--weak", help="Quick to open and to guess: for devnets and tests.")]
@@ -42,21 +45,19 @@ def new(
 ) -> None:
     """Make a key out of 24 new words, which are shown once, on a terminal only."""
     from cli.context.keys import read_password
-    from node.home.home import write_private
     from node.keys import keystore
     from node.keys.derivation import KeyRole, build_mnemonic, decode_mnemonic
 
-    words = build_mnemonic()
+    words, known = build_mnemonic(), find_prefix(settings, prefix)
     folder = settings.home / "wallet"
     _check_free(folder, name)
     password = read_password(settings, name, is_new=True)
     secret, profile = decode_mnemonic(words), choose_profile(weak)
-    key = keystore.create(folder, name, secret, password, role=KeyRole.MNEMONIC, profile=profile)
-    if mnemonic_file is not None:
-        write_private(mnemonic_file, words.encode() + b"\n")
-    else:
+    with keep_words(mnemonic_file, words):
+        key = keystore.create(folder, name, secret, password, role=KeyRole.MNEMONIC, profile=profile)
+    if mnemonic_file is None:
         show_words(name, words)
-    settings.emit(describe(key, find_prefix(settings, prefix)))
+    settings.emit(describe(key, known))
 
 
 @command(app, "import")
@@ -74,17 +75,17 @@ def import_key(
     from cli.context.keys import read_password
     from node.keys import keystore
 
-    folder = settings.home / "wallet"
+    folder, kind, known = settings.home / "wallet", parse_role(role), find_prefix(settings, prefix)
     _check_free(folder, name)
     text = read_secret_text(file)
+    is_key_file = text.lstrip().startswith("{")
+    secret = b"" if is_key_file else keystore.decode_secret(kind, text)
     password = read_password(settings, name, is_new=True)
-    if text.lstrip().startswith("{"):
+    if is_key_file:
         key = keystore.import_file(folder, name, text.encode(), password)
     else:
-        kind = parse_role(role)
-        secret = keystore.decode_secret(kind, text)
         key = keystore.create(folder, name, secret, password, role=kind, profile=choose_profile(weak))
-    settings.emit(describe(key, find_prefix(settings, prefix)))
+    settings.emit(describe(key, known))
 
 
 @command(app, "list")
@@ -145,6 +146,21 @@ def rename(settings: Settings, name: Name, new_name: Name) -> None:
     settings.emit(describe(key, find_prefix(settings, None)))
 
 
+@contextmanager
+def keep_words(file: Path | None, words: str) -> Iterator[None]:
+    """Writes the words before the key is made; takes them away again if it cannot be made."""
+    from node.home.home import write_private
+
+    if file is not None:
+        write_private(file, words.encode() + b"\n")
+    try:
+        yield
+    except BaseException:
+        if file is not None:
+            file.unlink()
+        raise
+
+
 def describe(key: Any, prefix: str) -> dict[str, Any]:
     """A key as lists show it."""
     from chain.primitives.addresses import encode_address
@@ -185,14 +201,12 @@ def parse_role(text: str) -> Any:
 def read_secret_text(file: Path | None) -> str:
     """What was typed or is in the file, up to a bound."""
     import getpass
-    import sys
 
-    if file is not None:
-        with file.open(encoding="utf-8") as stream:
-            return stream.read(2**16)
-    if output.can_ask():
+    from cli.context.files import read_text
+
+    if file is None and output.can_ask():
         return getpass.getpass("words or seed (not shown): ")
-    return sys.stdin.read(2**16)
+    return read_text(file or Path("-"), "file of words", SECRET_BYTES_MAX)
 
 
 def show_words(name: str, words: str) -> None:

@@ -1,6 +1,6 @@
 """The catalogue: entries with their hosts, publishing a folder, listing it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,15 +22,6 @@ def get_if_there(network: NetworkContext, path: str, **parameters: Any) -> Any:
         if error.exit is not ExitCode.NOT_FOUND:
             raise
         return None
-
-
-def list_pages(network: NetworkContext, path: str, name: str, **parameters: Any) -> Iterator[Any]:
-    """All records of a list that comes in pages."""
-    cursor, cursor_name = "", "cursor" if name == "datums" else "after"
-    while cursor is not None:
-        page = network.client.get(path, **parameters, **({cursor_name: cursor} if cursor else {}))
-        yield from page[name]
-        cursor = page["next"]
 
 
 def require_datum(network: NetworkContext, datum: str) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from chain.modules.hosting import RegisterSubset
-from cli.content.catalogue import get_if_there, list_pages
+from cli.content.catalogue import get_if_there
 from cli.context.keys import Account
 from cli.context.network import NetworkContext
 from cli.errors import RequestRefused
@@ -19,7 +19,7 @@ def list_holdings(network: NetworkContext, account: bytes) -> dict[str, dict[str
     path = f"/v1/hosts/{network.address(account)}"
     if get_if_there(network, path, limit=1) is None:
         raise RequestRefused("hosting.not_host", f"{network.address(account)} is no host")
-    return {holding["datum"]: holding for holding in list_pages(network, path, "holdings", limit=PAGE)}
+    return {holding["datum"]: holding for holding in network.list_pages(path, "holdings", limit=PAGE)}
 
 
 def ensure_registered(network: NetworkContext, account: Account, datums: Sequence[bytes]) -> int | None:

@@ -7,18 +7,20 @@ VIDYA_HOME, then in ~/.vidya, so that `--home` may name a node's folder while th
 import getpass
 import os
 from collections.abc import Iterator
+from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 
 from chain.primitives.keys import KeyPair
 from chain.primitives.types import Address
+from cli.context.files import read_text
 from cli.errors import CliError, UsageFault
 from cli.exits import ExitCode
 from cli.terminal import output
 from cli.terminal.options import HOME, Settings
 from node.keys import keystore
 from node.keys.derivation import KeyRole, derive, encode_mnemonic
-from node.keys.keystore import KeyFile, KeyNotFound
+from node.keys.keystore import KeyFile
 
 ACCOUNT_ROLES = (KeyRole.ACCOUNT, KeyRole.MNEMONIC)
 PASSWORD_FILE_BYTES_MAX = 4096
@@ -57,16 +59,16 @@ def list_keys(settings: Settings) -> Iterator[KeyFile]:
 
 
 def find_key(settings: Settings, name: str) -> tuple[Path, KeyFile]:
-    """A key by its name, and the wallet that it lies in; raises KeyNotFound."""
+    """A key by its name, and the wallet that it lies in; raises CliError."""
     keystore.check_name(name)
     for wallet in list_wallets(settings):
         if name in keystore.get_names(wallet):
             return wallet, keystore.load(wallet, name)
-    raise KeyNotFound(f"there is no key named {name!r} in {settings.home / 'wallet'}; `vidya wallet list`")
+    raise _build_not_found(settings, name)
 
 
 def find_account(settings: Settings) -> Account:
-    """The account that `--from` names, else the only one of the wallet; raises KeyNotFound, UsageFault."""
+    """The account that `--from` names, else the only one of the wallet; raises CliError, UsageFault."""
     keys = [key for key in list_keys(settings) if key.role in ACCOUNT_ROLES]
     if settings.sender is None:
         own = [key for key in keys if key.name in keystore.get_names(settings.home / "wallet")]
@@ -79,7 +81,14 @@ def find_account(settings: Settings) -> Account:
     for key in keys:
         if key.name == settings.sender or key.address == address:
             return Account(settings, key)
-    raise KeyNotFound(f"no account {settings.sender!r} in {settings.home / 'wallet'}; `vidya wallet list`")
+    raise _build_not_found(settings, settings.sender)
+
+
+def _build_not_found(settings: Settings, name: str) -> CliError:
+    near = get_close_matches(name.lower(), [key.name for key in list_keys(settings)], 1)
+    hint = f"did you mean {near[0]}?" if near else "`vidya wallet list`, or `vidya wallet new NAME`"
+    message = f"there is no key named {name[:80]!r} in {settings.home / 'wallet'}"
+    return CliError("key_not_found", message, hint, ExitCode.NOT_FOUND)
 
 
 def try_decode(text: str) -> Address | None:
@@ -104,8 +113,8 @@ def open_account_seed(key_file: KeyFile, password: str) -> bytes:
 def read_password(settings: Settings, name: str, *, is_new: bool = False) -> str:
     """From the file that was named, else from the terminal."""
     if settings.password_file is not None:
-        with settings.password_file.open(encoding="utf-8") as file:
-            return file.read(PASSWORD_FILE_BYTES_MAX).rstrip("\r\n")
+        text = read_text(settings.password_file, "password file", PASSWORD_FILE_BYTES_MAX)
+        return text.rstrip("\r\n")
     if not output.can_ask():
         raise CliError("no_password", f"the key {name!r} has a password", HOW_TO_UNLOCK, ExitCode.USAGE)
     password = getpass.getpass(f"password of {name}: ")

@@ -11,6 +11,8 @@ from cli.terminal.amounts import format_amount, parse_amount
 from cli.terminal.options import Settings
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from chain.genesis import ChainSpec
     from chain.primitives.types import Address, Hash
     from cli.context.client import Client
@@ -59,6 +61,14 @@ class NetworkContext:
             )
         return status
 
+    def list_pages(self, path: str, name: str, **parameters: Any) -> "Iterator[Any]":
+        """All records of a list that comes in pages."""
+        cursor, cursor_name = "", "cursor" if name == "datums" else "after"
+        while cursor is not None:
+            page = self.client.get(path, **parameters, **({cursor_name: cursor} if cursor else {}))
+            yield from page[name]
+            cursor = page["next"]
+
     def parse_amount(self, text: str) -> int:
         """Base units."""
         return parse_amount(text, self.spec.decimals, self.spec.symbol)
@@ -85,18 +95,10 @@ class NetworkContext:
         return encode_address(self.spec.prefix, who)
 
     def find_address(self, text: str) -> "Address":
-        """The account of an address or of a key's name; raises InvalidAddress or KeyNotFound."""
-        from chain.primitives.addresses import decode_address
-        from cli.context.keys import find_key
-        from node.keys.keystore import KeystoreError
+        """The account of an address, a short address or a key's name; see `cli.context.names`."""
+        from cli.context.names import find_address
 
-        if text.lower().startswith(self.spec.prefix + "1"):
-            return decode_address(self.spec.prefix, text)
-        try:
-            return find_key(self.settings, text)[1].address
-        except KeystoreError:
-            # No name of a key: what is wrong with it as an address says more.
-            return decode_address(self.spec.prefix, text)
+        return find_address(self, text)
 
 
 def connect(settings: Settings) -> NetworkContext:

@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from chain.content import Manifest, compute_datum_id, compute_files_hash
-from chain.modules.catalogue import ListDatum
+from chain.modules.catalogue import TITLE_BYTES_MAX, ListDatum
 from cli.devnet.sample import write_sample
 from cli.terminal import output
 from cli.terminal.amounts import format_size
+from cli.terminal.cells import cut_text
 from storage.content.store import ContentStore
-
-TITLE_CHARS_MAX = 100
 
 
 class Source(NamedTuple):
@@ -38,7 +37,7 @@ class Entry(NamedTuple):
 def list_sources(folder: Path, content: Path | None) -> list[Source]:
     """The folder that was named, or the sample, which is made in `folder`."""
     if content is not None:
-        title = content.resolve().name[:TITLE_CHARS_MAX] or "content"
+        title = cut_text(content.resolve().name, TITLE_BYTES_MAX) or "content"
         return [Source(content.resolve(), title, "data", ("devnet",))]
     return [Source(path, one.title, one.category, one.tags) for path, one in write_sample(folder)]
 

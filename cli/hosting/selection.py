@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from chain.modules.catalogue import GIB
 from chain.modules.sessions import compute_price
 from chain.primitives.types import Amount
-from cli.content.catalogue import get_if_there, list_pages
+from cli.content.catalogue import get_if_there
 from cli.content.fetching import Failures, fetch_into_node
 from cli.content.holdings import ensure_registered, list_holdings
 from cli.context.keys import Account
@@ -59,7 +59,7 @@ def choose_datums(
 
     An entry that failed before is passed over, so that others take its room.
     """
-    held, entries = list_held(network, account), list(list_pages(network, "/v1/datums", "datums", limit=PAGE))
+    held, entries = list_held(network, account), list(network.list_pages("/v1/datums", "datums", limit=PAGE))
     left = room.size_bytes - sum(one["size_bytes"] for one in held.values())
     chosen = [entry for entry in entries if entry["id"] in held]
     offered = [one for one in entries if one["holdings"] and one["id"] not in held]

@@ -10,7 +10,7 @@ from chain.modules.staking import Bond
 from chain.modules.validators import Validate
 from chain.primitives.types import Amount, Ppm
 from chain.spec_builder import BEACON_LINKS
-from cli.content.catalogue import get_if_there, list_pages
+from cli.content.catalogue import get_if_there
 from cli.context.keys import Account
 from cli.context.network import NetworkContext
 from cli.errors import RequestRefused
@@ -106,7 +106,7 @@ def list_host_calls(home: Home, wish: Wish, known: dict[str, Any] | None) -> lis
 
 def list_candidacy_calls(network: NetworkContext, text: str, home: Home, wish: Wish) -> list[Any]:
     """The candidacy, if the account does not stand or stands with another node's key."""
-    candidates = {one["address"]: one for one in list_pages(network, "/v1/validators", "candidates")}
+    candidates = {one["address"]: one for one in network.list_pages("/v1/validators", "candidates")}
     key, known = home.load_key(KeyRole.CONSENSUS).public_key, candidates.get(text)
     if known is not None and known["consensus_key"] == key.hex() and not known["is_chilled"]:
         return []

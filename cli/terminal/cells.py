@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 ID_START = 10
 ID_END = 4
 _ID = re.compile(r"[0-9a-f]{64}|[a-z0-9]{1,16}1[02-9ac-hj-np-z]{58}|12D3Koo[1-9A-HJ-NP-Za-km-z]{45}")
-_SHORT_ID = re.compile(rf"([0-9A-Za-z]{{{ID_START}}})(?:\.\.\.|…)([0-9A-Za-z]{{{ID_END}}})")
+_SHORT_ID = re.compile(rf"([0-9A-Za-z]{{{ID_START},64}})(?:\.\.\.|…)([0-9A-Za-z]{{{ID_END},64}})")
 
 
 class Cell(NamedTuple):
@@ -70,3 +70,8 @@ def format_cell(value: Any) -> str:
         return ", ".join(f"{name} {format_cell(item)}" for name, item in value.items()) or "-"
     # Text of others may not move the cursor or end the line.
     return " ".join("".join(sign if sign.isprintable() else " " for sign in str(value)).split())
+
+
+def cut_text(text: str, bytes_max: int) -> str:
+    """The beginning of a text that takes at most so many bytes in UTF-8; no letter is cut in two."""
+    return text.encode()[:bytes_max].decode(errors="ignore")

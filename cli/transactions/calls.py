@@ -12,6 +12,7 @@ from chain.module import CallSpec, Module
 from chain.primitives.codec import check_bounds
 from chain.primitives.errors import DecodeError
 from chain.runtime import MODULES
+from cli.context.names import find_datum, parse_id
 from cli.context.network import NetworkContext
 from cli.errors import UsageFault
 from cli.terminal.amounts import parse_share, parse_size
@@ -101,6 +102,8 @@ def _choose_bytes_reader(name: str, kind: Any) -> tuple[str, Read]:
         return "PEER", read_peer
     if any(getattr(meta, "title", None) == "address" for meta in getattr(kind, "__metadata__", ())):
         return "ADDRESS|NAME", lambda network, text: network.find_address(text)
+    if name == "datum":
+        return "ID|TITLE", lambda network, text: bytes.fromhex(find_datum(network, text))
     return "ID", lambda _, text: read_id(text)
 
 
@@ -115,22 +118,16 @@ def _choose_number_reader(name: str) -> tuple[str, Read]:
     return "NUMBER", lambda _, text: read_number(text)
 
 
+def read_id(text: str) -> bytes:
+    """32 bytes in hex."""
+    return bytes.fromhex(parse_id(text, "thing of this kind"))
+
+
 def read_number(text: str) -> int:
     """A whole number."""
     if not (text.isascii() and text.isdecimal()) or len(text) > 19:
         raise UsageFault(f"{text[:40]!r} is no whole number")
     return int(text)
-
-
-def read_id(text: str) -> bytes:
-    """32 bytes in hex."""
-    try:
-        data = bytes.fromhex(text)
-    except ValueError:
-        data = b""
-    if len(data) != 32:
-        raise UsageFault(f"{text[:80]!r} is no id; ids have 64 hexadecimal digits")
-    return data
 
 
 def read_peer(_: NetworkContext, text: str) -> bytes:

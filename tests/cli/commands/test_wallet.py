@@ -111,3 +111,32 @@ def test_no_password_is_asked_of_nobody(tmp_path: Path, monkeypatch: pytest.Monk
     result = CliRunner().invoke(app, ["wallet", "new", "alice", "--home", str(tmp_path), "-o", "json"])
     told = json.loads(result.stderr.splitlines()[-1])["error"]
     assert result.exit_code == 2 and told["code"] == "no_password" and "--password-file" in told["hint"]
+
+
+def test_a_failed_new_leaves_no_key(run: Run, tmp_path: Path) -> None:
+    """Words that cannot be written, and a prefix that is none, are seen before the key is made."""
+    password = tmp_path / "password"
+    run("wallet", "new", "k1", "--weak", "--mnemonic-file", str(tmp_path / "none" / "x"), exit_code=1)
+    run("wallet", "new", "k2", "--weak", "--mnemonic-file", str(password), exit_code=1)
+    run("wallet", "new", "k3", "--weak", "--prefix", "BAD PREFIX", exit_code=2)
+    run("wallet", "import", "k4", "--weak", "--role", "king", exit_code=2)
+    assert run("wallet", "list") == []
+
+
+def test_words_of_a_key_that_was_not_made_do_not_stay(run: Run, tmp_path: Path) -> None:
+    """The wallet cannot be written: the file of words goes again, since no key has them."""
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "wallet").write_text("in the way")
+    words = tmp_path / "words"
+    run("wallet", "new", "k1", "--weak", "--mnemonic-file", str(words), exit_code=1)
+    assert not words.exists()
+
+
+@pytest.mark.parametrize("data", [b"p\xe4ss", b"\xff\xfea\0"])
+def test_passwords_and_words_are_utf8(run: Run, tmp_path: Path, data: bytes) -> None:
+    """A file in another encoding is refused by name, and no key is made."""
+    (tmp_path / "odd").write_bytes(data)
+    told = run("wallet", "new", "a", "--weak", "--password-file", str(tmp_path / "odd"), exit_code=2)
+    assert "password file" in told["message"]
+    told = run("wallet", "import", "b", "--weak", "--file", str(tmp_path / "odd"), exit_code=2)
+    assert "file of words" in told["message"] and run("wallet", "list") == []

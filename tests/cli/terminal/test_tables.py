@@ -2,7 +2,7 @@
 
 import pytest
 
-from cli.terminal.cells import Cell, build_cell, shorten, split_short
+from cli.terminal.cells import Cell, build_cell, cut_text, shorten, split_short
 from cli.terminal.style import render
 from cli.terminal.tables import Column, FoldingTable, build_details
 
@@ -99,3 +99,10 @@ def test_colour_only_where_it_is_asked_for() -> None:
     """Rendered without colour there is no escape sequence, with colour there is."""
     table = FoldingTable([{"state": Cell("JAILED", "bad")}])
     assert "\x1b" not in render(table, None) and "\x1b[1;31mJAILED" in render(table, None, colour=True)
+
+
+@pytest.mark.parametrize("letter", ["a", "ж", "図", "🐙"])
+def test_texts_are_cut_by_bytes_between_letters(letter: str) -> None:
+    """The bound of the chain is bytes of UTF-8: as many whole letters as fit."""
+    cut = cut_text(letter * 200, 128)
+    assert cut == letter * (128 // len(letter.encode()))
