@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from chain.modules.offences import Unjail
-from cli.content.catalogue import get_if_there, list_pages
+from cli.content.catalogue import get_if_there
 from cli.context.network import NetworkContext, connect_own
 from cli.errors import CliError
 from cli.terminal import output
@@ -70,7 +70,7 @@ def check_content(network: NetworkContext, account: str, *, is_all: bool = False
     if get_if_there(network, path, limit=1) is None:
         return []
     here = {one["datum"]: one for one in network.client.get("/v1/content")["datums"]}
-    held = list(list_pages(network, path, "holdings", limit=PAGE))
+    held = list(network.list_pages(path, "holdings", limit=PAGE))
     found = [check_datum(network, one["datum"], here.get(one["datum"]), is_all=is_all) for one in held]
     bad = [one for one in found if not one.is_ok]
     return bad or [Finding("content is readable", True, f"{len(held)} datums")]
