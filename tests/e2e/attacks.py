@@ -30,7 +30,7 @@ from p2p.network import ProtocolSpec
 from p2p.tcp.channel import TcpChannel
 from p2p.tcp.negotiation import propose_protocol
 from p2p.wire.protocols import CONSENSUS, CONTENT, HELLO, PEERS, PING, POOL, SYNC
-from tests.p2p.gossip.test_heads import build_rsa_message
+from tests.p2p.gossip.test_head_topic import build_rsa_message
 from tests.p2p.tcp import test_hazards
 from tests.p2p.tcp.test_hazards import DATA, SYN, WINDOW_UPDATE, frame, line
 
