@@ -4,8 +4,8 @@ from itertools import pairwise
 
 import pytest
 
-from bench.weight_clock import VERIFICATION
-from bench.weight_table import (
+from bench.weights.clock import VERIFICATION
+from bench.weights.table import (
     CALLS,
     PER_ITEM,
     compute_weight_max,

@@ -7,7 +7,7 @@ weight per item have a case with few and one with many, so that both parts of th
 from collections.abc import Callable
 from typing import NamedTuple
 
-from bench.weight_world import (
+from bench.weights.world import (
     ERA,
     GIB,
     LISTER,

@@ -7,9 +7,9 @@ weight. Each is measured once or a few times at the place in time where it does 
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from bench.weight_cases import build_opening
-from bench.weight_clock import KeyCost, measure
-from bench.weight_world import GIB, HOSTS_PER_BLOCK, SECRET, World, make_id
+from bench.weights.cases import build_opening
+from bench.weights.clock import KeyCost, measure
+from bench.weights.world import GIB, HOSTS_PER_BLOCK, SECRET, World, make_id
 from chain import runtime
 from chain.module import Context
 from chain.modules import beacon, hosting, possession, sessions, validators

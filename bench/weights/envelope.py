@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.execution import BLOCK_TRANSACTIONS, Rig
-from bench.weight_clock import KeyCost, measure
+from bench.weights.clock import KeyCost, measure
 from chain import runtime
 from chain.block import Inherents, list_transaction_ids
 from chain.commitment import TreeUpdate

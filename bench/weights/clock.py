@@ -10,7 +10,7 @@ from statistics import median
 from time import thread_time
 from typing import NamedTuple
 
-from bench.weight_world import VIDYA, World, make_id, make_key
+from bench.weights.world import VIDYA, World, make_id, make_key
 from chain.modules import balances
 from chain.primitives.codec import encode
 from chain.primitives.keys import is_signed_by

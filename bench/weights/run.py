@@ -1,10 +1,10 @@
 """Weights: what every call really costs beside what it declares, and what blocks do that nobody pays for.
 
 A call's measured weight is decoding its arguments, dispatch and encoding its events, in a block that has
-changed 5,000 keys already and over a state on LevelDB (`weight_world`), plus its share of the new state root
+changed 5,000 keys already and over a state on LevelDB (`world`), plus its share of the new state root
 and the commit: changed keys and bytes times constants measured in the same run. The envelope is what a whole
 block of transfers costs per transaction, from the wire to the disk, less the transfer itself; a byte is
-measured apart. The unit is `weight_clock`'s: a verification of Ed25519 is 60.
+measured apart. The unit is `clock`'s: a verification of Ed25519 is 60.
 
 Not measured: sending (see `p2p_stream`), waiting for the disk.
 
@@ -20,12 +20,12 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from bench.run import print_rows
-from bench.weight_cases import Case, prepare_and_list
-from bench.weight_clock import KeyCost, measure, measure_keys
-from bench.weight_envelope import measure_envelope
-from bench.weight_hooks import measure_beginning, measure_hooks
-from bench.weight_table import write_document
-from bench.weight_world import World
+from bench.weights.cases import Case, prepare_and_list
+from bench.weights.clock import KeyCost, measure, measure_keys
+from bench.weights.envelope import measure_envelope
+from bench.weights.hooks import measure_beginning, measure_hooks
+from bench.weights.table import write_document
+from bench.weights.world import World
 from chain import runtime
 from chain.module import Context
 from chain.modules import balances
@@ -116,7 +116,3 @@ def main() -> None:
     print_rows(rows)
     if "--write" in sys.argv[1:]:
         write_document(rows)
-
-
-if __name__ == "__main__":
-    main()

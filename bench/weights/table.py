@@ -18,7 +18,7 @@ from chain.primitives.codec import Record
 from chain.primitives.types import NO_HASH
 from chain.runtime import MODULES
 
-DOCUMENT = Path(__file__).parent.parent / "docs" / "spec" / "weights.md"
+DOCUMENT = Path(__file__).parents[2] / "docs" / "spec" / "weights.md"
 CALLS, HOOKS = "calls", "hooks"
 _LEAF = ProvenLeaf(bytes(1024), LeafProof((NO_HASH,) * 32))
 
