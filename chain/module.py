@@ -88,7 +88,7 @@ class CallSpec:
         self.is_duty = is_duty
 
     def compute_weight(self, arguments: Record) -> Weight:
-        """Microseconds that the call takes on the reference machine, as measured by `bench/weights/run.py`."""
+        """Microseconds of the call on the reference machine, as measured by `bench/weights/run.py`."""
         return self.weight(arguments) if callable(self.weight) else self.weight
 
 
