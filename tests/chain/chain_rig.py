@@ -177,7 +177,7 @@ class Rig:
         return sign_transaction(person.account, transaction)
 
     def sign_duty(self, person: Person, call: Record) -> SignedTransaction:
-        """A duty, which any key may bring."""
+        """A duty, signed by a key that need not be the host's."""
         return self.sign(person, call, nonce=0, fee_max=0)
 
     def certify(self, signers: Iterable[Address] | None = None) -> CommitCertificate | None:
@@ -330,7 +330,7 @@ def build_contents(count: int) -> list[Content]:
 
 
 def list_holders(rig: Rig, datum: Hash) -> list[Address]:
-    """Who holds a datum in the next block."""
+    """The hosts of a datum in the next block."""
     epoch = rig.height // rig.spec.system.parameters.epoch_blocks
     return [who for who in sorted(rig.by_address) if hosting.is_holding(rig.state, who, datum, epoch)]
 

@@ -53,7 +53,7 @@ def test_the_name_of_a_block_depends_on_every_field(header: Header) -> None:
 
 
 def test_a_transaction_is_proven_by_its_id() -> None:
-    """Who knows a transaction can check that it is in a block, and where."""
+    """The position of a transaction in a block can be proven from its id."""
     ids = (b"a" * 32, b"b" * 32, b"c" * 32)
     inherents = Inherents(None, None)
     root = compute_extrinsics_root(inherents, ids)

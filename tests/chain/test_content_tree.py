@@ -207,7 +207,7 @@ def test_a_node_does_not_pass_for_a_leaf():
 
 @pytest.mark.parametrize("size", [1, 1023, 1025, 5000])
 def test_a_tree_over_leaves_of_other_sizes_proves_nothing(size):
-    """Who lists a root over leaves that are no 1 KiB can not prove them: bytes are what is hosted."""
+    """A root over leaves that are not 1 KiB cannot be proven: leaves are bytes of the datum."""
     leaf, other = make_bytes(size), hash_bytes(Domain.CONTENT_LEAF, make_bytes(LEAF_BYTES))
     top = hash_bytes(Domain.CONTENT_NODE, hash_bytes(Domain.CONTENT_LEAF, leaf) + other)
     root = compute_content_root(top, 2 * LEAF_BYTES)

@@ -109,7 +109,7 @@ def test_a_wrong_reveal_is_refused(
 
 
 def test_a_chain_at_its_end_reveals_nothing(rig: Rig) -> None:
-    """A proposer whose chain has no link left can not reveal, not even the secret's own preimage."""
+    """A proposer whose chain has no link left cannot reveal, not even the secret's own preimage."""
     while True:
         members = validators.get_current(rig.state).validators
         chain = beacon.get_chain(rig.state, members[0].address, rig.height // 4)

@@ -1,4 +1,4 @@
-"""A second opinion: agreement is quiet, a liar is told from a fork, and a fork yields evidence."""
+"""Comparison with witnesses: agreement passes, a lie is not taken for a fork, a fork yields evidence."""
 
 import pytest
 
@@ -100,7 +100,7 @@ def test_a_fork_yields_evidence_that_the_chain_accepts(chain: SignedChain, heigh
 
 
 def test_evidence_names_nobody_who_signed_once(chain: SignedChain) -> None:
-    """Who did not sign the other block is not among the offenders, and can not be put there."""
+    """A validator that signed only one block is not an offender, and evidence against it fails."""
     fork = build_fork(chain)
     evidence = list_equivocations(chain.blocks[HEAD], fork.blocks[HEAD])
     innocent = get_person(8).address
@@ -131,7 +131,7 @@ def test_blocks_without_certificate_name_nobody(chain: SignedChain) -> None:
 
 
 def test_a_witness_that_can_not_show_its_header_is_a_liar(chain: SignedChain) -> None:
-    """It invented validators; that says nothing about the network."""
+    """It invented validators; its answer says nothing about the network."""
     liar = chain.fork(FORK)
     liar.usurp([200, 201])
     liar.grow(HEAD - FORK, salt=b"lie")

@@ -53,7 +53,7 @@ def test_errors_know_where_they_belong() -> None:
     [("NotBonded", "not_bonded"), ("Excluded", "excluded"), ("AllotmentV2Used", "allotment_v2_used")],
 )
 def test_names_of_errors(name: str, expected: str) -> None:
-    """Words are told by their capitals."""
+    """Words are split at capitals."""
     assert snake_case(name) == expected
 
 

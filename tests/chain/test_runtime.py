@@ -109,7 +109,7 @@ def rig() -> Rig:
 
 @pytest.mark.parametrize(("code", "change"), INVALID, ids=[code for code, _ in INVALID])
 def test_each_invalid_transaction_is_refused_with_its_code(rig: Rig, code: str, change: Change) -> None:
-    """It changes nothing; a block that contains it is invalid, whoever made it; a proposer leaves it out."""
+    """It changes nothing; a block that contains it is invalid; a proposer leaves it out."""
     good = rig.sign(rig.people[4], balances.Send(rig.people[5].address, VIDYA)).transaction
     bad = sign_transaction(rig.people[4].account, change(rig, good))
     run = start_run(rig)
@@ -204,7 +204,7 @@ def build_report(rig: Rig, number: int) -> offences.Report:
 
 
 def test_a_duty_costs_nothing_and_is_done_once(rig: Rig) -> None:
-    """Anybody may bring it; the same duty again, by whomever, is invalid in this block and the next."""
+    """Any key may send it; the same duty from any key is invalid later in this block and in the next."""
     poor = rig.people[7]
     duty, again = (rig.sign_duty(rig.people[number], build_report(rig, 0)) for number in (7, 6))
     before = balances.get_account(rig.state, poor.address)
@@ -220,7 +220,7 @@ def test_a_duty_costs_nothing_and_is_done_once(rig: Rig) -> None:
 
 
 def test_each_lane_has_its_own_room() -> None:
-    """Paying transactions can not fill the quarter of the weight that is for duties, nor duties the rest."""
+    """Paying transactions cannot fill the quarter of the weight that is for duties, nor duties the rest."""
     rig = build_rig()
     rig.run()
     alice = rig.people[4]

@@ -204,7 +204,7 @@ def test_a_cut_holds_its_bounds(peaks: dict[int, int], evenly: int) -> None:
 
 
 def test_a_small_state_is_one_part_and_a_crowded_place_is_none() -> None:
-    """The cut follows the size; what can not be cut is said, not sent."""
+    """The cut follows the size; what cannot be cut is said, not sent."""
     assert choose_cut([0] * PLACES_MAX) == (1, (0,))
     assert choose_cut([10] * PLACES_MAX) == (1, (0,))
     assert choose_cut([200] * PLACES_MAX)[0] == 1

@@ -127,7 +127,7 @@ def test_a_new_validator_does_not_jump_the_queue() -> None:
 
 
 def test_leaving_and_returning_gains_nothing() -> None:
-    """Who has just proposed and returns at once proposes no earlier than who stayed would."""
+    """A validator that proposes, leaves and returns at once proposes no earlier than if it had stayed."""
     stayed = rotate(rotate(build(10, 10, 10)))
     returned = update(update(stayed, [change(1, 0)]), [change(1, 10)])
     assert take_turns(returned, 4).index(1) >= take_turns(stayed, 4).index(1)

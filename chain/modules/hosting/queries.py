@@ -18,7 +18,7 @@ from chain.modules.hosting.types import (
     SubsetEntry,
     SubsetTotals,
 )
-from chain.primitives.types import Address, Epoch, Hash, Uint
+from chain.primitives.types import Address, Epoch, Hash
 from chain.state import StateReader
 
 
@@ -30,11 +30,6 @@ def get_parameters(state: StateReader) -> Parameters:
 def get_host(state: StateReader, who: Address) -> Host | None:
     """The record of a host; None if the account is not one."""
     return HOSTS.get(state, who)
-
-
-def list_hosts(state: StateReader) -> Iterator[tuple[Address, Host]]:
-    """All hosts, in the order of their accounts."""
-    return HOSTS.items(state)
 
 
 def get_subset(state: StateReader, who: Address, epoch: Epoch) -> tuple[SubsetEntry, ...]:
@@ -71,11 +66,6 @@ def get_subset_totals(state: StateReader, who: Address) -> SubsetTotals:
 def list_subset_totals(state: StateReader) -> Iterator[tuple[Address, SubsetTotals]]:
     """All hosts that hold a datum in the current epoch, in the order of their accounts."""
     return SUBSET_TOTALS.items(state)
-
-
-def get_hosted_bytes(state: StateReader, who: Address) -> Uint:
-    """Bytes that a host holds in the current epoch."""
-    return get_subset_totals(state, who).bytes
 
 
 def get_leaf_row(state: StateReader, who: Address) -> LeafRow:

@@ -3,7 +3,6 @@
 from chain.modules import hosting
 from chain.modules.possession.types import (
     COVERED,
-    DEMANDS,
     ERA_RULE,
     FAILED_DEMANDS,
     HISTORIES,
@@ -14,7 +13,6 @@ from chain.modules.possession.types import (
     PARAMETERS,
     PROVEN,
     ROUND,
-    Demand,
     EraRule,
     History,
     Judgement,
@@ -124,11 +122,6 @@ def has_proven_era(state: StateReader, host: Address) -> bool:
 def get_judgement(state: StateReader) -> Judgement | None:
     """The outcome of the last judged epoch."""
     return JUDGEMENT.get(state)
-
-
-def get_demand(state: StateReader, epoch: Epoch, host: Address, datum_id: Hash) -> Demand | None:
-    """An open demand."""
-    return DEMANDS.get(state, epoch, host, datum_id)
 
 
 def get_failed_demands(state: StateReader, host: Address, datum_id: Hash) -> int:

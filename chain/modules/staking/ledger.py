@@ -88,11 +88,6 @@ def get_delegation(state: StateReader, who: Address, host: Address) -> Amount:
     return compute_value(get_pool(state, host), get_shares(state, who, host))
 
 
-def list_delegations(state: StateReader, who: Address) -> tuple[tuple[Address, Amount], ...]:
-    """(host, current value) of every delegation of `who`."""
-    return tuple((host, get_delegation(state, who, host)) for host, _ in DELEGATIONS.items(state, who))
-
-
 def get_standing(state: StateReader, who: Address) -> Standing:
     """Whether a host is in jail or tombstoned."""
     return STANDINGS.get(state, who) or NEW_STANDING

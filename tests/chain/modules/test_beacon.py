@@ -161,6 +161,6 @@ def test_checkpoints_give_the_same_links(links: int, data: st.DataObject) -> Non
 
 
 def test_too_short_a_memory_is_refused() -> None:
-    """Sampling looks two epochs back, so a chain spec that forgets sooner starts no chain."""
+    """Sampling reads seeds of two epochs ago, so a chain spec that keeps fewer is refused."""
     with pytest.raises(InvalidChainSpec):
         beacon.build_genesis(World({}).context(), beacon.GenesisConfig(replace(PARAMETERS, seeds_kept=3)))

@@ -82,7 +82,7 @@ def test_the_largest_of_everything_is_accepted() -> None:
 
 
 def test_an_entry_is_made_once_and_paid_in_full() -> None:
-    """A datum has one entry; who can not pay fee and bond together gets none."""
+    """A datum has one entry; who cannot pay fee and bond together gets none."""
     world = build_world()
     world.refuse(balances.InsufficientBalance, catalogue.list_datum, POOR, SONGS)
     world.call(catalogue.list_datum, ALICE, SONGS)
@@ -101,7 +101,7 @@ SQUATS: list[dict[str, object]] = [
 
 @pytest.mark.parametrize("changes", SQUATS)
 def test_nobody_can_squat_a_datum(changes: dict[str, object]) -> None:
-    """Who first lists another root, size or files gets another entry; the datum's own is free, and right."""
+    """Listing another root, size or files gives another id; the datum's own id stays free."""
     world = build_world()
     squat = replace(SONGS, **changes)
     listed = world.call(catalogue.list_datum, BOB, squat)[0]
@@ -146,7 +146,7 @@ def test_admission_needs_different_members() -> None:
 
 
 def test_a_datum_taken_back_starts_anew() -> None:
-    """Delisting forgets who paid: a new entry of the same datum needs all members again."""
+    """Delisting deletes the paid downloads: a new entry of the same datum needs all members again."""
     world = build_world(admission_members=2)
     world.call(catalogue.list_datum, ALICE, SONGS)
     world.run(catalogue.record_paid_download, DATUM, ALICE)

@@ -96,7 +96,7 @@ def test_charge_burns_the_fee_and_passes_the_tip() -> None:
     ],
 )
 def test_charge_refuses_and_changes_nothing(fee_max: int, tip: int, weight: int, code: str) -> None:
-    """A bound below the fee; a balance below bound and tip, so that calls can not eat what the fee needs."""
+    """A bound below the fee; a balance below bound and tip, so that calls cannot eat what the fee needs."""
     world = build_world()
     before = dict(world.state.changes)
     with pytest.raises(InvalidTransaction) as caught:

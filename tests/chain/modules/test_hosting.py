@@ -72,7 +72,7 @@ def test_a_holding_takes_effect_two_epochs_later() -> None:
     assert list(hosting.list_subset_totals(world.state)) == [
         (ALICE, SubsetTotals(1, SMALL.size, 5, from_epoch=2))
     ]
-    assert hosting.queries.get_hosted_bytes(world.state, ALICE) == SMALL.size
+    assert hosting.get_subset_totals(world.state, ALICE).bytes == SMALL.size
 
 
 def test_a_dropped_holding_lasts_two_epochs_and_binds_the_bond_until_then() -> None:
@@ -159,7 +159,7 @@ def test_a_subset_has_a_largest_size() -> None:
 
 
 def test_the_tombstoned_can_only_leave() -> None:
-    """Who is out for good registers nothing, and may drop what he has."""
+    """A tombstoned host can register nothing, but can drop what it holds."""
     world = build_world(ALICE)
     world.call(hosting.calls.register_subset, ALICE, add(SMALL.datum))
     world.run(staking.tombstone, ALICE)
@@ -195,7 +195,7 @@ def test_unregistering_ends_everything_with_the_epoch() -> None:
 
 
 def test_what_a_gone_host_held_is_taken_apart_a_few_per_block(monkeypatch: pytest.MonkeyPatch) -> None:
-    """From the next epoch on nothing is in effect; five holdings come off the books two per block."""
+    """From the next epoch on nothing is in effect; five holdings are removed, two per block."""
     monkeypatch.setattr(hosting_effects, "TAKEN_APART_PER_BLOCK_MAX", 2)
     world = build_world(ALICE, BOB)
     datums = [world.list_content(Content(number, LEAF_BYTES, has_bytes=False)) for number in range(3, 8)]
@@ -250,7 +250,7 @@ def test_unregistering_what_is_not_held_is_refused() -> None:
     "changes", [{"delay_epochs": 0}, {"subset_datums_max": hosting.types.SUBSET_DATUMS_MAX + 1}]
 )
 def test_genesis_refuses_what_would_not_hold(changes: dict[str, int]) -> None:
-    """Holdings can not take effect at once, and a row of leaves has a bound."""
+    """Holdings cannot take effect at once, and a row of leaves has a bound."""
     world = World({})
     with pytest.raises(InvalidChainSpec):
         hosting.build_genesis(world.context(), hosting.GenesisConfig(replace(HOSTING, **changes)))

@@ -65,7 +65,7 @@ def test_refusals(error, handler, who, arguments) -> None:
 
 
 def test_leaving_twice_is_refused() -> None:
-    """Who has left is no member who could leave."""
+    """An account that has left cannot leave again."""
     world = build_world(ALICE)
     world.call(membership.leave, ALICE, Leave())
     world.refuse(membership.NotMember, membership.leave, ALICE, Leave())

@@ -1,4 +1,4 @@
-"""No profit and Rule P: what a user can buy from himself never pays, and moves no pool but the one for it."""
+"""No profit and Rule P: buying from oneself never pays, and moves no pool but the one for uploads."""
 
 from fractions import Fraction
 

@@ -420,7 +420,7 @@ def test_declared_loss_costs_half_by_share_and_drops_the_datum() -> None:
 
 
 def test_only_the_jailed_can_unjail() -> None:
-    """Who is free, or out for good, can not leave jail."""
+    """A host that is free or tombstoned cannot leave jail."""
     world = build_collective()
     world.refuse(offences.NotJailed, offences.unjail, ONE, Unjail())
     world.run(staking.jail, ONE, 0)

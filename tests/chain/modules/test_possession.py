@@ -347,7 +347,7 @@ def test_a_host_that_is_there_and_fails_a_demand_is_at_fault() -> None:
 
 
 def test_a_demand_of_an_absent_host_just_returns() -> None:
-    """Who proves nothing is judged for that; the demand is no fault of its own and nobody gains by it."""
+    """A host that proves nothing is judged for the miss; the open demand adds no fault and nobody gains."""
     world = build_world(ALICE)
     before = world.balance(MEMBER)
     demand(world)

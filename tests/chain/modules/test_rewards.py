@@ -148,7 +148,7 @@ def test_tenure_and_escrow_count_proven_eras() -> None:
 
 
 def test_a_missed_epoch_is_not_paid_and_nobody_gains_by_it() -> None:
-    """Who missed gets nothing; his share, by the pay factor that is left, is minted for nobody."""
+    """A host that missed gets nothing; its share, by its remaining pay factor, is not minted."""
     world, _, _ = build_hosted(9)
     everybody = pick(finish(world.fork()), HostingRewarded, TWO)
     events = finish(world, (ONE, TWO, THREE))
@@ -262,7 +262,7 @@ def test_leaving_out_a_vote_pays_nobody() -> None:
 
 
 def test_slashed_money_for_validators_is_paid_out_of_the_pot() -> None:
-    """The pot is shared like the pool; what it gives is not minted, an absent one's part stays in it."""
+    """The pot is shared like the pool; what it pays is not minted, an absent validator's part stays in it."""
     world, _, _ = build_hosted()
     world.run(balances.transfer, TREASURY, staking.VALIDATOR_POT, 4 * VIDYA)
     world.signers = [1, 2, 3]

@@ -60,7 +60,7 @@ def refuse(world: Market, error: type[DispatchError], call: Settle) -> None:
 
 
 def test_opening_locks_the_deposit() -> None:
-    """The sum of the allotments moves into the pot, at the price of now, under the id known before."""
+    """The sum of the allotments moves into the pot, at the current price, under the id known before."""
     world, datum = build()
     expected = sessions.get_next_session_id(world.state, GENESIS_HASH, MEMBER)
     before = world.balance(MEMBER)
@@ -114,7 +114,7 @@ def test_opening_is_refused(error, sender, changes) -> None:
 
 
 def test_settlement_is_split_to_the_base_unit() -> None:
-    """10 MiB at 10 VIDYA cost 97,656,250: 70 % and 10 % rounded down, the rest burned; all of it is told."""
+    """10 MiB at 10 VIDYA cost 97,656,250: 70 % and 10 % rounded down, the rest burned, all in the event."""
     world, datum = build()
     session = world.open(datum, VIDYA)
     before, burned, pooled = world.balance(ONE), world.burned(), world.lockers_fund
@@ -388,7 +388,7 @@ def test_voucher_bytes_are_bounded_by_the_codec() -> None:
 
 
 def test_opening_weighs_one_settlement_per_host() -> None:
-    """The small settlements that pay no fee are paid by whoever opens."""
+    """The opening pays for the small settlements, which pay no fee."""
     settle = sessions.MODULE.calls[2]
     opening = sessions.MODULE.calls[1]
     one, two = (

@@ -85,7 +85,7 @@ def test_refusals(error, handler, arguments) -> None:
 
 
 def test_commitment_needs_bond_but_may_always_shrink() -> None:
-    """Bytes can not be covered by bond that is not there; whoever was slashed may still drop bytes."""
+    """Bytes need bond that exists; a slashed host may still drop bytes."""
     world = build_world()
     with pytest.raises(staking.types.InsufficientBond):
         staking.set_commitment(world.context(), HOST, 100 * VIDYA + 1)
@@ -100,7 +100,7 @@ def test_delegation_counts_as_power_and_returns() -> None:
     world = build_world()
     delegate(world, ALICE, 50)
     assert staking.get_power(world.state, HOST) == 150 * VIDYA
-    assert staking.ledger.list_delegations(world.state, ALICE) == ((HOST, 50 * VIDYA),)
+    assert staking.get_delegation(world.state, ALICE, HOST) == 50 * VIDYA
     world.call(staking.calls.undelegate, ALICE, Undelegate(HOST, 50 * VIDYA))
     assert staking.get_power(world.state, HOST) == 100 * VIDYA
     world.refuse(staking.types.NothingUnlocked, staking.calls.withdraw, ALICE, Withdraw())
@@ -121,7 +121,7 @@ def test_no_crumbs_of_a_delegation_stay() -> None:
 
 
 def test_rewards_reach_delegators_by_share_and_not_latecomers() -> None:
-    """A reward makes shares dearer, so who delegates after it gets nothing of it."""
+    """A reward raises the value of shares, so later delegators get nothing of it."""
     world = build_world()
     delegate(world, ALICE, 30)
     world.run(staking.reward_delegators, HOST, 30 * VIDYA)
@@ -199,7 +199,7 @@ def test_stake_answers_for_its_era_and_the_first_block_after() -> None:
 
 
 def test_everything_slashed_closes_the_pool() -> None:
-    """Nobody can buy shares of a pool that is worth nothing, and its owners can not take anything out."""
+    """Nobody can buy shares of a pool that is worth nothing, and its owners cannot take anything out."""
     world = build_world()
     delegate(world, ALICE, 10)
     world.run(staking.slash, HOST, PPM, 1, None, "test")

@@ -107,7 +107,7 @@ def test_commission_moves_one_step_per_era() -> None:
 
 
 def test_tombstoned_can_not_stand() -> None:
-    """Who is out for good can not stand again, with no key."""
+    """A tombstoned account cannot stand again, with any key."""
     world = build_collective()
     world.run(staking.tombstone, ONE)
     world.refuse(
@@ -143,7 +143,7 @@ def test_sets_move_by_one_selection_per_block() -> None:
 
 
 def test_election_takes_effect_two_blocks_later() -> None:
-    """Block H decides, H+1 is still the old set's, H+2 the new one's."""
+    """Block H elects; the old set still decides H + 1, the new one H + 2."""
     world = build_collective()
     stand(world, 5, 200)
     world.height = ERA_BLOCKS
@@ -292,7 +292,7 @@ def test_walk_keeps_two_thirds_and_arrives(old: dict[int, int], new: dict[int, i
 
 
 def test_commit_is_counted_per_signer() -> None:
-    """Who signed gets weight by power; who did not only owes one more; the proposer has one block more."""
+    """A signer gains weight by power, others only owe one commit more; the proposer has one block more."""
     world = build_collective()
     world.height = 1
     world.run(validators.process_last_commit, None)
@@ -320,7 +320,7 @@ def test_tally_starts_afresh_with_the_epoch() -> None:
 
 
 def test_unpaid_members_gather_no_weight() -> None:
-    """Who stays only because others are missing signs for nothing."""
+    """Members that stay only because too few qualify earn nothing by signing."""
     world = build_collective()
     for who in (THREE, FOUR):
         world.run(staking.jail, who, 9)

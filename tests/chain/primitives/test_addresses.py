@@ -161,6 +161,6 @@ def test_scraps_are_refused(text: str) -> None:
     "prefix", ["", "Vidya", "1a", "vi-dya", "a" * (PREFIX_CHARS_MAX + 1), "vidya\n", "ü"]
 )
 def test_unfit_prefixes_are_refused(prefix: str) -> None:
-    """A prefix that could not be told from the data, or would make addresses too long, is refused."""
+    """A prefix is refused if it could be confused with the data or would make addresses too long."""
     with pytest.raises(InvalidAddress, match="a prefix is"):
         check_prefix(prefix)

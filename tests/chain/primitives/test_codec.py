@@ -212,7 +212,7 @@ def test_bounds_of_people_s_input(number: object) -> None:
 
 
 def test_records_are_immutable_values() -> None:
-    """`replace` makes another record, and a record's fields can not be set."""
+    """`replace` makes another record, and a record's fields cannot be set."""
     other = replace(SAMPLE, number=1)
     assert (other.number, SAMPLE.number) == (1, 300)
     assert replace(other, number=300) == SAMPLE

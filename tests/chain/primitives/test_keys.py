@@ -95,7 +95,7 @@ def test_speccheck(vectors: Vectors) -> None:
 
 @pytest.mark.parametrize("point", SMALL_ORDER)
 def test_keys_of_small_order_are_refused(point: str) -> None:
-    """They can not be registered, and the signature that would fit them all does not verify either."""
+    """They cannot be registered, and the signature that would fit them all does not verify either."""
     public_key = bytes.fromhex(point)
     with pytest.raises(InvalidKey):
         check_public_key(public_key)

@@ -211,7 +211,7 @@ def test_all_leave_but_one() -> None:
 
 
 def test_joined_and_left_in_one_era_was_never_there() -> None:
-    """Who stands and chills before the election decides no height and owes no turn."""
+    """A candidate that chills before the election decides no height and has no turn."""
     machine = SetMachine()
     machine.join(5, 200)
     machine.pass_blocks(3)
