@@ -22,7 +22,6 @@ from chain.primitives.types import Hash, Height, Uint32
 from storage.errors import RESYNC, CorruptStore
 from storage.kv import Column, Entry, KeyValueReader, Prefix
 
-PRUNE_COUNT_MAX = 1000
 _HEIGHT_BYTES = 8
 _CHECKSUM_BYTES = 16
 _EXTENT_KEY = b"extent"
@@ -195,16 +194,16 @@ class ChainStore:
             self._rosters.entry(hash_bytes(Domain.VALIDATOR_SET, roster), roster) for roster in rosters
         ]
 
-    def stage_prune(self, keep_from: Height) -> list[Entry]:
-        """The entries that drop blocks and receipts below `keep_from`, of at most PRUNE_COUNT_MAX heights.
+    def stage_prune(self, keep_from: Height, count_max: int) -> list[Entry]:
+        """The entries that drop blocks and receipts below `keep_from`, of at most `count_max` heights.
 
-        The head keeps its block. May go into the batch of a new block.
+        The head keeps its block. They may go into the batch of a new block.
         """
         extent = self.get_extent()
         if extent is None:
             return []
         start = max(extent.first, self.get_body_first())
-        stop = min(keep_from, extent.head, start + PRUNE_COUNT_MAX)
+        stop = min(keep_from, extent.head, start + count_max)
         if stop <= start:
             return []
         keys = [_encode_height(height) for height in range(start, stop)]

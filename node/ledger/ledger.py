@@ -37,11 +37,16 @@ from chain.validator_set import Roster, ValidatorSet, build_roster
 from chain.votes import CommitCertificate, Verify
 from storage.chain_store import ChainStore, StoredBlock
 from storage.errors import RESYNC, CorruptStore
-from storage.kv import KeyValueStore
+from storage.kv import Entry, KeyValueStore
+from storage.snapshots import SNAPSHOTS_KEPT
 from storage.state_store import StateStore
 
 INTEGRITY_BLOCKS = 1_000
 """Newest heights whose hash chain is verified at every start."""
+PRUNED_BLOCKS_MAX = 64
+"""Bodies dropped with one block: more than one only after `blocks_kept` was lowered."""
+WATCHED_BLOCKS_MAX = 20
+"""A validator looks for signatures of its key in so many blocks (`node.replica.signing.guard`)."""
 RESULTS_KEPT_MAX = 8
 """Executed candidates of one height: one per round in practice."""
 
@@ -151,12 +156,17 @@ class Ledger(LedgerView):
         *,
         check: CheckSignature = check_signature,
         verify: Verify = is_signed_by,
+        blocks_kept: int = 0,
     ) -> None:
+        """`blocks_kept` is how many of the newest blocks keep their bodies, if that is more than
+        `compute_blocks_kept_min`; 0: all.
+        """
         self.spec = spec
         self.genesis_hash = compute_genesis_hash(spec)
         self._store = store
         self._check = check
         self._verify = verify
+        self._blocks_kept = blocks_kept
         self._results: dict[Hash, BlockResult | InvalidBlock] = {}
         chain, state = ChainStore(store), StateStore(store)
         if state.head is None:
@@ -286,7 +296,11 @@ class Ledger(LedgerView):
             self._list_new_rosters(header),
         )
         self._store.write_batch(
-            [*live.chain.stage_block(stored), *live.state.stage(result.update, result.changes)]
+            [
+                *live.chain.stage_block(stored),
+                *live.state.stage(result.update, result.changes),
+                *self._stage_pruning(header.height),
+            ]
         )
         live.state.on_written(result.update)
         self._live = LedgerView(live.chain, live.state, header, result.block_hash)
@@ -295,11 +309,28 @@ class Ledger(LedgerView):
             result.block, result.block_hash, certificate, result.receipts, tx_ids, self._freeze()
         )
 
+    def _stage_pruning(self, height: Height) -> list[Entry]:
+        """Batch entries that drop the bodies which `height` as the head makes too old."""
+        if not self._blocks_kept:
+            return []
+        kept = max(self._blocks_kept, compute_blocks_kept_min(self.live.get_parameters()))
+        return self.live.chain.stage_prune(max(0, height - kept + 1), PRUNED_BLOCKS_MAX)
+
     def _list_new_rosters(self, header: Header) -> tuple[bytes, ...]:
         """The roster of the next height, where that is another than this one's."""
         if header.next_validators_hash == header.validators_hash:
             return ()
         return (encode(build_roster(validators.get_next(self.live.state))),)
+
+
+def compute_blocks_kept_min(parameters: system.Parameters) -> int:
+    """The newest blocks that no node drops: those younger than evidence may be, those that a node needs which
+    joins at the oldest snapshot offered, and those in which a validator looks for signatures of its key.
+
+    Light clients need headers, certificates and rosters, which are never dropped.
+    """
+    since_snapshot = (SNAPSHOTS_KEPT + 1) * parameters.epoch_blocks
+    return max(parameters.evidence_age_blocks, since_snapshot, WATCHED_BLOCKS_MAX)
 
 
 def _load_head(chain: ChainStore, state: StateStore) -> Header:

@@ -220,7 +220,11 @@ STORAGE_BUGS = (
         "block and state committed in two steps",
         LEDGER,
         "        self._store.write_batch(\n"
-        "            [*live.chain.stage_block(stored), *live.state.stage(result.update, result.changes)]\n"
+        "            [\n"
+        "                *live.chain.stage_block(stored),\n"
+        "                *live.state.stage(result.update, result.changes),\n"
+        "                *self._stage_pruning(header.height),\n"
+        "            ]\n"
         "        )\n",
         "        self._store.write_batch(live.chain.stage_block(stored))\n"
         "        self._store.write_batch(live.state.stage(result.update, result.changes))\n",

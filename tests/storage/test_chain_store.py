@@ -8,7 +8,7 @@ from chain.block import Header
 from chain.primitives.codec import encode
 from chain.primitives.hashing import Domain, hash_bytes
 from chain.primitives.types import NO_HASH, Hash, Height
-from storage.chain_store import PRUNE_COUNT_MAX, ChainStore, Extent, StoredBlock, TxPlace
+from storage.chain_store import ChainStore, Extent, StoredBlock, TxPlace
 from storage.errors import CorruptStore
 from storage.kv import LevelDbStore, MemoryStore, Prefix
 
@@ -91,7 +91,7 @@ def test_absent_things_are_none() -> None:
     assert chain_store.get_height(NO_HASH) is None
     assert chain_store.get_tx_place(NO_HASH) is None
     assert chain_store.get_roster(NO_HASH) is None
-    assert chain_store.stage_prune(5) == []
+    assert chain_store.stage_prune(5, 100) == []
     chain_store.check_integrity(10)
 
 
@@ -211,13 +211,13 @@ def test_only_the_newest_heights_are_checked() -> None:
 
 def test_pruning_drops_bodies_and_nothing_else() -> None:
     """Blocks and receipts below the mark go, in bounded steps; headers, certificates and places stay."""
-    count = PRUNE_COUNT_MAX + 5
+    count = 25
     store, chain_store, chain = _fill(count)
-    store.write_batch(chain_store.stage_prune(count + 100))
-    assert chain_store.get_body_first() == PRUNE_COUNT_MAX + 1
-    store.write_batch(chain_store.stage_prune(count + 100))
+    store.write_batch(chain_store.stage_prune(count + 100, 20))
+    assert chain_store.get_body_first() == 21
+    store.write_batch(chain_store.stage_prune(count + 100, 20))
     assert chain_store.get_body_first() == count
-    assert chain_store.stage_prune(count + 100) == []
+    assert chain_store.stage_prune(count + 100, 20) == []
     assert [chain_store.get_block(height) is None for height in (1, count - 1, count)] == [True, True, False]
     assert chain_store.get_receipts(count - 1) is None
     assert chain_store.get_header(1) == chain[0].header
@@ -229,7 +229,7 @@ def test_pruning_drops_bodies_and_nothing_else() -> None:
 def test_pruning_and_a_new_block_go_into_one_batch() -> None:
     """Staged together, neither undoes the other."""
     store, chain_store, _ = _fill(3)
-    store.write_batch([*chain_store.stage_prune(3), *chain_store.stage_block(_build_chain(4)[3])])
+    store.write_batch([*chain_store.stage_prune(3, 20), *chain_store.stage_block(_build_chain(4)[3])])
     extent = chain_store.get_extent()
     assert extent is not None
     assert (extent.head, chain_store.get_body_first()) == (4, 3)

@@ -63,7 +63,7 @@ def test_the_height_is_told_with_the_hash_and_the_oldest_block() -> None:
     ledger = history.forge.ledger
     told = SyncServer(ledger)
     assert told.answer(StatusRequest()) == Status(HEIGHT, ledger.head_hash, 0)
-    ledger._store.write_batch(ledger.chain.stage_prune(4))
+    ledger._store.write_batch(ledger.chain.stage_prune(4, 20))
     told = SyncServer(Ledger(ledger._store, ledger.spec))
     assert told.answer(StatusRequest()) == Status(HEIGHT, ledger.head_hash, 4)
     with pytest.raises(Refused) as caught:
