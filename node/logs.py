@@ -8,6 +8,7 @@ import logging
 import sys
 from collections.abc import MutableMapping
 from contextlib import suppress
+from functools import partial
 from typing import Any, TextIO, cast
 
 import structlog
@@ -19,14 +20,16 @@ BYTES_SHOWN = 8
 Event = MutableMapping[str, Any]
 
 
-def configure_logs(level: str = "info", *, is_json: bool = False, stream: TextIO | None = None) -> None:
-    """Set up logging for the process; raises ValueError for an unknown level."""
+def configure_logs(
+    level: str = "info", *, is_json: bool = False, name: str = "", stream: TextIO | None = None
+) -> None:
+    """Set up logging for the process; raises ValueError for an unknown level. `name` is in each line."""
     if level not in LEVELS:
         raise ValueError(f"log level {level!r} is none of {', '.join(LEVELS)}")
     out = _Unfailing(stream or sys.stderr)
     structlog.configure(
         processors=[
-            structlog.contextvars.merge_contextvars,
+            partial(_add_name, name),
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             hide_secrets,
@@ -85,6 +88,10 @@ def _clean(key: str, value: object) -> object:
     if isinstance(value, str) and len(value) > TEXT_CHARS_MAX:
         return value[:TEXT_CHARS_MAX] + ".."
     return value
+
+
+def _add_name(name: str, logger: object, method: str, event: Event) -> Event:
+    return {**event, "node": name} if name else event
 
 
 def _pass(logger: object, method: str, event: Event) -> Event:

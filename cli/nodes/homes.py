@@ -94,15 +94,16 @@ def run_home(home: "Home") -> None:
     import trio
 
     from cli.nodes.crash import arm_crash
-    from node.app import load_keys, run_node
+    from node.app import run_node
     from node.home.config import load_config
+    from node.home.node_keys import load_keys
     from node.logs import configure_logs
     from node.recovery import OnReady, run_with_recovery
     from node.stopping import run_until_stopped
 
     arm_crash()
     spec, config = home.load_spec(), load_config(home.config_file)
-    configure_logs(config.log_level, is_json=config.log_json)
+    configure_logs(config.log_level, is_json=config.log_json, name=config.name)
     keys = load_keys(home, config, spec)
 
     async def attempt(on_up: OnReady) -> None:

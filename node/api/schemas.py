@@ -55,6 +55,7 @@ class Status(TypedDict):
     signing_reason: str
     version: str
     loop_lag_ms: int
+    chunks_damaged: int
 
 
 class Blocks(TypedDict):

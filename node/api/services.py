@@ -92,5 +92,7 @@ class ApiServices:
     version: str
     describe_signing: Callable[[], tuple[str, str]] = lambda: ("observing", "")
     """Whether its consensus key is used now, and why not."""
+    count_damaged_chunks: Callable[[], int] = lambda: 0
+    """How many chunks of content the scrub has found damaged since the node started."""
     content: Content | None = None
     """None on a node without a content store."""

@@ -56,7 +56,7 @@ class DownloadManager:
         self._network = network
         self._ledger = ledger
         self._content = content
-        self._limits = limits
+        self.limits = limits
         self._jobs: dict[str, DownloadProgress] = {}
         self._orders, self._queue = trio.open_memory_channel[DownloadJob](JOBS_MAX)
 
@@ -158,7 +158,7 @@ class DownloadManager:
             self._jobs[name] = _build_progress(self._jobs[name], progress)
 
         try:
-            result = await download(self._network, self._content, job, show, self._limits)
+            result = await download(self._network, self._content, job, show, self.limits)
         except (DownloadError, StorageError) as error:
             self._end(name, "failed", f"{type(error).__name__}: {error}")
             return

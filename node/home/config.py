@@ -1,7 +1,7 @@
 """How a node runs: addresses, limits, its account. A TOML file of flat keys; unknown keys are refused.
 
-Nothing here is protocol: two nodes of a network may differ in all of it. Sizes are bytes; a rate of 0 is
-no limit.
+Nothing here is protocol: two nodes of a network may differ in all of it. Sizes are bytes. A rate of 0 for
+uploads or downloads is no limit.
 """
 
 import re
@@ -25,7 +25,8 @@ class ConfigError(Exception):
 class NodeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Every setting with its default."""
 
-    name: str = "node"
+    name: str = ""
+    """Said in each line of the log, if given."""
     account: str = ""
     """Address of the account this node validates and hosts for; empty: an observer."""
     api_host: str = "127.0.0.1"
@@ -45,8 +46,10 @@ class NodeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """Quota of the content store."""
     upload_bytes_per_second: Bytes = 0
     download_bytes_per_second: Bytes = 0
+    scrub_bytes_per_second: Bytes = 2**20
+    """How fast the node reads its own content in search of damage; 0: it does not."""
     blocks_kept: Annotated[int, Meta(ge=0)] = 0
-    """Newest blocks whose bodies stay; 0: all."""
+    """How many of the newest blocks keep their bodies; 0: all. A node keeps more where others need them."""
     log_level: str = "info"
     log_json: bool = False
 

@@ -134,6 +134,10 @@ class ContentStore:
         """Which chunks are held: bit i mod 8 (lowest first) of byte i // 8. Raises UnknownDatum."""
         return self._load(datum).bitmap
 
+    def get_chunk_count(self, datum: Hash) -> int:
+        """How many chunks a datum has, held or not. Raises UnknownDatum."""
+        return self._load(datum).chunk_count
+
     def missing_chunks(self, datum: Hash) -> list[int]:
         """The chunks that are not held, rising. Raises UnknownDatum."""
         opened = self._load(datum)

@@ -18,11 +18,13 @@ from chain.primitives.types import Hash
 from chain.runtime import build_call
 from chain.spec_builder import GenesisValidator, build_spec
 from chain.transaction import Transaction, sign_transaction
-from node.app import Keys, Node, Stores, open_stores, start_services
+from node.app import Node, start_services
 from node.duties.reveals import compute_chain_secret
 from node.home.config import NodeConfig
 from node.home.home import Home
+from node.home.node_keys import Keys
 from node.home.profiles import load_profile
+from node.stores import Stores, open_stores
 from p2p.identity import PeerAddress, compute_peer_id_of_seed
 from p2p.memory import MemoryHub
 
@@ -75,7 +77,7 @@ def build_cluster_spec(count: int, *, guests: Iterable[Person] = (), bond: int =
 
 
 class OpenStores(Protocol):
-    """How a node's stores are opened: `node.app.open_stores`, or on a disk that fails."""
+    """How a node's stores are opened: `node.stores.open_stores`, or on a disk that fails."""
 
     def __call__(
         self, home: Home, consensus_key: bytes, *, is_new: bool

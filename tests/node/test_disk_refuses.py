@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 import trio
 
-from node.app import Node, open_stores
+from node.app import Node
 from node.recovery import OnReady, run_with_recovery
+from node.stores import open_stores
 from p2p.memory import MemoryHub
 from storage.errors import DiskFailed, DiskFull
 from storage.files import LocalFileSystem, OpenFile

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from node.app import open_stores
 from node.home.home import Home
+from node.stores import open_stores
 from storage.data_format import DATA_FORMAT
 from storage.errors import OtherDataFormat, SignStateMissing
 from storage.sign_state import SignStep

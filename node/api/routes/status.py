@@ -75,6 +75,7 @@ async def get_status(api: ApiOf, view: ViewOf) -> Status:
         signing_reason=reason,
         version=services.version,
         loop_lag_ms=int(services.metrics.loop_lag_seconds * 1000),
+        chunks_damaged=services.count_damaged_chunks(),
     )
 
 

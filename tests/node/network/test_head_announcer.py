@@ -6,11 +6,12 @@ import pytest
 import trio
 
 from chain.genesis import compute_genesis_hash
-from node.app import Node, open_stores, start_announcements, start_services
+from node.app import Node, start_announcements, start_services
 from node.home.config import NodeConfig
 from node.home.home import Home
 from node.network.head_announcer import decode_announcement, is_wrong
 from node.network.light_peer import open_light_network
+from node.stores import open_stores
 from p2p.gossip.head_topic import HeadTopic, run_head_topic
 from p2p.tcp.host import open_network
 from tests.node.cluster import Person, build_cluster_spec

@@ -8,7 +8,8 @@ import pytest
 from chain.modules import staking, validators
 from chain.primitives.types import Address
 from chain.runtime import decode_event
-from node.app import Keys, Node
+from node.app import Node
+from node.home.node_keys import Keys
 from node.replica.signing.policy import SigningPolicy
 from tests.node.cluster import MemoryHub, Person, build_cluster_spec, open_node, wait_for_height
 from tests.node.test_cluster import wait_for_all

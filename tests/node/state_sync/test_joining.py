@@ -11,12 +11,13 @@ import trio
 from chain.block import compute_header_hash
 from chain.genesis import ChainSpec, compute_genesis_hash
 from chain.primitives.codec import replace
-from node.app import Node, open_stores
+from node.app import Node
 from node.clock import WallClock
 from node.home.config import NodeConfig
 from node.home.home import Home
 from node.state_sync import TrustTooOld, UnknownAnchor, fetching, joining, run
 from node.state_sync.joining import begin_at_snapshot
+from node.stores import open_stores
 from p2p.memory import MemoryHub
 from tests.node.cluster import Person, build_cluster_spec, open_node, wait_for_height
 from tests.node.forge import wait_until

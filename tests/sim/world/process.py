@@ -62,7 +62,7 @@ class Process:
         self._build()
 
     def _open(self) -> None:
-        """As `node.app.open_stores`: the store last, since that it is there tells that the others must be."""
+        """As `node.stores.open_stores`: the store comes last, since it says that the others must be there."""
         machine, disk, key = self.machine, self.machine.disk, self.machine.keys.consensus
         self.signer = None
         is_new = not machine.has_store

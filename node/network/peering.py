@@ -1,0 +1,98 @@
+"""What a node is to its peers: its hello, whom it dials, whom it trusts, what it does with each of them."""
+
+from collections.abc import Awaitable, Callable, Sequence
+
+import trio
+
+from chain.modules import hosting, system
+from chain.primitives.types import PeerId
+from node.home.home import Home
+from node.ledger.ledger import CommittedBlock, Ledger
+from node.version import SOFTWARE
+from p2p.errors import RefusalCode, Refused
+from p2p.network import Network
+from p2p.peers.manager import ConnectedPeer, PeerCallbacks
+from p2p.wire.messages import Hello, PeerRole
+from storage.files import atomic_write
+
+RunPeer = Callable[[PeerId], Awaitable[None]]
+
+
+class Peering:
+    """Answers the questions that the peer manager has."""
+
+    def __init__(
+        self,
+        network: Network,
+        ledger: Ledger,
+        home: Home,
+        *,
+        is_host: bool,
+        seeds: Sequence[str],
+        trusted: set[PeerId],
+        run_peer: Sequence[RunPeer],
+    ) -> None:
+        """`trusted` is kept filled with the peers of the current validators: no count shuts them out, no
+        score bans them. Each of `run_peer` runs for as long as a peer is connected.
+        """
+        self._network = network
+        self._ledger = ledger
+        self._home = home
+        self._is_host = is_host
+        self._seeds = tuple(seeds)
+        self._trusted = trusted
+        self._run_peers = tuple(run_peer)
+        self._refresh_trusted()
+
+    def on_committed(self, _: CommittedBlock) -> None:
+        """Another block may have another validator set, or another address of a validator."""
+        self._refresh_trusted()
+
+    def build_callbacks(self) -> PeerCallbacks:
+        """What the peer manager asks this node for."""
+        return PeerCallbacks(
+            build_hello=self._build_hello,
+            check_hello=self._check_hello,
+            run_peer=self._run_peer,
+            get_wanted=self.get_wanted_addresses,
+            load_book=self._home.load_peer_book,
+            save_book=lambda data: atomic_write(self._home.peer_book, data),
+        )
+
+    def _build_hello(self) -> Hello:
+        roles = PeerRole.VALIDATOR | PeerRole.HOST if self._is_host else PeerRole(0)
+        return Hello(
+            genesis_hash=self._ledger.genesis_hash,
+            software=SOFTWARE,
+            spec_version=system.SPEC_VERSION,
+            height=self._ledger.height,
+            head_hash=self._ledger.head_hash,
+            roles=int(roles),
+            listen_addresses=self._network.addresses,
+        )
+
+    def _check_hello(self, peer: PeerId, hello: Hello) -> None:
+        if hello.spec_version != system.SPEC_VERSION:
+            raise Refused(RefusalCode.NOT_SERVED, f"rules of version {hello.spec_version}")
+
+    async def _run_peer(self, connected: ConnectedPeer) -> None:
+        if connected.hello.roles & PeerRole.LIGHT:
+            await trio.sleep_forever()
+        async with trio.open_nursery() as nursery:
+            for run_peer in self._run_peers:
+                nursery.start_soon(run_peer, connected.peer)
+
+    def get_wanted_addresses(self) -> tuple[str, ...]:
+        """Addresses of the current validators, then the seeds."""
+        of_validators = [host.addresses[0] for host in self._list_validator_hosts() if host.addresses]
+        return tuple(dict.fromkeys([*of_validators, *self._seeds]))
+
+    def _list_validator_hosts(self) -> list[hosting.Host]:
+        """The host records of the current validators, as far as there are any."""
+        members = self._ledger.get_validators().validators
+        hosts = (hosting.get_host(self._ledger.state, member.address) for member in members)
+        return [host for host in hosts if host is not None]
+
+    def _refresh_trusted(self) -> None:
+        self._trusted.clear()
+        self._trusted.update(host.peer_id for host in self._list_validator_hosts())
