@@ -21,7 +21,7 @@ from chain.jsonable import get_fields
 from chain.list_tree import check_entry, prove_entry
 from chain.primitives.codec import decode, encode, replace
 from chain.primitives.types import NO_HASH
-from tests.chain.record_strategies import build_strategy
+from tests.chain.support.record_strategies import build_strategy
 
 EVENT = EventRecord(1, 2, b"fields")
 RECEIPTS = BlockReceipts((EVENT,), (Receipt(None, 1, 2, 3, (EVENT,)), Receipt((1, 2, 0), 1, 2, 3, ())), ())

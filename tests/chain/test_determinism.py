@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-PROGRAM = Path(__file__).with_name("determinism_program.py")
+PROGRAM = Path(__file__).parent / "support" / "determinism_program.py"
 
 
 def run_under_salt(repository: Path, salt: int) -> dict[str, str]:

@@ -24,7 +24,7 @@ from chain.primitives.codec import encode, replace
 from chain.primitives.hashing import Domain, hash_bytes
 from chain.primitives.types import NO_HASH
 from chain.state import MemoryState
-from tests.chain.chain_rig import VIDYA, Replica, build_rig
+from tests.chain.support.chain_rig import VIDYA, Replica, build_rig
 
 PROFILES = ("devnet", "minimal", "public")
 Document = dict[str, Any]

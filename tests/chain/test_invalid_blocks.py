@@ -11,7 +11,7 @@ from chain.modules import balances, beacon, validators
 from chain.primitives.codec import replace
 from chain.primitives.types import Address
 from chain.votes import build_commit_certificate
-from tests.chain.chain_rig import Rig, build_rig, put_transactions
+from tests.chain.support.chain_rig import Rig, build_rig, put_transactions
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ from chain.votes import (
     VoteKind,
     build_duplicate_vote,
 )
-from tests.chain.record_strategies import build_strategy
+from tests.chain.support.record_strategies import build_strategy
 
 PREFIX = "vtest"
 ALICE = b"a" * 32

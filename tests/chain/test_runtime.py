@@ -26,7 +26,7 @@ from chain.transaction import (
     sign_transaction,
 )
 from chain.votes import build_duplicate_vote
-from tests.chain.chain_rig import VIDYA, Rig, build_rig, put_transactions
+from tests.chain.support.chain_rig import VIDYA, Rig, build_rig, put_transactions
 
 Change = Callable[[Rig, Transaction], Transaction]
 

@@ -20,7 +20,7 @@ from chain.transaction import (
     get_transaction_id,
     sign_transaction,
 )
-from tests.chain.record_strategies import build_strategy
+from tests.chain.support.record_strategies import build_strategy
 
 KEY = KeyPair(b"k" * 32)
 TRANSACTION = Transaction(1, b"g" * 32, KEY.public_key, 3, 4, 5, 6, (Call(1, 2, b"arguments"),))

@@ -15,7 +15,7 @@ from chain.modules.balances import (
     Transferred,
     ZeroAmount,
 )
-from tests.chain.worlds import World, account
+from tests.chain.support.worlds import World, account
 
 ALICE, BOB, CAROL = account(1), account(2), account(3)
 POT = balances.compute_pot("test")

@@ -9,7 +9,7 @@ from chain.modules import beacon
 from chain.modules.beacon import CommitChain
 from chain.primitives.codec import replace
 from chain.primitives.hashing import Domain, hash_bytes
-from tests.chain.worlds import GENESIS_HASH, World, account
+from tests.chain.support.worlds import GENESIS_HASH, World, account
 
 ALICE, BOB = account(1), account(2)
 SECRET, OTHER_SECRET = b"s" * 32, b"t" * 32

@@ -15,7 +15,7 @@ from chain.errors import DispatchError, InvalidChainSpec
 from chain.modules import balances, catalogue
 from chain.modules.catalogue import GIB, Delist, ListDatum, Totals
 from chain.primitives.codec import replace
-from tests.chain.worlds import CATALOGUE, VIDYA, World, account
+from tests.chain.support.worlds import CATALOGUE, VIDYA, World, account
 
 ALICE, BOB, POOR = account(1), account(2), account(3)
 ROOT = b"r" * 32

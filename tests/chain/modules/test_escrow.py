@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from chain.errors import InvalidChainSpec
 from chain.modules import balances, escrow
 from chain.primitives.codec import replace
-from tests.chain.worlds import ESCROW, VIDYA, World, account
+from tests.chain.support.worlds import ESCROW, VIDYA, World, account
 
 HOST, OTHER = account(1), account(2)
 TREASURY = balances.compute_pot("treasury")

@@ -8,7 +8,7 @@ from chain.errors import InvalidChainSpec, InvalidTransaction
 from chain.modules import balances, fees, system
 from chain.primitives.codec import replace
 from chain.transaction import Call, Transaction
-from tests.chain.worlds import GENESIS_HASH, SYSTEM, World, account
+from tests.chain.support.worlds import GENESIS_HASH, SYSTEM, World, account
 
 ALICE, PROPOSER = account(2), account(1)
 FEES = fees.Parameters(base_fee_min=100, transaction_weight=120, byte_weight_ppm=50_000)

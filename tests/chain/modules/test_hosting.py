@@ -13,8 +13,8 @@ from chain.modules.hosting import DatumLeaf, RegisterHost, RegisterSubset, Subse
 from chain.modules.hosting import effects as hosting_effects
 from chain.primitives.codec import replace
 from chain.primitives.types import Hash
-from tests.chain.content_worlds import BOND, LISTER, Content, ContentWorld
-from tests.chain.worlds import EPOCH_BLOCKS, HOSTING, VIDYA, World, account
+from tests.chain.support.content_worlds import BOND, LISTER, Content, ContentWorld
+from tests.chain.support.worlds import EPOCH_BLOCKS, HOSTING, VIDYA, World, account
 
 ALICE, BOB, CAROL = account(1), account(2), account(3)
 NETWORK = "4:7f0000"

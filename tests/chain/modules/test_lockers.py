@@ -9,7 +9,7 @@ from chain.modules import balances, lockers
 from chain.modules.lockers import ClaimLock, ExtendLock, LeaveLock, Lock, LockTokens
 from chain.primitives.codec import replace
 from chain.primitives.power_law import ONE, Exponent
-from tests.chain.worlds import VIDYA, World, account
+from tests.chain.support.worlds import VIDYA, World, account
 
 ALICE, BOB, CAROL = account(1), account(2), account(3)
 PARAMETERS = lockers.Parameters(

@@ -6,7 +6,7 @@ from chain.errors import InvalidChainSpec
 from chain.modules import balances, lockers, membership
 from chain.modules.membership import Join, Leave, WithdrawLock
 from chain.primitives.codec import replace
-from tests.chain.worlds import VIDYA, World, account
+from tests.chain.support.worlds import VIDYA, World, account
 
 ALICE, BOB = account(1), account(2)
 PARAMETERS = membership.Parameters(

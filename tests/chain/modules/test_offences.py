@@ -36,7 +36,7 @@ from chain.votes import (
     build_duplicate_vote,
     get_proposal_signing_bytes,
 )
-from tests.chain.worlds import (
+from tests.chain.support.worlds import (
     DATUM,
     EPOCH_BLOCKS,
     GENESIS_HASH,

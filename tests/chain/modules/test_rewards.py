@@ -11,7 +11,7 @@ from chain.modules import balances, escrow, hosting, possession, rewards, sessio
 from chain.modules.rewards.types import EpochRewarded, HostingRewarded, UploadRewarded, ValidatorRewarded
 from chain.primitives.codec import replace
 from chain.primitives.types import PPM
-from tests.chain.market_worlds import (
+from tests.chain.support.market_worlds import (
     HOSTS,
     LARGE,
     MEMBER,
@@ -26,7 +26,7 @@ from tests.chain.market_worlds import (
     finish,
     pick,
 )
-from tests.chain.worlds import BLOCK_MS, EPOCH_BLOCKS, ERA_EPOCHS, VIDYA
+from tests.chain.support.worlds import BLOCK_MS, EPOCH_BLOCKS, ERA_EPOCHS, VIDYA
 
 ONE, TWO, THREE, FOUR = HOSTS
 MIB = 2**20

@@ -16,7 +16,7 @@ from chain.primitives.codec import decode, encode, replace
 from chain.primitives.errors import DecodeError
 from chain.primitives.keys import KeyPair
 from chain.primitives.types import INTEGER_MAX, Hash
-from tests.chain.market_worlds import (
+from tests.chain.support.market_worlds import (
     HOSTS,
     MEMBER,
     OTHER,
@@ -27,7 +27,7 @@ from tests.chain.market_worlds import (
     Market,
     build_settle,
 )
-from tests.chain.worlds import GENESIS_HASH, VIDYA, account
+from tests.chain.support.worlds import GENESIS_HASH, VIDYA, account
 
 ONE, TWO, THREE, FOUR = HOSTS
 MIB = 2**20

@@ -10,7 +10,7 @@ from chain.modules.staking import Bond
 from chain.modules.staking.calls import Delegate, Unbond, Undelegate, Withdraw
 from chain.primitives.codec import replace
 from chain.primitives.types import PPM
-from tests.chain.worlds import ERA_BLOCKS, STAKING, VIDYA, World, account
+from tests.chain.support.worlds import ERA_BLOCKS, STAKING, VIDYA, World, account
 
 HOST, ALICE, BOB, REPORTER = account(1), account(2), account(3), account(4)
 

@@ -14,7 +14,7 @@ from chain.primitives.codec import encode, replace
 from chain.state import MemoryState, Overlay
 from chain.transaction import TRANSACTION_BYTES_MAX
 from p2p.wire import messages
-from tests.chain.worlds import GENESIS_HASH, SYSTEM
+from tests.chain.support.worlds import GENESIS_HASH, SYSTEM
 
 
 def build(**changes: int) -> Overlay:

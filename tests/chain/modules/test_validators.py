@@ -23,7 +23,7 @@ from chain.validator_set import (
     update,
 )
 from chain.votes import CommitCertificate
-from tests.chain.worlds import (
+from tests.chain.support.worlds import (
     EPOCH_BLOCKS,
     ERA_BLOCKS,
     VALIDATORS,

@@ -36,8 +36,8 @@ from chain.primitives.codec import Record
 from chain.primitives.types import INTEGER_MAX, Address, Amount, Hash
 from chain.transaction import SignedTransaction, check_signature
 from chain.votes import build_duplicate_vote
-from tests.chain.chain_rig import VIDYA, Rig, build_contents, build_rig, list_holders
-from tests.chain.record_strategies import build_strategy
+from tests.chain.support.chain_rig import VIDYA, Rig, build_contents, build_rig, list_holders
+from tests.chain.support.record_strategies import build_strategy
 
 PEOPLE = st.integers(0, 7)
 DATUMS = st.integers(0, 3)

@@ -30,7 +30,7 @@ from chain.validator_set import (
     update,
 )
 from tests.chain.modules.test_offences import build_evidence
-from tests.chain.worlds import (
+from tests.chain.support.worlds import (
     ERA_BLOCKS,
     VIDYA,
     account,

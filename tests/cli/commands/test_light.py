@@ -17,7 +17,7 @@ from cli.light.client import LightClient, TrustFile
 from cli.light.proofs import check_answer, trust_client, trust_signatures
 from node.api.routes.accounts import prove_keys
 from node.api.routes.blocks import build_light_block
-from tests.chain.signed_chain import get_person
+from tests.chain.support.signed_chain import get_person
 from tests.node.api.world import ALICE, World, open_client
 
 KEYS = {"alice": ACCOUNTS.key(ALICE.address), "nobody": ACCOUNTS.key(bytes(32))}

@@ -27,7 +27,7 @@ from cli.exits import ExitCode
 from cli.light.client import TRUSTED_KEPT_MAX, LightClient, TrustFile, open_light_client
 from cli.light.evidence import keep, submit
 from cli.terminal.options import build_settings
-from tests.chain.signed_chain import SignedChain, build_chain_spec
+from tests.chain.support.signed_chain import SignedChain, build_chain_spec
 
 HEAD = 60
 

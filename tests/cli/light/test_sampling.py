@@ -19,7 +19,7 @@ from chain.transaction import SignedTransaction
 from cli.context.client import Client
 from cli.light.client import Api, LightClient, TrustFile
 from cli.light.sampling import EpochOver, Sampler, describe_chances, find_epoch
-from tests.chain.content_worlds import Content
+from tests.chain.support.content_worlds import Content
 from tests.node.api.test_api_server import open_server
 from tests.node.api.world import ALICE, VALIDATOR, World
 from tests.node.cluster import build_cluster_spec

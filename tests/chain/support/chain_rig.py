@@ -45,7 +45,7 @@ from chain.votes import (
 from node.home.profiles import load_profile
 from storage.kv import MemoryStore
 from storage.state_store import StateStore
-from tests.chain.content_worlds import Content
+from tests.chain.support.content_worlds import Content
 
 VIDYA = 10**9
 GENESIS_MS = 1_767_225_600_000

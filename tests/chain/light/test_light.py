@@ -31,8 +31,8 @@ from chain.primitives.codec import decode, encode, replace
 from chain.primitives.types import Address, Height
 from chain.validator_set import Roster, compute_roster_hash, has_honest_member
 from chain.votes import Vote, VoteKind, get_vote_signing_bytes
-from tests.chain.chain_rig import build_rig
-from tests.chain.signed_chain import SignedChain, build_chain_spec, build_member, certify, get_person
+from tests.chain.support.chain_rig import build_rig
+from tests.chain.support.signed_chain import SignedChain, build_chain_spec, build_member, certify, get_person
 
 HEADERS = 10_000
 ERA = 500

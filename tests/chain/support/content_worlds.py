@@ -19,7 +19,7 @@ from chain.modules.hosting import RegisterHost, RegisterSubset
 from chain.modules.possession import Duty, Prove, ProvenLeaf
 from chain.primitives.codec import Record, replace
 from chain.primitives.types import Address, Hash
-from tests.chain.worlds import (
+from tests.chain.support.worlds import (
     BEACON,
     CATALOGUE,
     HOSTING,

@@ -12,7 +12,7 @@ from chain.modules.rewards.types import EpochRewarded, HostingRewarded, UploadRe
 from chain.modules.sessions import CloseSession, HostAllotment, OpenSession
 from chain.primitives.codec import replace
 from chain.primitives.types import PPM, Hash
-from tests.chain.market_worlds import (
+from tests.chain.support.market_worlds import (
     HOSTS,
     MEMBER,
     MEMBERS,
@@ -26,7 +26,7 @@ from tests.chain.market_worlds import (
     finish,
     pick,
 )
-from tests.chain.worlds import VIDYA
+from tests.chain.support.worlds import VIDYA
 
 ONE, TWO, THREE, FOUR = HOSTS
 MIB = 2**20

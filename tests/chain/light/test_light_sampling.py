@@ -15,7 +15,7 @@ from chain.primitives.keys import KeyPair
 from chain.primitives.types import NO_HASH
 from chain.runtime import build_call
 from chain.transaction import SignedTransaction, Transaction, get_transaction_id, sign_transaction
-from tests.chain.content_worlds import Content, ContentWorld, build_hosts
+from tests.chain.support.content_worlds import Content, ContentWorld, build_hosts
 
 ALICE, BOB, CAROL = sorted(build_hosts(3))
 EPOCH = 2

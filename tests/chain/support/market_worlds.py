@@ -34,8 +34,8 @@ from chain.primitives.power_law import Exponent
 from chain.primitives.types import Address, Hash
 from chain.state import Overlay
 from chain.votes import CommitCertificate
-from tests.chain.content_worlds import Content
-from tests.chain.worlds import (
+from tests.chain.support.content_worlds import Content
+from tests.chain.support.worlds import (
     BEACON,
     BLOCK_MS,
     CATALOGUE,

@@ -15,8 +15,8 @@ from chain.modules.possession.types import History, Judgement
 from chain.primitives.codec import check_bounds, replace
 from chain.primitives.types import PPM, Address, Hash
 from chain.state import StateReader
-from tests.chain.content_worlds import MEMBER, Content, ContentWorld, build_hosts
-from tests.chain.worlds import EPOCH_BLOCKS, POSSESSION, account
+from tests.chain.support.content_worlds import MEMBER, Content, ContentWorld, build_hosts
+from tests.chain.support.worlds import EPOCH_BLOCKS, POSSESSION, account
 
 ALICE, BOB, CAROL, DAVE = build_hosts(4)
 SONGS, FILMS = Content(1, 40 * LEAF_BYTES + 1), Content(2, 9 * LEAF_BYTES)

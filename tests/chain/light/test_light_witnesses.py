@@ -15,8 +15,8 @@ from chain.primitives.codec import replace
 from chain.primitives.types import Address, Height
 from chain.validator_set import build_validator_set, has_honest_member
 from chain.votes import InvalidEvidence, check_evidence, get_offender
-from tests.chain.signed_chain import SignedChain, build_chain_spec, get_person
-from tests.chain.test_light import run
+from tests.chain.light.test_light import run
+from tests.chain.support.signed_chain import SignedChain, build_chain_spec, get_person
 
 HEAD = 40
 FORK = 25

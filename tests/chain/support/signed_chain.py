@@ -31,7 +31,7 @@ from chain.votes import (
     VoteKind,
     get_vote_signing_bytes,
 )
-from tests.chain.chain_rig import GENESIS_MS, VIDYA, Person, build_short_profile
+from tests.chain.support.chain_rig import GENESIS_MS, VIDYA, Person, build_short_profile
 
 BLOCK_MS = 1_000
 Target = Mapping[int, int]

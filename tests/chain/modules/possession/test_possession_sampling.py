@@ -17,8 +17,8 @@ from chain.modules import beacon, hosting, possession
 from chain.modules.hosting import DatumLeaf, RegisterSubset
 from chain.primitives.hashing import Domain, hash_record
 from chain.primitives.types import Address, Hash
-from tests.chain.content_worlds import Content, ContentWorld, build_hosts
-from tests.chain.worlds import POSSESSION
+from tests.chain.support.content_worlds import Content, ContentWorld, build_hosts
+from tests.chain.support.worlds import POSSESSION
 
 BUCKETS = 20
 CHI_SQUARE_BOUND = 43.82
