@@ -22,7 +22,7 @@ POT = balances.compute_pot("test")
 
 
 def test_send_moves_the_amount_and_says_so() -> None:
-    """Neither more nor less, and the supply stays."""
+    """Exactly the amount moves, and the supply stays the same."""
     world = World({ALICE: 10})
     assert world.call(balances.send, ALICE, Send(BOB, 4)) == [Transferred(ALICE, BOB, 4)]
     assert (world.balance(ALICE), world.balance(BOB)) == (6, 4)
@@ -30,7 +30,7 @@ def test_send_moves_the_amount_and_says_so() -> None:
 
 
 def test_send_to_oneself_changes_nothing() -> None:
-    """The amount must be there all the same."""
+    """The sender must have the amount."""
     world = World({ALICE: 10})
     world.call(balances.send, ALICE, Send(ALICE, 10))
     assert world.balance(ALICE) == 10
@@ -38,7 +38,7 @@ def test_send_to_oneself_changes_nothing() -> None:
 
 
 def test_burn_takes_out_of_the_supply() -> None:
-    """For good."""
+    """Burned units are in no account and no longer in the supply."""
     world = World({ALICE: 10})
     assert world.call(balances.burn_own, ALICE, Burn(3)) == [Burned(ALICE, 3)]
     assert balances.get_supply(world.state) == balances.Supply(genesis=10, minted=0, burned=3)
@@ -58,7 +58,7 @@ def test_burn_takes_out_of_the_supply() -> None:
     ],
 )
 def test_refusals(error, handler, call) -> None:
-    """What is not there, nothing, and what no key could take out again."""
+    """Refused are amounts above the balance, zero, and payments to a pot."""
     World({ALICE: 10}).refuse(error, handler, ALICE, call)
 
 
@@ -74,7 +74,7 @@ def test_refusals(error, handler, call) -> None:
     )
 )
 def test_units_appear_and_disappear_only_here(steps: list[tuple[str, bytes, bytes, int]]) -> None:
-    """A ledger of plain numbers agrees after any moves; what is refused moves nothing."""
+    """After any moves a ledger of plain numbers agrees; a refused move changes nothing."""
     world, owned = World({ALICE: 10, BOB: 5}), {ALICE: 10, BOB: 5, CAROL: 0, POT: 0}
     for what, payer, payee, amount in steps:
         try:
@@ -94,7 +94,7 @@ def test_units_appear_and_disappear_only_here(steps: list[tuple[str, bytes, byte
 
 
 def test_an_empty_account_takes_no_room() -> None:
-    """Unless its nonce says that it was used: a transaction of it must not be valid again."""
+    """An account with balance 0 is deleted, unless its nonce was used: no transaction may be valid twice."""
     world = World({ALICE: 10})
     world.call(balances.send, ALICE, Send(BOB, 10))
     assert not balances.ACCOUNTS.has(world.state, ALICE)
@@ -105,7 +105,7 @@ def test_an_empty_account_takes_no_room() -> None:
 
 
 def test_pots_are_told_by_their_form() -> None:
-    """No account of a person is one; the zero address of genesis' proposer is none."""
+    """No person's account has the form of a pot, nor has the zero address of the genesis proposer."""
     assert balances.is_pot(POT)
     assert balances.compute_pot("test2") != POT
     assert not any(map(balances.is_pot, (ALICE, bytes(32), POT[:-1] + b"\1", b"\0" + POT[1:])))
@@ -130,7 +130,7 @@ def test_genesis_leaves_room_for_emission() -> None:
 
 
 def test_invariants_see_a_unit_too_many() -> None:
-    """The check is not blind."""
+    """One unit too many in an account is found."""
     world = World({ALICE: 10})
     balances.ACCOUNTS.set(world.state, balances.Account(0, 11), ALICE)
     with pytest.raises(AssertionError, match="supply"):

@@ -1,4 +1,4 @@
-"""Beacon: links in order only, seeds out of all reveals, new chains only when nobody can choose by them."""
+"""Beacon: links in order only, seeds from all reveals, new chains only after a delay."""
 
 import pytest
 from hypothesis import given
@@ -45,7 +45,7 @@ def test_links_are_taken_in_order() -> None:
 
 @pytest.mark.parametrize("position", [1, 2, LINKS - 1])
 def test_skipped_link_makes_the_block_invalid(position: int) -> None:
-    """A later link of the right chain is as wrong as any other bytes."""
+    """A later link of the right chain is refused like any other bytes."""
     with pytest.raises(InvalidBlock):
         reveal(build_world(), position)
 
@@ -67,7 +67,7 @@ def test_reveal_without_a_chain_is_invalid() -> None:
 
 
 def test_missing_reveals_are_counted_by_epoch_and_account() -> None:
-    """A block without a reveal is valid, and counted until its epoch is forgotten."""
+    """A block without a reveal is valid; misses are kept for `seeds_kept` epochs."""
     world = build_world()
     world.run(beacon.process_reveal, None)
     world.run(beacon.process_reveal, None)

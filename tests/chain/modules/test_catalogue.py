@@ -1,4 +1,4 @@
-"""Catalogue: what an entry costs, what it refuses, when it is admitted, and how it is taken back."""
+"""Catalogue: the costs of an entry, refusals, admission, and delisting."""
 
 import pytest
 from hypothesis import given
@@ -82,7 +82,7 @@ def test_the_largest_of_everything_is_accepted() -> None:
 
 
 def test_an_entry_is_made_once_and_paid_in_full() -> None:
-    """A datum has one entry; who cannot pay fee and bond together gets none."""
+    """A datum has one entry; a lister that cannot pay fee and bond together gets none."""
     world = build_world()
     world.refuse(balances.InsufficientBalance, catalogue.list_datum, POOR, SONGS)
     world.call(catalogue.list_datum, ALICE, SONGS)
@@ -184,7 +184,7 @@ def test_the_fee_is_the_exact_price_rounded_up(size: int, per_gib: int, fee_min:
 
 @given(st.text(max_size=64))
 def test_ascii_controls_never_pass(text: str) -> None:
-    """What could drive a terminal is never clean, whatever stands around it."""
+    """Text with a control character is refused, whatever stands around it."""
     assert not catalogue.is_clean_text(text + "\x1b")
     if catalogue.is_clean_text(text):
         assert not any(ord(character) < 32 or 127 <= ord(character) < 160 for character in text)

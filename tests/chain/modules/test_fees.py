@@ -56,7 +56,7 @@ def test_next_base_fee(base_fee: int, used: int, target: int, expected: int) -> 
 
 @given(st.integers(1, 2**62), st.integers(0, 2_000), st.just(1_000))
 def test_a_block_moves_the_base_fee_by_an_eighth_at_most(base_fee: int, used: int, target: int) -> None:
-    """And towards demand, never the other way."""
+    """The base fee moves by at most 1/8, up with demand and down without it."""
     following = fees.compute_next_base_fee(base_fee, used, target)
     assert base_fee - base_fee // 8 <= following <= base_fee + max(base_fee // 8, 1)
     assert (following > base_fee) == (used > target)
@@ -75,7 +75,7 @@ def test_full_blocks_raise_and_empty_blocks_lower_to_the_floor() -> None:
 
 
 def test_charge_burns_the_fee_and_passes_the_tip() -> None:
-    """What is burned is weight times base fee; the bound only bounds."""
+    """The fee is weight times base fee and is burned; `fee_max` is only a bound."""
     world = build_world()
     ctx = world.context()
     assert fees.charge(ctx, build_transaction(fee_max=10**6, tip=7), weight=300) == 30_000
@@ -106,7 +106,7 @@ def test_charge_refuses_and_changes_nothing(fee_max: int, tip: int, weight: int,
 
 
 def test_the_last_unit_can_be_spent_on_a_fee() -> None:
-    """Bound and tip may be all that there is."""
+    """`fee_max` and tip may add up to the whole balance."""
     world = build_world()
     fees.charge(world.context(), build_transaction(10**9 - 5, 5), weight=(10**9 - 5) // 100)
     assert world.balance(ALICE) == (10**9 - 5) % 100
@@ -122,6 +122,6 @@ def test_weight_of_an_envelope_grows_with_its_bytes() -> None:
 
 @pytest.mark.parametrize("field", ["base_fee_min", "transaction_weight"])
 def test_genesis_without_a_price_is_refused(field: str) -> None:
-    """Blocks would be free to fill."""
+    """A spec with which full blocks cost nothing is refused."""
     with pytest.raises(InvalidChainSpec, match="fees: "):
         fees.build_genesis(World({}).context(), fees.GenesisConfig(replace(FEES, **{field: 0})))

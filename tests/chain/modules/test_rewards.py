@@ -179,7 +179,7 @@ def test_who_is_excluded_gets_nothing_of_any_pool(punish: str) -> None:
 
 
 def test_only_admitted_data_earns() -> None:
-    """Hosting what nobody has asked for yet pays nothing, and nothing is minted for it."""
+    """Hosting a datum that is not admitted pays nothing, and nothing is minted for it."""
     world = Market(admission_members=1)
     world.publish(1, SMALL)
     world.go_to_epoch(3)
@@ -338,7 +338,7 @@ def test_every_reward_explains_itself() -> None:
 
 
 def test_an_event_can_be_recomputed_from_its_own_factors() -> None:
-    """Nothing but what an event says is needed to arrive at its amount."""
+    """The amount of an event follows from its other fields."""
     world, common, _ = build_hosted()
     world.settle(world.open(common, VIDYA), ONE, 3 * MIB)
     for event in finish(world):

@@ -214,7 +214,7 @@ def test_small_settlements_wait_for_the_end_and_come_once() -> None:
 
 
 def test_a_payer_can_not_shut_a_host_out() -> None:
-    """Whatever lower vouchers the payer settles first, in the end the host misses less than `settle_min`."""
+    """Whatever lower vouchers the payer settles first, the host loses less than `settle_min`."""
     world, datum = build()
     session = world.open(datum, VIDYA)
     world.settle(session, ONE, 2 * MIB, sender=MEMBER)
@@ -245,7 +245,7 @@ def test_closing_leaves_hosts_time_and_returns_the_rest() -> None:
 
 
 def test_only_the_payer_closes_and_only_once() -> None:
-    """A session is closed by who opened it, as long as it runs."""
+    """Only the account that opened a session can close it, and only while it runs."""
     world, datum = build()
     session, short = world.open(datum, VIDYA), world.open(datum, VIDYA, blocks=1)
     world.refuse(sessions.types.NotPayer, sessions.calls.close_session, OTHER, CloseSession(session))
@@ -356,7 +356,7 @@ def move(world: Market, blocks: int):
 
 
 def test_burned_is_taken_once() -> None:
-    """Rewards sees what an epoch burned per host, summed over sessions, and then it is forgotten."""
+    """Rewards reads the amount burned per host and epoch, over all sessions, exactly once."""
     world, datum = build()
     sizes = {ONE: 3 * MIB, TWO: 5 * MIB}
     burned = {

@@ -55,7 +55,7 @@ Refused = list[tuple[SignedTransaction, InvalidTransaction]]
 
 @dataclass(frozen=True)
 class Person:
-    """Somebody with an account, and with all that a validator needs."""
+    """A person with an account and the keys and beacon chains of a validator."""
 
     number: int
 
@@ -86,7 +86,7 @@ class Person:
         return links
 
     def compute_tip(self, chain: int) -> Hash:
-        """What the person commits to."""
+        """The tip of the person's beacon chain, which it commits to."""
         return self.compute_links(chain)[-1]
 
 
@@ -252,7 +252,7 @@ class Rig:
         return replica
 
     def build_proofs(self, hosts: Iterable[Person], *, is_evasive: bool = False) -> list[SignedTransaction]:
-        """What these hosts have to show in the next block; who is evasive does not show what is demanded."""
+        """The proofs that these hosts owe in the next block; evasive hosts do not answer demands."""
         proofs = []
         for person in hosts:
             for duty in possession.list_open_duties(self.state, person.address):

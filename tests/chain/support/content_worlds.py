@@ -37,7 +37,7 @@ CHECKS = tuple(module.check_invariants for module in (catalogue, hosting, posses
 
 
 class Content:
-    """Some bytes, their tree, and what the catalogue knows of them; without bytes under a root of zeros."""
+    """Some bytes, their tree and their listing; listed with a root of zeros if there are no bytes."""
 
     def __init__(self, number: int, size: int, *, has_bytes: bool = True) -> None:
         self.files_hash: Hash = Random(number).randbytes(32)
@@ -62,13 +62,13 @@ class Content:
         return compute_listed_id(self.files_hash, self.size, self.root)
 
     def prove(self, index: int) -> ProvenLeaf:
-        """A leaf with its way to the root."""
+        """A leaf with its Merkle proof."""
         leaf = self.data[index * LEAF_BYTES : (index + 1) * LEAF_BYTES]
         return ProvenLeaf(leaf, LeafProof(compute_path(self.levels, index)))
 
 
 class ContentWorld(World):
-    """A world with all that possession stands on; `changes` are to its parameters."""
+    """A world with the modules that possession needs; `changes` are to its parameters."""
 
     def __init__(self, hosts: Iterable[Address], **changes: int) -> None:
         owned = dict.fromkeys((*hosts, MEMBER), 1_000 * VIDYA) | {LISTER: 100_000 * VIDYA}
@@ -152,13 +152,13 @@ class ContentWorld(World):
         return possession.list_open_duties(self.state, who)
 
     def build_proof(self, who: Address, demanded: Hash | None = None) -> Prove:
-        """The honest answer to what is asked of a host now."""
+        """The correct proof of the leaves that a host owes now."""
         places = possession.get_challenges(self.state, who, self.epoch, demanded)
         leaves = tuple(self.contents[place.datum].prove(place.leaf_index) for place in places)
         return Prove(who, self.epoch, leaves, demanded)
 
     def prove(self, who: Address, demanded: Hash | None = None) -> list[Record]:
-        """Give the honest answer."""
+        """Send the correct proof."""
         return self.call(possession.calls.prove, who, self.build_proof(who, demanded))
 
 

@@ -17,7 +17,7 @@ from tests.chain.stateful.test_chain_machine import ChainMachine, take_step
 
 
 def numbered(purpose: str, number: int) -> bytes:
-    """32 bytes that look like nothing."""
+    """32 pseudorandom bytes of a number."""
     return sha256(f"{purpose} {number}".encode()).digest()
 
 

@@ -140,7 +140,7 @@ class Market(World):
         self.start_block()
 
     def fork(self) -> "Market":
-        """The same world, which goes its own way."""
+        """A copy of the world that changes independently."""
         other = copy(self)
         other.state = Overlay(self.state.base)
         other.state.changes = dict(self.state.changes)
@@ -217,7 +217,7 @@ class Market(World):
         return content.datum
 
     def prove(self, hosts: Iterable[Address]) -> None:
-        """Hosts show what they are asked for in this epoch."""
+        """Hosts prove the leaves that they owe in this epoch."""
         epoch = self.context().epoch
         for host in hosts:
             places = possession.get_challenges(self.state, host, epoch)

@@ -47,7 +47,7 @@ def run_epochs(world: ContentWorld, who: Address, course: str) -> None:
 
 
 def test_leaves_are_asked_of_what_is_in_effect() -> None:
-    """Four leaves of what the host holds now, none before, for other epochs, or of who holds nothing."""
+    """A host owes four leaves of what it holds now; none before, none for other epochs, none without data."""
     world = ContentWorld((ALICE, BOB))
     world.host(ALICE, world.list_content(SONGS), world.list_content(FILMS))
     world.go_to_epoch(1)
@@ -75,7 +75,7 @@ def test_epochs_and_hosts_are_asked_differently() -> None:
 
 
 def test_anybody_may_bring_a_proof_and_it_counts_once() -> None:
-    """The proof speaks for itself; the duty is closed by it."""
+    """Any key may send the proof; a second one is refused."""
     world = build_world(ALICE)
     proof = world.build_proof(ALICE)
     assert not possession.is_proven(world.state, ALICE, 2)
@@ -122,13 +122,13 @@ REFUSALS = [
 
 @pytest.mark.parametrize(("error", "changes"), REFUSALS)
 def test_what_is_not_asked_is_refused(error: type[DispatchError], changes: dict[str, object]) -> None:
-    """Proofs of other epochs, for who holds nothing, of datums nobody demanded, and of no leaves."""
+    """Refused are proofs of other epochs, of hosts without data, without a demand, and without leaves."""
     world = build_world(ALICE)
     world.refuse(error, possession.calls.prove, ALICE, replace(world.build_proof(ALICE), **changes))
 
 
 def test_another_epochs_proof_is_worth_nothing() -> None:
-    """The leaves of the last epoch are not those of this one."""
+    """A proof of the last epoch's leaves is refused in this epoch."""
     world = build_world(ALICE)
     old = world.build_proof(ALICE)
     world.go_to_epoch(3)
@@ -137,7 +137,7 @@ def test_another_epochs_proof_is_worth_nothing() -> None:
 
 
 def test_one_leaf_too_many_is_refused() -> None:
-    """The count is exact."""
+    """A proof must have exactly the leaves owed."""
     world = build_world(ALICE)
     proof = world.build_proof(ALICE)
     longer = replace(proof, leaves=(*proof.leaves, proof.leaves[0]))
@@ -267,7 +267,7 @@ def test_credits_keep_misses_from_jail_but_not_from_pay() -> None:
 
 
 def test_a_restarted_window_still_lowers_pay() -> None:
-    """What led to jail does not lead there again, and is no way to be paid sooner."""
+    """Punished misses do not lead to jail again, but still lower the pay."""
     world = build_world(ALICE)
     run_epochs(world, ALICE, "ppppppm")
     before = possession.get_pay_factor(world.state, ALICE)
