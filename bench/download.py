@@ -1,8 +1,8 @@
-"""What one host delivers to one member over real libp2p: proofs, vouchers, verification and disk included.
+"""What one host delivers to one member over real libp2p, with proofs, vouchers, verification and disk.
 
-Two processes on loopback. The client first drains a bare stream of ours with as many bytes, then downloads
-the datum into a store: the ratio says what everything above the stream costs. Bytes lie in the page cache of
-the host; the client's store syncs as always. Runs alternate, so that a busy machine slows both.
+Two processes on loopback. The client first reads as many bytes from a bare stream of ours, then downloads the
+datum into a store: the ratio shows the cost of everything above the stream. The host's bytes are in its page
+cache; the client's store syncs as always. Runs alternate, so that a busy machine slows both.
 
     python -m bench.download
 """
@@ -37,7 +37,7 @@ QUOTA_BYTES = 2**32
 
 
 class OpenSessions:
-    """A chain on which a session per run is open: what the content service asks of a ledger."""
+    """A chain with one open session per run, as the content service reads it."""
 
     genesis_hash = GENESIS
     height = 10

@@ -1,8 +1,9 @@
-"""What one stream of our network carries, beside a stream of a stock py-libp2p host: 256 KiB frames.
+"""What one stream of our network carries, compared with a stream of a stock py-libp2p host: frames of 256
+KiB.
 
-Two processes on loopback, the server sends, the client receives; the rate leaves out the connection's making.
-The stock host is TCP + Noise + yamux too, writing and reading 256 KiB at a time. Runs alternate, so that a
-busy machine slows both; the ratio is what counts.
+Two processes on loopback: the server sends, the client receives; connecting is not counted. The stock host is
+TCP + Noise + yamux too and writes and reads 256 KiB at a time. Runs alternate, so that a busy machine slows
+both: the ratio is what counts.
 
     python -m bench.p2p_stream
 """

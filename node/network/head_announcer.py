@@ -51,8 +51,8 @@ class HeadAnnouncer:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._announce, topic)
             task_status.started()
-            async for received in topic.received:
-                if decode_announcement(received.announcement).height > self._get_height() + 1:
+            async for announcement in topic.received:
+                if decode_announcement(announcement).height > self._get_height() + 1:
                     self._note_behind()
 
     async def _announce(self, topic: HeadTopic) -> None:

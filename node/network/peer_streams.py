@@ -31,7 +31,6 @@ class Outbox:
         self._bytes_max = bytes_max
         self._bytes = 0
         self._filled = Notifier()
-        self.dropped = 0
 
     def put(self, frame: bytes) -> None:
         """Adds a frame, and drops the oldest ones above the bounds; never waits."""
@@ -41,7 +40,6 @@ class Outbox:
             self._bytes > self._bytes_max and len(self._frames) > 1
         ):
             self._bytes -= len(self._frames.popleft())
-            self.dropped += 1
         self._filled.notify_all()
 
     async def take(self) -> bytes:

@@ -10,7 +10,6 @@ is wrong for ever and cheap to see; what is early or unknown passes here and is 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import structlog
@@ -21,7 +20,6 @@ from libp2p.pubsub.pubsub import Pubsub
 from libp2p.tools.anyio_service import background_trio_service
 
 from chain.primitives.hashing import Domain, hash_bytes
-from chain.primitives.types import PeerId
 from p2p.boundary import run_for_stranger
 from p2p.errors import PeerGone
 from p2p.gossip.host import GossipHost
@@ -37,14 +35,6 @@ EVENTS_MAX = 1024
 RESTART_SECONDS = 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class HeadAnnouncement:
-    """An announcement and the peer that says it made it; nothing of it is checked yet."""
-
-    origin: PeerId
-    announcement: bytes
-
-
 class HeadTopic:
     """The topic, as one node takes part in it."""
 
@@ -54,7 +44,7 @@ class HeadTopic:
         self._seed = seed
         self._is_wrong = is_wrong
         self._pubsub: Pubsub | None = None
-        self._queue_in, self.received = trio.open_memory_channel[HeadAnnouncement](QUEUE_MAX)
+        self._queue_in, self.received = trio.open_memory_channel[bytes](QUEUE_MAX)
 
     async def announce(self, announcement: bytes) -> None:
         """Publishes an announcement while GossipSub runs; it may get lost. One above HEAD_BYTES_MAX is
@@ -105,7 +95,7 @@ class HeadTopic:
         while True:
             message = await subscription.get()
             try:
-                self._queue_in.send_nowait(HeadAnnouncement(message.from_id, message.data))
+                self._queue_in.send_nowait(message.data)
             except trio.WouldBlock:
                 _log.info("head_dropped", queue=QUEUE_MAX)
 

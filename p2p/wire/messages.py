@@ -82,9 +82,6 @@ class Hello(Record, tag=1):
     listen_addresses: Annotated[tuple[AddressText, ...], Meta(max_length=LISTEN_ADDRESSES_MAX)]
 
 
-HelloMessage = Hello | Refusal
-
-
 # Protocol ping
 
 
@@ -113,7 +110,7 @@ class Votes(Record, tag=2):
 
 
 class Summary(Record, tag=3):
-    """Which votes and proposals the sender has (`consensus.catchup`); the receiver sends what lacks."""
+    """Which votes and proposals the sender has (`consensus.catchup`); the receiver sends the missing ones."""
 
     summary: Annotated[bytes, Meta(max_length=SUMMARY_BYTES_MAX)]
 
@@ -332,9 +329,6 @@ class Addresses(Record, tag=2):
     """Some addresses that the sender reached itself lately."""
 
     addresses: Annotated[tuple[AddressText, ...], Meta(max_length=ADDRESSES_MAX)]
-
-
-PeersMessage = AddressesRequest | Addresses | Refusal
 
 
 # Protocol content: a stream serves one session, replies come in the order of requests, several under way

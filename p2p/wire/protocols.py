@@ -131,5 +131,3 @@ CONTENT = ProtocolSpec(
         127: KIB,
     },
 )
-
-ALL = (HELLO, PING, CONSENSUS, POOL, SYNC, SNAPSHOT, PEERS, CONTENT)

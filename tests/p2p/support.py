@@ -23,7 +23,7 @@ OpenNetwork = Callable[..., AbstractAsyncContextManager[Switch]]
 
 
 async def echo(stream: Stream) -> None:
-    """Sends back whatever comes."""
+    """Sends back every frame."""
     while True:
         await stream.send(await stream.receive())
 

@@ -1,4 +1,4 @@
-"""What only the in-memory network can show: time that jumps, links that are cut."""
+"""What only the in-memory network can show: a clock that jumps, connections that are cut."""
 
 import pytest
 import trio
@@ -11,7 +11,7 @@ from tests.p2p.support import ECHO, GENESIS, echo
 
 
 async def test_the_receiver_sets_the_pace(autojump_clock: trio.testing.MockClock) -> None:
-    """A peer above its rate is read more slowly, and loses nothing."""
+    """A peer above its rate is read more slowly and loses nothing."""
     slow = ProtocolSpec("slow", 1, 100, 4, frames_per_second_max=10, bytes_per_second_max=10_000)
     done = trio.Event()
 
@@ -33,7 +33,9 @@ async def test_the_receiver_sets_the_pace(autojump_clock: trio.testing.MockClock
 
 
 async def test_slow_frames_and_idle_streams_end(autojump_clock: trio.testing.MockClock) -> None:
-    """A stream on which nothing comes in time ends for the receiver; so does a send that nobody reads."""
+    """A stream with nothing received in time ends for the receiver; so does a send that the peer does
+    not read.
+    """
     impatient = ProtocolSpec("impatient", 1, 2**20, 4, 10, 2**20, frame_seconds_max=5, idle_seconds_max=9)
     ended = trio.Event()
 
@@ -56,7 +58,7 @@ async def test_slow_frames_and_idle_streams_end(autojump_clock: trio.testing.Moc
         assert trio.current_time() - begun == pytest.approx(14)
 
 
-async def test_a_cut_link_stays_cut_until_healed() -> None:
+async def test_a_cut_connection_stays_cut_until_healed() -> None:
     """After `cut` the streams end and dials fail; after `heal` they work."""
     hub = MemoryHub()
     async with hub.open_network(bytes(32), GENESIS) as first, hub.open_network(b"2" * 32, GENESIS) as second:

@@ -1,4 +1,4 @@
-"""Who is woken by a notification, and who is not."""
+"""The notifier: which tasks a notification wakes."""
 
 import trio
 import trio.testing

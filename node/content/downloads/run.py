@@ -196,8 +196,6 @@ class Download:
         return Progress(
             bytes_done=done,
             bytes_total=self.job.size_bytes,
-            chunks_done=self.job.chunk_count - self.scheduler.missing_count,
-            chunks_total=self.job.chunk_count,
             bytes_per_second=rate,
             seconds_left=(self.job.size_bytes - done) // rate if rate else None,
             paid=sum(report.paid for report in reports),

@@ -114,8 +114,6 @@ class Progress:
 
     bytes_done: int
     bytes_total: int
-    chunks_done: int
-    chunks_total: int
     bytes_per_second: int
     seconds_left: int | None
     paid: Amount

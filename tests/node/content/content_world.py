@@ -45,7 +45,7 @@ QUOTA_BYTES = 2**30
 
 
 class ContentChain:
-    """A ledger that grows when it is told to."""
+    """A ledger that grows on demand."""
 
     def __init__(self, hosts: int) -> None:
         self.hosts = [Person(number) for number in range(hosts)]
@@ -76,7 +76,7 @@ class ContentChain:
         return sign_transaction(key, duty)
 
     def grow(self, *candidates: SignedTransaction) -> CommittedBlock:
-        """One block; every candidate must get in and succeed."""
+        """Makes one block; every candidate must be included and succeed."""
         proposer = self.hosts[0]
         epoch = system.compute_epoch(self.ledger.get_parameters(), self.ledger.height + 1)
         chain = beacon.get_chain(self.ledger.state, proposer.address, epoch)
@@ -98,12 +98,14 @@ class ContentChain:
         return build_commit_certificate([one for one in signed if one.vote.validator in members])
 
     def grow_to(self, height: int) -> None:
-        """Empty blocks up to a height."""
+        """Grows by empty blocks up to a height."""
         while self.ledger.height < height:
             self.grow()
 
     def host(self, manifest: Manifest, persons: Iterable[Person] | None = None) -> Hash:
-        """Lists a datum and lets persons hold it; goes on to the epoch in which they do."""
+        """Lists a datum and registers persons as its hosts; grows to the first epoch in which they hold
+        it.
+        """
         datum = compute_datum_id(manifest)
         files_hash = compute_files_hash(manifest)
         listing = catalogue.ListDatum(files_hash, manifest.root, manifest.length, "title", "label", (), "")
@@ -132,13 +134,13 @@ class ContentChain:
 
     @property
     def price(self) -> Amount:
-        """Of a GiB."""
+        """The price of a GiB in base units."""
         return sessions.get_parameters(self.ledger.state).price_per_gib
 
 
 @dataclass
 class ContentHost:
-    """A serving host and what a test looks at."""
+    """A serving host with its parts."""
 
     person: Person
     network: Switch

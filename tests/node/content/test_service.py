@@ -1,4 +1,6 @@
-"""The content service, met by clients that speak the protocol by hand: who is served, how far, for what."""
+"""The content service, used by clients that speak the protocol step by step: who is served, how far,
+for what.
+"""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -67,7 +69,7 @@ class Scene:
 
     @asynccontextmanager
     async def open(self, **options: Any) -> AsyncIterator[tuple[ContentHost, Switch]]:
-        """The first host, serving, and a client's network that is connected with it."""
+        """The first host, serving, and the network of a client that is connected with it."""
         hosting = open_host(self.hub, self.chain, self.chain.hosts[0], self.path, self.source, **options)
         async with hosting as host, self.hub.open_network(b"c" * 32, self.genesis_hash) as client:
             with trio.fail_after(20):
@@ -76,11 +78,11 @@ class Scene:
 
     @property
     def genesis_hash(self) -> Hash:
-        """Of the chain."""
+        """The chain's."""
         return self.chain.ledger.genesis_hash
 
     async def access(self, host: ContentHost, client: Switch, stream: Stream, **changes: Any) -> Granted:
-        """Says Access, right but for the changes, and hears the answer; raises Refused."""
+        """Sends Access, valid but for the changes, and returns the answer; raises Refused."""
         given = {
             "key": VOUCHER_KEY,
             "session": self.session,
@@ -100,7 +102,7 @@ class Scene:
             yield stream
 
     def sign(self, size_bytes: int, key: KeyPair = VOUCHER_KEY, **changes: Any) -> SignedVoucher:
-        """A voucher for the first host, good but for the changes."""
+        """A voucher for the first host, valid but for the changes."""
         amount = sessions.compute_price(size_bytes, self.chain.price)
         host = self.chain.hosts[0].address
         voucher = Voucher(self.genesis_hash, self.session, host, size_bytes, amount)
@@ -122,13 +124,13 @@ async def receive(stream: Stream) -> Any:
 
 
 async def fetch(stream: Stream, *chunks: int) -> list[Any]:
-    """Asks for chunks and hears an answer to each."""
+    """Asks for chunks and receives one answer for each."""
     await send_message(stream, ChunksRequest(chunks))
     return [await receive(stream) for _ in chunks]
 
 
 async def expect_refusal(stream: Stream, code: RefusalCode) -> None:
-    """The next message is this refusal, and the stream ends."""
+    """Asserts that the next message is this refusal and that the stream ends."""
     refusal = build_refused(await receive(stream))
     assert isinstance(refusal, Refused)
     assert refusal.code is code
@@ -162,8 +164,8 @@ async def test_a_stranger_is_refused_before_it_learns_anything(scene: Scene) -> 
 @pytest.mark.parametrize(
     "changes", [{"key": KeyPair(b"x" * 32)}, {"as_client": b"another"}, {"for_host": b"another"}]
 )
-async def test_the_session_of_another_opens_no_door(scene: Scene, changes: dict[str, Any]) -> None:
-    """Access that the session's key did not sign for this client and this host is refused, and blamed."""
+async def test_the_session_of_another_member_is_refused(scene: Scene, changes: dict[str, Any]) -> None:
+    """Access that the session's key did not sign for this client and this host is refused and blamed."""
     async with scene.open() as (host, client):
         async with open_stream(client, host.network.peer_id, CONTENT) as stream:
             with pytest.raises(Refused) as refused:
@@ -174,7 +176,7 @@ async def test_the_session_of_another_opens_no_door(scene: Scene, changes: dict[
 
 @pytest.mark.parametrize(("ahead", "code"), [(1, RefusalCode.NOT_YET), (1000, RefusalCode.NOT_MEMBER)])
 async def test_a_session_above_the_head_is_not_yet_known(scene: Scene, ahead: int, code: RefusalCode) -> None:
-    """Opened a block ahead of this host: try again; a claim far ahead is no reason to wait."""
+    """A session opened one block above the head is NOT_YET; one claimed far above is refused."""
     opened_at = scene.chain.ledger.height + ahead
     async with scene.open() as (host, client):
         async with open_stream(client, host.network.peer_id, CONTENT) as stream:
@@ -184,7 +186,7 @@ async def test_a_session_above_the_head_is_not_yet_known(scene: Scene, ahead: in
 
 
 async def test_a_session_without_allotment_for_this_host_is_not_served(scene: Scene) -> None:
-    """A host that the session does not pay gives nothing."""
+    """A host that the session does not pay serves nothing."""
     scene.chain.hosts.reverse()
     async with scene.open() as (host, client):
         async with open_stream(client, host.network.peer_id, CONTENT) as stream:
@@ -194,7 +196,7 @@ async def test_a_session_without_allotment_for_this_host_is_not_served(scene: Sc
 
 
 async def test_a_closed_session_is_served_no_more(scene: Scene) -> None:
-    """Neither on a stream that is open nor on a new one."""
+    """Neither on an open stream nor on a new one."""
     async with scene.open() as (host, client):
         async with scene.open_granted(host, client) as stream:
             await fetch(stream, 0)
@@ -208,7 +210,7 @@ async def test_a_closed_session_is_served_no_more(scene: Scene) -> None:
 
 
 async def test_streams_are_bounded(scene: Scene) -> None:
-    """Beyond its number of streams a session is told BUSY."""
+    """A session with too many streams is told BUSY."""
     limits = ServiceLimits(streams_per_session_max=1)
     async with scene.open(limits=limits) as (host, client), scene.open_granted(host, client):
         async with open_stream(client, host.network.peer_id, CONTENT) as stream:
@@ -221,7 +223,7 @@ async def test_streams_are_bounded(scene: Scene) -> None:
 
 
 async def test_no_more_than_the_credit_goes_out_unpaid(scene: Scene) -> None:
-    """Four chunks come; then nothing until a voucher does, and without one the stream ends."""
+    """Four chunks come without a voucher, then no more; without a voucher the stream ends."""
     async with scene.open(limits=QUICK) as (host, client), scene.open_granted(host, client) as stream:
         await send_message(stream, ChunksRequest(tuple(range(6))))
         assert [(await receive(stream)).chunk for _ in range(4)] == [0, 1, 2, 3]
@@ -245,7 +247,7 @@ async def test_vouchers_are_verified_by_what_the_node_gives(scene: Scene) -> Non
 
 
 async def test_a_voucher_gives_credit(scene: Scene) -> None:
-    """Each chunk paid lets another go out, to the last."""
+    """Each paid chunk lets another one be sent, up to the last."""
     async with scene.open() as (host, client), scene.open_granted(host, client) as stream:
         await send_message(stream, ChunksRequest(tuple(range(CHUNKS))))
         got = 0
@@ -260,7 +262,7 @@ async def test_a_voucher_gives_credit(scene: Scene) -> None:
 
 
 async def test_coming_back_gives_no_new_credit(scene: Scene) -> None:
-    """What is unpaid stays so on the next stream, where the same chunks may be had again, and no others."""
+    """Unpaid chunks stay unpaid on the next stream; the same chunks are sent again, and no others."""
     async with scene.open(limits=QUICK) as (host, client):
         async with scene.open_granted(host, client) as stream:
             await fetch(stream, 0, 1, 2, 3)
@@ -273,7 +275,7 @@ async def test_coming_back_gives_no_new_credit(scene: Scene) -> None:
 
 
 async def test_sending_again_is_bounded(scene: Scene) -> None:
-    """Unpaid chunks are no well that never dries up."""
+    """Unpaid chunks are sent again RESENDS_MAX times at most."""
     async with scene.open(limits=QUICK) as (host, client), scene.open_granted(host, client) as stream:
         await fetch(stream, 0)
         for _ in range(RESENDS_MAX):
@@ -309,7 +311,7 @@ async def test_the_allotment_is_the_end(scene: Scene) -> None:
 async def test_a_bad_voucher_ends_the_stream_and_changes_nothing(
     scene: Scene, changes: dict[str, Any]
 ) -> None:
-    """The client hears VOUCHER_INVALID; the best voucher is the one before."""
+    """The client gets VOUCHER_INVALID; the best voucher is still the one before."""
     async with scene.open() as (host, client), scene.open_granted(host, client) as stream:
         await fetch(stream, 0, 1)
         await send_message(stream, Payment(scene.sign(CHUNK_BYTES)))
@@ -319,7 +321,7 @@ async def test_a_bad_voucher_ends_the_stream_and_changes_nothing(
 
 
 async def test_a_crash_of_the_host_loses_no_voucher(scene: Scene) -> None:
-    """What let a chunk go out is in the database that the next process opens: it loses the credit at most."""
+    """The voucher whose credit was used is in the database that the next process opens."""
     vouchers = MemoryStore()
     async with scene.open(vouchers=vouchers) as (host, client), scene.open_granted(host, client) as stream:
         await send_message(stream, ChunksRequest(tuple(range(5))))
@@ -336,7 +338,7 @@ async def test_a_crash_of_the_host_loses_no_voucher(scene: Scene) -> None:
 
 
 async def test_one_chunk_at_a_time_a_crash_loses_one_chunk(scene: Scene) -> None:
-    """With a client that asks for one chunk after the other, the last one is all that can be unpaid."""
+    """With a client that asks for one chunk at a time, at most the last chunk is unpaid."""
     vouchers = MemoryStore()
     async with scene.open(vouchers=vouchers) as (host, client), scene.open_granted(host, client) as stream:
         for chunk in range(3):
@@ -352,7 +354,7 @@ async def test_one_chunk_at_a_time_a_crash_loses_one_chunk(scene: Scene) -> None
 
 
 async def test_a_chunk_that_rotted_is_refused_alone(scene: Scene) -> None:
-    """The store finds it when it is read; it costs no credit, and the others come."""
+    """The store finds the damage when it reads; the chunk costs no credit, and the others come."""
     async with scene.open() as (host, client), scene.open_granted(host, client) as stream:
         with (scene.source / "b.bin").open("r+b") as file:
             file.seek(-2 * CHUNK_BYTES, 2)
@@ -363,7 +365,7 @@ async def test_a_chunk_that_rotted_is_refused_alone(scene: Scene) -> None:
 
 
 async def test_a_cancelled_chunk_is_answered_and_not_charged(scene: Scene) -> None:
-    """A chunk that waits for credit and is cancelled makes room for the answer to the next."""
+    """A cancelled chunk that waits for credit makes room for the next answer."""
     async with scene.open() as (host, client), scene.open_granted(host, client) as stream:
         await fetch(stream, 0, 1, 2, 3)
         await send_message(stream, ChunksRequest((4, 5)))
@@ -384,7 +386,7 @@ async def test_a_chunk_that_does_not_exist_is_a_fault(scene: Scene, chunks: tupl
 
 
 async def test_requests_under_way_are_bounded(scene: Scene) -> None:
-    """Who piles up requests is cut off."""
+    """A client with too many requests under way is cut off."""
     async with scene.open() as (host, client), scene.open_granted(host, client) as stream:
         with pytest.raises(PeerGone):
             for _ in range(8):

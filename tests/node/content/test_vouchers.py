@@ -1,4 +1,4 @@
-"""Vouchers: refused as the chain would refuse them, kept through a crash, listed when the chain would pay."""
+"""Vouchers: refused as the chain would refuse them, kept through a crash, listed when due."""
 
 from pathlib import Path
 from typing import Any
@@ -36,14 +36,16 @@ TERMS = Terms(
 
 
 def sign(size_bytes: int, key: KeyPair = VOUCHER_KEY, **changes: Any) -> SignedVoucher:
-    """A good voucher under TERMS, but for the changes."""
+    """A voucher under TERMS, valid but for the changes."""
     amount = sessions.compute_price(size_bytes, TERMS.price_per_gib)
     voucher = Voucher(TERMS.genesis_hash, TERMS.session, HOST, size_bytes, amount)
     return sessions.sign_voucher(key, replace(voucher, **changes))
 
 
 def test_a_good_voucher_passes() -> None:
-    """The price of its bytes, above what is paid, within the limit, signed by the session's key."""
+    """It has the price of its bytes, is above the paid bytes and within the limit, and is signed by the
+    session's key.
+    """
     check_voucher(sign(1000), TERMS, 999)
 
 
@@ -69,7 +71,7 @@ def test_a_voucher_that_the_chain_would_not_pay_is_refused(signed: SignedVoucher
 
 
 def test_the_signature_is_left_to_who_verifies() -> None:
-    """A node that saw the signature before answers from memory, so the check asks it and nobody else."""
+    """The check uses the verifier that it is given, which is the node's memory of signatures."""
     unsigned = sign(1000, KeyPair(b"x" * 32))
     check_voucher(unsigned, TERMS, 999, lambda *_: True)
     with pytest.raises(VoucherRefused):
@@ -77,7 +79,7 @@ def test_the_signature_is_left_to_who_verifies() -> None:
 
 
 def test_the_highest_voucher_is_kept_and_survives_reopening(tmp_path: Path) -> None:
-    """A lower voucher replaces nothing; what was kept is there when the database is opened again."""
+    """A lower voucher replaces nothing; the highest is there when the database is opened again."""
     store = LevelDbStore(tmp_path)
     book = VoucherBook(store, HOST)
     for size in (1000, 3000, 2000):
@@ -89,14 +91,14 @@ def test_the_highest_voucher_is_kept_and_survives_reopening(tmp_path: Path) -> N
 
 
 def test_a_book_is_of_one_host() -> None:
-    """Vouchers for another account of the same database are not seen."""
+    """Vouchers for another account in the same database are not seen."""
     store = MemoryStore()
     VoucherBook(store, HOST).keep(sign(1000))
     assert VoucherBook(store, b"x" * 32).list() == ()
 
 
 def test_a_forgotten_session_is_gone_for_good() -> None:
-    """Neither the open book nor one opened later knows it."""
+    """Neither the open book nor one opened later has its voucher."""
     store = MemoryStore()
     book = VoucherBook(store, HOST)
     book.keep(sign(1000))
@@ -106,7 +108,7 @@ def test_a_forgotten_session_is_gone_for_good() -> None:
 
 
 def test_a_sync_is_due_after_so_many_vouchers() -> None:
-    """What a loss of power may cost is bounded by SYNC_WRITES vouchers."""
+    """A power cut loses at most SYNC_WRITES vouchers."""
     book = VoucherBook(MemoryStore(), HOST)
     for size in range(1, SYNC_WRITES):
         book.keep(sign(size))

@@ -1,4 +1,6 @@
-"""Duties on a real chain: proofs, settlements and evidence come there by themselves, once, again if lost."""
+"""Duties on a real chain: proofs, settlements and evidence are sent without the operator, once, and
+again if lost.
+"""
 
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
@@ -38,7 +40,7 @@ SIZE = 8 * CHUNK_BYTES
 
 @dataclass
 class Scene:
-    """The duties of the first host, and the pool that they go to."""
+    """The duties of the first host, and the pool that they are sent to."""
 
     chain: ContentChain
     manifest: Manifest
@@ -49,7 +51,7 @@ class Scene:
 
     @property
     def datum(self) -> Hash:
-        """What is hosted."""
+        """The hosted datum."""
         return compute_datum_id(self.manifest)
 
     @property
@@ -63,7 +65,7 @@ class Scene:
         return [decode_call(one.signed.transaction.calls[0]).spec.name for one in pooled if one]
 
     def grow(self) -> CommittedBlock:
-        """A block of all that waits."""
+        """Makes a block of everything that waits."""
         waiting = [pooled.signed for pooled in self.mempool.select(100)]
         committed = self.chain.grow(*waiting)
         self.mempool.on_block(committed.included, self.chain.ledger)
@@ -79,7 +81,7 @@ class Scene:
 
 @asynccontextmanager
 async def open_scene(path: Path, *, has_data: bool = True) -> AsyncIterator[Scene]:
-    """The chain is at the first block in which both hosts hold the datum, so that proofs are asked for."""
+    """The chain is at the first block in which both hosts hold the datum, so that proofs are due."""
     source = write_source(path, SIZE)
     manifest, chain = build_datum(source).manifest, ContentChain(2)
     chain.host(manifest)
@@ -97,7 +99,7 @@ async def open_scene(path: Path, *, has_data: bool = True) -> AsyncIterator[Scen
 
 
 async def test_a_host_proves_what_it_holds(tmp_path: Path) -> None:
-    """The leaves asked for are in the next block, and close the duty."""
+    """The drawn leaves are in the next block and close the duty."""
     async with open_scene(tmp_path) as scene:
         ledger = scene.chain.ledger
         [duty] = possession.list_open_duties(ledger.state, scene.address)
@@ -110,7 +112,7 @@ async def test_a_host_proves_what_it_holds(tmp_path: Path) -> None:
 
 
 async def test_a_demand_is_met_too(tmp_path: Path) -> None:
-    """A member's challenge is answered in the next epoch, with a proof of its own."""
+    """A member's challenge is answered in the next epoch by a proof of its own."""
     async with open_scene(tmp_path) as scene:
         chain = scene.chain
         chain.grow(chain.sign(READER, possession.calls.Challenge(scene.address, scene.datum)))
@@ -122,7 +124,7 @@ async def test_a_demand_is_met_too(tmp_path: Path) -> None:
 
 
 async def test_a_duty_is_sent_once_and_again_when_it_was_not_included(tmp_path: Path) -> None:
-    """While it may still be included nothing is sent twice; after VALID_BLOCKS it is sent anew."""
+    """Nothing is sent twice while it may still be included; after VALID_BLOCKS it is sent again."""
     async with open_scene(tmp_path) as scene:
         await scene.duties.work()
         [first] = scene.mempool.list_ids()
@@ -136,14 +138,14 @@ async def test_a_duty_is_sent_once_and_again_when_it_was_not_included(tmp_path: 
 
 
 async def test_what_is_not_there_is_not_proven(tmp_path: Path) -> None:
-    """A host without the data sends nothing, and goes on."""
+    """A host without the data sends nothing and goes on."""
     async with open_scene(tmp_path, has_data=False) as scene:
         await scene.duties.work()
         assert scene.list_pooled() == []
 
 
 async def test_a_rotten_leaf_is_not_proven(tmp_path: Path) -> None:
-    """The store finds it; a proof that the chain would refuse is never sent."""
+    """The store finds the damage; a proof that the chain would refuse is never sent."""
     async with open_scene(tmp_path) as scene:
         for name in ("a.bin", "b.bin"):
             size = (scene.source / name).stat().st_size
@@ -154,7 +156,7 @@ async def test_a_rotten_leaf_is_not_proven(tmp_path: Path) -> None:
 
 
 async def test_a_committed_block_wakes_the_service(tmp_path: Path) -> None:
-    """The service looks at the state after a block, and sends what has become open."""
+    """After a block the open duties are checked and sent."""
     async with open_scene(tmp_path) as scene, trio.open_nursery() as nursery:
         await scene.duties.work()
         scene.grow()
@@ -181,7 +183,7 @@ async def test_a_committed_block_wakes_the_service(tmp_path: Path) -> None:
 
 
 async def test_a_closed_session_is_settled_at_once(tmp_path: Path) -> None:
-    """To the base unit, and the voucher is forgotten when the session is over."""
+    """It is settled to the base unit, and the voucher is deleted when the session is over."""
     async with open_scene(tmp_path) as scene:
         chain = scene.chain
         session = chain.open_session(scene.datum, [VIDYA])
@@ -206,7 +208,7 @@ async def test_a_closed_session_is_settled_at_once(tmp_path: Path) -> None:
 
 
 async def test_a_running_session_is_settled_once_per_epoch(tmp_path: Path) -> None:
-    """What comes after the epoch's look waits for the next epoch."""
+    """Vouchers that come after the epoch's first check wait for the next epoch."""
     async with open_scene(tmp_path) as scene:
         chain = scene.chain
         session = chain.open_session(scene.datum, [VIDYA])
@@ -225,7 +227,7 @@ async def test_a_running_session_is_settled_once_per_epoch(tmp_path: Path) -> No
 
 
 async def test_a_voucher_of_an_unknown_session_is_kept(tmp_path: Path) -> None:
-    """A node whose chain is behind does not throw away what it can settle when it has caught up."""
+    """A node whose chain is behind keeps vouchers that it can settle when it has caught up."""
     async with open_scene(tmp_path) as scene:
         scene.host.book.keep(scene.sign(b"x" * 32, SIZE))
         await scene.duties.work()
@@ -249,7 +251,7 @@ def build_evidence(chain: ContentChain, number: int, height: int) -> Evidence:
 
 
 async def test_evidence_is_brought_on_chain_once(tmp_path: Path) -> None:
-    """The offender is tombstoned; the same report again finds nothing open."""
+    """The offender is tombstoned; the same evidence again opens no duty."""
     async with open_scene(tmp_path) as scene:
         chain = scene.chain
         evidence = build_evidence(chain, 1, chain.ledger.height)
@@ -264,7 +266,7 @@ async def test_evidence_is_brought_on_chain_once(tmp_path: Path) -> None:
 
 
 async def test_evidence_too_old_is_dropped(tmp_path: Path) -> None:
-    """When the chain takes it no more, nothing is sent."""
+    """Evidence that the chain no longer takes is not sent."""
     async with open_scene(tmp_path) as scene:
         scene.duties.report(build_evidence(scene.chain, 1, 1))
         scene.chain.grow_to(scene.chain.ledger.height + 30)
@@ -282,7 +284,7 @@ async def test_evidence_is_bounded(tmp_path: Path) -> None:
 
 
 async def test_without_hosting_only_evidence_is_a_duty(tmp_path: Path) -> None:
-    """An observer has nothing to prove or to settle, and still reports."""
+    """An observer has nothing to prove or settle, and still reports evidence."""
     async with open_scene(tmp_path) as scene:
         pool = PoolGossip(scene.host.network, scene.chain.ledger, scene.mempool, SignatureMemory())
         duties = Duties(scene.chain.ledger, Lane(), pool.submit, KeyPair(b"u" * 32), None)

@@ -1,4 +1,4 @@
-"""Announcements of heads, over real libp2p: told by the proposer, believed by nobody, junk told apart."""
+"""Announcements of heads over real libp2p: sent by the proposer, believed by nobody; junk is recognised."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ LISTEN = "/ip4/127.0.0.1/tcp/0"
 
 
 async def test_an_observer_hears_final_headers(tmp_path: Path) -> None:
-    """Who only listens to the topic hears consecutive heights with certificates of their headers."""
+    """A light peer that listens to the topic gets headers of rising heights."""
     spec, validator, seed = build_cluster_spec(1), Person(0), bytes(31) + b"\1"
     home, genesis_hash = Home(tmp_path), compute_genesis_hash(spec)
     home.data.mkdir()
@@ -40,12 +40,12 @@ async def test_an_observer_hears_final_headers(tmp_path: Path) -> None:
             with trio.fail_after(30):
                 while len(heard) < 3:
                     announcement = await topic.received.receive()
-                    heard.append(decode_announcement(announcement.announcement).height)
+                    heard.append(decode_announcement(announcement).height)
             nursery.cancel_scope.cancel()
     assert heard == sorted(heard)
 
 
 @pytest.mark.parametrize("junk", [b"", b"\x90", b"\x92\xc4\x01\x00\x90", bytes(200), b"\xff" * 64])
 def test_junk_is_wrong_for_ever(junk: bytes) -> None:
-    """What is no header with a certificate is not passed on."""
+    """Bytes that are not a header with a certificate are not passed on."""
     assert is_wrong(junk)

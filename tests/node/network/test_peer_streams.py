@@ -1,4 +1,4 @@
-"""Outboxes and links: nothing waits, the oldest is dropped, each peer has its own."""
+"""Outboxes and peer streams: nothing waits, the oldest is dropped, each peer has its own outbox."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -23,7 +23,7 @@ GENESIS = bytes(32)
 
 
 async def take_all(outbox: Outbox) -> list[bytes]:
-    """What waits, oldest first."""
+    """The waiting frames, oldest first."""
     found = []
     with trio.move_on_after(1):
         while outbox._frames:
@@ -32,7 +32,7 @@ async def take_all(outbox: Outbox) -> list[bytes]:
 
 
 async def test_an_outbox_drops_its_oldest() -> None:
-    """By number and by bytes; the newest is kept whatever its size."""
+    """It is bounded by number and by bytes; the newest frame is kept whatever its size."""
     outbox = Outbox(frames_max=3, bytes_max=10)
     for frame in (b"a", b"b", b"c", b"d"):
         outbox.put(frame)
@@ -40,13 +40,12 @@ async def test_an_outbox_drops_its_oldest() -> None:
     for frame in (b"four", b"four", b"four", b"larger than all"):
         outbox.put(frame)
     assert await take_all(outbox) == [b"larger than all"]
-    assert outbox.dropped == 4
     outbox.put(b"four")
     assert await take_all(outbox) == [b"four"]
 
 
 async def test_taking_waits_for_putting() -> None:
-    """And wakes up at once."""
+    """A waiting task wakes up at the next frame."""
     outbox = Outbox(3, 10)
     async with trio.open_nursery() as nursery:
         taken: list[bytes] = []
@@ -62,7 +61,7 @@ async def test_taking_waits_for_putting() -> None:
 
 
 class Node:
-    """A network with links of the pool protocol, which keeps what it receives."""
+    """A network with streams of the pool protocol, which keeps what it receives."""
 
     def __init__(self, network: Switch, protocol: ProtocolSpec = POOL) -> None:
         self.network = network
@@ -70,17 +69,17 @@ class Node:
         self.streams: PeerStreams[PoolMessage] = PeerStreams(network, protocol, PoolMessage, self.receive)
 
     async def receive(self, peer: bytes, message: PoolMessage) -> None:
-        """Keep it."""
+        """Keeps the message."""
         self.received.append((peer, message))
 
 
 def build_message(number: int) -> TransactionIds:
-    """A message."""
+    """A message that differs by number."""
     return TransactionIds((bytes((number,)) * 32,))
 
 
 async def test_messages_go_to_all_or_one_or_all_but_some() -> None:
-    """Who is not attended gets nothing; who leaves takes its outbox along."""
+    """A peer without an outbox gets nothing; a peer that leaves loses its outbox."""
     hub = MemoryHub()
     async with (
         hub.open_network(b"1" * 32, GENESIS) as one,
@@ -112,8 +111,8 @@ async def test_messages_go_to_all_or_one_or_all_but_some() -> None:
         nursery.cancel_scope.cancel()
 
 
-async def test_attending_ends_with_the_connection() -> None:
-    """As PeerGone, for the boundary around it."""
+async def test_running_a_peer_ends_with_the_connection() -> None:
+    """It raises PeerGone, for the boundary around it."""
     hub = MemoryHub()
     async with hub.open_network(b"1" * 32, GENESIS) as one, hub.open_network(b"2" * 32, GENESIS) as two:
         center, other = Node(one), Node(two)
@@ -133,7 +132,7 @@ async def test_attending_ends_with_the_connection() -> None:
 
 @given(st.lists(st.binary(max_size=9)), st.integers(1, 20))
 def test_batches_hold_everything_in_order_and_within_bounds(items: list[bytes], bytes_max: int) -> None:
-    """One that is longer than a batch goes alone."""
+    """A transaction that is longer than a batch is sent alone."""
     batches = list(split_batches(iter(items), bytes_max))
     assert [item for batch in batches for item in batch] == items
     assert all(batch for batch in batches)
@@ -141,7 +140,9 @@ def test_batches_hold_everything_in_order_and_within_bounds(items: list[bytes], 
 
 
 def test_batches_are_bounded_in_number_too() -> None:
-    """A message holds so many transactions, however short: an honest node must not be blamed for more."""
+    """A message holds at most TRANSACTIONS_MAX transactions, however short: above it an honest node
+    would be blamed.
+    """
 
     def tiny() -> Iterator[bytes]:
         yield from (b"x" for _ in range(TRANSACTIONS_MAX + 1))

@@ -1,4 +1,4 @@
-"""The announcement topic: heads arrive, and what kills a stock pubsub does not kill a node."""
+"""The announcement topic: heads arrive, and bytes that end a stock pubsub do not end a node."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -23,7 +23,7 @@ from tests.p2p.support import ECHO, OpenNetwork, echo
 
 @asynccontextmanager
 async def open_heads(network: Switch, number: int) -> AsyncIterator[HeadTopic]:
-    """The running topic of a node opened by that number."""
+    """The running topic of a node, opened by that number."""
     heads = HeadTopic(network, bytes([number]) * 32, is_wrong=lambda data: data.startswith(b"wrong"))
     async with trio.open_nursery() as nursery:
         await nursery.start(run_head_topic, heads)
@@ -32,20 +32,21 @@ async def open_heads(network: Switch, number: int) -> AsyncIterator[HeadTopic]:
 
 
 async def announce_until_heard(sender: HeadTopic, receiver: HeadTopic, announcement: bytes) -> bytes:
-    """Announcements may be lost while the mesh forms; the sender repeats itself with a new number."""
+    """Repeats an announcement with a new number until it arrives: it may be lost while the mesh forms."""
     heard = b""
     number = 0
     while not heard:
         number += 1
         await sender.announce(announcement + number.to_bytes(4))
         with trio.move_on_after(0.2):
-            heard = (await receiver.received.receive()).announcement
+            heard = await receiver.received.receive()
     return heard
 
 
 async def test_heads_arrive(open_network: OpenNetwork) -> None:
-    """An announcement reaches the other node's queue, once the mesh is there; a wrong one never does,
-    and one above the bound is not sent."""
+    """An announcement reaches the other node once the mesh has formed; a wrong one does not, and one
+    above the bound is not sent.
+    """
     async with open_network(1) as first, open_network(2) as second:
         with trio.fail_after(40):
             async with open_heads(first, 1) as mine, open_heads(second, 2) as theirs:
@@ -54,12 +55,12 @@ async def test_heads_arrive(open_network: OpenNetwork) -> None:
                 await mine.announce(b"wrong")
                 await mine.announce(bytes(HEAD_BYTES_MAX + 1))
                 await mine.announce(b"last")
-                while (heard := (await theirs.received.receive()).announcement) != b"last":
+                while (heard := await theirs.received.receive()) != b"last":
                     assert heard.startswith(b"head")
 
 
 async def test_more_events_than_fit_begin_the_topic_anew(open_network: OpenNetwork) -> None:
-    """Peers that come and go faster than GossipSub takes note cost a restart of the topic, not the node."""
+    """Peers that come and go faster than GossipSub takes note restart the topic; the node goes on."""
     async with open_network(1) as first, open_network(2) as second:
         with trio.fail_after(40):
             async with open_heads(first, 1) as mine, open_heads(second, 2) as theirs:

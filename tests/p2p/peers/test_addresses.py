@@ -1,4 +1,4 @@
-"""The address book and what it reads: bounded tables, no range in charge, forgiving files."""
+"""The address book and its texts: bounded tables, no dominant range, damaged files."""
 
 import pytest
 from hypothesis import given
@@ -57,7 +57,7 @@ def test_the_text_is_libp2ps() -> None:
     ],
 )
 def test_other_texts_are_refused(text: str) -> None:
-    """What is no address raises InvalidPeerAddress and nothing else."""
+    """Text that is not an address raises InvalidPeerAddress and nothing else."""
     with pytest.raises(InvalidPeerAddress):
         parse_address(text)
 
@@ -80,7 +80,7 @@ def test_addresses_survive_their_text(host: str) -> None:
 
 
 def test_a_range_cannot_fill_the_book() -> None:
-    """Ten thousand addresses of one range leave every address of other ranges in."""
+    """Ten thousand addresses of one range replace no address of another range."""
     book = AddressBook(OWN)
     honest = [build_address(number, f"10.{number}.0.1") for number in range(1, 100)]
     book.add(honest)
@@ -90,7 +90,7 @@ def test_a_range_cannot_fill_the_book() -> None:
 
 
 def test_one_source_adds_only_so_much() -> None:
-    """One peer's addresses are bounded, whatever ranges they are of."""
+    """One peer's addresses are bounded, whatever their ranges."""
     book = AddressBook(OWN)
     book.add(
         (build_address(number, f"{number % 200 + 1}.{number // 200}.0.1") for number in range(1, 5000)), OWN
@@ -99,7 +99,7 @@ def test_one_source_adds_only_so_much() -> None:
 
 
 def test_what_was_reached_is_not_replaced_by_what_is_told() -> None:
-    """A told address of a reached peer changes nothing; only reached ones are told on."""
+    """An address heard of a reached peer changes nothing; only reached addresses are shared."""
     book = AddressBook(OWN)
     book.mark_reached(build_address(1, "10.0.0.1"))
     book.add([build_address(1, "66.6.6.6"), build_address(2)])
@@ -123,7 +123,7 @@ def test_failures_forget() -> None:
 
 
 def test_the_book_survives_its_file_and_forgives_others() -> None:
-    """What is saved is loaded; anything else leaves the book usable."""
+    """A saved book is loaded; a damaged file leaves the book usable."""
     book = AddressBook(OWN)
     book.add([build_address(1), build_address(2)])
     book.mark_reached(build_address(3))

@@ -1,4 +1,4 @@
-"""The peer manager: hellos, refusals, pings, dialling again, addresses told."""
+"""The peer manager: hellos, refusals, pings, dialling again, shared addresses."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -21,7 +21,7 @@ Attend = Callable[[ConnectedPeer], Awaitable[None]]
 
 
 def build_hello(network: Switch, height: int = 0) -> Hello:
-    """A hello as a node would say it."""
+    """A node's hello."""
     return Hello(network.genesis_hash, "test", 1, height, bytes(32), 0, network.addresses)
 
 
@@ -34,7 +34,7 @@ async def open_manager(
     ping_times: PingTimes = PingTimes(),  # noqa: B008 immutable
     peers_wanted: int = 0,
 ) -> AsyncIterator[tuple[PeerManager, trio.MemoryReceiveChannel[ConnectedPeer]]]:
-    """A running manager and the peers it hands over."""
+    """A running manager and the peers that it runs."""
     send, receive = trio.open_memory_channel[ConnectedPeer](100)
 
     async def run_peer(peer: ConnectedPeer) -> None:
@@ -56,7 +56,7 @@ async def open_manager(
         nursery.cancel_scope.cancel()
 
 
-async def test_both_sides_attend_after_hello(open_network: OpenNetwork) -> None:
+async def test_both_sides_run_the_peer_after_hello(open_network: OpenNetwork) -> None:
     """A wanted address is dialled, and both sides get the other's hello."""
     async with open_network(1) as first, open_network(2) as second:
         with trio.fail_after(30):
@@ -71,7 +71,7 @@ async def test_both_sides_attend_after_hello(open_network: OpenNetwork) -> None:
 
 
 async def test_a_refused_hello_ends_the_connection_with_its_reason(open_network: OpenNetwork) -> None:
-    """The refusing side says why and nobody attends."""
+    """The refusing side gives the reason, and neither side runs the peer."""
 
     def refuse(peer: PeerId, hello: Hello) -> None:
         raise Refused(RefusalCode.NOT_MEMBER, "members only")
@@ -105,7 +105,7 @@ async def test_a_hello_of_another_network_is_a_fault(open_network: OpenNetwork) 
 
 
 async def test_a_lost_connection_is_dialled_again(open_network: OpenNetwork) -> None:
-    """A wanted peer that went away and came back is attended again."""
+    """A wanted peer that went away and came back is run again."""
     async with open_network(1) as first, open_network(2) as second:
         with trio.fail_after(30):
             async with open_manager(second), open_manager(first, wanted=second.addresses) as (_, seen):
@@ -115,7 +115,7 @@ async def test_a_lost_connection_is_dialled_again(open_network: OpenNetwork) -> 
 
 
 async def test_addresses_spread(autojump_clock: trio.testing.MockClock) -> None:
-    """A node that knows one peer learns of that peer's peers and connects to them."""
+    """A node that knows one peer learns that peer's peers and connects to them."""
     hub = MemoryHub()
     async with (
         hub.open_network(b"1" * 32, GENESIS) as first,
@@ -130,7 +130,7 @@ async def test_addresses_spread(autojump_clock: trio.testing.MockClock) -> None:
 
 
 async def test_a_silent_peer_is_disconnected(autojump_clock: trio.testing.MockClock) -> None:
-    """A peer that takes pings and answers none is gone after two misses."""
+    """A peer that never answers pings is disconnected after two misses."""
 
     async def swallow(stream: Stream) -> None:
         await trio.sleep_forever()
@@ -167,7 +167,7 @@ async def test_a_living_peer_is_not(autojump_clock: trio.testing.MockClock) -> N
         assert seen.statistics().current_buffer_used == 0
 
 
-async def test_a_bug_in_attend_costs_one_connection(open_network: OpenNetwork) -> None:
+async def test_a_bug_in_run_peer_costs_one_connection(open_network: OpenNetwork) -> None:
     """What `run_peer` raises ends that peer's connection only; faults are blamed."""
     async with open_network(1) as first, open_network(2) as second:
         first.serve(ECHO, echo)

@@ -19,7 +19,7 @@ class Clock:
 
 
 def test_points_come_back() -> None:
-    """Lost points return one a minute, up to the full score."""
+    """One lost point returns per minute, up to the full score."""
     clock = Clock()
     board = Scoreboard(clock)
     assert not board.lower(b"a", 30, "x")
@@ -32,7 +32,7 @@ def test_points_come_back() -> None:
 
 
 def test_bans_end_and_double() -> None:
-    """A ban ends by itself with a clean score; the next one lasts twice as long."""
+    """A ban ends with a full score; the next one lasts twice as long."""
     clock = Clock()
     board = Scoreboard(clock)
     for seconds in (BAN_SECONDS, 2 * BAN_SECONDS, 4 * BAN_SECONDS):
@@ -47,7 +47,7 @@ def test_bans_end_and_double() -> None:
 
 
 def test_the_table_is_bounded_and_keeps_the_worst() -> None:
-    """Many peers with small faults do not make it forget a ban."""
+    """Small faults of many peers do not remove a ban."""
     board = Scoreboard(Clock())
     board.ban(b"worst", "x", 10.0)
     for number in range(PEERS_MAX * 2):

@@ -1,4 +1,4 @@
-"""What every implementation of the network must do; run over memory and over libp2p."""
+"""What every network implementation must do; run over memory and over libp2p."""
 
 import contextlib
 
@@ -55,7 +55,7 @@ async def test_both_sides_may_open(pair: Pair) -> None:
 
 
 async def test_close_is_heard_between_frames(open_network: OpenNetwork) -> None:
-    """After `close` the other side gets every frame sent, then StreamEnded."""
+    """After `close` the other side gets every sent frame, then StreamEnded."""
     received: list[bytes] = []
     ended = trio.Event()
 
@@ -112,7 +112,7 @@ async def test_networks_do_not_mix(open_network: OpenNetwork) -> None:
 
 
 async def test_events_tell_of_peers(open_network: OpenNetwork) -> None:
-    """Both sides hear of the connection, and of its end with the reason."""
+    """Both sides get events for the connection and for its end, with the reason."""
     async with open_network(1) as first, open_network(2) as second:
         heard_first, heard_second = watch(first), watch(second)
         with trio.fail_after(20):
@@ -131,7 +131,7 @@ async def test_events_tell_of_peers(open_network: OpenNetwork) -> None:
 
 
 async def test_disconnect_ends_streams(pair: Pair) -> None:
-    """A receiver whose connection is closed gets PeerGone instead of waiting for ever."""
+    """A receiver whose connection is closed gets PeerGone and does not wait for ever."""
     first, second = pair
     stream = await first.open(second.peer_id, ECHO)
     async with trio.open_nursery() as nursery:
@@ -287,7 +287,7 @@ async def test_slots_are_given_back(open_network: OpenNetwork) -> None:
 
 
 async def test_connections_are_bounded_but_for_trusted_peers(open_network: OpenNetwork) -> None:
-    """The connection above the bound is refused; a trusted peer comes in all the same."""
+    """A connection above the bound is refused; a trusted peer is admitted all the same."""
 
     def is_trusted(peer: PeerId) -> bool:
         return peer == compute_peer_id_of_seed(b"\x04" * 32)
@@ -310,7 +310,7 @@ async def test_connections_are_bounded_but_for_trusted_peers(open_network: OpenN
 
 
 async def test_dead_addresses_raise(open_network: OpenNetwork) -> None:
-    """Dialling nobody is PeerGone; dialling oneself is Refused."""
+    """Dialling an address without a node is PeerGone; dialling oneself is Refused."""
     async with open_network(1) as first:
         async with open_network(2) as second:
             address = second.addresses[0]

@@ -1,4 +1,4 @@
-"""The token bucket, by a clock that the test states."""
+"""The token bucket, by a clock that the test sets."""
 
 import pytest
 from hypothesis import given
@@ -17,7 +17,7 @@ def test_a_bucket_gives_its_capacity_and_then_its_rate() -> None:
 
 
 def test_what_is_above_the_capacity_needs_a_full_bucket() -> None:
-    """An item larger than the bucket passes, and is waited for afterwards."""
+    """An item larger than the bucket passes when it is full, and its tokens are missing afterwards."""
     bucket = TokenBucket(10, 20, 0)
     assert bucket.try_spend(50, 0)
     assert not bucket.try_spend(50, 5 * NS_PER_SECOND - 1)

@@ -1,7 +1,7 @@
-"""The attacks of docs/spec/wire.md against the libp2p network, each from the bytes up.
+"""The attacks of docs/spec/wire.md against the libp2p network.
 
-The attacker is written on plain sockets and libp2p's parts, so that it can break every rule of ours. After
-each attack an honest peer must still be served.
+The attacker is written on plain sockets and parts of libp2p, so that it can break every rule. After each
+attack an honest peer must still be served.
 """
 
 import struct
@@ -64,14 +64,14 @@ async def check_serves(victim: Switch) -> None:
 
 
 async def dial(victim: Switch) -> trio.SocketStream:
-    """A TCP connection and nothing more."""
+    """A TCP connection."""
     place = parse_address(victim.addresses[0])
     return await trio.open_tcp_stream(place.host, place.port)
 
 
 @asynccontextmanager
 async def dial_noise(victim: Switch, keys: KeyPair | None = None) -> AsyncIterator[ISecureConn]:
-    """An attacker's encrypted connection, before a muxer is agreed on."""
+    """An attacker's encrypted connection, before a muxer is negotiated."""
     async with await dial(victim) as stream:
         raw = RawConnection(TcpChannel(stream), initiator=True)
         await propose_protocol(raw, NOISE)
@@ -81,7 +81,7 @@ async def dial_noise(victim: Switch, keys: KeyPair | None = None) -> AsyncIterat
 
 @asynccontextmanager
 async def dial_yamux(victim: Switch) -> AsyncIterator[ISecureConn]:
-    """The same with yamux agreed on and none of its rules kept, once the victim has it in its table."""
+    """The same with yamux negotiated, once the victim has the connection in its table."""
     async with dial_noise(victim) as secure:
         await propose_protocol(secure, YAMUX)
         while not victim.connections():
@@ -95,7 +95,7 @@ def frame(kind: int, flags: int, stream_id: int, length: int) -> bytes:
 
 
 async def check_is_cut(victim: Switch, channel: ISecureConn) -> None:
-    """The victim ended this connection."""
+    """Asserts that the victim ended this connection."""
     with pytest.raises(IOException):
         while True:
             await channel.read(1)
@@ -155,7 +155,7 @@ async def test_another_peer_at_the_address_is_refused() -> None:
 
 
 async def test_other_key_types_are_refused() -> None:
-    """A peer with an RSA identity gets no session, although Noise would have it."""
+    """A peer with an RSA identity gets no connection, although Noise would accept it."""
     async with open_victim() as victim, dial_noise(victim, create_rsa_key_pair()) as secure:
         await propose_protocol(secure, YAMUX)
         await check_is_cut(victim, secure)
@@ -227,7 +227,7 @@ async def test_odd_muxer_frames(attack: bytes) -> None:
 
 
 async def test_three_hundred_connections_one_after_the_other() -> None:
-    """A node that took 300 inbound connections in its life holds no slot and serves on."""
+    """After 300 inbound connections a node holds no slot and still serves."""
     async with open_victim() as victim:
         async with open_network(b"a" * 32, GENESIS, LISTEN) as other:
             for _ in range(300):
@@ -250,7 +250,7 @@ async def test_a_long_negotiation_line_is_not_read() -> None:
 
 
 async def test_idle_connections_of_one_host_do_not_lock_out() -> None:
-    """Beyond the handshakes of one host connections end at once; the silent ones end at the deadline."""
+    """Above the handshakes per host connections end at once; silent ones end at the deadline."""
     async with open_victim(handshakes_per_host_max=4, handshake_seconds_max=1.0) as victim:
         idle = [await dial(victim) for _ in range(20)]
         with trio.fail_after(10):
@@ -285,7 +285,7 @@ async def test_data_above_the_window_cuts_the_connection() -> None:
 
 
 async def test_data_within_the_window_does_not() -> None:
-    """The same stream up to its 256 KiB is kept."""
+    """Data within the 256 KiB window is accepted."""
     hello = line(b"/multistream/1.0.0") + line(ECHO.build_id(GENESIS).encode())
     body = hello + (2**17).to_bytes(4) + bytes(2**17)
     async with open_victim() as victim, dial_yamux(victim) as secure:

@@ -1,4 +1,4 @@
-"""Wire records: bounds, kinds that fit their frames, and hostile bytes."""
+"""Wire records: bounds, records that fit their frames, and hostile bytes."""
 
 import typing
 from itertools import chain
@@ -32,7 +32,7 @@ UNIONS: tuple[tuple[ProtocolSpec, object], ...] = (
     (protocols.POOL, messages.PoolMessage),
     (protocols.SYNC, messages.SyncRequest | messages.SyncReply),
     (protocols.SNAPSHOT, messages.SnapshotRequest | messages.SnapshotReply),
-    (protocols.PEERS, messages.PeersMessage),
+    (protocols.PEERS, messages.AddressesRequest | messages.Addresses | messages.Refusal),
     (protocols.CONTENT, messages.ContentRequest | messages.ContentReply),
 )
 HASH = b"\xff" * 32
@@ -113,7 +113,7 @@ def get_tag(record: Record | type[Record]) -> int:
 
 @pytest.mark.parametrize(("protocol", "record"), LARGEST, ids=lambda value: type(value).__name__)
 def test_the_largest_record_of_a_kind_fits_its_frame(protocol: ProtocolSpec, record: Record) -> None:
-    """What its fields allow, the frame allows; and it survives its encoding."""
+    """The largest record that its fields allow fits the frame and survives its encoding."""
     data = encode(record)
     bound = protocol.kind_bytes_max.get(get_tag(record), protocol.frame_bytes_max)
     assert len(data) <= bound <= protocol.frame_bytes_max
@@ -130,8 +130,8 @@ def test_every_kind_of_a_union_has_a_bound(protocol: ProtocolSpec, union: object
 
 @given(data=st.binary(max_size=200))
 def test_hostile_bytes_raise_only_decode_errors(data: bytes) -> None:
-    """Any bytes are a record with that very encoding, or DecodeError."""
-    for _, union in chain(UNIONS, ((protocols.HELLO, messages.HelloMessage),)):
+    """Any bytes decode to a record with that very encoding, or raise DecodeError."""
+    for _, union in chain(UNIONS, ((protocols.HELLO, messages.Hello | messages.Refusal),)):
         try:
             record = decode(union, data)  # type: ignore[arg-type]
         except DecodeError:

@@ -17,12 +17,12 @@ REPLY = Status(7, bytes(32), 1)
 
 
 async def answer(peer: PeerId, message: Record) -> Record:
-    """A fixed status."""
+    """Answers with a fixed status."""
     return REPLY
 
 
 async def test_a_request_is_answered(open_network: OpenNetwork) -> None:
-    """`request` returns the reply; several asks share a stream."""
+    """`request` returns the reply; several requests share a stream."""
     async with open_network(1) as first, open_network(2) as second:
         second.serve(SYNC, build_answerer(StatusRequest, answer, 4))
         with trio.fail_after(20):
@@ -34,7 +34,7 @@ async def test_a_request_is_answered(open_network: OpenNetwork) -> None:
 
 
 async def test_refusals_travel(open_network: OpenNetwork) -> None:
-    """Refused out of the answerer is Refused, with its code and reason, for whoever asked."""
+    """Refused raised by the answering side is raised on the asking side, with its code and reason."""
 
     async def refuse(peer: PeerId, message: Record) -> Record:
         raise Refused(RefusalCode.NOT_MEMBER, "members only")
@@ -64,7 +64,7 @@ async def test_wrong_replies_are_faults(open_network: OpenNetwork, reply: Record
 
 
 async def test_undecodable_requests_cost_points(open_network: OpenNetwork) -> None:
-    """Bytes that are no request lower the score and end the stream."""
+    """Bytes that are not a request lower the score and end the stream."""
     async with open_network(1) as first, open_network(2) as second:
         second.serve(PING, build_answerer(Ping, answer, 4))
         with trio.fail_after(20):

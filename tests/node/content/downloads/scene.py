@@ -1,4 +1,4 @@
-"""What tests of downloads share: a datum, its hosts, a reader; all that is opened ends with one block."""
+"""What tests of downloads share: a datum, its hosts and a reader."""
 
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
@@ -51,12 +51,12 @@ class Scene:
 
     @property
     def datum(self) -> Hash:
-        """Its id."""
+        """The datum's id."""
         return compute_datum_id(self.manifest)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """All that is opened in this block ends with it, within half a minute."""
+        """Everything opened in this block ends with it, within half a minute."""
         with trio.fail_after(30):
             async with self.stack:
                 yield
@@ -75,12 +75,12 @@ class Scene:
         return opened
 
     async def open_reader(self) -> tuple[Switch, ContentLane, ContentStore]:
-        """The reader, with nothing yet."""
+        """The reader, with an empty store."""
         return await self.open(open_reader(self.hub, self.chain, self.path))
 
 
 def build_scene(path: Path) -> Scene:
-    """What all tests of downloads begin with."""
+    """A datum with three hosts, and no network yet."""
     source = write_source(path, SIZE)
     manifest, chain = build_datum(source).manifest, ContentChain(3)
     chain.host(manifest)
@@ -88,7 +88,7 @@ def build_scene(path: Path) -> Scene:
 
 
 def check_same(scene: Scene, store: ContentStore) -> None:
-    """What the store exports is the source, byte for byte."""
+    """Asserts that the store exports the source byte for byte."""
     out = scene.path / "out"
     store.export(scene.datum, out)
     for name in ("a.bin", "b.bin"):
@@ -96,5 +96,5 @@ def check_same(scene: Scene, store: ContentStore) -> None:
 
 
 def get_outcomes(result: DownloadResult) -> list[Outcome]:
-    """How it ended with each host, in the order of the job."""
+    """The outcome of each host, in the order of the job."""
     return [report.outcome for report in result.hosts]

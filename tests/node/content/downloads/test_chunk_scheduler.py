@@ -1,4 +1,4 @@
-"""The scheduler of a download: rarest first, nothing forgotten, the last chunks from several hosts."""
+"""The chunk scheduler: rarest first, nothing forgotten, the last chunks from several hosts."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -35,7 +35,7 @@ def test_two_hosts_share_the_work() -> None:
 
 
 def test_a_host_that_leaves_gives_its_work_back() -> None:
-    """Its chunks are asked of the next one."""
+    """Its chunks are asked of the next host."""
     scheduler: ChunkScheduler[str] = ChunkScheduler(2, 0)
     scheduler.join("a", 0b11)
     scheduler.pick("a")
@@ -45,7 +45,9 @@ def test_a_host_that_leaves_gives_its_work_back() -> None:
 
 
 def test_the_last_chunks_are_taken_over_from_who_has_most_work() -> None:
-    """A host without work asks for the last chunk of the busiest, one at a time, and at most twice each."""
+    """An idle host takes over the last chunk of the busiest host, one at a time; at most two hosts get
+    one.
+    """
     scheduler: ChunkScheduler[str] = ChunkScheduler(4, 0)
     for host in "abc":
         scheduler.join(host, ALL)
@@ -68,7 +70,7 @@ def test_little_work_is_left_where_it_is() -> None:
 
 
 def test_a_chunk_that_comes_twice_counts_once() -> None:
-    """The second arrival says so."""
+    """The second arrival is not reported as missing."""
     scheduler: ChunkScheduler[str] = ChunkScheduler(3, 0)
     scheduler.join("a", 0b111)
     scheduler.join("b", 0b111)
@@ -78,7 +80,7 @@ def test_a_chunk_that_comes_twice_counts_once() -> None:
 
 
 def test_a_withdrawn_chunk_is_asked_of_others_only() -> None:
-    """The host that does not have it after all is not asked again."""
+    """A host that does not have a chunk is not asked for it again."""
     scheduler: ChunkScheduler[str] = ChunkScheduler(1, 0)
     scheduler.join("a", 1)
     scheduler.join("b", 1)
@@ -90,7 +92,7 @@ def test_a_withdrawn_chunk_is_asked_of_others_only() -> None:
 
 @given(st.lists(st.integers(0, 2**20 - 1), min_size=1, max_size=6))
 def test_the_counter_agrees_with_counting(offers: list[int]) -> None:
-    """The chunk picked is offered by as few hosts as any that the first host has."""
+    """No chunk that the first host offers has fewer hosts than the picked one."""
     scheduler: ChunkScheduler[int] = ChunkScheduler(20, 0)
     for host, offer in enumerate(offers):
         scheduler.join(host, offer)
@@ -104,8 +106,8 @@ def test_the_counter_agrees_with_counting(offers: list[int]) -> None:
 CHUNKS, HOSTS = 12, 4
 
 
-class BoardMachine(RuleBasedStateMachine):
-    """Any order of joins, leaves, picks, arrivals and refusals, beside a plain account of what is asked."""
+class SchedulerMachine(RuleBasedStateMachine):
+    """Any order of joins, leaves, picks, arrivals and refusals, compared with a plain model."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -151,4 +153,4 @@ class BoardMachine(RuleBasedStateMachine):
         assert self.scheduler.is_endgame == (not self.missing - set(asked))
 
 
-TestBoardMachine = BoardMachine.TestCase
+TestSchedulerMachine = SchedulerMachine.TestCase

@@ -1,4 +1,4 @@
-"""Downloads from honest hosts: from several at once, resumed, on little money, with some gone."""
+"""Downloads from honest hosts: several at once, resumed, with small allotments, with hosts that vanish."""
 
 import threading
 from pathlib import Path
@@ -43,7 +43,7 @@ def scene(tmp_path: Path) -> Scene:
 
 
 async def test_a_datum_comes_from_several_hosts_and_is_paid_to_the_base_unit(scene: Scene) -> None:
-    """Bytes as in the source; vouchers at the hosts are what was paid, and settle as the rules say."""
+    """The bytes are the source's; the hosts' vouchers are what was paid, and the chain settles them."""
     async with scene.running():
         chain = scene.chain
         hosts = await scene.open_hosts(0, 1, 2)
@@ -66,7 +66,7 @@ async def test_a_datum_comes_from_several_hosts_and_is_paid_to_the_base_unit(sce
 
 
 async def test_one_host_alone_is_paid_exactly_the_price_of_the_datum(scene: Scene) -> None:
-    """An allotment of the price is enough, to the last base unit."""
+    """An allotment of exactly the price is enough."""
     async with scene.running():
         hosts = await scene.open_hosts(0)
         network, content, store = await scene.open_reader()
@@ -80,7 +80,7 @@ async def test_one_host_alone_is_paid_exactly_the_price_of_the_datum(scene: Scen
 
 
 async def test_what_is_here_is_not_fetched_again(scene: Scene) -> None:
-    """A download that ended for want of money goes on, in a new session, with the missing chunks alone."""
+    """A download that ended for lack of money resumes in a new session with the missing chunks only."""
     async with scene.running():
         hosts = await scene.open_hosts(0)
         network, content, store = await scene.open_reader()
@@ -114,7 +114,7 @@ async def test_nothing_is_asked_for_when_all_is_here(scene: Scene) -> None:
 
 
 async def test_a_spent_allotment_is_made_up_for_by_others(scene: Scene) -> None:
-    """A host is never promised more than its part; the others deliver the rest."""
+    """A host is never promised more than its allotment; other hosts deliver the rest."""
     async with scene.running():
         hosts = await scene.open_hosts(0, 1)
         network, content, store = await scene.open_reader()
@@ -129,8 +129,9 @@ async def test_a_spent_allotment_is_made_up_for_by_others(scene: Scene) -> None:
 
 
 async def test_a_crash_of_the_reader_costs_the_credit_at_most(scene: Scene) -> None:
-    """On the same session it goes on from the voucher that the host shows; no chunk that was kept is fetched
-    again, and what was under way is paid once."""
+    """On the same session it counts from the voucher that the host shows: no held chunk is fetched
+    again, and chunks under way are paid once.
+    """
     async with scene.running():
         [host] = await scene.open_hosts(0)
         network, content, store = await scene.open_reader()
@@ -182,7 +183,7 @@ async def test_what_was_paid_is_written_before_an_interrupted_download_ends(scen
 
 
 async def test_a_host_that_vanishes_is_replaced(scene: Scene) -> None:
-    """Its chunks come from the other one."""
+    """Its chunks come from another host."""
     async with scene.running():
         vanishing, kept = await scene.open_hosts(0, 1)
         network, content, store = await scene.open_reader()
@@ -201,7 +202,7 @@ async def test_a_host_that_vanishes_is_replaced(scene: Scene) -> None:
 
 
 async def test_nobody_there_is_told_host_by_host(scene: Scene) -> None:
-    """An incomplete download says why each host was of no use."""
+    """An incomplete download gives the reason for each host."""
     async with scene.running():
         network, content, _ = await scene.open_reader()
         session = scene.chain.open_session(scene.datum, PLENTY)
@@ -220,7 +221,7 @@ async def test_nobody_there_is_told_host_by_host(scene: Scene) -> None:
 
 
 async def test_a_stranger_gets_nothing_from_any_host(scene: Scene) -> None:
-    """Without a session every host refuses, and says why."""
+    """Without a session every host refuses, with the reason."""
     async with scene.running():
         hosts = await scene.open_hosts(0, 1, 2)
         network, content, store = await scene.open_reader()
@@ -232,7 +233,7 @@ async def test_a_stranger_gets_nothing_from_any_host(scene: Scene) -> None:
 
 
 async def test_a_full_quota_stops_before_anything_is_written(scene: Scene) -> None:
-    """What the own disk refuses is the caller's to hear."""
+    """An error of the own disk is raised to the caller."""
     async with scene.running():
         hosts = await scene.open_hosts(0)
         network, _, _ = await scene.open_reader()
@@ -245,7 +246,7 @@ async def test_a_full_quota_stops_before_anything_is_written(scene: Scene) -> No
 
 
 async def test_progress_tells_hosts_and_price(scene: Scene) -> None:
-    """The last call has all bytes and what was paid."""
+    """The last progress has all bytes and the price paid."""
     async with scene.running():
         hosts = await scene.open_hosts(0, 1)
         network, content, _ = await scene.open_reader()
@@ -255,4 +256,4 @@ async def test_progress_tells_hosts_and_price(scene: Scene) -> None:
         result = await download(network, content, job, seen.append)
         assert [one.bytes_done for one in seen] == sorted(one.bytes_done for one in seen)
         last = seen[-1]
-        assert (last.bytes_done, last.chunks_done, last.paid) == (SIZE, CHUNKS, result.paid)
+        assert (last.bytes_done, last.bytes_total, last.paid) == (SIZE, SIZE, result.paid)

@@ -1,4 +1,4 @@
-"""Downloads from hosts that lie, stall, claim what they lack, or have a part."""
+"""Downloads from hosts that lie, stall, offer chunks they do not have, or hold a part."""
 
 import dataclasses
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -97,7 +97,7 @@ class Liar:
                 self.payments.append(message)
 
     def read(self, chunk: int) -> ChunkReply:
-        """What an honest host would send."""
+        """The reply of an honest host."""
         return ChunkReply(chunk, *self.store.read_chunk(self.scene.datum, chunk))
 
 
@@ -148,7 +148,7 @@ async def send_refusals(liar: Liar, stream: Stream, chunk: int) -> None:
 
 @asynccontextmanager
 async def open_liar(scene: Scene, answer: Answer, **options: Any) -> AsyncIterator[tuple[Liar, SessionHost]]:
-    """A liar in the place of the first host."""
+    """A liar with the identity of the first host."""
     person = scene.chain.hosts[0]
     with ContentStore(scene.path / "liar", 2**30) as store:
         store.publish(scene.source)
@@ -161,7 +161,7 @@ async def open_liar(scene: Scene, answer: Answer, **options: Any) -> AsyncIterat
 async def download_beside(
     scene: Scene, host: SessionHost, *, honest: bool = True
 ) -> tuple[HostReport, DownloadResult, ContentStore]:
-    """Downloads from the liar and an honest host; the liar's report, the result, and the store."""
+    """Downloads from the liar and an honest host; returns the liar's report, the result and the store."""
     hosts = await scene.open_hosts(1) if honest else []
     network, content, store = await scene.open_reader()
     session = scene.chain.open_session(scene.datum, PLENTY)
@@ -181,7 +181,9 @@ def scene(tmp_path: Path) -> Scene:
     "answer", [send_wrong_bytes, send_short, send_long, send_another, send_junk], ids=lambda one: one.__name__
 )
 async def test_a_host_that_lies_is_done_with_and_not_paid(scene: Scene, answer: Answer) -> None:
-    """The first chunk that does not verify ends it; not a base unit is promised; others deliver all."""
+    """The first chunk that does not verify ends its use; it is promised nothing; the honest host
+    delivers everything.
+    """
     async with scene.running():
         liar, host = await scene.open(open_liar(scene, answer))
         report, result, store = await download_beside(scene, host)
@@ -191,7 +193,7 @@ async def test_a_host_that_lies_is_done_with_and_not_paid(scene: Scene, answer: 
 
 
 async def test_a_chunk_that_was_not_asked_for_is_a_lie(scene: Scene) -> None:
-    """Chunks are paid as often as they were asked for."""
+    """A chunk is paid once per request."""
     async with scene.running():
         _, host = await scene.open(open_liar(scene, send_unasked))
         report, result, _ = await download_beside(scene, host)
@@ -201,7 +203,7 @@ async def test_a_chunk_that_was_not_asked_for_is_a_lie(scene: Scene) -> None:
 
 
 async def test_a_host_that_stalls_is_given_up(scene: Scene) -> None:
-    """It is named as stalled, and the others deliver what was asked of it."""
+    """It is not paid, and the honest host delivers its chunks."""
     async with scene.running():
         _, host = await scene.open(open_liar(scene, send_nothing))
         report, result, store = await download_beside(scene, host)
@@ -211,7 +213,7 @@ async def test_a_host_that_stalls_is_given_up(scene: Scene) -> None:
 
 
 async def test_a_host_that_stalls_alone_is_named(scene: Scene) -> None:
-    """Without another host the download ends, incomplete, with the reason."""
+    """Without another host the download ends incomplete, with the reason."""
     async with scene.running():
         _, host = await scene.open(open_liar(scene, send_nothing))
         report, result, _ = await download_beside(scene, host, honest=False)
@@ -227,7 +229,7 @@ async def test_a_host_that_claims_all_and_has_none_is_of_no_use(scene: Scene) ->
 
 
 async def test_a_part_is_taken_from_who_has_a_part(scene: Scene) -> None:
-    """A host that offers three chunks delivers these; the honest one the rest."""
+    """A host that offers three chunks delivers only these; the honest host delivers the rest."""
     async with scene.running():
         _, host = await scene.open(open_liar(scene, be_honest, bitmap=0b111))
         report, result, store = await download_beside(scene, host)
@@ -237,7 +239,7 @@ async def test_a_part_is_taken_from_who_has_a_part(scene: Scene) -> None:
 
 
 async def test_a_manifest_of_another_datum_is_a_lie(scene: Scene) -> None:
-    """Nothing is begun with it."""
+    """Such a manifest begins nothing in the store."""
     async with scene.running():
         other = build_datum(write_source(scene.path, SIZE, seed=2)).manifest
         _, host = await scene.open(open_liar(scene, be_honest, manifest=encode(other)))
@@ -247,7 +249,7 @@ async def test_a_manifest_of_another_datum_is_a_lie(scene: Scene) -> None:
 
 
 async def test_a_job_with_another_root_is_refused(scene: Scene) -> None:
-    """Root and size that do not make the datum's id are nobody's data: no host is asked for chunks."""
+    """Root and size that do not make the datum's id are a bad listing: no host is asked for chunks."""
     async with scene.running():
         hosts = await scene.open_hosts(0)
         network, content, store = await scene.open_reader()
@@ -260,7 +262,7 @@ async def test_a_job_with_another_root_is_refused(scene: Scene) -> None:
 
 
 async def test_a_host_cannot_make_up_what_it_sent(scene: Scene) -> None:
-    """Chunks that it says are unpaid are asked for again, not paid for nothing."""
+    """Chunks that it calls unpaid are asked for again, not paid unseen."""
     async with scene.running():
         granted = Granted(None, (0, 1, 2, 3))
         liar, host = await scene.open(open_liar(scene, send_nothing, granted=granted))
@@ -283,8 +285,8 @@ async def test_a_voucher_that_is_not_ours_is_a_lie(scene: Scene) -> None:
 async def test_unpaid_chunks_beyond_the_allotment_cost_no_more_than_it(
     scene: Scene, named: tuple[int, ...]
 ) -> None:
-    """A host that names more unpaid chunks than its allotment covers is paid at most that; the download goes
-    on with the others.
+    """A host that names more unpaid chunks than its allotment covers is paid at most the allotment; the
+    download goes on with other hosts.
     """
     async with scene.running():
         granted = Granted(None, named)
@@ -299,7 +301,7 @@ async def test_unpaid_chunks_beyond_the_allotment_cost_no_more_than_it(
 
 
 async def test_unpaid_chunks_that_are_held_take_nothing_from_what_is_under_way(scene: Scene) -> None:
-    """Paying for a chunk that came before leaves of the allotment what the chunks asked for will cost."""
+    """Paying a chunk that came earlier leaves enough of the allotment for the chunks under way."""
     async with scene.running():
         granted = Granted(None, (1, 0))
         liar, host = await scene.open(open_liar(scene, be_honest, granted=granted))

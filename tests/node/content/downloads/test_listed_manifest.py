@@ -1,4 +1,4 @@
-"""What a reader takes for the manifest of a listed datum, and whose fault it is if it can not."""
+"""Which bytes a reader accepts as the manifest of a listed datum, and who is blamed otherwise."""
 
 import dataclasses
 from typing import Any
@@ -30,7 +30,7 @@ def build_job(manifest: Manifest) -> DownloadJob:
 
 
 def test_the_manifest_of_the_datum_is_taken() -> None:
-    """The bytes whose files, length and root make the id are the manifest."""
+    """Bytes whose files, length and root make the id are the manifest."""
     assert check_listed(build_job(MANIFEST), encode(MANIFEST)) == MANIFEST
 
 
@@ -47,7 +47,7 @@ def test_the_manifest_of_the_datum_is_taken() -> None:
     ],
 )
 def test_anything_else_is_the_fault_of_who_sent_it(data: bytes) -> None:
-    """Other files, another length or root, and what is no manifest at all never pass for the datum's."""
+    """Other files, another length or root, or no manifest at all are the fault of the host."""
     with pytest.raises(PeerFault):
         check_listed(build_job(MANIFEST), data)
 
@@ -61,13 +61,13 @@ def test_anything_else_is_the_fault_of_who_sent_it(data: bytes) -> None:
     ],
 )
 def test_a_listed_manifest_that_breaks_a_rule_is_the_listers_fault(manifest: Manifest) -> None:
-    """The id is right, so the host is not to blame; the paths or sizes are not acceptable."""
+    """The id is right, so the host is not blamed; the paths or sizes break a rule."""
     with pytest.raises(BadListing):
         check_listed(build_job(manifest), encode(manifest))
 
 
 @pytest.mark.parametrize("changes", [{"root": bytes(32)}, {"size_bytes": 8}])
 def test_a_job_that_contradicts_its_datum_is_not_the_hosts_fault(changes: dict[str, Any]) -> None:
-    """To blame is who told the reader another root or size than those of the id."""
+    """A root or size that does not fit the id is the fault of whoever made the job."""
     with pytest.raises(BadListing):
         check_listed(dataclasses.replace(build_job(MANIFEST), **changes), encode(MANIFEST))
