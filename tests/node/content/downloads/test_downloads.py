@@ -140,7 +140,7 @@ async def test_a_crash_of_the_reader_costs_the_credit_at_most(scene: Scene) -> N
         with trio.CancelScope() as crash:
 
             def crash_later(progress: Any) -> None:
-                if progress.chunks_done >= 6:
+                if progress.bytes_done >= 6 * CHUNK_BYTES:
                     crash.cancel()
 
             await download(network, content, job, crash_later, DownloadLimits(bytes_per_second_max=2**21))
