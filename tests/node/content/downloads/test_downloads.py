@@ -166,10 +166,10 @@ async def test_what_was_paid_is_written_before_an_interrupted_download_ends(scen
         first: list[int] = []
 
         def stop_later(progress: Any) -> None:
-            if progress.chunks_done >= 1 and not first:
-                first.append(progress.chunks_done)
+            if progress.bytes_done and not first:
+                first.append(progress.bytes_done)
                 nursery.start_soon(content.run, lambda _: disk_is_free.wait(10))
-            if first and progress.chunks_done >= first[0] + 3:
+            if first and progress.bytes_done >= first[0] + 3 * CHUNK_BYTES:
                 scope.cancel()
                 disk_is_free.set()
 
@@ -192,7 +192,7 @@ async def test_a_host_that_vanishes_is_replaced(scene: Scene) -> None:
         nursery = await scene.open(trio.open_nursery())
 
         def cut(progress: Any) -> None:
-            if not progress.chunks_done and progress.hosts[0].outcome is Outcome.SERVING:
+            if not progress.bytes_done and progress.hosts[0].outcome is Outcome.SERVING:
                 nursery.start_soon(scene.hub.cut, vanishing.network.peer_id, network.peer_id)
 
         result = await download(network, content, job, cut, QUICK)
