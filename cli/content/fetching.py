@@ -13,7 +13,7 @@ from cli.context.keys import Account
 from cli.context.network import NetworkContext
 from cli.errors import RequestRefused
 from cli.terminal import output
-from cli.terminal.amounts import format_size
+from cli.terminal.progress import Transfer, show_transfer
 
 SESSIONS_AT_ONCE = 8
 POLL_SECONDS = 0.2
@@ -96,7 +96,7 @@ def wait_download(network: NetworkContext, title: str, job: str) -> str | None:
     """Returns when the node's job is over: None if it has all of the datum, else why not."""
     progress = network.client.get(f"/v1/content/download/{job}")
     while progress["state"] == "running":
-        output.show_line(describe_progress(title, progress))
+        show_transfer(describe_progress(network, title, progress))
         time.sleep(POLL_SECONDS)
         progress = network.client.get(f"/v1/content/download/{job}")
     output.end_line()
@@ -112,11 +112,18 @@ def is_complete(network: NetworkContext, datum: str) -> bool:
     return any(one["datum"] == datum and one["is_complete"] for one in local)
 
 
-def describe_progress(title: str, progress: dict[str, Any]) -> str:
+def describe_progress(network: NetworkContext, title: str, progress: dict[str, Any]) -> Transfer:
     """How far a download of a node is."""
-    held, total = progress["bytes_held"], progress["bytes_total"]
-    rate = format_size(progress["bytes_per_second"])
-    return f"{title}: {format_size(held)} of {format_size(total)}, {rate}/s, {len(progress['hosts'])} hosts"
+    left, rate = progress["bytes_total"] - progress["bytes_held"], progress["bytes_per_second"]
+    return Transfer(
+        title=title,
+        bytes_done=progress["bytes_held"],
+        bytes_total=progress["bytes_total"],
+        bytes_per_second=rate,
+        seconds_left=left // rate if rate else None,
+        paid=network.amount(progress["paid"]),
+        remark=f"{len(progress['hosts'])} hosts",
+    )
 
 
 def build_failure(failures: Failures, count: int) -> RequestRefused:

@@ -55,19 +55,23 @@ def build_opening(
 
 
 def open_sessions(
-    network: NetworkContext, account: Account, entries: Sequence[dict[str, Any]], price_max: int | None = None
+    network: NetworkContext,
+    account: Account,
+    entries: Sequence[dict[str, Any]],
+    price_max: int | None = None,
+    voucher_secrets: Sequence[bytes] | None = None,
 ) -> list[Opened]:
-    """A session per datum, all in one transaction."""
-    secret_of = [secrets.token_bytes(32) for _ in entries]
+    """A session per datum, all in one transaction; with fresh keys for the vouchers, if none are given."""
+    used = voucher_secrets or [secrets.token_bytes(32) for _ in entries]
     calls = [
         build_opening(network, account.address, entry, KeyPair(secret), price_max)
-        for entry, secret in zip(entries, secret_of, strict=True)
+        for entry, secret in zip(entries, used, strict=True)
     ]
     outcome = send(network, account, calls)
     opened = list_events(outcome, "sessions.SessionOpened")
     return [
         Opened(one["session"], secret, outcome["height"], one["price_per_gib"], one["deposit"])
-        for one, secret in zip(opened, secret_of, strict=True)
+        for one, secret in zip(opened, used, strict=True)
     ]
 
 

@@ -3,9 +3,12 @@
 A narrow terminal loses the bar first, then the end of the line; the amounts stay.
 """
 
+import sys
 from typing import NamedTuple
 
+from cli.terminal import output
 from cli.terminal.amounts import format_duration, format_size
+from cli.terminal.style import get_width
 
 BAR_CHARS = 20
 
@@ -39,6 +42,13 @@ def format_transfer(transfer: Transfer, width: int) -> str:
     text = "  ".join(parts)
     long = f"{transfer.title}  {bar}  {text}"
     return long if len(long) < width else f"{transfer.title}  {text}"
+
+
+def show_transfer(transfer: Transfer) -> None:
+    """Replaces the progress line; nothing where stderr is no terminal."""
+    width = get_width(sys.stderr)
+    if width is not None:
+        output.show_line(format_transfer(transfer, width))
 
 
 def build_bar(done: int, total: int) -> str:

@@ -1,0 +1,78 @@
+"""`vidya get` looks at everything that can be known before it opens a session, and never buys twice."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.harness import Json, Network
+
+pytestmark = [pytest.mark.slow, pytest.mark.network, pytest.mark.timeout(300)]
+
+
+def find_datum(network: Network, title: str) -> Json:
+    (found,) = [one for one in network.summary["datums"] if one["title"] == title]
+    return found
+
+
+def get_nonce(network: Network, name: str) -> int:
+    return int(network.nodes[0].get(f"accounts/{network.get_address(name)}")["nonce"])
+
+
+def test_a_datum_that_is_there_is_not_bought_again(network: Network, tmp_path: Path) -> None:
+    """The second run reads the files, says so, and sends no transaction."""
+    datum = find_datum(network, "Almanac of Port Lattice")
+    command = ("get", datum["id"], "--to", str(tmp_path / "almanac"), "--from", "alice", "-y")
+    first = network.run(*command)
+    before = get_nonce(network, "alice")
+    second = network.run(*command)
+    assert first.data["paid"] > 0 == second.data["paid"] and "nothing was bought" in second.stderr
+    (tmp_path / "almanac" / "README.txt").write_text("changed")
+    assert network.try_run(*command).code == "target_not_empty"
+    assert get_nonce(network, "alice") == before
+
+
+def test_a_target_that_cannot_be_written_is_refused_before_anything_is_bought(
+    network: Network, tmp_path: Path
+) -> None:
+    """A file, a folder below a file, a folder with other files: each has its code; no session is opened."""
+    datum, file, full = find_datum(network, "Moire patterns"), tmp_path / "file", tmp_path / "full"
+    file.write_text("a file")
+    full.mkdir()
+    (full / "other").write_text("something else")
+    before = get_nonce(network, "bob")
+    for target, code in (
+        (file, "not_a_folder"),
+        (file / "below", "not_writable"),
+        (full, "target_not_empty"),
+    ):
+        refused = network.try_run("get", datum["id"], "--to", str(target), "--from", "bob", "-y")
+        assert (refused.code, refused.stdout) == (code, ""), refused.stderr
+    assert get_nonce(network, "bob") == before
+
+
+def test_the_price_is_known_before_buying(network: Network) -> None:
+    """`--dry-run` says what it costs, what is deposited and who would deliver, and buys nothing."""
+    datum = find_datum(network, "Moire patterns")
+    before = get_nonce(network, "carol")
+    quote = network.run("get", datum["id"], "--dry-run", "--from", "carol").data
+    price = network.get_parameters()["sessions"]["price_per_gib"]
+    assert quote["paid"] == -(-datum["bytes"] * price // 2**30) <= quote["deposit"]
+    assert (quote["hosts_reached"], quote["hosts_listed"]) == (1, 1)
+    assert quote["membership"] > 0 and get_nonce(network, "carol") == before
+
+
+def test_hosts_that_do_not_answer_are_seen_before_anything_is_bought(
+    network: Network, tmp_path: Path
+) -> None:
+    """Where the only host cannot be reached, no session is opened, and the error says whom it tried."""
+    datum, node = find_datum(network, "Moire patterns"), network.nodes[0]
+    (host,) = node.get(f"datums/{datum['id']}")["hosts"]
+    record = ("tx", "register-host", host["peer_id"], "10MiB", "--from", "node0", "-y", "--addresses")
+    network.run(*record, f"/ip4/127.0.0.1/tcp/1/p2p/{host['peer_id']}")
+    before = get_nonce(network, "dave")
+    command = ("get", datum["id"], "--to", str(tmp_path / "got"), "--from", "dave", "-y")
+    refused = network.try_run(*command)
+    assert refused.code == "no_host" and host["address"] in refused.stderr
+    assert get_nonce(network, "dave") == before
+    network.run(*record, *host["addresses"])
+    network.run(*command)
