@@ -58,8 +58,7 @@ def verify(
     from cli.light.client import describe_header
 
     spec = load_spec(chain)
-    client, others = open_client(settings, spec, node, witness or [])
-    anchor(client, trust)
+    client, others = open_client(settings, spec, node, witness or [], trust)
     try:
         header, root = client.reach(height)
     except Divergence as found:
@@ -80,6 +79,7 @@ def sample(
     settings: Settings,
     chain: Chain,
     node: NodeUrl = None,
+    trust: Anchor = None,
     epochs: Annotated[int, typer.Option(min=1, max=10_000, help="So many, as each is judged.")] = 1,
 ) -> None:
     """Check 16 possession proofs of an epoch, drawn by chance: that hosts have shown what was asked."""
@@ -88,7 +88,7 @@ def sample(
     from cli.exits import ExitCode
     from cli.light.sampling import describe_chances
 
-    client, (api,) = open_client(settings, load_spec(chain), node, [])
+    client, (api,) = open_client(settings, load_spec(chain), node, [], trust)
     found = list(islice(iterate_samples(api, client), epochs))
     draws = [one for each in found for one in each["draws"]]
     lacking = [one for one in draws if one["outcome"] == "not_shown"]
@@ -125,34 +125,15 @@ def iterate_samples(api: "Client", client: "LightClient") -> Iterator[dict[str, 
 
 
 def open_client(
-    settings: Settings, spec: "ChainSpec", node: str | None, witnesses: list[str]
+    settings: Settings, spec: "ChainSpec", node: str | None, witnesses: list[str], trust: str | None
 ) -> tuple["LightClient", list["Client"]]:
     """A light client over the node named, and all nodes that were named."""
     from cli.context.client import Client
     from cli.context.network import find_url
-    from cli.light.client import open_light_client
+    from cli.light.trusting import open_light_client
 
     apis = [Client(url) for url in (node or find_url(settings)[0], *witnesses)]
-    return open_light_client(settings, spec, apis[0], apis[1:]), apis
-
-
-def anchor(client: "LightClient", text: str | None) -> None:
-    """Trusts what the user typed; raises UsageFault, LightError."""
-    from cli.errors import UsageFault
-
-    if text is None:
-        return
-    height, _, name = text.partition(":")
-    try:
-        header_hash = bytes.fromhex(name)
-        number = int(height)
-    except ValueError as error:
-        raise UsageFault(f"{text[:90]!r} is no HEIGHT:HASH") from error
-    if len(header_hash) != 32 or number < 0:
-        raise UsageFault(
-            f"{text[:90]!r} is no HEIGHT:HASH", "`vidya query block HEIGHT` shows a block's hash"
-        )
-    client.anchor(number, header_hash)
+    return open_light_client(settings, spec, apis[0], apis[1:], trust), apis
 
 
 def report(settings: Settings, spec: "ChainSpec", found: "Divergence", apis: list["Client"]) -> Exception:

@@ -16,6 +16,10 @@ Prove = Annotated[bool, typer.Option("--prove", help="Verify it here, by a state
 Chain = Annotated[
     Path | None, typer.Option("--chain", metavar="FILE", help="Believe no node: trust this chain spec alone.")
 ]
+Anchor = Annotated[
+    str | None,
+    typer.Option("--trust", metavar="HEIGHT:HASH", help="With --chain: a block named by somebody you trust."),
+]
 Limit = Annotated[int, typer.Option(min=1, max=1000, help="Entries at most.")]
 HOST_COLUMNS = ("address", "bytes", "datums", "pay_factor", "is_jailed", "is_validator", "peer_id")
 DATUM_COLUMNS = ("id", "title", "category", "size_bytes", "holdings", "is_admitted")
@@ -50,22 +54,24 @@ def show_list(
 
 
 @command(app)
-def account(settings: Settings, who: Who = None, prove: Prove = False, chain: Chain = None) -> None:
+def account(
+    settings: Settings, who: Who = None, prove: Prove = False, chain: Chain = None, trust: Anchor = None
+) -> None:
     """An account: balance, bond, delegations, membership. --from NAME if none is given."""
     from cli.context.keys import find_account
     from cli.context.readable import make_readable
 
     network = connect_for(settings, chain)
     address = network.find_address(who) if who else find_account(settings).address
-    if prove or chain:
-        found = prove_account(network, address, chain)
+    if prove or chain or trust:
+        found = prove_account(network, address, choose_trust(network, chain, trust))
     else:
         found = network.client.get(f"/v1/accounts/{network.address(address)}")
         found.pop("proof", None)
     settings.emit(make_readable(network, found))
 
 
-def prove_account(network: Any, address: bytes, chain: Path | None) -> dict[str, Any]:
+def prove_account(network: Any, address: bytes, trust: Any) -> dict[str, Any]:
     """What is stored under an account, decoded from values that were proven here."""
     from chain.jsonable import to_json
     from chain.modules import balances, membership, staking
@@ -80,7 +86,7 @@ def prove_account(network: Any, address: bytes, chain: Path | None) -> dict[str,
     }
     answer = network.client.get(f"/v1/accounts/{text}", prove=True)["proof"]
     keys = {name: storage.key(address) for name, storage in stored.items()}
-    proven = light.check_answer(answer, keys, choose_trust(network, chain))
+    proven = light.check_answer(answer, keys, trust)
     shown = {
         name.partition(".")[2]: None
         if value is None
@@ -90,14 +96,18 @@ def prove_account(network: Any, address: bytes, chain: Path | None) -> dict[str,
     return {"address": text, **shown, "proof": proven.describe()}
 
 
-def choose_trust(network: Any, chain: Path | None) -> Any:
+def choose_trust(network: Any, chain: Path | None, trust: str | None) -> Any:
     """The light client over the node asked, if there is a chain spec; else the signatures alone."""
+    from cli.errors import UsageFault
     from cli.light import proofs as light
-    from cli.light.client import open_light_client
+    from cli.light.trusting import open_light_client
 
     if chain is None:
+        if trust is not None:
+            raise UsageFault("--trust needs a chain spec to begin with", "--chain FILE")
         return light.trust_signatures(network.genesis_hash)
-    return light.trust_client(open_light_client(network.settings, network.spec, network.client))
+    client = open_light_client(network.settings, network.spec, network.client, trust=trust)
+    return light.trust_client(client)
 
 
 def connect_for(settings: Settings, chain: Path | None) -> Any:
@@ -222,6 +232,7 @@ def proof(
     settings: Settings,
     key: Annotated[str, typer.Argument(help="State key, hex.")],
     chain: Chain = None,
+    trust: Anchor = None,
 ) -> None:
     """The raw value of a state key, verified here."""
     from cli.errors import UsageFault
@@ -234,7 +245,7 @@ def proof(
         raise UsageFault(f"{key[:80]!r} is not hex") from error
     name = wanted.hex()
     answer = network.client.get("/v1/proof", key=name)
-    proven = light.check_answer(answer, {name: wanted}, choose_trust(network, chain))
+    proven = light.check_answer(answer, {name: wanted}, choose_trust(network, chain, trust))
     value = proven.values[name]
     settings.emit({"key": key, "value": None if value is None else value.hex(), "proof": proven.describe()})
 

@@ -1,4 +1,4 @@
-"""The light client's hands: the nodes it asks, the file in which it keeps its trust, the clock.
+"""The light client: the nodes it asks, the file in which it keeps its trust, the clock.
 
 What makes a header trusted is in `chain.light`. No node is believed, one's own neither. Trust is kept per
 network and home; a file that does not verify counts as none, since trust can be gained anew.
@@ -14,7 +14,7 @@ from blake3 import blake3
 
 from chain.block import Header, compute_header_hash
 from chain.errors import DecodeError
-from chain.genesis import ChainSpec, compute_genesis_hash
+from chain.genesis import ChainSpec
 from chain.light import (
     Bisection,
     CrossCheck,
@@ -26,6 +26,7 @@ from chain.light import (
     build_genesis_light_block,
     build_rules,
     check_anchor,
+    check_light_block,
     check_trust,
     verify_parent,
 )
@@ -36,7 +37,6 @@ from chain.votes import CommitCertificate
 from cli.errors import CliError
 from cli.exits import ExitCode
 from cli.terminal import output
-from cli.terminal.options import Settings
 from storage.files import atomic_write
 
 TRUSTED_KEPT_MAX = 64
@@ -138,10 +138,14 @@ class LightClient:
         file: TrustFile,
         witnesses: Sequence[Api] = (),
         now_ms: Callable[[], TimeMs] = get_now_ms,
+        *,
+        is_first_use_allowed: bool = False,
     ) -> None:
         self.spec = spec
         self.rules = build_rules(spec)
         self._api, self._file, self._witnesses, self._now_ms = api, file, tuple(witnesses), now_ms
+        self._is_first_use_allowed = is_first_use_allowed
+        """Whether the node's head is believed where nothing else is fresh; see `cli.light.trusting`."""
         self.downloads = 0
         """Light blocks fetched from the node, witnesses not counted."""
         self.agreed: list[str] = []
@@ -204,9 +208,24 @@ class LightClient:
         genesis = build_genesis_light_block(self.spec)
         if known and not self._is_fresh(genesis):
             return known[0]
-        if genesis.header.height != height:
-            check_trust(self.rules, genesis, self._now_ms())
+        if genesis.header.height == height or self._is_fresh(genesis):
+            return genesis
+        if self._is_first_use_allowed:
+            return self._believe_head()
+        check_trust(self.rules, genesis, self._now_ms())
         return genesis
+
+    def _believe_head(self) -> LightBlock:
+        """Trusts the node's newest block, which must be signed and fresh; raises LightError, CliError."""
+        block = self._fetch("latest")
+        check_light_block(self.rules, block)
+        check_trust(self.rules, block, self._now_ms())
+        output.warn(
+            f"the chain spec is older than trust lasts: block {block.header.height} of {self._api.url} is"
+            " believed without proof, since the whole network is on this machine"
+        )
+        self._file.save([block])
+        return block
 
     def _is_fresh(self, block: LightBlock) -> bool:
         try:
@@ -281,15 +300,6 @@ class LightClient:
                 output.say(f"witness {witness.url} does not count: {error}")
         if self._witnesses and not self.agreed:
             raise CliError("no_witness", "no witness confirms what the node says", status=ExitCode.NOT_PROVEN)
-
-
-def open_light_client(
-    settings: Settings, spec: ChainSpec, api: Api, witnesses: Sequence[Api] = ()
-) -> LightClient:
-    """A client with the trust that is kept in the user's home; raises CliError for another network's node."""
-    client = LightClient(spec, api, TrustFile(settings.home / "light", compute_genesis_hash(spec)), witnesses)
-    client.check_network()
-    return client
 
 
 def _compare_headers(witness: Api, header: Header) -> None:

@@ -20,12 +20,13 @@ from chain.modules.offences import Report
 from chain.primitives.codec import decode, encode
 from chain.runtime import decode_calls
 from chain.transaction import check_signature, decode_transaction
-from cli.commands.light import anchor, report
+from cli.commands.light import report
 from cli.context.client import Client
 from cli.errors import CliError, explain
 from cli.exits import ExitCode
-from cli.light.client import TRUSTED_KEPT_MAX, LightClient, TrustFile, open_light_client
+from cli.light.client import TRUSTED_KEPT_MAX, LightClient, TrustFile
 from cli.light.evidence import keep, submit
+from cli.light.trusting import check_witnesses, open_light_client, parse_anchor
 from cli.terminal.options import build_settings
 from tests.chain.support.signed_chain import SignedChain, build_chain_spec
 
@@ -125,7 +126,7 @@ def test_trust_goes_back_by_parents_where_genesis_is_too_old(chain: SignedChain,
     with pytest.raises(TrustExpired):
         open_client(node, now_ms=now_ms).reach()
     client = open_client(node, now_ms=now_ms)
-    anchor(client, f"50:{compute_header_hash(chain.blocks[50].header).hex()}")
+    client.anchor(*parse_anchor(f"50:{compute_header_hash(chain.blocks[50].header).hex()}"))
     assert client.reach(33)[0] == chain.blocks[33].header
     assert client.reach()[0] == chain.head.header
     forged = Node(fork(chain, 20))
@@ -135,17 +136,17 @@ def test_trust_goes_back_by_parents_where_genesis_is_too_old(chain: SignedChain,
 
 
 @pytest.mark.parametrize("text", ["", "5", "x:00", "5:zz", "5:00", f"-1:{'00' * 32}"])
-def test_an_anchor_that_can_not_be_meant_is_refused(chain: SignedChain, open_client: Open, text: str) -> None:
+def test_an_anchor_that_cannot_be_meant_is_refused(text: str) -> None:
     """Height and 64 digits, or nothing."""
     with pytest.raises(CliError) as caught:
-        anchor(open_client(Node(chain)), text)
+        parse_anchor(text)
     assert caught.value.exit is ExitCode.USAGE
 
 
 def test_an_anchor_with_another_hash_is_refused(chain: SignedChain, open_client: Open) -> None:
     """The node shows another block than the one that was named."""
     with pytest.raises(LightError):
-        anchor(open_client(Node(chain)), f"50:{'00' * 32}")
+        open_client(Node(chain)).anchor(50, bytes(32))
 
 
 def test_damaged_trust_counts_as_none(chain: SignedChain, open_client: Open, tmp_path: Path) -> None:
@@ -301,3 +302,64 @@ def test_a_node_of_another_network_is_refused(chain: SignedChain, tmp_path: Path
     with pytest.raises(CliError) as caught:
         open_light_client(build_settings({"home": str(tmp_path)}), chain.spec, node)
     assert (caught.value.code, caught.value.exit) == ("other_network", ExitCode.NOT_PROVEN)
+
+
+def build_home_client(chain: SignedChain, tmp_path: Path, node: Node, now_ms: int) -> LightClient:
+    file = TrustFile(tmp_path, chain.rules.genesis_hash)
+    return LightClient(chain.spec, node, file, now_ms=lambda: now_ms, is_first_use_allowed=True)
+
+
+def test_a_network_of_this_machine_is_believed_the_next_day(
+    chain: SignedChain, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Genesis is too old: the head is trusted with a warning, once, and all below it by parents."""
+    now_ms = chain.blocks[40].header.time_ms + chain.rules.trusting_period_ms - 1
+    node = Node(chain)
+    assert build_home_client(chain, tmp_path, node, now_ms).reach()[0] == chain.head.header
+    assert "believed without proof" in capsys.readouterr().err
+    assert build_home_client(chain, tmp_path, node, now_ms).reach(33)[0] == chain.blocks[33].header
+    assert capsys.readouterr().err == ""
+    forged = Node(fork(chain, 20))
+    with pytest.raises((ForgedHeader, Divergence)):
+        build_home_client(chain, tmp_path, forged, now_ms).reach()
+
+
+def test_an_old_head_or_an_unsigned_one_is_not_believed(chain: SignedChain, tmp_path: Path) -> None:
+    """What is believed on first use must be fresh, and signed by its own roster."""
+    late = chain.head.header.time_ms + chain.rules.trusting_period_ms + 1
+    with pytest.raises(TrustExpired):
+        build_home_client(chain, tmp_path, Node(chain), late).reach()
+
+
+def test_other_networks_are_not_believed(chain: SignedChain, tmp_path: Path) -> None:
+    """A node elsewhere, or a network that is not of this machine: no trust on first use."""
+    settings = build_settings({"home": str(tmp_path)})
+    assert not open_light_client(
+        settings, chain.spec, Node(chain, "http://203.0.113.5:80")
+    )._is_first_use_allowed
+
+
+@pytest.mark.parametrize(
+    "urls",
+    [
+        ("http://127.0.0.1:1", "http://127.0.0.1:1"),
+        ("http://127.0.0.1:1", "http://localhost:1"),
+        ("http://127.0.0.1:1", "http://[::1]:1"),
+        ("http://127.0.0.1:1", "http://127.0.0.2:1"),
+        ("http://203.0.113.5", "http://203.0.113.5:80"),
+        ("http://127.0.0.1:1", "http://127.0.0.1:2", "http://127.0.0.1:2"),
+    ],
+)
+def test_nobody_is_a_witness_of_oneself(chain: SignedChain, urls: tuple[str, ...]) -> None:
+    """The node under another name of the same machine, and one witness named twice, are refused."""
+    node, *witnesses = (Node(chain, url) for url in urls)
+    with pytest.raises(CliError) as caught:
+        check_witnesses(node, witnesses)
+    assert caught.value.exit is ExitCode.USAGE and "same node" in caught.value.message
+
+
+def test_different_nodes_are_witnesses(chain: SignedChain) -> None:
+    """Other ports of one machine, as on a devnet, and other machines."""
+    urls = ("http://127.0.0.1:1", "http://127.0.0.1:2", "http://203.0.113.5:1")
+    node, *witnesses = (Node(chain, url) for url in urls)
+    check_witnesses(node, witnesses)
