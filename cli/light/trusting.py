@@ -1,8 +1,8 @@
 """Where a light client's trust begins: the chain spec, a block that the user names, or this machine's node.
 
-A network that lives on this machine is used the next day too, when its genesis is older than trust lasts. Then
-the node's head is believed, with a warning: on one machine there is nobody else to ask. On any other network
-this would let a node with old keys invent a chain, so there a block must be named.
+A network that lives on this machine is used the next day too, when its genesis is older than trust lasts.
+Then the node's head is believed, with a warning: on one machine there is nobody else to ask. On any other
+network this would let a node with old keys invent a chain, so there a block must be named.
 """
 
 import socket
