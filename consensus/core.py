@@ -30,6 +30,7 @@ from chain.validator_set import ValidatorSet, get_validator
 from chain.votes import (
     Certificate,
     CommitCertificate,
+    DuplicateVote,
     PolkaCertificate,
     Proposal,
     SignedProposal,
@@ -189,7 +190,7 @@ class Core:
         if signed.vote.height != self.height:
             return
         if signed.vote.round > self.round + ROUNDS_AHEAD_MAX:
-            self._far_votes.add(signed)
+            self._emit_evidence(self._far_votes.add(signed))
         else:
             self._count(signed, is_certified=False)
 
@@ -199,7 +200,9 @@ class Core:
                 self._count(signed, is_certified=True)
 
     def _count(self, signed: SignedVote, *, is_certified: bool) -> None:
-        evidence = self.tally.add(signed, is_certified=is_certified)
+        self._emit_evidence(self.tally.add(signed, is_certified=is_certified))
+
+    def _emit_evidence(self, evidence: DuplicateVote | None) -> None:
         if evidence is not None:
             self._emit(ReportEquivocation(evidence))
 

@@ -122,20 +122,25 @@ class FarVotes:
         self._total = compute_total_power(validator_set)
         self._votes: dict[Address, list[SignedVote]] = {}
 
-    def add(self, signed: SignedVote) -> None:
-        """Keep the vote, if none of its validator is known from a higher round."""
+    def add(self, signed: SignedVote) -> DuplicateVote | None:
+        """Keep the vote, if none of its validator is known from a higher round.
+
+        Returns the evidence if it is the validator's second one in its slot.
+        """
         vote = signed.vote
         if vote.validator not in self._power_of:
-            return
+            return None
         kept = self._votes.get(vote.validator, [])
         if kept and vote.round != kept[0].vote.round:
             if vote.round < kept[0].vote.round:
-                return
+                return None
             kept = []
         same_kind = [known for known in kept if known.vote.kind is vote.kind]
-        if len(same_kind) < VOTES_PER_SLOT_MAX and all(known.vote != vote for known in same_kind):
-            self._votes[vote.validator] = [*kept, signed]
-            self._find_skip_round(vote.round)
+        if len(same_kind) >= VOTES_PER_SLOT_MAX or any(known.vote == vote for known in same_kind):
+            return None
+        self._votes[vote.validator] = [*kept, signed]
+        self._find_skip_round(vote.round)
+        return build_duplicate_vote(same_kind[0], signed) if same_kind else None
 
     def take(self, round_max: Round) -> list[SignedVote]:
         """Remove and return the votes of rounds up to `round_max`."""

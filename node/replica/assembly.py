@@ -1,7 +1,7 @@
 """A proposal in short form, while the transactions of its block are collected."""
 
 from chain.block import Block, Header, Inherents, compute_extrinsics_root, compute_header_hash
-from chain.primitives.codec import decode
+from chain.primitives.codec import decode, replace
 from chain.primitives.types import Hash, PeerId, TimeMs
 from chain.transaction import SignedTransaction, get_transaction_id
 from chain.votes import Proposal
@@ -50,6 +50,10 @@ class Assembly:
             raise PeerFault("block of another height", LIE_POINTS)
         if self.proposal.pol_round is None and self.header.proposer != self.proposal.proposer:
             raise PeerFault("new block in the name of another proposer", LIE_POINTS)
+
+    def has_block_of(self, message: CompactProposal) -> bool:
+        """Whether the message is for this proposal's block, under whatever signature."""
+        return replace(message, signed=self.message.signed) == self.message
 
     def add_source(self, peer: PeerId) -> None:
         """Another peer announced the same."""

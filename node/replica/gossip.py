@@ -28,6 +28,7 @@ from chain.transaction import decode_transaction, get_transaction_id
 from chain.votes import (
     CommitCertificate,
     PolkaCertificate,
+    Proposal,
     SignedProposal,
     SignedVote,
     Verify,
@@ -106,8 +107,7 @@ class Gossip:
         self._seen, self._last_seen = SeenMessages(), SeenMessages()
         self._proposers = Proposers(replica.core.validator_set)
         self._peers: dict[PeerId, _Peer] = {}
-        self._assemblies: dict[bytes, Assembly] = {}
-        """By the proposal's signature."""
+        self._assemblies: dict[Proposal, Assembly] = {}
         self._fetches: dict[Hash, Callable[[Block], None]] = {}
 
     # Called by the world.
@@ -162,7 +162,7 @@ class Gossip:
         """Send to all peers."""
         for signed in votes:
             if self._is_for_now(signed.vote.height):
-                self._seen.note_vote(signed)
+                self._seen.note_vote(signed, self._replica.core.round)
         self._world.broadcast(Votes(votes))
 
     def send_again(self, again: Rebroadcast, block: Block | None) -> None:
@@ -243,7 +243,7 @@ class Gossip:
             return False
         genesis_hash = self._ledger.genesis_hash
         _check(lambda: check_signed_vote(genesis_hash, core.validator_set, signed, self._verify))
-        seen.note_vote(signed)
+        seen.note_vote(signed, core.round)
         self._replica.put(VoteReceived(signed))
         return True
 
@@ -258,8 +258,8 @@ class Gossip:
     # Proposals.
 
     def _on_proposal(self, peer: PeerId, message: CompactProposal, signed: SignedProposal) -> None:
-        kept, known = self._peers.get(peer), self._assemblies.get(signed.signature)
-        if known is not None and known.message == message:
+        kept, known = self._peers.get(peer), self._assemblies.get(signed.proposal)
+        if known is not None and known.has_block_of(message):
             known.add_source(peer)
         elif self._is_early(signed.proposal.height) and kept is not None:
             kept.early_proposal = message
@@ -279,10 +279,13 @@ class Gossip:
         _check(lambda: check_signed_proposal(genesis_hash, core.validator_set, signed, self._verify))
         if proposal.proposer != self._proposers.get(proposal.round):
             raise PeerFault("proposal out of turn", LIE_POINTS)
+        evidence = self._seen.note_signed_proposal(signed)
+        if evidence is not None:
+            self._replica.report(evidence)
         until_ms = self._world.elapsed_ms() + ASSEMBLY_MS_MAX
         assembly = _check(lambda: Assembly(message, peer, self._world.now_ms(), until_ms))
         assembly.check()
-        self._assemblies[signed.signature] = assembly
+        self._assemblies[proposal] = assembly
         self._collect(assembly)
 
     def _collect(self, assembly: Assembly) -> None:
@@ -321,9 +324,8 @@ class Gossip:
         self._replica.put_proposal(signed, block, assembly.received_ms, partial(self._forget, assembly))
 
     def _forget(self, assembly: Assembly) -> None:
-        signature = assembly.message.signed.signature
-        if self._assemblies.get(signature) is assembly:
-            del self._assemblies[signature]
+        if self._assemblies.get(assembly.proposal) is assembly:
+            del self._assemblies[assembly.proposal]
 
     # Certificates and summaries.
 

@@ -24,7 +24,16 @@ from chain.errors import InvalidBlock, InvalidTransaction
 from chain.primitives.types import Address, Hash, Height, Round, TimeMs
 from chain.runtime import BlockResult
 from chain.transaction import SignedTransaction
-from chain.votes import CommitCertificate, Evidence, Proposal, SignedProposal, SignedVote, Vote
+from chain.votes import (
+    CommitCertificate,
+    Evidence,
+    Proposal,
+    SignedProposal,
+    SignedVote,
+    Vote,
+    compute_evidence_hash,
+    get_offence_height,
+)
 from consensus.core import Core
 from consensus.proposal_time import SynchronyParameters, is_timely
 from consensus.timeouts import TimeoutParameters
@@ -111,6 +120,7 @@ class Replica:
         self.last_core: Core | None = None
         """Of the last height, if it was decided here: it still counts late precommits."""
         self._mode = Mode.STARTING
+        self._reported: set[Hash] = set()
         self._inbox = Inbox(world, self._handle, self._is_running)
         self._timers = HeightTimers(world)
         self._messenger = build_messenger(self)
@@ -163,6 +173,14 @@ class Replica:
             then()
 
         self._check_candidate(proposal.height, block, hand_in)
+
+    def report(self, evidence: Evidence) -> None:
+        """A validator equivocated; the same evidence is reported once in a height."""
+        name = compute_evidence_hash(evidence)
+        if name not in self._reported:
+            self._reported.add(name)
+            _log.warning("equivocation", height=get_offence_height(evidence))
+            self._report(evidence)
 
     def note_behind(self) -> None:
         """A peer claims to be heights ahead: check it, in a later turn."""
@@ -219,6 +237,7 @@ class Replica:
         self.last_core = self.core if self.core.step is Step.DECIDED else None
         core, pending = self._replay(notes)
         self.core = core
+        self._reported.clear()
         # Proposals that came during the sync wait in the inbox; their blocks are candidates already.
         here = [block for block in self.candidates.values() if block.header.height == core.height]
         blocks = [*here, *(note for note in notes if isinstance(note, Block))]
@@ -293,8 +312,7 @@ class Replica:
                 elapsed = TimeoutElapsed(kind, height, round)
                 self._timers.call_later((kind, round), duration_ms, lambda: self.put(elapsed))
             case ReportEquivocation(evidence):
-                _log.warning("equivocation", height=self.core.height)
-                self._report(evidence)
+                self.report(evidence)
             case Rebroadcast(proposal):
                 block = self.candidates.get(proposal.proposal.block_hash) if proposal else None
                 self._messenger.send_again(output, block)

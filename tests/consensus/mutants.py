@@ -225,7 +225,7 @@ MUTANTS = [
         "C9",
         "forgets rounds beyond the window",
         CORE,
-        "            self._far_votes.add(signed)\n",
+        "            self._emit_evidence(self._far_votes.add(signed))\n",
         "            pass\n",
     ),
     Mutant(

@@ -260,7 +260,7 @@ REPLICA_BUGS = (
     _bug(
         "equivocation not reported",
         REPLICA,
-        "                self._report(evidence)\n",
+        "            self._report(evidence)\n",
         "",
     ),
     Bug(

@@ -102,7 +102,7 @@ def test_what_came_early_counts_when_its_height_comes(scene: Scene) -> None:
     second = ahead.build()
     proposal = ahead.propose(ahead.get_proposer(), second.block_hash)
     vote = ahead.vote(ahead.people[0], PREVOTE, None)
-    bad = replace(vote, signature=bytes(64))
+    bad = replace(ahead.vote(ahead.people[1], PREVOTE, None), signature=bytes(64))
     one, two = scene.join(1), scene.join(2)
     one.say(build_compact(proposal, second.block), Votes((vote,)))
     two.say(Votes((bad,)))
