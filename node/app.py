@@ -67,7 +67,7 @@ class Node:
         trusted: set[PeerId] | None = None,
     ) -> None:
         """`trusted`, if given, is kept filled with the peers of the current validators."""
-        self.home, self.config, self.spec, self.keys = home, config, spec, keys
+        self.home, self.config, self.spec, self.keys, self.network = home, config, spec, keys, network
         self.clock, self.lane, self.signatures = WallClock(), Lane(), SignatureMemory()
         check, verify = self.signatures.check, self.signatures.verify
         self.ledger = Ledger(
