@@ -10,10 +10,10 @@ Not here: how stake is taken and distributed (staking), how proofs are judged (p
 
 from chain.errors import DispatchError, InvalidChainSpec
 from chain.module import Context, Module
-from chain.modules import beacon, hosting, possession, staking, system, validators
+from chain.modules import beacon, hosting, possession, rewards, staking, system, validators
 from chain.primitives.codec import Record
 from chain.primitives.fixed_point import mul_div, mul_ppm
-from chain.primitives.types import PPM, Address, Epoch, Era, Hash, Height, Ppm, Uint, Uint32
+from chain.primitives.types import PPM, Address, Amount, Epoch, Era, Hash, Height, Ppm, Uint32
 from chain.state import StateReader, StorageMap, StorageValue
 from chain.votes import (
     Evidence,
@@ -46,6 +46,9 @@ class Parameters(Record):
     offline_epochs: Uint32
     """Misses in a row after which all holdings of the host are unregistered."""
     unrevealed_ppm: Ppm
+    """Of the own bond, for each withheld beacon link; at least the validator pay of an era."""
+    unrevealed_links_max: Uint32
+    """So many withheld links end a candidacy."""
     demand_failures_max: Uint32
     """Failed demands for one datum after which the host is slashed."""
     demand_slash_ppm: Ppm
@@ -56,6 +59,8 @@ EQUIVOCATIONS = StorageMap(MODULE.index, 1, bool)
 """(era, validator) -> True, while the equivocation counts together with later ones."""
 JAILINGS = StorageMap(MODULE.index, 2, tuple[Era, ...])
 """Host -> eras in which it was jailed for misses, the latest last."""
+WITHHELD_LINKS = StorageMap(MODULE.index, 3, int)
+"""Validator -> beacon links withheld since it stands."""
 
 
 @MODULE.event(1)
@@ -97,32 +102,39 @@ class WentOffline(Record):
 
 @MODULE.event(4)
 class RevealsWithheld(Record):
-    """A validator proposed `blocks` blocks of the epoch without a beacon link: it is slashed and not paid."""
+    """A validator proposed `links` blocks of the epoch without a beacon link: it is slashed and not paid.
+
+    `per_link` = max(`ppm` of the own bond, `era_pay`); `total` since it stands; `is_over`: it stands no more.
+    """
 
     validator: Address
     epoch: Epoch
-    blocks: Uint32
+    links: Uint32
     ppm: Ppm
+    era_pay: Amount
+    per_link: Amount
+    total: Uint32
+    is_over: bool
 
 
 @MODULE.event(5)
 class DemandsFailed(Record):
-    """The host failed so many demands for one datum that it is slashed."""
+    """The host failed so many demands for one datum that `ppm` of the `pledge` behind it is taken."""
 
     host: Address
     datum: Hash
     failures: Uint32
+    pledge: Amount
     ppm: Ppm
 
 
 @MODULE.event(6)
 class LossDeclared(Record):
-    """The host declared the loss of `size` of its `hosted` bytes: half of the slash, in that proportion."""
+    """The host declared the loss of a datum: `ppm` of the `pledge` behind it is taken."""
 
     host: Address
     datum: Hash
-    size: Uint
-    hosted: Uint
+    pledge: Amount
     ppm: Ppm
 
 
@@ -241,17 +253,14 @@ def unjail(ctx: Context, sender: Address, call: Unjail) -> None:
 
 @MODULE.call(3, DeclareLoss, weight=5_700)
 def declare_loss(ctx: Context, sender: Address, call: DeclareLoss) -> None:
-    """Unregister a lost datum, for half of the slash of failed demands, in proportion to its bytes."""
+    """Unregister a lost datum, for half of what failed demands would cost."""
     holding = hosting.get_holding(ctx.state, sender, call.datum)
     if holding is None or not hosting.is_holding(ctx.state, sender, call.datum, ctx.epoch):
         raise NotHeld
-    host = hosting.get_host(ctx.state, sender)
-    assert host is not None
-    size, hosted = holding.size_bytes, host.bytes
-    ppm = mul_div(get_parameters(ctx.state).demand_slash_ppm // 2, size, hosted)
+    pledge, ppm = hosting.get_pledge(ctx.state, holding), get_parameters(ctx.state).demand_slash_ppm // 2
     hosting.unregister(ctx, sender, call.datum)
-    ctx.emit(LossDeclared(sender, call.datum, size, hosted, ppm))
-    staking.slash(ctx, sender, ppm, ctx.height, None, "loss_declared")
+    ctx.emit(LossDeclared(sender, call.datum, pledge, ppm))
+    staking.slash_amount(ctx, sender, mul_ppm(pledge, ppm), "loss_declared")
 
 
 def on_block_start(ctx: Context) -> None:
@@ -262,7 +271,6 @@ def on_block_start(ctx: Context) -> None:
     for host in judgement.missed:
         _punish_misses(ctx, host)
     for failure in judgement.failures:
-        staking.fine(ctx, failure.host, failure.owed, failure.member, "demand_failed")
         _punish_demands(ctx, failure.host, failure.datum, failure.failures)
 
 
@@ -281,7 +289,7 @@ def _punish_misses(ctx: Context, host: Address) -> None:
     until = ctx.epoch + 1 + parameters.jail_epochs
     JAILINGS.set(ctx.state, (*jailings, ctx.era)[-JAILINGS_KEPT_MAX:], host)
     ctx.emit(MissesPunished(host, missed, window, len(jailings), ppm, until))
-    staking.slash(ctx, host, ppm, ctx.height, None, "proofs_missed")
+    staking.slash_own(ctx, host, ppm, "proofs_missed")
     staking.jail(ctx, host, until)
     validators.remove(ctx, host)
     possession.restart_window(ctx, host)
@@ -297,17 +305,32 @@ def _punish_demands(ctx: Context, host: Address, datum: Hash, failures: int) -> 
     if failures < parameters.demand_failures_max:
         return
     possession.clear_failed_demands(ctx.state, host, datum)
-    ctx.emit(DemandsFailed(host, datum, failures, parameters.demand_slash_ppm))
-    staking.slash(ctx, host, parameters.demand_slash_ppm, ctx.height, None, "demands_failed")
+    holding = hosting.get_holding(ctx.state, host, datum)
+    pledge = 0 if holding is None else hosting.get_pledge(ctx.state, holding)
+    ctx.emit(DemandsFailed(host, datum, failures, pledge, parameters.demand_slash_ppm))
+    staking.slash_amount(ctx, host, mul_ppm(pledge, parameters.demand_slash_ppm), "demands_failed")
 
 
 def on_epoch_end(ctx: Context) -> None:
     """Slash validators that withheld beacon links, and take their pay. Runs before the hook of `rewards`."""
-    ppm = get_parameters(ctx.state).unrevealed_ppm
-    for who, blocks in beacon.list_misses(ctx.state, ctx.epoch):
-        ctx.emit(RevealsWithheld(who, ctx.epoch, blocks, ppm))
-        staking.slash(ctx, who, ppm, ctx.height, None, "reveals_withheld")
+    for who, links in beacon.list_misses(ctx.state, ctx.epoch):
+        _punish_withheld(ctx, who, links)
         validators.forfeit(ctx, who)
+
+
+def _punish_withheld(ctx: Context, who: Address, links: int) -> None:
+    """Each link costs a share of the own bond, an era's validator pay at least; too many, the candidacy."""
+    parameters, total = get_parameters(ctx.state), links + (WITHHELD_LINKS.get(ctx.state, who) or 0)
+    pay = rewards.get_era_pay(ctx.state, who)
+    per_link = max(mul_ppm(staking.get_bond(ctx.state, who), parameters.unrevealed_ppm), pay)
+    is_over = total >= parameters.unrevealed_links_max
+    ctx.emit(RevealsWithheld(who, ctx.epoch, links, parameters.unrevealed_ppm, pay, per_link, total, is_over))
+    staking.slash_amount(ctx, who, links * per_link, "reveals_withheld")
+    if is_over:
+        WITHHELD_LINKS.delete(ctx.state, who)
+        validators.end_candidacy(ctx, who)
+    else:
+        WITHHELD_LINKS.set(ctx.state, total, who)
 
 
 class GenesisConfig(Record):
@@ -331,8 +354,12 @@ def build_genesis(ctx: Context, config: GenesisConfig) -> None:
         parameters.unrevealed_ppm,
         parameters.demand_slash_ppm,
     )
-    if max(shares) > PPM or 0 in (parameters.miss_jail_ppm, parameters.offline_epochs):
-        raise InvalidChainSpec("offences: shares at most 1000000; misses until jail and offline at least 1")
+    if max(shares) > PPM or 0 in (
+        parameters.miss_jail_ppm,
+        parameters.offline_epochs,
+        parameters.unrevealed_links_max,
+    ):
+        raise InvalidChainSpec("offences: shares at most 1000000; misses and links at least 1")
     PARAMETERS.set(ctx.state, parameters)
 
 

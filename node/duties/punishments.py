@@ -11,7 +11,7 @@ from chain.block import EventRecord
 from chain.jsonable import get_fields
 from chain.modules import offences
 from chain.modules.possession.types import Missed
-from chain.modules.staking.types import Fined, Jailed, Slashed, Tombstoned
+from chain.modules.staking.types import Jailed, Slashed, Tombstoned
 from chain.primitives.codec import Record, decode
 from chain.primitives.types import Address, Height
 from chain.runtime import MODULES
@@ -24,7 +24,6 @@ _NEXT: dict[type[Record], str] = {
     Jailed: "vidya doctor, then vidya tx unjail",
     Tombstoned: "vidya leave",
     Slashed: "vidya doctor",
-    Fined: "vidya doctor",
     offences.EquivocationProven: "vidya validator audit",
     offences.MissesPunished: "vidya doctor",
     offences.WentOffline: "vidya doctor, then vidya host add",

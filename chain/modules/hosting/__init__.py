@@ -33,6 +33,7 @@ from chain.modules.hosting.queries import (
     get_host,
     get_leaf_row,
     get_parameters,
+    get_pledge,
     get_subset,
     get_subset_totals,
     is_holding,

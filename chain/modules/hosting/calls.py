@@ -2,9 +2,9 @@
 
 from chain.module import Context
 from chain.modules import catalogue, staking
-from chain.modules.hosting.effects import compute_commitment, count, drop
+from chain.modules.hosting.effects import count, drop
 from chain.modules.hosting.networks import compute_network
-from chain.modules.hosting.queries import get_host, get_parameters
+from chain.modules.hosting.queries import compute_commitment, get_host, get_parameters
 from chain.modules.hosting.rows import plan_change
 from chain.modules.hosting.types import (
     HOLDERS,

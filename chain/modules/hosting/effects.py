@@ -4,7 +4,7 @@ from itertools import islice
 
 from chain.module import Context
 from chain.modules import catalogue, staking
-from chain.modules.hosting.queries import get_host, get_parameters
+from chain.modules.hosting.queries import compute_commitment, get_host, get_parameters
 from chain.modules.hosting.rows import compute_height_ahead, plan_change, prepare_rows
 from chain.modules.hosting.types import (
     ENDINGS,
@@ -16,12 +16,10 @@ from chain.modules.hosting.types import (
     Holding,
     HoldingDropped,
     NotHeld,
-    Parameters,
     SubsetDropped,
 )
 from chain.primitives.codec import replace
-from chain.primitives.fixed_point import div_up
-from chain.primitives.types import HASH_BYTES, Address, Amount, Epoch, Hash
+from chain.primitives.types import HASH_BYTES, Address, Epoch, Hash
 
 
 def drop(ctx: Context, who: Address, datum_id: Hash, until_epoch: Epoch) -> None:
@@ -126,8 +124,3 @@ def _take_apart(ctx: Context) -> None:
         if room == 0:
             return
         LEAVING.delete(ctx.state, who)
-
-
-def compute_commitment(parameters: Parameters, size_bytes: int) -> Amount:
-    """The own bond in base units that so many registered bytes need, rounded up."""
-    return div_up(size_bytes * parameters.bond_per_gib, catalogue.GIB)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from chain.modules import catalogue
 from chain.modules.hosting.leaf_row import EMPTY_ROW, LeafRow
 from chain.modules.hosting.types import (
     HOLDERS,
@@ -18,7 +19,8 @@ from chain.modules.hosting.types import (
     SubsetEntry,
     SubsetTotals,
 )
-from chain.primitives.types import Address, Epoch, Hash
+from chain.primitives.fixed_point import div_up
+from chain.primitives.types import Address, Amount, Epoch, Hash
 from chain.state import StateReader
 
 
@@ -82,3 +84,13 @@ def has_left(state: StateReader, who: Address, epoch: Epoch) -> bool:
 def is_in_effect(holding: Holding, epoch: Epoch) -> bool:
     """Whether the epoch lies in [from_epoch, until_epoch); only valid if the host has not left."""
     return holding.from_epoch <= epoch and (holding.until_epoch is None or epoch < holding.until_epoch)
+
+
+def get_pledge(state: StateReader, holding: Holding) -> Amount:
+    """The part of a host's bond that stands behind a holding."""
+    return compute_commitment(get_parameters(state), holding.size_bytes)
+
+
+def compute_commitment(parameters: Parameters, size_bytes: int) -> Amount:
+    """Own bond that so many bytes need, rounded up."""
+    return div_up(size_bytes * parameters.bond_per_gib, catalogue.GIB)

@@ -63,7 +63,7 @@ def compute_prove_weight(call: Prove) -> int:
 
 @MODULE.call(1, Prove, weight=compute_prove_weight, is_duty=True)
 def prove(ctx: Context, sender: Address, call: Prove) -> None:
-    """Open to any account. Emits Proven; for a demand DemandProven, and the host gets the fee."""
+    """Open to any account. Emits Proven; for a demand DemandProven, whose fee is burned."""
     round_ = get_round(ctx.state)
     if round_ is None or call.epoch != round_.epoch or ctx.height >= round_.deadline:
         raise RoundClosed
@@ -97,7 +97,7 @@ def _meet_demand(ctx: Context, host: Address, epoch: Epoch, datum_id: Hash) -> N
     demand = DEMANDS.get(ctx.state, epoch, host, datum_id)
     assert demand is not None
     DEMANDS.delete(ctx.state, epoch, host, datum_id)
-    balances.transfer(ctx, POT, host, demand.fee)
+    balances.burn(ctx, POT, demand.fee)
     ctx.emit(DemandProven(host, datum_id, epoch, demand.fee))
 
 

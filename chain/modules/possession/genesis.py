@@ -50,10 +50,9 @@ def build_genesis(ctx: Context, config: GenesisConfig) -> None:
     if (
         parameters.pay_floor_ppm >= PPM
         or not parameters.credit_proven_epochs
-        or not parameters.demand_refund_factor
         or parameters.era_proven_ppm > PPM
     ):
-        raise InvalidChainSpec("possession: shares at most 1000000, credits and refunds at least 1")
+        raise InvalidChainSpec("possession: shares at most 1000000, credits at least 1")
     PARAMETERS.set(ctx.state, parameters)
     admitted = catalogue.get_totals(ctx.state).admitted_bytes
     ERA_RULE.set(ctx.state, EraRule(min(parameters.era_bytes_min, admitted)))

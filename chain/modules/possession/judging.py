@@ -108,9 +108,8 @@ def _judge_demands(ctx: Context, epoch: Epoch, is_excused: bool) -> tuple[Failed
 def _fail(ctx: Context, host: Address, datum_id: Hash, epoch: Epoch, demand: Demand) -> FailedDemand:
     count = get_failed_demands(ctx.state, host, datum_id) + 1
     FAILED_DEMANDS.set(ctx.state, count, host, datum_id)
-    owed = demand.fee * (get_parameters(ctx.state).demand_refund_factor - 1)
-    ctx.emit(DemandFailed(host, datum_id, epoch, demand.member, demand.fee, owed, count))
-    return FailedDemand(host, datum_id, demand.member, owed, count)
+    ctx.emit(DemandFailed(host, datum_id, epoch, demand.member, demand.fee, count))
+    return FailedDemand(host, datum_id, demand.member, count)
 
 
 def _count_leaves(subsets: tuple[tuple[Address, SubsetTotals], ...]) -> int:

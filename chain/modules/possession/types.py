@@ -45,8 +45,7 @@ class Parameters(Record):
     era_bytes_min: Uint
     """Bytes that it must hold, or all that were admitted when the era began, if that is less."""
     demand_fee: Amount
-    demand_refund_factor: Uint32
-    """A member gets this many times the fee of a failed demand: once from the pot, the rest from the host."""
+    """Burned if the host proves the leaves, returned to the member if not: nobody earns by a demand."""
     demands_per_host_max: Uint32
     """Per epoch."""
 
@@ -81,12 +80,11 @@ class Demand(Record):
 
 
 class FailedDemand(Record):
-    """A demand that a host failed although it proved its epoch; it must still pay `owed` to the member."""
+    """A demand that a host failed although it proved its epoch."""
 
     host: Address
     datum: Hash
     member: Address
-    owed: Amount
     failures: Uint32
     """Failed demands for this datum by this host so far."""
 
@@ -190,7 +188,7 @@ class Demanded(Record):
 
 @MODULE.event(5)
 class DemandProven(Record):
-    """The host has proven the demanded leaves and got the fee."""
+    """The host has proven the demanded leaves; the fee was burned."""
 
     host: Address
     datum: Hash
@@ -200,14 +198,13 @@ class DemandProven(Record):
 
 @MODULE.event(6)
 class DemandFailed(Record):
-    """The host failed its `failures`-th demand for the datum: the fee returned, the host must pay `owed`."""
+    """The host failed its `failures`-th demand for the datum; the fee returned to the member."""
 
     host: Address
     datum: Hash
     epoch: Epoch
     member: Address
     fee: Amount
-    owed: Amount
     failures: Uint32
 
 

@@ -30,4 +30,5 @@ from chain.modules.rewards.hooks import (
     on_epoch_end,
     on_era_end,
 )
+from chain.modules.rewards.payments import get_era_pay
 from chain.modules.rewards.types import MODULE

@@ -32,7 +32,7 @@ from chain.primitives.types import (
     Uint,
 )
 from chain.state import StateReader
-from chain.validator_set import compute_total_power
+from chain.validator_set import compute_total_power, get_validator
 
 YEAR_MS = 365 * 24 * 60 * 60 * 1000
 
@@ -105,6 +105,17 @@ def get_epoch_ms(state: StateReader) -> int:
 def compute_emission(emission_ppm: Ppm, supply: Amount, elapsed_ms: int) -> Amount:
     """Base units minted in `elapsed_ms` at a yearly rate of `emission_ppm`."""
     return mul_div(supply * emission_ppm, elapsed_ms, PPM * YEAR_MS)
+
+
+def get_era_pay(state: StateReader, who: Address) -> Amount:
+    """What the validator pool would pay a validator for a nominal era with all its commits signed."""
+    parameters, members = PARAMETERS.require(state), validators.get_current(state)
+    member = get_validator(members, who)
+    if member is None:
+        return 0
+    emission = compute_emission(parameters.emission_ppm, SUPPLY.require(state), get_epoch_ms(state))
+    pool = mul_ppm(emission, parameters.validator_ppm) * system.get_parameters(state).era_epochs
+    return mul_div(pool, member.power, compute_total_power(members))
 
 
 def _get_uploads(state: StateReader, epoch: Epoch, pool: Amount) -> tuple[UploadRewarded, ...]:

@@ -15,11 +15,12 @@ Files: types, ledger (queries and writes), calls, effects (for other modules), g
 
 from chain.modules.staking.calls import Bond
 from chain.modules.staking.effects import (
-    fine,
     jail,
     reward_delegators,
     set_commitment,
     slash,
+    slash_amount,
+    slash_own,
     tombstone,
     unjail,
 )

@@ -1,5 +1,7 @@
 """Staking: the functions for other modules: commit, reward, slash, fine, jail, unjail, tombstone."""
 
+from typing import NamedTuple
+
 from chain.module import Context
 from chain.modules import balances, escrow
 from chain.modules.staking.ledger import (
@@ -20,7 +22,6 @@ from chain.modules.staking.types import (
     UNBONDING_POOLS,
     VALIDATOR_POT,
     DelegatorsRewarded,
-    Fined,
     InsufficientBond,
     Jailed,
     Slashed,
@@ -59,7 +60,7 @@ def slash(
     ctx: Context, who: Address, ppm: Ppm, offence_height: Height, reporter: Address | None, reason: str
 ) -> Slashed:
     """Take `ppm` of all stake and escrow that is liable for an offence at `offence_height`, and distribute
-    it.
+    it: delegators, who chose the validator, share its equivocation.
 
     Each part rounds down. The returned record is the event.
     """
@@ -67,18 +68,67 @@ def slash(
     bonded, unlocking = _slash_ledger(ctx.state, who, ppm, since)
     delegated, leaving = _slash_pools(ctx.state, who, ppm, since)
     withheld = escrow.seize(ctx, who, ppm, POT)
-    total = bonded + unlocking + delegated + leaving + withheld
-    repair, validators, reward, burned = _share_out(ctx, total, reporter)
+    taken = _Taken(bonded, unlocking, delegated, leaving, withheld)
+    return _distribute(ctx, who, ppm, offence_height, taken, reporter, reason)
+
+
+def slash_own(ctx: Context, who: Address, ppm: Ppm, reason: str) -> Slashed:
+    """Take `ppm` of a host's own stake and escrow: faults of hosting never touch delegators."""
+    bonded, unlocking = _slash_ledger(ctx.state, who, ppm, compute_era_liable(ctx.state, ctx.height))
+    withheld = escrow.seize(ctx, who, ppm, POT)
+    taken = _Taken(bonded, unlocking, 0, 0, withheld)
+    return _distribute(ctx, who, ppm, ctx.height, taken, None, reason)
+
+
+def slash_amount(ctx: Context, who: Address, amount: Amount, reason: str) -> Slashed:
+    """Take `amount` of a host's own stake, or all of it if it is less: the bond first, then what unbonds, the
+    latest first.
+    """
+    ledger = get_ledger(ctx.state, who)
+    bonded = min(amount, ledger.active)
+    left, chunks = amount - bonded, []
+    for chunk in reversed(ledger.unlocking):
+        part = min(left, chunk.amount)
+        left -= part
+        if chunk.amount > part:
+            chunks.append(replace(chunk, amount=chunk.amount - part))
+    unlocking = amount - bonded - left
+    kept = tuple(reversed(chunks))
+    set_ledger(ctx.state, who, replace(ledger, active=ledger.active - bonded, unlocking=kept))
+    return _distribute(ctx, who, 0, ctx.height, _Taken(bonded, unlocking, 0, 0, 0), None, reason)
+
+
+class _Taken(NamedTuple):
+    """What a slash took, by source."""
+
+    bond: Amount
+    unlocking: Amount
+    delegated: Amount
+    leaving: Amount
+    escrow: Amount
+
+
+def _distribute(
+    ctx: Context,
+    who: Address,
+    ppm: Ppm,
+    offence_height: Height,
+    taken: _Taken,
+    reporter: Address | None,
+    reason: str,
+) -> Slashed:
+    """Pay out and burn what was taken. Emits Slashed."""
+    repair, validators, reward, burned = _share_out(ctx, sum(taken), reporter)
     event = Slashed(
         host=who,
         reason=reason,
         ppm=ppm,
         offence_height=offence_height,
-        bond=bonded,
-        unlocking=unlocking,
-        delegated=delegated,
-        leaving=leaving,
-        escrow=withheld,
+        bond=taken.bond,
+        unlocking=taken.unlocking,
+        delegated=taken.delegated,
+        leaving=taken.leaving,
+        escrow=taken.escrow,
         repair=repair,
         validators=validators,
         reporter=reward,
@@ -86,18 +136,6 @@ def slash(
     )
     ctx.emit(event)
     return event
-
-
-def fine(ctx: Context, who: Address, amount: Amount, payee: Address, reason: str) -> Amount:
-    """Move `amount` of the own bond, or all if it is less, to `payee`; returns the moved amount."""
-    ledger = get_ledger(ctx.state, who)
-    taken = min(amount, ledger.active)
-    if taken == 0:
-        return 0
-    set_ledger(ctx.state, who, replace(ledger, active=ledger.active - taken))
-    balances.transfer(ctx, POT, payee, taken)
-    ctx.emit(Fined(who, payee, taken, reason))
-    return taken
 
 
 def jail(ctx: Context, who: Address, until: Epoch) -> None:

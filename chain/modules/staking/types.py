@@ -128,7 +128,10 @@ class Undelegated(Record):
 
 @MODULE.event(6)
 class Slashed(Record):
-    """`ppm` of all liable stake was taken, from five sources (bond .. escrow), and paid out or burned."""
+    """Stake was taken, from five sources (bond .. escrow), and paid out or burned.
+
+    `ppm` of each source, or an amount that the offence names, if `ppm` is 0.
+    """
 
     host: Address
     reason: str
@@ -143,16 +146,6 @@ class Slashed(Record):
     validators: Amount
     reporter: Amount
     burned: Amount
-
-
-@MODULE.event(7)
-class Fined(Record):
-    """`amount` of `host`'s own bond went to `payee`."""
-
-    host: Address
-    payee: Address
-    amount: Amount
-    reason: str
 
 
 @MODULE.event(8)

@@ -17,7 +17,7 @@ Files: types, queries, calls, commits, election, sets, genesis (and invariants).
 
 from chain.modules.validators.calls import Validate
 from chain.modules.validators.commits import forfeit, process_last_commit
-from chain.modules.validators.election import on_era_end, remove
+from chain.modules.validators.election import end_candidacy, on_era_end, remove
 from chain.modules.validators.genesis import GenesisConfig, build_genesis, check_invariants
 from chain.modules.validators.queries import (
     get_commission,

@@ -8,11 +8,13 @@ from chain.modules.validators.types import (
     ELECTED_POWER,
     TARGET,
     UNPAID,
+    Chilled,
     Elected,
     Parameters,
     RemovalDeferred,
     Removed,
 )
+from chain.primitives.codec import replace
 from chain.primitives.types import Address
 from chain.state import StateReader
 from chain.validator_set import ValidatorChange
@@ -35,6 +37,15 @@ def remove(ctx: Context, who: Address) -> None:
     else:
         UNPAID.set(ctx.state, (*(UNPAID.get(ctx.state) or ()), who))
         ctx.emit(RemovalDeferred(who))
+
+
+def end_candidacy(ctx: Context, who: Address) -> None:
+    """The account stands no more, and leaves the set; it may stand again. Emits Chilled."""
+    candidate = get_candidate(ctx.state, who)
+    if candidate is not None and not candidate.is_chilled:
+        CANDIDATES.set(ctx.state, replace(candidate, is_chilled=True), who)
+        ctx.emit(Chilled(who))
+    remove(ctx, who)
 
 
 def on_era_end(ctx: Context) -> None:

@@ -17,6 +17,7 @@ from chain.modules import (
     membership,
     offences,
     possession,
+    rewards,
     staking,
     system,
     validators,
@@ -36,10 +37,12 @@ from chain.votes import (
     build_duplicate_vote,
     get_proposal_signing_bytes,
 )
+from tests.chain.support.market_worlds import REWARDS
 from tests.chain.support.worlds import (
     DATUM,
     EPOCH_BLOCKS,
     GENESIS_HASH,
+    HOSTING,
     OFFENCES,
     POSSESSION,
     SYSTEM,
@@ -363,9 +366,52 @@ def test_absent_host_loses_its_data() -> None:
     assert staking.get_ledger(world.state, FOUR).committed == 0
 
 
-def test_withheld_reveals_cost_once_per_epoch_and_the_pay() -> None:
-    """Two blocks without a link in one epoch: one slash of 0.5 %, no weight, and nothing for the others."""
+def build_paying_world(supply: int = 0) -> World:
+    """A collective in which validators are paid as in the market worlds, out of so large a supply."""
     world = build_collective()
+    rewards.types.PARAMETERS.set(world.state, REWARDS)
+    rewards.types.SUPPLY.set(world.state, supply)
+    return world
+
+
+def withhold(world: World, links: int) -> list[Record]:
+    """TWO proposes so many blocks of the epoch without a link; what its end does."""
+    epoch = world.context().epoch
+    for _ in range(links):
+        world.run(beacon.process_reveal, None)
+    world.height = (epoch + 1) * EPOCH_BLOCKS
+    return world.run(offences.on_epoch_end)
+
+
+def test_the_third_withheld_link_ends_a_candidacy() -> None:
+    """Over epochs, too; whoever stands again begins at none."""
+    world = build_paying_world()
+    world.proposer, world.height = TWO, 1
+    assert find(withhold(world, 2), validators.types.Chilled) == []
+    world.height += 1
+    events = withhold(world, 1)
+    (told,) = find(events, offences.RevealsWithheld)
+    assert (told.links, told.total, told.is_over) == (1, 3, True)
+    assert find(events, validators.types.Chilled) == [validators.types.Chilled(TWO)]
+    assert find(events, validators.types.Removed) == [validators.types.Removed(TWO)]
+    world.height += 1
+    (told,) = find(withhold(world, 1), offences.RevealsWithheld)
+    assert told.total == 1
+
+
+def test_a_withheld_link_costs_an_eras_pay_at_least() -> None:
+    """Where the pool pays more in an era than 0.5 % of the bond, that is the price."""
+    world = build_paying_world(supply=10**18)
+    world.proposer, world.height = TWO, 1
+    (told,) = find(withhold(world, 1), offences.RevealsWithheld)
+    pay = rewards.get_era_pay(world.state, TWO)
+    assert told.per_link == told.era_pay == pay > VIDYA // 2
+    assert staking.get_bond(world.state, TWO) == 100 * VIDYA - pay
+
+
+def test_withheld_reveals_cost_per_link_and_the_pay() -> None:
+    """Two blocks without a link in one epoch: twice 0.5 % of the bond, no pay, and nothing for the others."""
+    world = build_paying_world()
     world.height = 1
     world.proposer = TWO
     for _ in range(2):
@@ -376,13 +422,15 @@ def test_withheld_reveals_cost_once_per_epoch_and_the_pay() -> None:
     events = world.run(offences.on_epoch_end)
     weights = [entry.weight for entry in validators.get_participation(world.state, 0)]
     assert weights == [200, 0, 200, 0]
-    assert find(events, offences.RevealsWithheld) == [offences.RevealsWithheld(TWO, 0, 2, 5_000)]
-    assert staking.get_bond(world.state, TWO) == 100 * VIDYA * 995 // 1_000
+    assert find(events, offences.RevealsWithheld) == [
+        offences.RevealsWithheld(TWO, 0, 2, 5_000, 0, VIDYA // 2, 2, False)
+    ]
+    assert staking.get_bond(world.state, TWO) == 99 * VIDYA
     assert staking.get_bond(world.state, ONE) == 100 * VIDYA
 
 
-def test_failed_demands_refund_the_member_and_end_in_a_slash() -> None:
-    """Each failure returns the fee threefold, two thirds of it from the bond; the third costs 5 % besides."""
+def test_failed_demands_end_in_a_slash_of_the_pledge_behind_the_datum() -> None:
+    """Each failure returns the fee, and nothing more; the third costs 5 % of what stands behind the datum."""
     world = build_hosting_world()
     world.call(membership.join, MEMBER, membership.Join())
     run_epoch(world, (ONE, TWO, THREE, FOUR))
@@ -392,14 +440,17 @@ def test_failed_demands_refund_the_member_and_end_in_a_slash() -> None:
         world.call(possession.calls.challenge, MEMBER, possession.calls.Challenge(FOUR, SMALL))
         events += run_epoch(world, (ONE, TWO, THREE, FOUR))
     events += run_epoch(world, (ONE, TWO, THREE, FOUR))
-    assert world.balance(MEMBER) == before + 3 * VIDYA
-    assert find(events, offences.DemandsFailed) == [offences.DemandsFailed(FOUR, SMALL, 3, 50_000)]
-    assert staking.get_bond(world.state, FOUR) == (bond - 3 * VIDYA) * 95 // 100
+    assert world.balance(MEMBER) == before
+    holding = hosting.get_holding(world.state, FOUR, SMALL)
+    assert holding is not None
+    pledge = hosting.get_pledge(world.state, holding)
+    assert find(events, offences.DemandsFailed) == [offences.DemandsFailed(FOUR, SMALL, 3, pledge, 50_000)]
+    assert staking.get_bond(world.state, FOUR) == bond - pledge // 20
     assert possession.history.get_failed_demands(world.state, FOUR, SMALL) == 0
 
 
-def test_declared_loss_costs_half_by_share_and_drops_the_datum() -> None:
-    """A host that loses 10 of its 40 MiB pays a quarter of 2.5 % and holds the datum no more next epoch."""
+def test_declared_loss_costs_half_and_drops_the_datum() -> None:
+    """A host that says what it lost pays 2.5 % of the pledge behind it, and holds it no more next epoch."""
     world = build_collective(is_listed=True)
     datum = catalogue.ListDatum(b"o" * 32, b"r" * 32, 30 * 2**20, "title", "text", (), "")
     other = catalogue.compute_datum_id(datum)
@@ -412,8 +463,9 @@ def test_declared_loss_costs_half_by_share_and_drops_the_datum() -> None:
         run_block(world)
     events = world.call(offences.declare_loss, FOUR, DeclareLoss(DATUM))
     (declared,) = find(events, offences.LossDeclared)
-    assert declared == offences.LossDeclared(FOUR, DATUM, 10 * 2**20, 40 * 2**20, 6_250)
-    assert staking.get_bond(world.state, FOUR) == 100 * VIDYA - 100 * VIDYA * 6_250 // PPM
+    pledge = hosting.queries.compute_commitment(HOSTING, 10 * 2**20)
+    assert declared == offences.LossDeclared(FOUR, DATUM, pledge, 25_000)
+    assert staking.get_bond(world.state, FOUR) == 100 * VIDYA - pledge * 25_000 // PPM
     world.go_to_epoch(3)
     assert not hosting.is_holding(world.state, FOUR, DATUM, 3)
     assert hosting.is_holding(world.state, FOUR, other, 3)

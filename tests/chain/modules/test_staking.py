@@ -220,13 +220,27 @@ def test_last_share_leaves_no_money_without_an_owner() -> None:
     assert staking.get_pool(world.state, HOST) == staking.types.StakePool()
 
 
-def test_fine_takes_what_there_is() -> None:
-    """A fine moves own bond to its payee, and no more than there is."""
+def test_an_amount_is_taken_from_the_bond_and_then_from_what_unbonds() -> None:
+    """The latest chunk is taken first, never more than there is, and half is burned."""
     world = build_world()
-    world.run(staking.fine, HOST, VIDYA, BOB, "test")
-    assert world.balance(BOB) == 1_001 * VIDYA
-    assert staking.fine(world.context(), HOST, 500 * VIDYA, BOB, "test") == 99 * VIDYA
-    assert staking.fine(world.context(), HOST, 1, BOB, "test") == 0
+    world.call(staking.calls.unbond, HOST, Unbond(30 * VIDYA))
+    world.go_to_era(1)
+    world.call(staking.calls.unbond, HOST, Unbond(20 * VIDYA))
+    (event,) = world.run(staking.slash_amount, HOST, 80 * VIDYA, "test")
+    assert (event.bond, event.unlocking) == (50 * VIDYA, 30 * VIDYA)
+    assert event.burned == 48 * VIDYA and event.repair == 20 * VIDYA
+    assert [chunk.amount for chunk in staking.get_ledger(world.state, HOST).unlocking] == [20 * VIDYA]
+    (event,) = world.run(staking.slash_amount, HOST, 80 * VIDYA, "test")
+    assert (event.bond, event.unlocking) == (0, 20 * VIDYA)
+
+
+def test_faults_of_hosting_leave_delegators_alone() -> None:
+    """`slash_own` takes of the host's own stake; the pool of its delegators stays as it is."""
+    world = build_world()
+    world.call(staking.calls.delegate, ALICE, Delegate(HOST, 50 * VIDYA))
+    (event,) = world.run(staking.slash_own, HOST, 100_000, "test")
+    assert (event.bond, event.delegated, event.leaving) == (10 * VIDYA, 0, 0)
+    assert staking.get_delegation(world.state, ALICE, HOST) == 50 * VIDYA
 
 
 def test_tombstoned_stake_may_only_leave() -> None:

@@ -97,7 +97,6 @@ POSSESSION = possession.types.Parameters(
     era_proven_ppm=500_000,
     era_bytes_min=1,
     demand_fee=VIDYA // 2,
-    demand_refund_factor=3,
     demands_per_host_max=4,
 )
 MEMBERSHIP = membership.Parameters(
@@ -120,6 +119,7 @@ OFFENCES = offences.Parameters(
     jailing_window_eras=30,
     offline_epochs=6,
     unrevealed_ppm=5_000,
+    unrevealed_links_max=3,
     demand_failures_max=3,
     demand_slash_ppm=50_000,
 )

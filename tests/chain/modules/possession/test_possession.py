@@ -301,10 +301,11 @@ def demand(world: ContentWorld, host: Address = ALICE, datum: Hash = SONGS.datum
     world.call(possession.calls.challenge, MEMBER, Challenge(host, datum))
 
 
-def test_a_demand_met_earns_the_fee() -> None:
-    """The member pays now; four more leaves of the datum are due in the next epoch; the host gets the fee."""
+def test_the_fee_of_a_demand_met_is_burned() -> None:
+    """The member pays now; four more leaves of the datum are due in the next epoch; nobody earns by it."""
     world = build_world(ALICE)
     before = world.balance(MEMBER), world.balance(ALICE)
+    burned = balances.get_supply(world.state).burned
     events = world.call(possession.calls.challenge, MEMBER, Challenge(ALICE, SONGS.datum))
     assert events == [possession.types.Demanded(MEMBER, ALICE, SONGS.datum, 3, FEE)]
     assert world.balance(possession.types.POT) == FEE
@@ -321,11 +322,11 @@ def test_a_demand_met_earns_the_fee() -> None:
         Prove(ALICE, 3, (), demanded=SONGS.datum),
     )
     assert world.balance(MEMBER) == before[0] - FEE
-    assert world.balance(ALICE) == before[1] + FEE
+    assert world.balance(ALICE) == before[1] and balances.get_supply(world.state).burned == burned + FEE
 
 
 def test_a_host_that_is_there_and_fails_a_demand_is_at_fault() -> None:
-    """The fee returns, twice as much is owed by the host, and failures of the datum are counted."""
+    """The fee returns, and failures of the datum are counted."""
     world = build_world(ALICE)
     before = world.balance(MEMBER)
     for count in (1, 2):
@@ -333,13 +334,11 @@ def test_a_host_that_is_there_and_fails_a_demand_is_at_fault() -> None:
         epoch = world.epoch + 1
         world.go_to_epoch(epoch)
         world.prove(ALICE)
-        failed = possession.types.DemandFailed(ALICE, SONGS.datum, epoch, MEMBER, FEE, 2 * FEE, count)
+        failed = possession.types.DemandFailed(ALICE, SONGS.datum, epoch, MEMBER, FEE, count)
         assert failed in world.go_to_deadline()
         judgement = possession.get_judgement(world.state)
         assert judgement is not None
-        assert judgement.failures == (
-            possession.types.FailedDemand(ALICE, SONGS.datum, MEMBER, 2 * FEE, count),
-        )
+        assert judgement.failures == (possession.types.FailedDemand(ALICE, SONGS.datum, MEMBER, count),)
         assert world.balance(MEMBER) == before
     assert possession.history.get_failed_demands(world.state, ALICE, SONGS.datum) == 2
     possession.clear_failed_demands(world.state, ALICE, SONGS.datum)
@@ -432,7 +431,6 @@ SPECS = [
     {"window_epochs": possession.types.WINDOW_EPOCHS_MAX + 1},
     {"pay_floor_ppm": PPM},
     {"credit_proven_epochs": 0},
-    {"demand_refund_factor": 0},
 ]
 
 
