@@ -2,7 +2,7 @@
 
 Invariants: a vote is counted once, however often and with whatever signature it is delivered. Different votes
 of one validator in one slot (round and kind) each count for their own value, because two nodes that each
-dropped another one would disagree for ever on whether there is a quorum; towards "any value" and towards a
+dropped another one would disagree forever on whether there is a quorum; towards "any value" and towards a
 round the validator counts once. Of such votes two are kept per validator and slot, which are the evidence;
 more only out of a certificate, since what more than 2/3 signed is bounded by honest validators.
 

@@ -1,4 +1,4 @@
-"""What a node does when its disk refuses: it ends as a whole, waits for the disk, and starts anew.
+"""What a node does when its disk refuses: it ends as a whole, waits for the disk, and starts again.
 
 After a failed write or sync nobody knows what the disk holds, so nothing goes on with what is open: the
 node's tree ends (signing first: without log and sign-state on disk there is no signature), and the next start
@@ -91,7 +91,7 @@ def _note(failures: deque[float], failure: DiskFailed) -> None:
 async def run_disk_watch(list_failures: Callable[[], Sequence[StorageError | None]]) -> None:
     """Raises the failure of a store that is written for peers and clients, whose tasks alone it has ended.
 
-    Such a store refuses from then on, and only opening it anew helps.
+    Such a store refuses from then on, and only opening it again helps.
     """
     while True:
         await trio.sleep(WATCH_SECONDS)

@@ -6,7 +6,7 @@ entries of one batch with the state that the block makes, so that a store never 
 carries a checksum bound to its key and is verified when read: a damaged or misplaced value raises
 CorruptStore. The store judges no block, and of a record it reads only the header's height and parent.
 Nothing is removed unless `stage_prune` is called; headers, certificates, rosters and transaction places are
-for ever.
+forever.
 """
 
 from collections.abc import Iterator, Sequence

@@ -10,7 +10,7 @@ from storage.errors import OtherDataFormat, disk_errors
 from storage.files import FileSystem, atomic_write
 
 DATA_FORMAT = 2
-"""Goes up with every change after which the files of before can not be read."""
+"""Goes up with every change after which the files of before cannot be read."""
 _FILE_NAME = "format"
 _FILE_BYTES_MAX = 16
 
@@ -27,6 +27,6 @@ def check_data_format(directory: Path, *, has_store: bool, files: FileSystem) ->
     if found != str(DATA_FORMAT):
         raise OtherDataFormat(
             f"{directory} was written by another version of this program: format {found}, this one has"
-            f" {DATA_FORMAT}; use that version, or begin anew: `vidya devnet reset` for a devnet, another"
+            f" {DATA_FORMAT}; use that version, or begin again: `vidya devnet reset` for a devnet, another"
             " --home for a node"
         )

@@ -12,7 +12,7 @@ StorageError
 ├── CorruptSignState       the last-sign state does not verify
 ├── SignStateMissing       no last-sign state where there must be one
 ├── ForeignSignState       the last-sign state belongs to another key
-├── NewerSignState         the last-sign state knows of later signatures than what shall replace it
+├── NewerSignState         the last-sign state has later signatures than its replacement
 ├── ValidatorMoved         the key was exported, to be used elsewhere
 └── DoubleSignRefused      a signature was asked for at or below what is already signed
 
@@ -77,7 +77,7 @@ class ForeignSignState(StorageError):
 
 
 class NewerSignState(StorageError):
-    """What shall replace the last-sign state is older."""
+    """The replacement is older than the current last-sign state."""
 
 
 class ValidatorMoved(StorageError):

@@ -31,7 +31,7 @@ Entry = tuple[bytes, bytes | None]
 
 
 class Prefix(IntEnum):
-    """The first byte of every key: the column. On disk for ever, so never reused or renumbered."""
+    """The first byte of every key: the column. On disk forever, so never reused or renumbered."""
 
     META = 1
     HEADER = 2
@@ -222,7 +222,7 @@ class LevelDbStore(_LevelDbReader):
         super().__init__(self._database, self._translate)
 
     def _check_names(self) -> None:
-        """That LevelDB will neither begin anew beside old files nor forget the newest of them."""
+        """That LevelDB will neither begin again beside old files nor forget the newest of them."""
         with disk_errors(self.directory):
             manifests = {path.name.encode(): path for path in self.directory.glob("MANIFEST-*")}
             current = self.directory / "CURRENT"

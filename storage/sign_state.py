@@ -100,7 +100,7 @@ class LastSignState:
         self._lock = files.lock(path.with_name(path.name + ".lock"))
         try:
             self._state = _load_state(path, public_key, create=create, files=files)
-            # Written anew even when whole: what a failed sync left in memory reads well and is not on disk.
+            # Written again even when whole: what a failed sync left in memory reads well and is not on disk.
             self._save(self._state)
         except BaseException:
             self._lock.release()

@@ -5,7 +5,9 @@ code that breaks it, so that a rule which sees nothing fails here.
 """
 
 import ast
+import io
 import re
+import tokenize
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
@@ -39,13 +41,21 @@ IMPURE_MODULES = frozenset(
         "libp2p",
     )
 )
-# The two boundaries where a failure is laid to one peer or one request, whatever it is.
+# The two boundaries where any failure ends one peer or one request only.
 BROAD_EXCEPT_FILES = frozenset({"p2p/boundary.py", "node/api/boundary.py"})
 PRINT_FILES = frozenset({"cli/terminal/output.py"})
 TAKES_ORDER = frozenset(("list", "tuple", "iter", "enumerate", "next", "join"))
 SET_TYPE = re.compile(r"(frozen)?set\b|(Abstract)?Set\b")
 FUNCTION_LINES_MAX = 60
 FILE_LINES_MAX = 500
+FOLDER_FILES_MAX = 16
+BANNED_PHRASES = re.compile(
+    r"\b(can not|of now|who is none|that is none|what lacks|is to happen|affairs?|laid to|nobody's word|"
+    r"dear(er|est)?|for ever|anew|shall|his own|by now|the door|believes? nobody|knocks?|politeness)\b",
+    re.IGNORECASE,
+)
+"""Riddles, old words and private metaphors that came up often; docs/STYLE.md says what to write."""
+QUOTES_BANNED_PHRASES = frozenset(("docs/STYLE.md", "tests/test_tidy.py"))
 UNFINISHED = re.compile(r"\b(TODO|FIXME|XXX|NotImplementedError)\b")
 
 
@@ -225,6 +235,21 @@ def is_importable(module: str, name: str) -> bool:
     return file.exists() and re.search(rf"\b{name}\b", file.read_text()) is not None
 
 
+def find_banned_phrases(source: Source) -> Iterator[tuple[int, str]]:
+    """In comments, docstrings and messages; names in code may use any word."""
+    if source.name in QUOTES_BANNED_PHRASES:
+        return
+    for token in tokenize.generate_tokens(io.StringIO(source.text).readline):
+        if token.type in (tokenize.COMMENT, tokenize.STRING) and (found := find_phrase(token.string)):
+            yield token.start[0], found
+
+
+def find_phrase(text: str) -> str | None:
+    """The first banned phrase, also one that is broken over two lines."""
+    found = BANNED_PHRASES.search(re.sub(r"\s+", " ", text))
+    return found[0] if found else None
+
+
 def name_of(node: ast.expr) -> str:
     """The last part of a dotted name, empty for anything else."""
     if isinstance(node, ast.Attribute):
@@ -232,7 +257,12 @@ def name_of(node: ast.expr) -> str:
     return node.id if isinstance(node, ast.Name) else ""
 
 
-EVERYWHERE: tuple[Rule, ...] = (find_long_functions, find_long_file, find_missing_docstring)
+EVERYWHERE: tuple[Rule, ...] = (
+    find_long_functions,
+    find_long_file,
+    find_missing_docstring,
+    find_banned_phrases,
+)
 IN_PACKAGES: tuple[Rule, ...] = (find_unfinished, find_broad_except, find_raise_in_group, find_print)
 IN_PURE: tuple[Rule, ...] = (find_impure_imports, find_floats, find_identity, find_set_order)
 IN_TESTS: tuple[Rule, ...] = (find_untold_tests, find_missing_imports)
@@ -243,6 +273,12 @@ PLANTED = [
     (find_long_functions, LONG, LONG.replace("\n    x = 1", "", 1)),
     (find_long_file, "x = 1\n" * (FILE_LINES_MAX + 1), "x = 1\n" * FILE_LINES_MAX),
     (find_missing_docstring, "x = 1", '"""Doc."""'),
+    (find_banned_phrases, "x = 1  # it can not be", "can_not = 1  # it cannot be"),
+    (
+        find_banned_phrases,
+        '"""What is\n    to happen."""',
+        '"""What happens. The dearth of shallow doors."""',
+    ),
     (find_unfinished, "x = 1  # TODO later", "x = 1  # done"),
     (find_broad_except, "try: f()\nexcept Exception: pass", "try: f()\nexcept ValueError: pass"),
     (find_broad_except, "try: f()\nexcept: pass", "try: f()\nfinally: pass"),
@@ -308,6 +344,20 @@ def test_pure_code_is_deterministic_by_its_looks() -> None:
 def test_every_test_says_what_must_hold() -> None:
     """A failing test can be judged by its sentence, and imports only what exists."""
     assert find_places(IN_TESTS, ("tests",)) == []
+
+
+def test_documents_are_plain() -> None:
+    """What holds for docstrings holds for documents."""
+    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "examples").rglob("*.md")]
+    found = {page.relative_to(ROOT).as_posix(): find_phrase(page.read_text()) for page in pages}
+    assert {page: phrase for page, phrase in found.items() if phrase} == {"docs/STYLE.md": "shall"}
+
+
+def test_folders_are_small() -> None:
+    """A folder is taken in at a glance: at most FOLDER_FILES_MAX files of Python."""
+    folders = Counter(path.parent for source in (*OURS, "examples") for path in (ROOT / source).rglob("*.py"))
+    large = {path.relative_to(ROOT).as_posix(): count for path, count in folders.items()}
+    assert {name: count for name, count in large.items() if count > FOLDER_FILES_MAX} == {}
 
 
 def test_module_and_storage_numbers_are_unique() -> None:

@@ -50,7 +50,7 @@ PRICE = 10 * VIDYA
 
 
 class Case(NamedTuple):
-    """A call in a state that makes it dear."""
+    """A call in a state that makes it expensive."""
 
     about: str
     items: int

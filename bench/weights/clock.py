@@ -55,7 +55,7 @@ def measure_verification() -> float:
 def measure(
     prepare: Callable[[], Callable[[], object]], *, runs_min: int = RUNS_MIN, at_once: int = 1
 ) -> float:
-    """Weight of what `prepare` returns, which is made anew each time.
+    """Weight of what `prepare` returns, which is made again each time.
 
     What blocks do thousands of is run a few times `at_once`: alone it would be measured with cold caches.
     """
@@ -75,7 +75,7 @@ def measure(
 
 
 def measure_keys(world: World) -> KeyCost:
-    """Root and commit per key (the dearest of changed, new and deleted ones) and per byte of a value."""
+    """Root and commit per key (the costliest of changed, new and deleted) and per byte of a value."""
     rounds = range(ROUNDS)
     owners = [[make_id("short", number * ROUND_KEYS + at) for at in range(ROUND_KEYS)] for number in rounds]
     longs = [[make_id("long", number * ROUND_KEYS + at) for at in range(ROUND_KEYS)] for number in rounds]

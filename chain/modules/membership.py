@@ -4,7 +4,7 @@ A member locks an amount, which it gets back some eras after it leaves, and pays
 goes to the fee pool, the rest is burned. Reading the chain needs no membership.
 
 The design has two gates: a fixed gate with a dynamic download price (`fixed_gate`), and a fixed price with a
-gate that gets dearer as members outnumber capacity (`fixed_price`). This program knows the first and refuses
+gate that costs more as members outnumber capacity (`fixed_price`). This program knows the first and refuses
 a chain spec that asks for the other.
 
 Invariant: the pot holds exactly what members and leavers have locked.

@@ -149,7 +149,7 @@ def report(settings: Settings, spec: "ChainSpec", found: "Divergence", apis: lis
     evidence = list_equivocations(found.ours, found.theirs)
     for who in list_double_signers(found.ours, found.theirs):
         output.say(f"signed both: {encode_address(spec.prefix, who)}")
-    told = "they signed in different rounds, which two messages can not prove to be an offence"
+    told = "they signed in different rounds, which two messages cannot prove to be an offence"
     if evidence:
         accepted = submit(spec, evidence, apis)
         told = f"evidence against {len(evidence)} validators was sent; nodes took {accepted} reports"

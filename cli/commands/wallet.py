@@ -183,7 +183,7 @@ def find_prefix(settings: Settings, prefix: str | None) -> str:
 
 
 def choose_profile(weak: bool) -> Any:
-    """What it shall cost to try a password."""
+    """The cost of trying one password."""
     from node.keys.keystore import Profile
 
     return Profile.DEVNET if weak else Profile.STANDARD

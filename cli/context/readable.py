@@ -107,7 +107,7 @@ class Reader:
     def build_state(self, standing: Mapping[str, Any], *, otherwise: str = "active") -> Cell:
         """In one word what an account's standing is, and until when."""
         if standing.get("is_tombstoned"):
-            return Cell("TOMBSTONED (for ever)", "bad")
+            return Cell("TOMBSTONED (forever)", "bad")
         if standing.get("is_jailed"):
             until = standing.get("jailed_until", 0)
             return Cell(f"JAILED until epoch {until} ({self._clock.describe_epoch(until)})", "bad")

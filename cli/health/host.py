@@ -30,7 +30,7 @@ class Finding(NamedTuple):
 def describe_jail(network: NetworkContext, account: str, standing: dict[str, Any]) -> Finding:
     """Whether the account may be elected, as far as jail is concerned."""
     if standing["is_tombstoned"]:
-        return Finding("not jailed", False, "jailed for ever: its key signed two votes", "`vidya leave`")
+        return Finding("not jailed", False, "jailed forever: its key signed two votes", "`vidya leave`")
     if not standing["is_jailed"]:
         return Finding("not jailed", True, "free")
     until, epoch = standing["jailed_until"], network.get_status()["epoch"]

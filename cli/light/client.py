@@ -1,7 +1,7 @@
 """The light client: the nodes it asks, the file in which it keeps its trust, the clock.
 
 What makes a header trusted is in `chain.light`. No node is believed, one's own neither. Trust is kept per
-network and home; a file that does not verify counts as none, since trust can be gained anew.
+network and home; a file that does not verify counts as none, since trust can be gained again.
 """
 
 import time
@@ -62,7 +62,7 @@ def get_now_ms() -> TimeMs:
 
 
 def parse_light_block(answer: Any) -> LightBlock:
-    """A node's answer; raises ForgedHeader for one that is none."""
+    """A node's answer; raises ForgedHeader for a malformed one."""
     try:
         certificate = answer["certificate"]
         return LightBlock(

@@ -1,7 +1,7 @@
 """What is done with a fork that was seen: it is kept for people, and reported to nodes.
 
 A report is a duty: it costs nothing, and any key may bring it. The key here is made for the purpose and
-forgotten, so nobody gets the reporter's share. Amnesia (signing two blocks in two rounds) can not be
+forgotten, so nobody gets the reporter's share. Amnesia (signing two blocks in two rounds) cannot be
 reported: two messages do not show it.
 """
 

@@ -2,7 +2,7 @@
 
 State is read through `ProvenState`: the chain's own code computes what was asked of a host, and whatever key
 it reads is fetched and proven when it is read. Values may come from several heads of one epoch, since seed,
-rows and roots are the same throughout it; when the epoch is over, the sample begins anew.
+rows and roots are the same throughout it; when the epoch is over, the sample begins again.
 """
 
 from collections.abc import Callable, Iterator
@@ -68,7 +68,7 @@ class ProvenState:
         return proven.block.header
 
     def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """Never: that there is nothing more under a prefix can not be proven."""
+        """Never: that there is nothing more under a prefix cannot be proven."""
         raise AssertionError(f"a scan of {prefix.hex()} in a state of single values")
 
 

@@ -134,7 +134,7 @@ def send(
 def draft_again(
     network: NetworkContext, account: Account, calls: Sequence[Any], wishes: Wishes, confirmed: Draft
 ) -> Draft:
-    """The same calls at the next nonce, tried anew; confirmed anew if they go beyond what was confirmed."""
+    """The same calls at the next nonce, tried again; confirmed again if they go beyond what was confirmed."""
     output.say("another transaction took the nonce; trying once more")
     made = draft(network, account.address, calls, wishes)
     if made.fee <= confirmed.transaction.fee_max:

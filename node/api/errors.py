@@ -1,7 +1,7 @@
 """Errors of the API, and how every expected failure becomes an answer.
 
 ApiError(code, message, hint)     answered with its status
-├── BadRequest        400   the request can not mean anything
+├── BadRequest        400   the request cannot mean anything
 ├── NotAuthorised     401   a control route without this node's token
 ├── HostRefused       403   the Host header names somebody else: DNS rebinding
 ├── NotFound          404   nothing of that name here
@@ -9,7 +9,7 @@ ApiError(code, message, hint)     answered with its status
 ├── Gone              410   it was here and has been pruned
 ├── BodyTooLarge      413
 ├── TooManyRequests   429   rate or concurrency; asking again later helps
-└── NotReady          503   the node can not answer yet
+└── NotReady          503   the node cannot answer yet
 
 Errors of the chain are 400 with their own code, those of the content store 404 or 409 (`_STATUS_OF`).
 Anything else is a bug: `boundary.py` logs it and answers 500.
@@ -49,7 +49,7 @@ class ApiError(Exception):
 
 
 class BadRequest(ApiError):
-    """The request can not mean anything."""
+    """The request cannot mean anything."""
 
 
 class NotAuthorised(ApiError):
@@ -95,7 +95,7 @@ class TooManyRequests(ApiError):
 
 
 class NotReady(ApiError):
-    """The node can not answer yet."""
+    """The node cannot answer yet."""
 
     status = 503
 

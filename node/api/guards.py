@@ -1,4 +1,4 @@
-"""What a stranger, a web page or a broken program can not do to the API.
+"""What a stranger, a web page or a broken program cannot do to the API.
 
 In this order: the Host header must name this node (a page elsewhere that points its own name at 127.0.0.1 is
 refused: DNS rebinding); each client address has a bucket of requests; only so many requests are under way at

@@ -42,7 +42,7 @@ SEND_SECONDS_MAX = 5.0
 
 
 class ListenFailed(Exception):
-    """The API's address can not be bound; says why."""
+    """The API's address cannot be bound; says why."""
 
 
 def open_socket(config: NodeConfig) -> socket.socket:

@@ -51,7 +51,7 @@ class Content(Protocol):
 
 
 class Pool(Protocol):
-    """The door of the mempool: `node.mempool.gossip.PoolGossip`."""
+    """Admits to the mempool: `node.mempool.gossip.PoolGossip`."""
 
     async def submit(self, batch: list[bytes]) -> list[tuple[Hash, InvalidTransaction | None]]:
         """Per transaction its id and the refusal, if any."""

@@ -1,6 +1,6 @@
 """Which process runs the node of a folder: the note that it leaves there, believed only if `/proc` agrees.
 
-A process id may be that of another program by now: a node that was killed leaves its notes behind.
+A process id may belong to another program now: a node that was killed leaves its notes behind.
 """
 
 import os

@@ -215,7 +215,7 @@ def _replace_keys(home: Home, secrets_of: dict[KeyRole, Hash]) -> None:
     home.create_keys(dict(secrets_of))
 
 
-# Anew.
+# Again.
 
 
 def forget_signatures(home: Home, signed_up_to: Height | None = None) -> list[Path]:

@@ -4,7 +4,7 @@ Paths are m/44'/84392'/role'/index' (docs/spec/keys.md says why this shape and t
 its own branch, so that a consensus key can be replaced, or its branch be handed to another machine, without
 the account keys being near. Hardened steps go one way: a child key reveals neither parent nor siblings.
 
-Invariants: the same words, role and index give the same seed for ever; mistyped words are refused. It knows
+Invariants: the same words, role and index give the same seed forever; mistyped words are refused. It knows
 no BIP-39 passphrase: a second secret without a checksum turns each typo into an empty wallet.
 
 DerivationError

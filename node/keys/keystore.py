@@ -401,7 +401,7 @@ def _locate(directory: Path, name: str) -> Path:
 
 
 def _read(path: Path) -> bytes:
-    """At most one byte more than allowed, and from regular files only: a pipe would wait for ever."""
+    """At most one byte more than allowed, and from regular files only: a pipe would wait forever."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     except FileNotFoundError:

@@ -3,7 +3,7 @@
 One is made of the store as it is right after the last block of an epoch, in a thread of its own, while the
 chain goes on; an epoch that ends meanwhile has none. The state is read once to see how large its places are,
 and then once per PASS_BYTES_MAX of parts, so that memory is bounded whatever the state's size.
-A node that is itself behind makes none. What can not be written is dropped: it was for others.
+A node that is itself behind makes none. What cannot be written is dropped: it was for others.
 
 Peers are told only of snapshots whose manifest leads to the state root of this node's own header.
 """

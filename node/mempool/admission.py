@@ -1,7 +1,7 @@
 """Whether a transaction may wait for a block: what a node asks before it takes one into its pool.
 
 Place and kind, room for the fee, weight within its lane; a duty is tried, since it pays nothing. Not the
-signature, which is the dearest check and the caller's.
+signature, which is the most expensive check and left to the caller.
 """
 
 from chain import runtime

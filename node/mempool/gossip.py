@@ -46,7 +46,7 @@ PENALISED_CODES = frozenset(
 
 
 class PoolGossip:
-    """The door of the mempool."""
+    """Admits transactions to the mempool and passes them on."""
 
     def __init__(
         self, network: Network, ledger: Ledger, mempool: Mempool, signatures: SignatureMemory
@@ -83,7 +83,7 @@ class PoolGossip:
         return results
 
     async def _admit(self, tx_id: Hash, data: bytes) -> Pooled:
-        """Everything that is checked before a transaction may wait; the signature, the dearest check,
+        """Everything that is checked before a transaction may wait; the signature, the most expensive check,
         last.
         """
         try:

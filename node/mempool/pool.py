@@ -279,7 +279,7 @@ class Mempool:
                 self._remove(self._by_id[tx_id], "expired")
 
     def _advance(self, sender: Address, facts: HeadFacts) -> None:
-        """The account has a new next nonce; whatever is below it can not be included any more."""
+        """The account has a new next nonce; whatever is below it cannot be included any more."""
         run = self._runs.get(sender)
         if run is None:
             return

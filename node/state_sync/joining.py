@@ -82,7 +82,7 @@ async def _fill(
     home: Home, config: NodeConfig, spec: ChainSpec, network: Network, clock: Clock
 ) -> Height | StateSyncFailed | None:
     anchor = parse_anchor(config.trust) if config.trust else None
-    store = LevelDbStore(home.state_sync, "delete it: it is filled anew")
+    store = LevelDbStore(home.state_sync, "delete it: it is filled again")
     try:
         sync = StateSync(network, spec, Staging(store), clock.now_ms, is_signed_by, anchor)
         async with _run_peers(home, config, spec, network, sync):

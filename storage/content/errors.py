@@ -5,7 +5,7 @@ StorageError
 ├── UnknownDatum       the store was never told of this datum
 ├── ChunkMissing       a part that is not here (yet)
 ├── CorruptChunk       a part that was here and no longer verifies; it now counts as missing
-├── SourceRefused      a folder that can not be published: links, special files, none at all
+├── SourceRefused      a folder that cannot be published: links, special files, none at all
 ├── SourceChanged      files changed while they were being published
 ├── SourceGone         the folder of a datum hosted in place is away as a whole; nothing was marked missing
 └── ExportConflict     something else lies where an exported file belongs; it was left alone
@@ -42,7 +42,7 @@ class CorruptChunk(StorageError):
 
 
 class SourceRefused(StorageError):
-    """This path can not be published."""
+    """This path cannot be published."""
 
 
 class SourceChanged(StorageError):

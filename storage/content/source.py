@@ -51,7 +51,7 @@ def scan_source(path: Path) -> Source:
             return Source(place, tuple(files))
         return Source(place.parent, (_describe(place.name, place, place.lstat()),))
     except OSError as error:
-        raise SourceRefused(f"{path} can not be read: {error.strerror or error}") from error
+        raise SourceRefused(f"{path} cannot be read: {error.strerror or error}") from error
 
 
 def _walk(folder: Path) -> Iterator[SourceFile]:
@@ -81,7 +81,7 @@ def _describe(path: str, place: Path, state: os.stat_result) -> SourceFile:
 def open_regular(place: Path) -> Iterator[int]:
     """A descriptor of a regular file, for reading; raises OSError or SourceRefused.
 
-    Opening a pipe that took the file's place would wait for ever without O_NONBLOCK.
+    Opening a pipe that took the file's place would wait forever without O_NONBLOCK.
     """
     descriptor = os.open(place, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
@@ -117,7 +117,7 @@ def _open_listed(source: Source, file: SourceFile) -> Iterator[int]:
         with open_regular(place) as descriptor:
             yield descriptor
     except OSError as error:
-        raise SourceRefused(f"{place} can not be read: {error.strerror or error}") from error
+        raise SourceRefused(f"{place} cannot be read: {error.strerror or error}") from error
 
 
 def read_part(folder: Path, layout: Layout, start: int, size: int) -> bytes:

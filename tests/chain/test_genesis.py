@@ -240,7 +240,7 @@ def test_each_module_refuses_what_it_can_not_run_on(module: str, change: Callabl
 
 
 def test_the_genesis_hash_names_everything_but_the_seeds() -> None:
-    """Whatever differs is another network; where newcomers knock is no part of it."""
+    """Whatever differs is another network; the seeds are not part of it."""
     spec = build_rig().spec
     named = compute_genesis_hash(spec)
     assert named == hash_bytes(Domain.GENESIS, encode(replace(spec, seeds=())))

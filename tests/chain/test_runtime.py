@@ -316,7 +316,7 @@ def test_every_refusal_and_every_call_says_in_one_sentence_what_it_is() -> None:
 
 
 def test_every_call_fits_into_a_lane_of_the_smallest_block() -> None:
-    """The dearest arguments that the codec lets through, in the largest envelope, weigh less."""
+    """The heaviest arguments that the codec lets through, in the largest envelope, weigh less."""
     envelope = fees.compute_envelope_weight(build_rig().spec.fees.parameters, TRANSACTION_BYTES_MAX)
     duties = system.compute_duty_weight_max(system.BLOCK_WEIGHT_MIN)
     for module in runtime.MODULES:

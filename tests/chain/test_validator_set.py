@@ -73,7 +73,7 @@ def test_powers_one_two_three() -> None:
 
 @given(powers_lists)
 def test_turns_are_exactly_proportional(powers: list[int]) -> None:
-    """Over as many turns as there is power, each has exactly as many as its power, and all begins anew."""
+    """Over as many turns as there is power, each has exactly as many as its power, and all begins again."""
     validator_set = build(*powers)
     turns = take_turns(validator_set, sum(powers))
     assert [turns.count(number) for number in range(1, len(powers) + 1)] == powers

@@ -166,7 +166,7 @@ C3 = [
         [proposed(2, "x", 0)],
         ["prevote 2 x"],
     ),
-    Case("C3", "a polka can not lie ahead", "d", [*NIL_IN_0], [proposed(1, "x", 1)], []),
+    Case("C3", "a polka cannot lie ahead", "d", [*NIL_IN_0], [proposed(1, "x", 1)], []),
 ]
 
 C4 = [

@@ -62,7 +62,7 @@ def test_a_second_node_on_the_same_folder_is_refused(network: Network, node: Nod
 
 
 def test_a_missing_sign_state_is_refused(network: Network, node: Node) -> None:
-    """Without it nobody knows what was signed; with it back, or made anew after a watch, the node goes on."""
+    """Without it nobody knows what was signed; with it back, or made again after a watch, it goes on."""
     node.stop()
     kept = node.home.sign_state.rename(node.home.path / "kept")
     refused = try_start(network, node)

@@ -116,7 +116,7 @@ class Files:
         return self._judge(name, found)
 
     def _judge(self, name: str, found: Found) -> str:
-        """Same, or without what can not be told from a write that was never confirmed."""
+        """Same, or without what cannot be told from a write that was never confirmed."""
         whole = self.whole
         if found == whole:
             return "same"

@@ -1,4 +1,4 @@
-"""Recovery: after a failure of the disk everything is opened anew, when it can be written and not before."""
+"""Recovery: after a failure of the disk everything is opened again, when it can be written and not before."""
 
 import errno
 import os
@@ -113,7 +113,7 @@ async def test_what_is_not_the_disk_ends_the_node(tmp_path: Path, end: BaseExcep
 async def test_a_start_that_fails_is_for_the_operator(
     tmp_path: Path, autojump_clock: trio.testing.MockClock
 ) -> None:
-    """A disk that can not be written at all ends the command; one that is full is waited for."""
+    """A disk that cannot be written at all ends the command; one that is full is waited for."""
     with pytest.raises(DiskFailed):
         await run_with_recovery(Attempts(BROKEN, None, is_up=False), tmp_path)
     attempts = Attempts(FULL, None, is_up=False)
@@ -156,7 +156,7 @@ def _handles(number: signal.Signals) -> bool:
 
 
 async def test_a_store_that_refuses_is_found(autojump_clock: trio.testing.MockClock, tmp_path: Path) -> None:
-    """What refused a voucher or a chunk ended only a peer's task; the watch ends the node, to start anew."""
+    """What refused a voucher or a chunk ended only a peer's task; the watch ends the node, to start again."""
     latch = FailureLatch(tmp_path)
     with pytest.raises(BaseExceptionGroup) as raised:
         async with trio.open_nursery() as nursery:

@@ -33,7 +33,7 @@ CONTROLS = 20
 
 
 class PassageMissing(Exception):
-    """The source has changed: the fault has to be planted anew."""
+    """The source has changed: the fault has to be planted again."""
 
 
 class Verdict(NamedTuple):

@@ -163,7 +163,7 @@ def test_headers_are_held_against_time_and_sets() -> None:
 
 
 def test_transactions_and_turns_are_looked_at() -> None:
-    """A verifier that says no finds every transaction; one proposer for ever is seen."""
+    """A verifier that says no finds every transaction; one proposer forever is seen."""
     sim = run_once()
     chain = sim.open_chains()[1]
     assert conduct.check_transactions(chain, is_signed_by) == []

@@ -37,6 +37,6 @@ def test_no_plan_asks_for_more_than_can_be_survived(is_villainous):
 
 
 def test_every_crash_point_is_passed():
-    """Where a simulated node never is, it can not crash."""
+    """Where a simulated node never is, it cannot crash."""
     silence()
     assert set(run_seed(2).points) == set(CrashPoint)

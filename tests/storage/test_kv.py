@@ -264,7 +264,7 @@ def test_torn_tail_of_the_log_is_a_batch_that_never_was(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("step", [16, 64, 100])
 def test_table_damaged_all_over_is_corrupt_and_nothing_else(tmp_path: Path, step: int) -> None:
-    """Also where its index is damaged, so that LevelDB reads at places that a file can not have."""
+    """Also where its index is damaged, so that LevelDB reads at places that a file cannot have."""
     _fill(tmp_path, 200)
     LevelDbStore(tmp_path).close()
     [table] = tmp_path.glob("*.ldb")

@@ -187,7 +187,7 @@ def test_every_damaged_file_is_refused(tmp_path: Path) -> None:
 
 
 def test_second_holder_is_refused(tmp_path: Path) -> None:
-    """The same key's file can not be open twice: not in this process, not in another."""
+    """The same key's file cannot be open twice: not in this process, not in another."""
     state = _open(tmp_path)
     with pytest.raises(StoreInUse, match="process"):
         _open(tmp_path)

@@ -263,7 +263,7 @@ def test_every_call_after_a_failure_is_refused(operation: str, number: int, kind
 
 
 def test_bytes_of_a_failed_sync_are_not_trusted_after_a_restart() -> None:
-    """A frame that only memory holds is written anew by `load`, and so survives a later power loss."""
+    """A frame that only memory holds is written again by `load`, and so survives a later power loss."""
     disk = FaultyDisk()
     wal = Wal.create(PATH, HEIGHT, disk)
     wal.append(HEIGHT, b"entry")

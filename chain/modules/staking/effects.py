@@ -155,7 +155,7 @@ def unjail(ctx: Context, who: Address) -> None:
 
 
 def tombstone(ctx: Context, who: Address) -> None:
-    """Exclude a host for ever."""
+    """Exclude a host forever."""
     STANDINGS.set(ctx.state, replace(get_standing(ctx.state, who), is_tombstoned=True), who)
     ctx.emit(Tombstoned(who))
 

@@ -165,7 +165,7 @@ class Unjailed(Record):
 
 @MODULE.event(10)
 class Tombstoned(Record):
-    """`host` is excluded for ever; its stake can only unbond."""
+    """`host` is excluded forever; its stake can only unbond."""
 
     host: Address
 

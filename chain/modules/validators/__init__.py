@@ -9,7 +9,7 @@ The hosts with most stake are elected among the candidates that have the minimum
 have proven their data in this era; while no datum is admitted, proofs are not needed. The set never gets too
 small to go on: if too few candidates qualify, members that only miss proofs stay for one more era, unpaid.
 
-Invariants: every set is valid and never empty; a consensus key belongs to one account for ever.
+Invariants: every set is valid and never empty; a consensus key belongs to one account forever.
 Not here: rewards, slashes, possession proofs.
 
 Files: types, queries, calls, commits, election, sets, genesis (and invariants).

@@ -139,6 +139,6 @@ def _format_progress(api: Api, progress: DownloadProgress) -> Download:
 
 @router.delete("/{datum_id}")
 async def drop(api: ApiOf, content: ContentOf, datum_id: HashPath) -> Dropped:
-    """Forget a datum; a published folder stays as it is. The registration on chain is the wallet's affair."""
+    """Forget a datum; a published folder stays as it is. The wallet ends the registration on chain."""
     await api.loop.run(content.drop, bytes.fromhex(datum_id))
     return Dropped(datum=datum_id.lower())

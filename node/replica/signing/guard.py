@@ -47,7 +47,7 @@ class Phase(StrEnum):
 
 @dataclass(frozen=True)
 class BeginWatch:
-    """The sign-state forbids every signature until `EndWatch`, and those at or below this slot for ever."""
+    """The sign-state forbids every signature until `EndWatch`, and those at or below this slot forever."""
 
     slot: SignSlot
 

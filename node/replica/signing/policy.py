@@ -169,7 +169,7 @@ def _list_own(received: Input, guard: Guard) -> list[Message]:
 def _log_phase(guard: Guard) -> None:
     if guard.phase is Phase.STOPPED:
         _log.error(
-            "signing_stopped", reason=guard.reason, do="find that process, stop it, start this one anew"
+            "signing_stopped", reason=guard.reason, do="find that process, stop it, start this one again"
         )
     else:
         _log.warning("watching_before_signing", reason=guard.reason, until_height=guard.watch_ends)

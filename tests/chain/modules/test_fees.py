@@ -44,7 +44,7 @@ def end_block(world: World, weight_used: int) -> int:
         (1_000, 750, 500, 1_062),  # half of an eighth, rounded down
         (1_000, 250, 500, 938),  # what is taken off rounds down too
         (1, 501, 500, 2),  # upwards at least by one
-        (1, 0, 500, 1),  # downwards not at all below eight: the floor is the state's affair
+        (1, 0, 500, 1),  # downwards not at all below eight: the state applies the floor
         (7, 0, 500, 7),
         (8, 0, 500, 7),
     ],

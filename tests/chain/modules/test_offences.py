@@ -286,7 +286,7 @@ def test_unjailed_host_starts_afresh() -> None:
 
 
 def test_old_jailings_are_forgiven() -> None:
-    """A jailing outside the window of eras does not make the next one dearer."""
+    """A jailing outside the window of eras does not make the next one longer."""
     world = build_hosting_world()
     offences.PARAMETERS.set(world.state, replace(OFFENCES, jailing_window_eras=2))
     events: list[Record] = []

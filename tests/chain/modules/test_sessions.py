@@ -148,7 +148,7 @@ def test_income_is_not_withheld() -> None:
 
 
 def test_highest_voucher_wins_and_no_byte_is_paid_twice() -> None:
-    """A later voucher pays only what it adds; an equal or lower one is refused for ever."""
+    """A later voucher pays only what it adds; an equal or lower one is refused forever."""
     world, datum = build()
     session = world.open(datum, VIDYA)
     first = world.settle(session, ONE, 3 * MIB)

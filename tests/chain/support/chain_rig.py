@@ -1,6 +1,6 @@
 """A chain driven by hand: real blocks on two replicas, with keys for everybody in it.
 
-`Rig.build` makes a block as its proposer would, `Rig.commit` has the twin replica execute it anew and moves
+`Rig.build` makes a block as its proposer would, `Rig.commit` has the twin replica execute it again and moves
 both. The twin applies every change set in the opposite order, since no result may depend on the order of
 insertion.
 """

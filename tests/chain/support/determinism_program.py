@@ -1,6 +1,6 @@
 """Prints what the state machine makes of inputs whose order differs from process to process.
 
-Python salts the hash of text and bytes anew for each process, and a set is walked in the order of these
+Python salts the hash of text and bytes again for each process, and a set is walked in the order of these
 hashes. This program gathers its inputs in such sets and feeds them on unsorted wherever the interface
 promises that order does not matter; `test_determinism` runs it under several salts. The first line it
 prints is the order itself, the rest must agree.

@@ -72,7 +72,7 @@ def test_audit_finds_what_two_logs_contradict(run: Run, tmp_path: Path) -> None:
 
 
 def test_files_are_made_anew_where_they_lack(run: Run, tmp_path: Path) -> None:
-    """A missing log is made anew, what is whole stays; a claim about the past is confirmed first."""
+    """A missing log is made again, what is whole stays; a claim about the past is confirmed first."""
     assert run("source", "forget-signatures")["set_aside"] == []
     assert run("source", "forget-signatures", exit_code=1)["error"]["code"] == "nothing_to_forget"
     claim = ("forget-signatures", "--signed-up-to", "9")

@@ -228,7 +228,7 @@ def test_witnesses_agree(chain: SignedChain, open_client: Open) -> None:
 def test_a_lying_witness_does_not_count_and_one_alone_is_not_enough(
     chain: SignedChain, open_client: Open
 ) -> None:
-    """It can not show its header; if nobody else agrees, nothing is trusted."""
+    """It cannot show its header; if nobody else agrees, nothing is trusted."""
     liar = chain.fork(20)
     liar.usurp([200, 201])
     liar.grow(HEAD - 20, salt=b"lie")
@@ -276,7 +276,7 @@ def test_amnesia_is_told_and_not_reported(chain: SignedChain, open_client: Open,
         open_client(ours, theirs).reach()
     settings = build_settings({"home": str(tmp_path)})
     told = report(settings, chain.spec, caught.value, [ours, theirs])  # type: ignore[list-item]
-    assert "can not prove" in str(told) and ours.submitted == []
+    assert "cannot prove" in str(told) and ours.submitted == []
 
 
 def test_another_header_at_a_trusted_height_is_a_fork(chain: SignedChain, open_client: Open) -> None:

@@ -122,7 +122,7 @@ class Victim:
         return self._orders.unfinished_tasks == 0
 
     def order(self, blow: Blow) -> None:
-        """Something is to happen to the node, when it has come back from the last."""
+        """The next blow to the node, once it has recovered from the last."""
         self._orders.put(blow)
 
     def finish(self) -> None:

@@ -191,7 +191,7 @@ async def test_control_needs_the_token() -> None:
 
 
 async def test_methods() -> None:
-    """Reads can not be written to."""
+    """Reads cannot be written to."""
     async with open_client() as client:
         for method in ("POST", "PUT", "DELETE", "PATCH"):
             answer = await client.ask(method, "/v1/status", 405)

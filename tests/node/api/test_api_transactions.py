@@ -39,7 +39,7 @@ async def test_a_refused_call_is_final_with_its_error() -> None:
 
 
 async def test_a_batch_is_judged_one_by_one() -> None:
-    """What can not be in a block is rejected with the code of the chain; the rest of the batch is pooled."""
+    """What cannot be in a block is rejected with the code of the chain; the rest of the batch is pooled."""
     async with open_client() as client:
         world = client.world
         good = world.sign(ALICE, SEND)

@@ -188,7 +188,7 @@ def test_folder_of_somebody_else_is_refused(build_home: Callable[..., Home], tmp
 
 
 def test_folder_in_use_is_left_alone(build_home: Callable[..., Home], tmp_path: Path) -> None:
-    """While a node runs in the folder nothing is taken out, put in or made anew."""
+    """While a node runs in the folder nothing is taken out, put in or made again."""
     source = build_home("source", 7)
     file = export(build_home("other", 5), tmp_path / "moved")
     with lock_directory(source.data):
@@ -204,7 +204,7 @@ def test_folder_in_use_is_left_alone(build_home: Callable[..., Home], tmp_path: 
 
 @pytest.mark.parametrize("damage", ["missing", "flipped"])
 def test_lost_sign_state_is_made_anew_and_watches(build_home: Callable[..., Home], damage: str) -> None:
-    """A node does not start without it; made anew it signs nothing before a watch; the old one is kept."""
+    """A node does not start without it; made again it signs nothing before a watch; the old one is kept."""
     home = build_home("home", 7)
     old = home.sign_state.read_bytes()
     home.sign_state.unlink()
@@ -232,7 +232,7 @@ def test_word_of_the_operator_ends_the_watch(build_home: Callable[..., Home]) ->
 
 
 def test_lost_log_keeps_the_sign_state(build_home: Callable[..., Home]) -> None:
-    """A damaged log alone is made anew; what was signed stays known, and no watch is needed."""
+    """A damaged log alone is made again; what was signed stays known, and no watch is needed."""
     home = build_home("home", 7)
     home.wal.write_bytes(b"x" * 100)
     assert [path.name for path in forget_signatures(home)] == ["consensus.wal.old-1"]

@@ -39,7 +39,7 @@ def other(forge: Forge) -> Ledger:
 
 
 def test_a_forged_body_says_nothing_about_the_block(forge: Forge, other: Ledger) -> None:
-    """Whoever passes a block on with another body can not make the node refuse it, before or after."""
+    """Whoever passes a block on with another body cannot make the node refuse it, before or after."""
     block = forge.build([forge.sign(ALICE, SEND)]).block
     forged = replace(block, transactions=())
     for _ in range(2):

@@ -44,7 +44,7 @@ def kept_min() -> int:
 
 
 def test_bodies_beyond_the_setting_go_with_each_block(kept_min: int) -> None:
-    """The newest blocks and their receipts stay; headers, certificates and rosters stay for ever."""
+    """The newest blocks and their receipts stay; headers, certificates and rosters stay forever."""
     follower, kept = Follower(kept_min + 3), kept_min + 3
     follower.grow(kept + 5)
     ledger, head = follower.ledger, kept + 5

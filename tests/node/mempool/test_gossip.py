@@ -1,4 +1,4 @@
-"""The door of the pool: what is refused, with which code, and how transactions travel between peers."""
+"""Admission to the pool: what is refused, with which code, and how transactions travel between peers."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -160,7 +160,7 @@ async def test_bytes_that_are_no_signed_transaction(door: Door) -> None:
 
 
 async def test_what_weighs_more_than_a_lane_is_refused(forge: Forge) -> None:
-    """It could wait for ever."""
+    """It could wait forever."""
     changes = tuple(bytes((number,)) * 32 for number in range(256))
     call = hosting.RegisterSubset(changes, ())
     many = replace(forge.sign(ALICE, SEND).transaction, calls=(build_call(call),) * 14, fee_max=900 * VIDYA)

@@ -78,7 +78,7 @@ def refuse(pool: Mempool, facts: Facts, pooled: Pooled, code: str) -> None:
 
 
 def test_best_payers_come_first_and_each_account_in_the_order_of_nonces() -> None:
-    """A dear transaction behind a cheap one has to wait for it; duties come before all."""
+    """A well-paid transaction behind a cheap one has to wait for it; duties come before all."""
     pool, facts = Mempool(), Facts()
     duty = make_duty(CAROL, b"duty")
     fill(pool, facts, make(ALICE, 1, 50), make(ALICE, 0, 1), make(BOB, 0, 20), make(BOB, 1, 2), duty)
@@ -164,7 +164,7 @@ def test_a_full_pool_lets_the_worst_payers_last_transaction_go(monkeypatch: pyte
 
 
 def test_bytes_are_bounded_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Several small ones leave for a dearer one only if all of them pay less; else none does."""
+    """Several small ones leave for a better-paid one only if all of them pay less; else none does."""
     monkeypatch.setattr(mempool, "POOL_BYTES_MAX", 600)
     pool, facts = Mempool(), Facts()
     fill(pool, facts, make(ALICE, 0, 1), make(BOB, 0, 2), make(CAROL, 0, 5))

@@ -86,7 +86,7 @@ def make_chain() -> Iterator[Chain]:
 
 
 class Silence:
-    """No answer, for ever."""
+    """No answer, forever."""
 
 
 Answer = SnapshotReply | Refused | Silence

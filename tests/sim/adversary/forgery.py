@@ -69,7 +69,7 @@ def rebuild(
 ) -> Block:
     """The block with another time or other transactions and the roots that follow from them.
 
-    No bound of a block is kept and no signature is verified. Raises InvalidTransaction for what can not be
+    No bound of a block is kept and no signature is verified. Raises InvalidTransaction for what cannot be
     executed at all.
     """
     taken = block.transactions if transactions is None else tuple(transactions)

@@ -132,7 +132,7 @@ class Amnesiac(Behaviour):
 
 
 class Stale(Behaviour):
-    """Says again what was said before, of whatever height and round, and signs anew for slots long past."""
+    """Says again what was said before, of whatever height and round, and signs again for slots long past."""
 
     def __init__(self, villain: Villain) -> None:
         super().__init__(villain)

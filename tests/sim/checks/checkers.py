@@ -35,7 +35,7 @@ from storage.kv import MemoryStore
 from tests.sim.checks.history import History
 
 Chains = Mapping[int, Ledger]
-"""The final chain of each honest node, by the node's number, opened anew from what is on its disk."""
+"""The final chain of each honest node, by the node's number, opened again from what is on its disk."""
 
 
 class Violation(NamedTuple):

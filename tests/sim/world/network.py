@@ -159,7 +159,7 @@ class Network:
         for end, peer in (pair, pair[::-1]):
             if self.ends[end].is_up:
                 self.ends[end].on_disconnected(peer)
-        # Who was dropped for a cut that is over by now connects again.
+        # Who was dropped for a cut that is over connects again.
         self._connect_later(one, other)
 
     def is_connected(self, one: int, other: int) -> bool:

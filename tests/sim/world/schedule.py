@@ -15,7 +15,7 @@ Action = Callable[[], None]
 
 
 class Event:
-    """Something that is to happen once."""
+    """A call that happens once, unless it is cancelled."""
 
     __slots__ = ("action",)
 
