@@ -55,6 +55,8 @@ BANNED_PHRASES = re.compile(
     re.IGNORECASE,
 )
 """Riddles, old words and private metaphors that came up often; docs/STYLE.md says what to write."""
+# From Python 3.12 on the text of an f-string is a token of its own.
+PROSE_TOKENS = {tokenize.COMMENT, tokenize.STRING, getattr(tokenize, "FSTRING_MIDDLE", tokenize.STRING)}
 QUOTES_BANNED_PHRASES = frozenset(("docs/STYLE.md", "tests/test_tidy.py"))
 UNFINISHED = re.compile(r"\b(TODO|FIXME|XXX|NotImplementedError)\b")
 
@@ -240,7 +242,7 @@ def find_banned_phrases(source: Source) -> Iterator[tuple[int, str]]:
     if source.name in QUOTES_BANNED_PHRASES:
         return
     for token in tokenize.generate_tokens(io.StringIO(source.text).readline):
-        if token.type in (tokenize.COMMENT, tokenize.STRING) and (found := find_phrase(token.string)):
+        if token.type in PROSE_TOKENS and (found := find_phrase(token.string)):
             yield token.start[0], found
 
 

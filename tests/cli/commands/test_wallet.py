@@ -114,7 +114,7 @@ def test_no_password_is_asked_of_nobody(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_a_failed_new_leaves_no_key(run: Run, tmp_path: Path) -> None:
-    """Words that cannot be written, and a prefix that is none, are seen before the key is made."""
+    """Words that cannot be written, and an invalid prefix are seen before the key is made."""
     password = tmp_path / "password"
     run("wallet", "new", "k1", "--weak", "--mnemonic-file", str(tmp_path / "none" / "x"), exit_code=1)
     run("wallet", "new", "k2", "--weak", "--mnemonic-file", str(password), exit_code=1)

@@ -153,7 +153,7 @@ LIES: dict[str, Change] = {
     "another block than it shows": offer(block_hash=bytes(32)),
     "a height without its header": on(LightBlockRequest, refuse),
     "no light block": on(LightBlockRequest, lambda scene, message, reply: LightBlockReply(b"\x90")),
-    "a signature that is none": certify(spoil_signature),
+    "an invalid signature": certify(spoil_signature),
     "exactly two thirds": certify(lambda scene, one: replace(one, signatures=one.signatures[:4])),
     "two thirds, padded with votes for nil": certify(sign_nil),
     "no certificate": show(lambda scene, block: replace(block, certificate=None)),
@@ -172,7 +172,7 @@ LIES: dict[str, Change] = {
     ),
     "a manifest that leads elsewhere": cut_manifest(spoil_slot),
     "a manifest of another height": cut_manifest(lambda manifest: replace(manifest, height=HEIGHT + 1)),
-    "a manifest that is none": cut_manifest(lambda manifest: replace(manifest, starts=(5,))),
+    "an invalid manifest": cut_manifest(lambda manifest: replace(manifest, starts=(5,))),
     "a value changed": send_part(change_value),
     "a part cut short": send_part(lambda scene, message, part: part[:-3]),
     "a part with a pair less": send_part(

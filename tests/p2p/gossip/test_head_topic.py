@@ -71,7 +71,7 @@ async def test_more_events_than_fit_begin_the_topic_anew(open_network: OpenNetwo
 
 
 def build_rsa_message(topic: str) -> bytes:
-    """A message whose author, named by a hash, brings an RSA key that is none."""
+    """A message whose author, named by a hash, brings an invalid RSA key."""
     key = crypto_pb2.PublicKey(key_type=crypto_pb2.KeyType.RSA, data=b"no key").SerializeToString()
     keys = create_new_key_pair(b"\x01" * 32)
     peer = ID.from_pubkey(keys.public_key)

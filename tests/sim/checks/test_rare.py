@@ -9,7 +9,7 @@ from tests.consensus import rig
 from tests.sim.__main__ import BLIND_SEEDS_MIN, Summary, say_blind
 from tests.sim.checks.history import History
 from tests.sim.checks.rare import RARE_STATES, CoreWatch, count_history
-from tests.sim.test_conduct import ONE, OTHER, SET, propose, say
+from tests.sim.checks.test_conduct import ONE, OTHER, SET, propose, say
 
 PREVOTE = VoteKind.PREVOTE
 
