@@ -16,7 +16,7 @@ from chain.list_tree import compute_list_root
 from chain.primitives.codec import Record, encode
 from chain.primitives.hashing import Domain, hash_record
 from chain.primitives.types import Address, Amount, Hash, Height, TimeMs, Uint8, Uint32, Weight
-from chain.transaction import SignedTransaction, get_transaction_id
+from chain.transaction import SignedTransaction
 from chain.votes import CommitCertificate
 
 BLOCK_BYTES_MAX = 5 * 2**20
@@ -101,7 +101,7 @@ def compute_extrinsics_root(inherents: Inherents, tx_ids: Iterable[Hash]) -> Has
 
 def list_transaction_ids(block: Block) -> tuple[Hash, ...]:
     """The ids of a block's transactions, in order."""
-    return tuple(get_transaction_id(signed) for signed in block.transactions)
+    return tuple(signed.id for signed in block.transactions)
 
 
 def is_whole(block: Block) -> bool:

@@ -27,7 +27,7 @@ from chain.primitives.errors import ChainError
 from chain.primitives.types import NO_HASH, Address, Epoch, Hash
 from chain.runtime import decode_calls
 from chain.state import StateReader
-from chain.transaction import SignedTransaction, get_transaction_id
+from chain.transaction import SignedTransaction
 
 DRAWS = 16
 
@@ -83,7 +83,7 @@ def check_shown(
 ) -> None:
     """Raises NotShown unless the transaction is in the block of this final header and shows the leaf."""
     try:
-        check_entry(header.extrinsics_root, get_transaction_id(signed), inclusion)
+        check_entry(header.extrinsics_root, signed.id, inclusion)
     except InvalidProof as error:
         raise NotShown(f"the transaction is not in the block: {error}") from error
     _check_time(state, epoch, header)

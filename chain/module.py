@@ -12,8 +12,10 @@ from typing import Any, TypeVar
 
 from chain.errors import DispatchError
 from chain.primitives.codec import Record
+from chain.primitives.keys import is_signed_by
 from chain.primitives.types import Address, Epoch, Era, Hash, Height, TimeMs, Weight
 from chain.state import Overlay
+from chain.votes import Verify
 
 C = TypeVar("C", bound=Record)
 E = TypeVar("E", bound=type[Record])
@@ -28,7 +30,7 @@ class Context:
     The sender is not part of it, because a hook has none.
     """
 
-    __slots__ = ("epoch", "era", "events", "genesis_hash", "height", "proposer", "state", "time_ms")
+    __slots__ = ("epoch", "era", "events", "genesis_hash", "height", "proposer", "state", "time_ms", "verify")
 
     def __init__(
         self,
@@ -40,7 +42,9 @@ class Context:
         epoch: Epoch,
         era: Era,
         proposer: Address,
+        verify: Verify = is_signed_by,
     ) -> None:
+        """`verify` checks a signature; a node passes one that remembers what it has verified."""
         self.state = state
         self.genesis_hash = genesis_hash
         self.height = height
@@ -48,6 +52,7 @@ class Context:
         self.epoch = epoch
         self.era = era
         self.proposer = proposer
+        self.verify = verify
         self.events: list[Record] = []
 
     def emit(self, event: Record) -> None:
@@ -64,6 +69,7 @@ class Context:
             epoch=self.epoch,
             era=self.era,
             proposer=self.proposer,
+            verify=self.verify,
         )
 
     def join(self, inner: "Context") -> None:

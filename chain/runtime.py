@@ -47,6 +47,7 @@ from chain.modules import (
     validators,
 )
 from chain.primitives.codec import Record, decode, encode, replace
+from chain.primitives.keys import is_signed_by
 from chain.primitives.types import NO_HASH, Address, Hash, TimeMs, Weight
 from chain.state import Changes, Overlay, StateReader
 from chain.transaction import (
@@ -55,9 +56,9 @@ from chain.transaction import (
     SignedTransaction,
     Transaction,
     check_signature,
-    get_transaction_id,
 )
 from chain.validator_set import compute_hash, compute_priorities_hash
+from chain.votes import Verify
 
 MODULES: tuple[Module, ...] = (
     system.MODULE,
@@ -107,7 +108,6 @@ FULL_IN_A_ROW_MAX = 128
 """Candidates in a row that do not fit, after which a proposer tries no more."""
 
 CheckSignature = Callable[[SignedTransaction], None]
-Verify = Callable[[bytes, bytes, bytes], bool]
 
 
 class StateView(StateReader, Protocol):
@@ -162,7 +162,7 @@ def execute_block(
     block: Block,
     *,
     check: CheckSignature = check_signature,
-    verify: Verify | None = None,
+    verify: Verify = is_signed_by,
 ) -> BlockResult:
     """The effects of `block` on the state after `parent`; raises InvalidBlock.
 
@@ -173,8 +173,8 @@ def execute_block(
         raise ForgedBody("extrinsics root differs")
     check_header(view, parent, header)
     check_last_commit(header, block.inherents)
-    run = start_block(view, genesis_hash, header.height, header.time_ms, header.proposer)
-    process_block_start(run, block.inherents, verify)
+    run = start_block(view, genesis_hash, header.height, header.time_ms, header.proposer, verify)
+    process_block_start(run, block.inherents)
     for signed in block.transactions:
         try:
             process_transaction(run, signed, check)
@@ -193,13 +193,13 @@ def build_block(
     inherents: Inherents,
     candidates: Iterable[SignedTransaction],
     check: CheckSignature = check_signature,
-    verify: Verify | None = None,
+    verify: Verify = is_signed_by,
 ) -> tuple[BlockResult, list[tuple[SignedTransaction, InvalidTransaction]]]:
     """A valid block from `candidates` in their order, and the refused candidates with the reasons."""
     header = _open_header(view, parent, time_ms, proposer)
     check_last_commit(header, inherents)
-    run = start_block(view, genesis_hash, header.height, time_ms, proposer)
-    process_block_start(run, inherents, verify)
+    run = start_block(view, genesis_hash, header.height, time_ms, proposer, verify)
+    process_block_start(run, inherents)
     taken: list[SignedTransaction] = []
     refused: list[tuple[SignedTransaction, InvalidTransaction]] = []
     full_in_a_row = 0
@@ -213,7 +213,7 @@ def build_block(
             full_in_a_row = full_in_a_row + 1 if error.code == "block_full" else 0
         if full_in_a_row == FULL_IN_A_ROW_MAX:
             break
-    ids = [get_transaction_id(signed) for signed in taken]
+    ids = [signed.id for signed in taken]
     header = replace(header, extrinsics_root=compute_extrinsics_root(inherents, ids))
     result = finish_block(run, view, Block(header, inherents, tuple(taken)))
     return result, refused
@@ -265,7 +265,12 @@ def _open_header(view: StateReader, parent: Header, time_ms: TimeMs, proposer: A
 
 
 def start_block(
-    view: StateReader, genesis_hash: Hash, height: int, time_ms: TimeMs, proposer: Address
+    view: StateReader,
+    genesis_hash: Hash,
+    height: int,
+    time_ms: TimeMs,
+    proposer: Address,
+    verify: Verify = is_signed_by,
 ) -> BlockRun:
     """A run at `height`, before any stage."""
     parameters = system.get_parameters(view)
@@ -277,14 +282,15 @@ def start_block(
         epoch=system.compute_epoch(parameters, height),
         era=system.compute_era(parameters, height),
         proposer=proposer,
+        verify=verify,
     )
     return BlockRun(ctx)
 
 
-def process_block_start(run: BlockRun, inherents: Inherents, verify: Verify | None = None) -> None:
+def process_block_start(run: BlockRun, inherents: Inherents) -> None:
     """Process the inherents and the hooks before the transactions; raises InvalidBlock."""
     ctx = run.ctx
-    validators.process_last_commit(ctx, inherents.last_commit, verify)
+    validators.process_last_commit(ctx, inherents.last_commit)
     beacon.process_reveal(ctx, inherents.beacon_reveal)
     for hook in ON_BLOCK_START:
         hook(ctx)
@@ -297,7 +303,7 @@ def process_block_start(run: BlockRun, inherents: Inherents, verify: Verify | No
 def process_transaction(run: BlockRun, signed: SignedTransaction, check: CheckSignature) -> None:
     """Run one transaction; raises InvalidTransaction and changes nothing if it cannot be in this block."""
     transaction = signed.transaction
-    size = len(encode(signed))
+    size = signed.size_bytes
     if size > TRANSACTION_BYTES_MAX:
         raise InvalidTransaction("too_large", f"{size} bytes")
     calls = decode_calls(transaction)

@@ -4,6 +4,7 @@ A *duty* is a transaction of exactly one duty call. It pays no fee and uses no n
 and is valid while its duty is open. Any key may send it, because its arguments carry their own proof.
 """
 
+from functools import cached_property
 from typing import Annotated
 
 from msgspec import Meta
@@ -41,11 +42,29 @@ class Transaction(Record):
     calls: Annotated[tuple[Call, ...], Meta(min_length=1, max_length=CALLS_MAX)]
 
 
-class SignedTransaction(Record):
-    """A transaction and its sender's signature (domain SIGN_TRANSACTION)."""
+class SignedTransaction(Record, dict=True):
+    """A transaction and its sender's signature (domain SIGN_TRANSACTION).
+
+    Id and size are computed once per object: pool, proposals and blocks of a node share it.
+    """
 
     transaction: Transaction
     signature: Signature
+
+    @property
+    def id(self) -> Hash:
+        """`compute_transaction_id` of its encoding."""
+        return self._measured[0]
+
+    @property
+    def size_bytes(self) -> int:
+        """Length of its encoding."""
+        return self._measured[1]
+
+    @cached_property
+    def _measured(self) -> tuple[Hash, int]:
+        data = encode(self)
+        return compute_transaction_id(data), len(data)
 
 
 def sign_transaction(key: KeyPair, transaction: Transaction) -> SignedTransaction:
@@ -59,14 +78,16 @@ def decode_transaction(data: bytes) -> SignedTransaction:
     return decode(SignedTransaction, data, TRANSACTION_BYTES_MAX)
 
 
+def decode_identified(tx_id: Hash, data: bytes) -> SignedTransaction:
+    """As `decode_transaction`, of bytes whose id was computed before."""
+    signed = decode_transaction(data)
+    vars(signed)["_measured"] = tx_id, len(data)
+    return signed
+
+
 def compute_transaction_id(data: bytes) -> Hash:
     """The id of a transaction: BLAKE3 of its signed bytes."""
     return hash_bytes(Domain.TRANSACTION, data)
-
-
-def get_transaction_id(signed: SignedTransaction) -> Hash:
-    """`compute_transaction_id` of a decoded transaction."""
-    return compute_transaction_id(encode(signed))
 
 
 def check_signature(signed: SignedTransaction) -> None:

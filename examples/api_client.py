@@ -23,7 +23,7 @@ from chain.primitives.addresses import encode_address
 from chain.primitives.codec import encode, replace
 from chain.primitives.keys import KeyPair
 from chain.runtime import build_call
-from chain.transaction import Transaction, get_transaction_id, sign_transaction
+from chain.transaction import Transaction, sign_transaction
 from node.keys import keystore
 
 LIFETIME_BLOCKS = 60
@@ -94,7 +94,7 @@ def main(sender: str, recipient: str, whole_units: str) -> None:
         transfer = build_transfer(http, key, status["prefix"], payee, amount)
         signed = sign_transaction(key, transfer)
         ask(http, "POST", "/v1/transactions", json=encode(signed).hex())
-        found = wait_until_final(http, get_transaction_id(signed).hex(), transfer.valid_until)
+        found = wait_until_final(http, signed.id.hex(), transfer.valid_until)
         print(f"{found['status']} in block {found['height']}, fee {found['receipt']['fee']} base units")
         address = encode_address(status["prefix"], payee)
         print(f"{recipient} has {ask(http, 'GET', f'/v1/accounts/{address}')['balance']} base units")

@@ -23,8 +23,9 @@ from chain.transaction import (
     Call,
     SignedTransaction,
     check_signature,
+    compute_transaction_id,
+    decode_identified,
     decode_transaction,
-    get_transaction_id,
     sign_transaction,
 )
 from storage.chain_store import StoredBlock
@@ -91,8 +92,7 @@ def _prepare_block(rig: Rig, store: LevelDbStore) -> Callable[[], Callable[[], o
 
     def work() -> None:
         for one in data:
-            get_transaction_id(decode_transaction(one))
-            decode_transaction(one)
+            decode_identified(compute_transaction_id(one), one)
         again = runtime.execute_block(view, ledger.genesis_hash, parent, result.block)
         header, block = encode(again.block.header), encode(again.block)
         tx_ids = list_transaction_ids(again.block)
@@ -138,7 +138,7 @@ def _prepare_bytes(store: LevelDbStore, signed: SignedTransaction) -> Callable[[
     def work() -> None:
         for _ in range(PASSES_OVER_BYTES):
             decoded = decode_transaction(data)
-            hash_bytes(Domain.LIST_LEAF, get_transaction_id(decoded))
+            hash_bytes(Domain.LIST_LEAF, decoded.id)
             encode(decoded)
         check_signature(signed)
         store.write_batch([(data[:32], data)], sync=False)

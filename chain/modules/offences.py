@@ -222,7 +222,7 @@ def _check_evidence(ctx: Context, evidence: Evidence, height: Height) -> None:
     if members is None:
         raise EvidenceExpired
     try:
-        check_evidence(ctx.genesis_hash, members, evidence)
+        check_evidence(ctx.genesis_hash, members, evidence, ctx.verify)
     except InvalidEvidence as error:
         raise EvidenceRejected(str(error)) from error
 

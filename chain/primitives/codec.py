@@ -3,7 +3,8 @@
 A record is a frozen `Record`; its bytes are a msgpack array of its fields. There are no maps, floats,
 negative numbers, strings as keys or extension types. `decode` is strict by type and by the bounds in
 `types`, then encodes again and compares, so a record has exactly one accepted encoding. A union is an
-array that starts with its member's number: give each member `tag=<int>`.
+array that starts with its member's number: give each member `tag=<int>`. A record with `dict=True` may have
+cached properties; they are no part of its value.
 """
 
 from collections.abc import Callable
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     class Record:
         """Base of everything that is encoded: immutable, compared by value, an array on the wire."""
 
-        def __init_subclass__(cls, tag: int | None = None) -> None: ...
+        def __init_subclass__(cls, tag: int | None = None, dict: bool = False) -> None: ...  # noqa: A002 - msgspec names it so
 else:
 
     class Record(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):

@@ -13,7 +13,6 @@ import trio
 
 from chain.block import Block, BlockReceipts, EventRecord
 from chain.primitives.types import Height
-from chain.transaction import get_transaction_id
 from node.api.forms import format_block_summary, format_event, format_failure
 from node.api.services import ApiServices
 from p2p.notifier import Notifier
@@ -51,7 +50,7 @@ def list_messages(block: Block, receipts: BlockReceipts, prefix: str) -> Iterato
     height = block.header.height
     yield from _list_events(receipts.start, height, None, prefix)
     for index, (signed, receipt) in enumerate(zip(block.transactions, receipts.transactions, strict=True)):
-        tx_id = get_transaction_id(signed).hex()
+        tx_id = signed.id.hex()
         error = format_failure(receipt)
         yield "transaction", {"id": tx_id, "height": height, "index": index, "error": error}
         yield from _list_events(receipt.events, height, tx_id, prefix)

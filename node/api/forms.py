@@ -8,7 +8,7 @@ from chain.block import Block, BlockReceipts, EventRecord, Header, Receipt, comp
 from chain.errors import ChainError
 from chain.jsonable import to_json
 from chain.primitives.codec import encode
-from chain.transaction import Call, SignedTransaction, get_transaction_id
+from chain.transaction import Call, SignedTransaction
 
 Json = dict[str, Any]
 
@@ -68,7 +68,7 @@ def format_transaction(signed: SignedTransaction, prefix: str) -> Json:
     transaction = signed.transaction
     fields = format_record(transaction, prefix)
     return {
-        "id": get_transaction_id(signed).hex(),
+        "id": signed.id.hex(),
         "size_bytes": len(encode(signed)),
         **fields,
         "calls": [format_call(call, prefix) for call in transaction.calls],

@@ -10,24 +10,40 @@ from collections.abc import Iterable
 import trio
 from blake3 import blake3
 
-from chain.errors import InvalidTransaction
 from chain.primitives.errors import ChainError
-from chain.primitives.hashing import Domain, signing_bytes
 from chain.primitives.keys import is_signed_by
 from chain.primitives.types import HASH_BYTES, SIGNATURE_BYTES, PublicKey, Signature
-from chain.transaction import SignedTransaction
+from chain.transaction import SignedTransaction, check_signature
 
 REMEMBERED_MAX = 200_000
 INLINE_MAX = 4
 """Fewer signatures than this are verified at once: a thread would cost more."""
 
 
+class _Memory:
+    """A bounded set of hashes that forgets the oldest."""
+
+    def __init__(self, count_max: int) -> None:
+        self._hashes: OrderedDict[bytes, None] = OrderedDict()
+        self._count_max = count_max
+
+    def __contains__(self, key: bytes) -> bool:
+        return key in self._hashes
+
+    def add(self, key: bytes) -> None:
+        """Remember it."""
+        self._hashes[key] = None
+        while len(self._hashes) > self._count_max:
+            self._hashes.popitem(last=False)
+
+
 class SignatureMemory:
     """Verifies, and remembers what was good. Forgetting costs time, never safety."""
 
     def __init__(self, remembered_max: int = REMEMBERED_MAX) -> None:
-        self._good: OrderedDict[bytes, None] = OrderedDict()
-        self._remembered_max = remembered_max
+        self._good = _Memory(remembered_max)
+        self._good_transactions = _Memory(remembered_max)
+        """Ids: an id binds sender, message and signature."""
         self._threads = trio.CapacityLimiter(2)
 
     def verify(self, public_key: PublicKey, message: bytes, signature: Signature) -> bool:
@@ -39,17 +55,14 @@ class SignatureMemory:
             return True
         if not is_signed_by(public_key, message, signature):
             return False
-        self._good[key] = None
-        while len(self._good) > self._remembered_max:
-            self._good.popitem(last=False)
+        self._good.add(key)
         return True
 
     def check(self, signed: SignedTransaction) -> None:
         """As `chain.transaction.check_signature`, remembered; raises InvalidTransaction."""
-        transaction = signed.transaction
-        message = signing_bytes(Domain.SIGN_TRANSACTION, transaction.genesis_hash, transaction)
-        if not self.verify(transaction.sender, message, signed.signature):
-            raise InvalidTransaction("bad_signature")
+        if signed.id not in self._good_transactions:
+            check_signature(signed)
+            self._good_transactions.add(signed.id)
 
     async def check_all(self, batch: Iterable[SignedTransaction]) -> list[SignedTransaction]:
         """Those of the batch that are well signed, in order; in a worker thread if there are many."""

@@ -10,13 +10,14 @@ from chain.modules import balances, fees, system
 from chain.primitives.types import NO_HASH, Hash, Weight
 from chain.state import StateReader
 from chain.transaction import SignedTransaction, Transaction
-from node.ledger.ledger import Ledger
+from chain.votes import Verify
+from node.ledger.ledger import LedgerReader
 from node.mempool.pool import ACCOUNT_TRANSACTIONS_MAX, Pooled
 
 VIEW_KEYS_MAX = 50_000
 
 
-class _HeadView:
+class _KnownState:
     """The state at one head, remembering what was read of it."""
 
     def __init__(self, state: StateReader, head_hash: Hash) -> None:
@@ -37,17 +38,24 @@ class _HeadView:
 class PoolAdmission:
     """Judges by the head of the ledger."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: LedgerReader, verify: Verify) -> None:
+        """`verify` remembers signatures, so that a duty's are not verified again when a block has it."""
         self._ledger = ledger
-        self._view: _HeadView | None = None
+        self._verify = verify
+        self._known: _KnownState | None = None
 
     def check(self, tx_id: Hash, signed: SignedTransaction, size_bytes: int) -> Pooled:
         """Whether the transaction could be in the next block or a later one; raises InvalidTransaction."""
-        transaction, state = signed.transaction, self._get_state()
+        view, transaction, state = self._ledger.view, signed.transaction, self._get_state()
         calls = runtime.decode_calls(transaction)
         is_duty = runtime.check_kind(transaction, calls)
         run = runtime.start_block(
-            state, self._ledger.genesis_hash, self._ledger.height + 1, self._ledger.head.time_ms + 1, NO_HASH
+            state,
+            self._ledger.genesis_hash,
+            view.height + 1,
+            view.head.time_ms + 1,
+            NO_HASH,
+            self._verify,
         )
         runtime.check_place(run.ctx, run.parameters, transaction)
         weight = runtime.compute_weight(state, calls, size_bytes)
@@ -64,9 +72,10 @@ class PoolAdmission:
 
     def _get_state(self) -> StateReader:
         """The head's state; what every transaction asks of it is read once per head."""
-        if self._view is None or self._view.head_hash != self._ledger.head_hash:
-            self._view = _HeadView(self._ledger.state, self._ledger.head_hash)
-        return self._view
+        view = self._ledger.view
+        if self._known is None or self._known.head_hash != view.head_hash:
+            self._known = _KnownState(view.state, view.head_hash)
+        return self._known
 
     def _check_paying(self, transaction: Transaction, weight: Weight) -> None:
         expected = balances.get_account(self._get_state(), transaction.sender).nonce

@@ -14,7 +14,7 @@ import trio
 from chain.errors import ChainError, InvalidTransaction
 from chain.primitives.codec import encode
 from chain.primitives.types import Hash, PeerId
-from chain.transaction import compute_transaction_id, decode_transaction
+from chain.transaction import compute_transaction_id, decode_identified
 from node.ledger.ledger import Ledger
 from node.ledger.signatures import SignatureMemory
 from node.mempool.admission import PoolAdmission
@@ -56,7 +56,7 @@ class PoolGossip:
         self._signatures = signatures
         self._blame = network.blame
         self._seen: OrderedDict[Hash, None] = OrderedDict()
-        self._check = PoolAdmission(ledger)
+        self._check = PoolAdmission(ledger, signatures.verify)
         self.streams: PeerStreams[PoolMessage] = PeerStreams(network, POOL, PoolMessage, self._receive)
 
     async def run_peer(self, peer: PeerId) -> None:
@@ -87,7 +87,7 @@ class PoolGossip:
         last.
         """
         try:
-            signed = decode_transaction(data)
+            signed = decode_identified(tx_id, data)
         except ChainError as error:
             raise InvalidTransaction("malformed", str(error)) from error
         pooled = self._check.check(tx_id, signed, len(data))
@@ -149,7 +149,7 @@ class PoolGossip:
 
     def _check_foreign(self, peer: PeerId, tx_id: Hash, data: bytes) -> Pooled | None:
         try:
-            return self._check.check(tx_id, decode_transaction(data), len(data))
+            return self._check.check(tx_id, decode_identified(tx_id, data), len(data))
         except InvalidTransaction as error:
             if error.code in PENALISED_CODES:
                 self._blame(peer, PeerFault(f"transaction: {error}", JUNK_POINTS))

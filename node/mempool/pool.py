@@ -22,7 +22,7 @@ from typing import NamedTuple, Protocol
 from chain.errors import InvalidTransaction
 from chain.modules import sessions
 from chain.primitives.types import Address, Amount, Hash, Height, Nonce, Weight
-from chain.transaction import Call, SignedTransaction, get_transaction_id
+from chain.transaction import Call, SignedTransaction
 
 POOL_TRANSACTIONS_MAX = 20_000
 POOL_BYTES_MAX = 64 * 2**20
@@ -261,7 +261,7 @@ class Mempool:
     def on_refused(self, refused: Iterable[tuple[SignedTransaction, InvalidTransaction]]) -> None:
         """A proposer could not take these in; those that will never fit leave, the others wait."""
         for signed, error in refused:
-            pooled = self._by_id.get(get_transaction_id(signed))
+            pooled = self._by_id.get(signed.id)
             if pooled is not None and error.code not in WAITING_CODES:
                 self._remove(pooled, error.code)
 

@@ -3,7 +3,7 @@
 from chain.block import Block, Header, Inherents, compute_extrinsics_root, compute_header_hash
 from chain.primitives.codec import decode, replace
 from chain.primitives.types import Hash, PeerId, TimeMs
-from chain.transaction import SignedTransaction, get_transaction_id
+from chain.transaction import SignedTransaction
 from chain.votes import Proposal
 from node.replica.ports import Timer
 from p2p.errors import PeerFault
@@ -71,7 +71,7 @@ class Assembly:
 
     def add(self, signed: SignedTransaction) -> bool:
         """Add a transaction; returns whether it was missing."""
-        tx_id = get_transaction_id(signed)
+        tx_id = signed.id
         is_missing = tx_id in self._found and self._found[tx_id] is None
         if is_missing:
             self._found[tx_id] = signed

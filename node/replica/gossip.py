@@ -24,7 +24,7 @@ from chain.block import Block, compute_header_hash, is_whole
 from chain.errors import ChainError
 from chain.primitives.codec import decode, encode
 from chain.primitives.types import Hash, Height, PeerId
-from chain.transaction import decode_transaction, get_transaction_id
+from chain.transaction import decode_transaction
 from chain.votes import (
     CommitCertificate,
     PolkaCertificate,
@@ -379,7 +379,7 @@ class Gossip:
         if block is None:
             return
         wanted = frozenset(ids)
-        found = (encode(signed) for signed in block.transactions if get_transaction_id(signed) in wanted)
+        found = (encode(signed) for signed in block.transactions if signed.id in wanted)
         for batch in split_batches(found, TRANSACTIONS_FRAME_BYTES):
             self._post_body(peer, BlockTransactions(block_hash, batch), sum(map(len, batch)))
 
@@ -421,7 +421,7 @@ class Gossip:
 
 def build_compact(signed: SignedProposal, block: Block) -> CompactProposal:
     """The short form of a proposal and its block."""
-    ids = tuple(get_transaction_id(signed_transaction) for signed_transaction in block.transactions)
+    ids = tuple(signed_transaction.id for signed_transaction in block.transactions)
     return CompactProposal(signed, encode(block.header), encode(block.inherents), ids)
 
 

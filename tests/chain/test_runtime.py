@@ -22,7 +22,6 @@ from chain.transaction import (
     Transaction,
     check_signature,
     decode_transaction,
-    get_transaction_id,
     sign_transaction,
 )
 from chain.votes import build_duplicate_vote
@@ -290,7 +289,7 @@ def test_ids_of_transactions_are_what_the_header_binds(rig: Rig) -> None:
     """The root can be computed from header, inherents and ids alone."""
     signed = rig.sign(rig.people[4], balances.Burn(1))
     block = rig.build([signed])[0].block
-    root = compute_extrinsics_root(block.inherents, (get_transaction_id(signed),))
+    root = compute_extrinsics_root(block.inherents, (signed.id,))
     assert root == block.header.extrinsics_root
 
 

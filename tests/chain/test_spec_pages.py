@@ -21,7 +21,7 @@ from chain.modules import balances, fees, system
 from chain.primitives.codec import encode
 from chain.primitives.keys import KeyPair
 from chain.runtime import build_call
-from chain.transaction import Transaction, get_transaction_id, sign_transaction
+from chain.transaction import Transaction, sign_transaction
 
 CODE = re.compile(r'InvalidTransaction\(\s*"([a-z_]+)"')
 HEX_ROW = re.compile(r"^\| (.+) \| `([0-9a-f]{64,})` \|$", re.MULTILINE)
@@ -51,7 +51,7 @@ def test_known_answers_of_transactions(read) -> None:  # type: ignore[no-untyped
     assert dict(HEX_ROW.findall(read("transactions"))) == {
         "transaction": encode(TRANSACTION).hex(),
         "signature": SIGNED.signature.hex(),
-        "id": get_transaction_id(SIGNED).hex(),
+        "id": SIGNED.id.hex(),
     }
 
 
@@ -63,7 +63,7 @@ def test_known_answers_of_blocks(read) -> None:  # type: ignore[no-untyped-def]
         *(compute_list_root(entries[:count]) for count in (1, 2, 3)),
         compute_header_hash(header),
         compute_extrinsics_root(INHERENTS, ()),
-        compute_extrinsics_root(INHERENTS, (get_transaction_id(SIGNED),)),
+        compute_extrinsics_root(INHERENTS, (SIGNED.id,)),
         compute_receipts_root(BlockReceipts((), (), ())),
     ]
     assert [answer for _, answer in HEX_ROW.findall(read("blocks"))] == [one.hex() for one in expected]

@@ -17,7 +17,6 @@ from chain.transaction import (
     check_signature,
     compute_transaction_id,
     decode_transaction,
-    get_transaction_id,
     sign_transaction,
 )
 from tests.chain.support.record_strategies import build_strategy
@@ -32,7 +31,7 @@ def test_what_is_encoded_decodes_to_the_same(signed: SignedTransaction) -> None:
     """And its name is the hash of its bytes, signature and all."""
     data = encode(signed)
     assert decode_transaction(data) == signed
-    assert get_transaction_id(signed) == compute_transaction_id(data) == hash_bytes(Domain.TRANSACTION, data)
+    assert signed.id == compute_transaction_id(data) == hash_bytes(Domain.TRANSACTION, data)
 
 
 def test_the_layout_is_pinned() -> None:

@@ -194,7 +194,7 @@ def _check_voucher(ctx: Context, signed: SignedVoucher) -> tuple[Session, Allotm
         raise Overdraft
     added = voucher.amount - allotment.amount
     check_due(get_parameters(ctx.state), session, allotment, added, ctx.height, ctx.epoch)
-    if not is_voucher_signed(signed, session.voucher_key):
+    if not is_voucher_signed(signed, session.voucher_key, ctx.verify):
         raise BadVoucherSignature
     return session, allotment
 

@@ -5,15 +5,12 @@ from chain.module import Context
 from chain.modules.validators.queries import get_participation, get_previous
 from chain.modules.validators.types import TALLY, UNPAID, Participation, Tally
 from chain.primitives.codec import replace
-from chain.primitives.keys import is_signed_by
 from chain.primitives.types import Address
 from chain.validator_set import Validator
-from chain.votes import CommitCertificate, InvalidCertificate, Verify, check_certificate
+from chain.votes import CommitCertificate, InvalidCertificate, check_certificate
 
 
-def process_last_commit(
-    ctx: Context, certificate: CommitCertificate | None, verify: Verify | None = None
-) -> None:
+def process_last_commit(ctx: Context, certificate: CommitCertificate | None) -> None:
     """Check the commit of the last block and count its signers; raises InvalidBlock. None only in block 1.
 
     The runtime checks that it names the parent.
@@ -27,7 +24,7 @@ def process_last_commit(
         raise InvalidBlock(f"commit of height {certificate.height}")
     previous = get_previous(ctx.state)
     try:
-        check_certificate(ctx.genesis_hash, previous, certificate, verify or is_signed_by)
+        check_certificate(ctx.genesis_hash, previous, certificate, ctx.verify)
     except InvalidCertificate as error:
         raise InvalidBlock(f"commit of the last block: {error}") from error
     _count(ctx, previous.validators, tuple(part.validator for part in certificate.signatures))

@@ -14,7 +14,7 @@ from chain.primitives.codec import Record, encode, replace
 from chain.primitives.keys import KeyPair
 from chain.primitives.types import NO_HASH
 from chain.runtime import build_call
-from chain.transaction import SignedTransaction, Transaction, get_transaction_id, sign_transaction
+from chain.transaction import SignedTransaction, Transaction, sign_transaction
 from tests.chain.support.content_worlds import Content, ContentWorld, build_hosts
 
 ALICE, BOB, CAROL = sorted(build_hosts(3))
@@ -43,7 +43,7 @@ def show(world: ContentWorld, *calls: Record, height: int | None = None) -> Show
     """A block of one transaction with these calls, at the first height of the epoch."""
     transaction = Transaction(1, NO_HASH, KEY.public_key, 0, 100, 0, 0, tuple(map(build_call, calls)))
     signed = sign_transaction(KEY, transaction)
-    ids = (get_transaction_id(signed),)
+    ids = (signed.id,)
     header = Header(
         spec_version=1,
         height=get_first(world) if height is None else height,

@@ -7,7 +7,6 @@ from chain.modules import balances, catalogue, membership, staking
 from chain.primitives.addresses import encode_address
 from chain.primitives.codec import decode, encode
 from chain.primitives.keys import is_signed_by
-from chain.transaction import get_transaction_id
 from chain.validator_set import Roster, build_validator_set, compute_roster_hash
 from chain.votes import CommitCertificate, check_certificate
 from tests.node.api.world import ALICE, BOB, VALIDATOR, VIDYA, Client, open_client
@@ -51,7 +50,7 @@ async def test_blocks_by_height_hash_and_name() -> None:
         block = await client.get("/v1/blocks/2")
         assert block == await client.get(f"/v1/blocks/{block_hash}") == await client.get("/v1/blocks/latest")
         (transaction,) = block["transactions"]
-        assert transaction["id"] == get_transaction_id(signed).hex()
+        assert transaction["id"] == signed.id.hex()
         assert transaction["calls"] == [
             {"name": "balances.send", "arguments": {"recipient": name(client, BOB), "amount": 5}}
         ]

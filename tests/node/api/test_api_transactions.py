@@ -2,7 +2,6 @@
 
 from chain.modules import balances, catalogue, membership
 from chain.primitives.codec import encode, replace
-from chain.transaction import get_transaction_id
 from node.api.routes.transactions import BATCH_MAX
 from tests.node.api.world import ALICE, BOB, VIDYA, encode_hex, open_client
 
@@ -13,7 +12,7 @@ async def test_a_transaction_from_pool_to_final() -> None:
     """A transaction is unknown, then pooled, then final with its receipt; sending it again is no error."""
     async with open_client() as client:
         signed = client.world.sign(ALICE, SEND)
-        tx_id = get_transaction_id(signed).hex()
+        tx_id = signed.id.hex()
         path = f"/v1/transactions/{tx_id}"
         assert (await client.get(path))["status"] == "unknown"
         for _ in range(2):
@@ -33,7 +32,7 @@ async def test_a_refused_call_is_final_with_its_error() -> None:
     async with open_client() as client:
         signed = client.world.sign(ALICE, membership.Leave())
         client.world.make_block(signed)
-        final = await client.get(f"/v1/transactions/{get_transaction_id(signed).hex()}")
+        final = await client.get(f"/v1/transactions/{signed.id.hex()}")
         assert final["status"] == "final"
         assert final["error"] == {"code": "membership.not_member", "message": "The account is no member."}
 
@@ -72,7 +71,7 @@ async def test_a_full_batch_is_taken() -> None:
 async def test_expiry_is_certain() -> None:
     """Past its last height a transaction is expired, for who remembers the height, even on another node."""
     async with open_client() as client:
-        tx_id = get_transaction_id(client.world.sign(ALICE, SEND)).hex()
+        tx_id = client.world.sign(ALICE, SEND).id.hex()
         client.world.make_block()
         path = f"/v1/transactions/{tx_id}"
         assert (await client.get(path, params={"valid_until": 2}))["status"] == "unknown"
@@ -86,7 +85,7 @@ async def test_what_left_the_pool_is_rejected_with_its_reason() -> None:
         waiting, faster = world.sign(ALICE, SEND), world.sign(ALICE, balances.Burn(9))
         await client.ask("POST", "/v1/transactions", json=encode_hex(waiting))
         world.make_block(faster)
-        status = await client.get(f"/v1/transactions/{get_transaction_id(waiting).hex()}")
+        status = await client.get(f"/v1/transactions/{waiting.id.hex()}")
         assert (status["status"], status["error"]["code"]) == ("rejected", "nonce_too_low")
 
 

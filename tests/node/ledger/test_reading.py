@@ -9,7 +9,7 @@ import trio
 
 from chain.modules import balances
 from chain.primitives.codec import encode
-from chain.transaction import get_transaction_id
+from chain.primitives.keys import is_signed_by
 from node.ledger.lane import Lane
 from node.ledger.ledger import Ledger, LedgerView
 from node.mempool.admission import PoolAdmission
@@ -44,7 +44,7 @@ async def test_the_loop_reads_one_head_while_the_lane_commits() -> None:
     result = forge.build([signed])
     certificate = forge.certify(result.block_hash)
     data = encode(signed)
-    admission = PoolAdmission(ledger)
+    admission = PoolAdmission(ledger, is_signed_by)
     store.is_written.clear()
     store.may_return.clear()
     async with trio.open_nursery() as nursery:
@@ -58,7 +58,7 @@ async def test_the_loop_reads_one_head_while_the_lane_commits() -> None:
         await trio.to_thread.run_sync(store.is_written.wait, 10)
         assert (ledger.height, ledger.get_nonce(ALICE.address)) == (0, 0)
         assert ledger.view.get_header(1) is None
-        admission.check(get_transaction_id(signed), signed, len(data))
+        admission.check(signed.id, signed, len(data))
         store.may_return.set()
     assert (ledger.height, ledger.get_nonce(ALICE.address), ledger.view.height) == (1, 1, 1)
 

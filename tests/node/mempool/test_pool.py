@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from chain.errors import InvalidTransaction
 from chain.primitives.types import Address
-from chain.transaction import Call, SignedTransaction, Transaction, get_transaction_id
+from chain.transaction import Call, SignedTransaction, Transaction
 from node.mempool import pool as mempool
 from node.mempool.pool import ACCOUNT_TRANSACTIONS_MAX, Mempool, Pooled
 
@@ -51,7 +51,7 @@ def make_duty(sender: Address, arguments: bytes, *, valid_until: int = 100, modu
 
 def wrap(transaction: Transaction, weight: int, *, is_duty: bool = False) -> Pooled:
     signed = SignedTransaction(transaction, bytes(64))
-    return Pooled(get_transaction_id(signed), signed, 200, weight, is_duty)
+    return Pooled(signed.id, signed, 200, weight, is_duty)
 
 
 def fill(pool: Mempool, facts: Facts, *pooled: Pooled) -> None:

@@ -12,7 +12,7 @@ from chain.modules import balances
 from chain.primitives.codec import decode, encode, replace
 from chain.primitives.keys import is_signed_by
 from chain.primitives.types import PeerId
-from chain.transaction import SignedTransaction, get_transaction_id
+from chain.transaction import SignedTransaction
 from chain.votes import VoteKind
 from consensus.types import Step
 from node.mempool.pool import Mempool, Pooled
@@ -112,5 +112,5 @@ class Scene:
 
     def wait_in_pool(self, signed: SignedTransaction) -> None:
         """Put the transaction into the node's pool."""
-        pooled = Pooled(get_transaction_id(signed), signed, 300, 200, False)
+        pooled = Pooled(signed.id, signed, 300, 200, False)
         self.mempool.add(pooled, self.replica.ledger)

@@ -8,7 +8,7 @@ import pytest
 from chain.block import compute_header_hash
 from chain.primitives.codec import encode, replace
 from chain.runtime import BlockResult
-from chain.transaction import SignedTransaction, get_transaction_id
+from chain.transaction import SignedTransaction
 from chain.votes import SignedProposal, VoteKind
 from consensus.catchup import RoundSummary, ValueSummary, VoteSummary
 from consensus.types import Step
@@ -166,7 +166,7 @@ def test_what_lacks_is_asked_of_whoever_announced_it(scene: Scene) -> None:
     scene.wait_in_pool(signed[1])
     result, proposal = propose(scene, tuple(signed))
     compact = build_compact(proposal, result.block)
-    missing = (get_transaction_id(signed[0]), get_transaction_id(signed[2]))
+    missing = (signed[0].id, signed[2].id)
     silent = scene.join(1)
     helpful = scene.join(2)
     silent.say(compact)
@@ -407,7 +407,7 @@ def test_bodies_are_sent_to_who_asks_but_not_without_end(
     scene.world.wait_until(lambda: bool(get_proposals(scene)))
     peer.say(BlockWanted(1, b"x" * 32), BlockTransactionsWanted(b"x" * 32, (bytes(32),)))
     assert not peer.list_heard(WholeBlock) and not peer.list_heard(BlockTransactions)
-    wanted = BlockTransactionsWanted(result.block_hash, (get_transaction_id(signed), bytes(32)))
+    wanted = BlockTransactionsWanted(result.block_hash, (signed.id, bytes(32)))
     peer.say(wanted)
     assert peer.list_heard(BlockTransactions) == [BlockTransactions(result.block_hash, (encode(signed),))]
     for _ in range(20):

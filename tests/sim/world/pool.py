@@ -16,7 +16,6 @@ from chain.transaction import (
     Transaction,
     compute_transaction_id,
     decode_transaction,
-    get_transaction_id,
     sign_transaction,
 )
 from chain.votes import Evidence, compute_evidence_hash, get_offence_height, get_offender
@@ -120,4 +119,4 @@ class Duties:
 
 def list_ids(transactions: Iterable[bytes]) -> list[Hash]:
     """Ids of encoded transactions."""
-    return [get_transaction_id(decode_transaction(data)) for data in transactions]
+    return [decode_transaction(data).id for data in transactions]
