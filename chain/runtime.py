@@ -50,13 +50,7 @@ from chain.primitives.codec import Record, decode, encode, replace
 from chain.primitives.keys import is_signed_by
 from chain.primitives.types import NO_HASH, Address, Hash, TimeMs, Weight
 from chain.state import Changes, Overlay, StateReader
-from chain.transaction import (
-    TRANSACTION_BYTES_MAX,
-    Call,
-    SignedTransaction,
-    Transaction,
-    check_signature,
-)
+from chain.transaction import TRANSACTION_BYTES_MAX, Call, SignedTransaction, Transaction, check_signature
 from chain.validator_set import compute_hash, compute_priorities_hash
 from chain.votes import Verify
 
@@ -292,11 +286,9 @@ def process_block_start(run: BlockRun, inherents: Inherents) -> None:
     ctx = run.ctx
     validators.process_last_commit(ctx, inherents.last_commit)
     beacon.process_reveal(ctx, inherents.beacon_reveal)
-    for hook in ON_BLOCK_START:
-        hook(ctx)
+    _run_hooks(ON_BLOCK_START, ctx)
     if ctx.height == system.compute_first_height(run.parameters, ctx.epoch):
-        for hook in ON_EPOCH_START:
-            hook(ctx)
+        _run_hooks(ON_EPOCH_START, ctx)
     run.start_events = run.take_events()
 
 
