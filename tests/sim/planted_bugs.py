@@ -147,7 +147,7 @@ CHAIN_BUGS = (
     _bug(
         "evidence unchecked",
         OFFENCES,
-        "        check_evidence(ctx.genesis_hash, members, evidence)\n",
+        "        check_evidence(ctx.genesis_hash, members, evidence, ctx.verify)\n",
         "        pass\n",
     ),
     _bug(
