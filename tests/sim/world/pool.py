@@ -37,7 +37,7 @@ class Pool:
         self._mempool = mempool
         self._signatures = signatures
         self._relay = relay
-        self._check = PoolAdmission(ledger)
+        self._check = PoolAdmission(ledger, signatures.verify)
 
     def connected(self, send: Callable[[PoolMessage], None]) -> None:
         """A new peer hears what waits."""
