@@ -6,7 +6,7 @@ bytes of a stranger that would end GossipSub (an unparsable protobuf, a broken R
 their message; at worst GossipSub is restarted, and the rest of the node goes on.
 
 GossipSub caches a verdict for minutes, and *invalid* lowers the sender's score. So `is_wrong` tells only what
-is wrong forever and cheap to see; what is early or unknown passes here and is judged above.
+can never be right and is cheap to see; an early or unknown head passes here and is judged above.
 """
 
 from collections.abc import Callable

@@ -1,8 +1,8 @@
-"""What peers say to each other: records, one tagged union per protocol, every field bounded.
+"""The messages of all protocols: records, one tagged union per protocol, every field bounded.
 
-A frame's body is the canonical encoding of one member of its protocol's union: an array that starts with
-the member's number. `protocols.py` bounds the frame of each member. What belongs to layers above (headers,
-blocks, vote summaries, manifests) travels as opaque bytes, bounded here and judged there.
+A frame's body is the canonical encoding of one member of its protocol's union: an array that starts with the
+member's number. `protocols.py` bounds the frame of each member. Headers, blocks, vote summaries and manifests
+belong to the layers above: here they are bytes with a bound, and those layers decode and check them.
 """
 
 from enum import IntFlag
@@ -52,7 +52,7 @@ AddressText = Annotated[str, Meta(max_length=ADDRESS_CHARACTERS_MAX)]
 
 
 class Refusal(Record, tag=127):
-    """The answer is no; `code` is a `RefusalCode`. The number is the same in every protocol."""
+    """The answer no; `code` is a `RefusalCode`. Its number is the same in every protocol."""
 
     code: Uint8
     reason: Annotated[str, Meta(max_length=REASON_CHARACTERS_MAX)] = ""
@@ -62,7 +62,7 @@ class Refusal(Record, tag=127):
 
 
 class PeerRole(IntFlag):
-    """What a node says it does. A claim: it decides what is sent to the node, never what is believed."""
+    """What a node says about itself. It decides what is sent to the node, never what is believed."""
 
     VALIDATOR = 1
     HOST = 2
@@ -71,7 +71,7 @@ class PeerRole(IntFlag):
 
 
 class Hello(Record, tag=1):
-    """The first thing either side says. Heights are claims; sync believes certificates only."""
+    """The first message of either side. Heights are claims; sync believes certificates only."""
 
     genesis_hash: Hash
     software: Text
@@ -86,7 +86,7 @@ class Hello(Record, tag=1):
 
 
 class Ping(Record, tag=1):
-    """To be sent back as it is."""
+    """A number to be sent back."""
 
     number: Uint32
 
@@ -95,7 +95,7 @@ class Ping(Record, tag=1):
 
 
 class CompactProposal(Record, tag=1):
-    """A proposal with its block in short: the receiver takes the transactions out of its pool."""
+    """A proposal with its block in short form: the receiver takes the transactions from its mempool."""
 
     signed: SignedProposal
     header: Header
@@ -104,7 +104,7 @@ class CompactProposal(Record, tag=1):
 
 
 class Votes(Record, tag=2):
-    """Votes, own or relayed."""
+    """Votes of the sender or relayed ones."""
 
     votes: Annotated[tuple[SignedVote, ...], Meta(min_length=1, max_length=VOTES_MAX)]
 
@@ -116,33 +116,33 @@ class Summary(Record, tag=3):
 
 
 class CommitMessage(Record, tag=4):
-    """Why a height is decided."""
+    """The certificate that decides a height."""
 
     certificate: CommitCertificate
 
 
 class PolkaMessage(Record, tag=5):
-    """Why a value is locked or valid."""
+    """The certificate that makes a value locked or valid."""
 
     certificate: PolkaCertificate
 
 
 class BlockTransactionsWanted(Record, tag=6):
-    """The sender lacks these transactions of a proposed block."""
+    """A request for transactions of a proposed block that the sender misses."""
 
     block_hash: Hash
     transaction_ids: Ids
 
 
 class BlockTransactions(Record, tag=7):
-    """Transactions of a proposed block; several of these when they do not fit one frame."""
+    """Transactions of a proposed block; several messages if they do not fit one frame."""
 
     block_hash: Hash
     transactions: TransactionBatch
 
 
 class BlockWanted(Record, tag=8):
-    """The sender knows that this block was decided or proposed, and lacks it."""
+    """A request for a decided or proposed block that the sender misses."""
 
     height: Height
     block_hash: Hash
@@ -173,13 +173,13 @@ ConsensusMessage = (
 
 
 class TransactionIds(Record, tag=1):
-    """Transactions that the sender has; for large ones, which cross a link only when wanted."""
+    """Ids of large transactions that the sender has; they are sent only when wanted."""
 
     ids: Ids
 
 
 class TransactionsWanted(Record, tag=2):
-    """Of those, the ones to send."""
+    """A request for some of these transactions."""
 
     ids: Ids
 
@@ -197,11 +197,11 @@ PoolMessage = TransactionIds | TransactionsWanted | Transactions
 
 
 class StatusRequest(Record, tag=1):
-    """How far are you?"""
+    """Asks for the peer's height."""
 
 
 class Status(Record, tag=2):
-    """The newest final block, and the oldest block still kept."""
+    """The newest final block and the oldest block that is kept."""
 
     height: Height
     head_hash: Hash
@@ -209,42 +209,42 @@ class Status(Record, tag=2):
 
 
 class HeadersRequest(Record, tag=3):
-    """Final headers from `start` upwards."""
+    """Asks for final headers from `start` upwards."""
 
     start: Height
     count: Annotated[int, Meta(ge=1, le=HEADERS_MAX)]
 
 
 class FinalHeader(Record):
-    """A header and why it is final."""
+    """A header and the certificate that makes it final."""
 
     header: Header
     certificate: CommitCertificate
 
 
 class Headers(Record, tag=4):
-    """Consecutive headers from `start`, as many as there are and fit; none if the first is not kept."""
+    """Consecutive headers from `start`, as many as exist and fit; none if the first is not kept."""
 
     start: Height
     headers: Annotated[tuple[FinalHeader, ...], Meta(max_length=HEADERS_MAX)]
 
 
 class BlocksRequest(Record, tag=5):
-    """Final blocks from `start` upwards."""
+    """Asks for final blocks from `start` upwards."""
 
     start: Height
     count: Annotated[int, Meta(ge=1, le=BLOCKS_MAX)]
 
 
 class FinalBlock(Record):
-    """A block and why it is final."""
+    """A block and the certificate that makes it final."""
 
     block: Block
     certificate: CommitCertificate
 
 
 class Blocks(Record, tag=6):
-    """Consecutive blocks from `start`, as many as there are and fit; what was pruned is refused."""
+    """Consecutive blocks from `start`, as many as exist and fit; pruned blocks are refused."""
 
     start: Height
     blocks: Annotated[tuple[FinalBlock, ...], Meta(max_length=BLOCKS_MAX)]
@@ -254,15 +254,15 @@ SyncRequest = StatusRequest | HeadersRequest | BlocksRequest
 SyncReply = Status | Headers | Blocks | Refusal
 
 
-# Protocol snapshot, request and reply: for nodes that begin above genesis
+# Protocol snapshot, request and reply, for nodes that begin above genesis
 
 
 class SnapshotsRequest(Record, tag=1):
-    """Which snapshots do you have?"""
+    """Asks for the snapshots that the peer has."""
 
 
 class SnapshotOffer(Record):
-    """The state after a block, in parts: a claim as long as nobody has looked."""
+    """A snapshot that the sender says it has; nothing of it is verified yet."""
 
     height: Height
     block_hash: Hash
@@ -270,13 +270,13 @@ class SnapshotOffer(Record):
 
 
 class Snapshots(Record, tag=2):
-    """All there are; none if the sender makes none."""
+    """All snapshots of the sender, which may have none."""
 
     offers: Annotated[tuple[SnapshotOffer, ...], Meta(max_length=SNAPSHOTS_MAX)]
 
 
 class LightBlockRequest(Record, tag=3):
-    """The header at this height and why it is final."""
+    """Asks for the light block at this height."""
 
     height: Height
 
@@ -288,19 +288,19 @@ class LightBlockReply(Record, tag=4):
 
 
 class SnapshotManifestRequest(Record, tag=5):
-    """How is that snapshot cut?"""
+    """Asks for the manifest of a snapshot."""
 
     manifest_hash: Hash
 
 
 class SnapshotManifestReply(Record, tag=6):
-    """The bytes with that hash (`chain.snapshot.ManifestReply`)."""
+    """The manifest with that hash (`chain.snapshot`)."""
 
     manifest: Annotated[bytes, Meta(max_length=snapshot.MANIFEST_BYTES_MAX)]
 
 
 class SnapshotPartRequest(Record, tag=7):
-    """One part of that snapshot, please."""
+    """Asks for one part of a snapshot."""
 
     manifest_hash: Hash
     part: Uint32
@@ -320,22 +320,22 @@ SnapshotReply = Snapshots | LightBlockReply | SnapshotManifestReply | SnapshotPa
 
 
 class AddressesRequest(Record, tag=1):
-    """Whom do you know?"""
+    """Asks for addresses of other peers."""
 
     count: Annotated[int, Meta(ge=1, le=ADDRESSES_MAX)]
 
 
 class Addresses(Record, tag=2):
-    """Some addresses that the sender reached itself lately."""
+    """Some addresses that the sender reached itself."""
 
     addresses: Annotated[tuple[AddressText, ...], Meta(max_length=ADDRESSES_MAX)]
 
 
-# Protocol content: a stream serves one session, replies come in the order of requests, several under way
+# Protocol content: a stream serves one session; several requests may be under way, replies come in their order
 
 
 class AccessClaim(Record):
-    """What the session's key signs: this client draws on this session at this host, and nobody else does."""
+    """What the session's key signs: this client may use this session at this host."""
 
     session: Hash
     client: PeerId
@@ -343,7 +343,7 @@ class AccessClaim(Record):
 
 
 class Access(Record, tag=1):
-    """The first message of a stream. Sessions opened above the host's head are answered NOT_YET."""
+    """The first message of a stream. A session opened above the host's head is answered NOT_YET."""
 
     session: Hash
     opened_at: Height
@@ -351,8 +351,8 @@ class Access(Record, tag=1):
 
 
 class Granted(Record, tag=2):
-    """The host serves. `best` is the voucher it holds, which the client goes on from; `unpaid` are the chunks
-    sent beyond it: sending them again takes no credit.
+    """The host will serve. `best` is its best voucher, from which the client counts on; `unpaid` are
+    the chunks sent beyond it, which may be asked for again without credit.
     """
 
     best: SignedVoucher | None
@@ -360,33 +360,33 @@ class Granted(Record, tag=2):
 
 
 class OfferRequest(Record, tag=3):
-    """Which chunks do you have?"""
+    """Asks which chunks the host has."""
 
 
 class Offer(Record, tag=4):
-    """ChunkReply i is there if bit i mod 8 (lowest first) of byte i // 8 is set; unused bits are zero."""
+    """The host has chunk i if bit i mod 8 (lowest first) of byte i // 8 is set; unused bits are zero."""
 
     bitmap: Annotated[bytes, Meta(max_length=BITMAP_BYTES_MAX)]
 
 
 class ManifestRequest(Record, tag=5):
-    """The names and sizes of the files, please."""
+    """Asks for the manifest of the session's datum."""
 
 
 class ManifestReply(Record, tag=6):
-    """The canonical manifest, whose hash is the datum."""
+    """The canonical manifest; it must have the datum's id."""
 
     manifest: Annotated[bytes, Meta(max_length=MANIFEST_BYTES_MAX)]
 
 
 class ChunksRequest(Record, tag=7):
-    """These chunks, please; each is answered by itself."""
+    """Asks for chunks; each is answered by a message of its own."""
 
     chunks: Annotated[tuple[Uint32, ...], Meta(min_length=1, max_length=CHUNKS_PER_REQUEST_MAX)]
 
 
 class ChunkReply(Record, tag=8):
-    """The answer; the proof leads from the chunk to the datum's root."""
+    """A chunk; the proof leads from it to the datum's root."""
 
     chunk: Uint32
     content: Annotated[bytes, Meta(min_length=1, max_length=CHUNK_BYTES_MAX)]
@@ -394,20 +394,20 @@ class ChunkReply(Record, tag=8):
 
 
 class ChunkRefusal(Record, tag=9):
-    """The answer for this chunk is no (CANCELLED: it was not wanted any more); the others are still due."""
+    """The host does not send this chunk (CANCELLED: the client cancelled it); the others are still due."""
 
     chunk: Uint32
     code: Uint8
 
 
 class Cancel(Record, tag=10):
-    """A chunk that was asked for is not wanted any more; it is answered all the same."""
+    """Cancels a chunk that was asked for; the host still answers it."""
 
     chunk: Uint32
 
 
 class Payment(Record, tag=11):
-    """A voucher that is higher than the last one. Not answered."""
+    """A voucher that is higher than the last one; not answered."""
 
     signed: SignedVoucher
 
@@ -419,7 +419,7 @@ ContentReply = Granted | Offer | ManifestReply | ChunkReply | ChunkRefusal | Ref
 def sign_access(
     key: KeyPair, genesis_hash: Hash, session: Hash, opened_at: Height, client: PeerId, host: PeerId
 ) -> Access:
-    """The key to a session, useless to any other client and at any other host."""
+    """Access to a session, valid for this client at this host only."""
     claim = AccessClaim(session, client, host)
     message = signing_bytes(Domain.SIGN_CONTENT_REQUEST, genesis_hash, claim)
     return Access(session, opened_at, key.sign(message))
@@ -428,7 +428,7 @@ def sign_access(
 def is_access_signed(
     access: Access, voucher_key: PublicKey, genesis_hash: Hash, client: PeerId, host: PeerId
 ) -> bool:
-    """Whether the session's key let this client draw on it at this host."""
+    """Whether the session's key signed that this client may use it at this host."""
     claim = AccessClaim(access.session, client, host)
     message = signing_bytes(Domain.SIGN_CONTENT_REQUEST, genesis_hash, claim)
     return is_signed_by(voucher_key, message, access.signature)

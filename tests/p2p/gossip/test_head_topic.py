@@ -59,7 +59,7 @@ async def test_heads_arrive(open_network: OpenNetwork) -> None:
                     assert heard.startswith(b"head")
 
 
-async def test_more_events_than_fit_begin_the_topic_anew(open_network: OpenNetwork) -> None:
+async def test_more_events_than_fit_restart_the_topic(open_network: OpenNetwork) -> None:
     """Peers that come and go faster than GossipSub takes note restart the topic; the node goes on."""
     async with open_network(1) as first, open_network(2) as second:
         with trio.fail_after(40):

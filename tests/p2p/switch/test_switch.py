@@ -131,7 +131,7 @@ async def test_events_tell_of_peers(open_network: OpenNetwork) -> None:
 
 
 async def test_disconnect_ends_streams(pair: Pair) -> None:
-    """A receiver whose connection is closed gets PeerGone and does not wait forever."""
+    """A receiver whose connection is closed gets PeerGone and stops waiting."""
     first, second = pair
     stream = await first.open(second.peer_id, ECHO)
     async with trio.open_nursery() as nursery:

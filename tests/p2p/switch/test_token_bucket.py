@@ -52,6 +52,6 @@ def test_the_wait_is_exact(rate: int, capacity: int, count: int) -> None:
 
 
 def test_a_bucket_that_never_refills_is_refused() -> None:
-    """It would stop its taker forever."""
+    """It would block its user forever."""
     with pytest.raises(ValueError, match="rate of 0"):
         TokenBucket(0, 1, 0)
