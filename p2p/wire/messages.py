@@ -331,7 +331,7 @@ class Addresses(Record, tag=2):
     addresses: Annotated[tuple[AddressText, ...], Meta(max_length=ADDRESSES_MAX)]
 
 
-# Protocol content: a stream serves one session; several requests may be under way, replies come in their order
+# Protocol content: a stream serves one session; replies come in the order of requests, several under way
 
 
 class AccessClaim(Record):
