@@ -9,7 +9,7 @@ from pathlib import Path
 from storage.errors import OtherDataFormat, disk_errors
 from storage.files import FileSystem, atomic_write
 
-DATA_FORMAT = 2
+DATA_FORMAT = 3
 """Goes up with every change after which the files of before cannot be read."""
 _FILE_NAME = "format"
 _FILE_BYTES_MAX = 16

@@ -31,6 +31,8 @@ _STARTS, _ENDS = (_FULL, _FIRST), (_FULL, _LAST)
 _MAY_BE_TYPE = re.compile(b"[\x01\x02]")
 _SEQUENCE_AHEAD_MAX = 2**32
 _POLYNOMIAL = 0x82F63B78
+_FULL_REGISTER = 0xFFFFFFFF
+"""CRC-32C begins with it, and ends with an exclusive or of it."""
 _MASK = 0xA282EAD8
 
 
@@ -46,11 +48,52 @@ _TABLE = _build_table()
 
 def compute_masked_checksum(data: bytes) -> int:
     """CRC-32C (RFC 3720 B.4), rotated and offset as LevelDB stores it."""
-    checksum = 0xFFFFFFFF
+    register = _FULL_REGISTER
     for byte in data:
-        checksum = checksum >> 8 ^ _TABLE[(checksum ^ byte) & 0xFF]
-    checksum ^= 0xFFFFFFFF
+        register = register >> 8 ^ _TABLE[(register ^ byte) & 0xFF]
+    return _mask(register)
+
+
+def _mask(register: int) -> int:
+    checksum = register ^ _FULL_REGISTER
     return ((checksum >> 15 | checksum << 17) + _MASK) & 0xFFFFFFFF
+
+
+class _Checksums:
+    """Masked checksums of any run of bytes behind `start`, after one pass over all of them.
+
+    The register of a CRC is linear: n bytes later a register is what the bytes make of zero, plus the old one
+    times x^8n modulo the polynomial (as in zlib's crc32_combine). So one product gives the checksum of a run,
+    however long, and forged heads of records in a torn write cost no pass each.
+    """
+
+    def __init__(self, data: bytes, start: int) -> None:
+        self._start = start
+        self._registers = [0]
+        for byte in memoryview(data)[start:]:
+            last = self._registers[-1]
+            self._registers.append(last >> 8 ^ _TABLE[(last ^ byte) & 0xFF])
+        self._powers = [1 << 31]
+        """x^8n for n below a block; bit 31 stands for x^0."""
+        for _ in range(_BLOCK_BYTES):
+            last = self._powers[-1]
+            self._powers.append(last >> 8 ^ _TABLE[last & 0xFF])
+
+    def compute(self, start: int, end: int) -> int:
+        """The masked checksum of the bytes from `start` to `end`, at most a block."""
+        before = self._registers[start - self._start] ^ _FULL_REGISTER
+        shifted = _multiply(before, self._powers[end - start])
+        return _mask(shifted ^ self._registers[end - self._start])
+
+
+def _multiply(left: int, right: int) -> int:
+    """The product of two polynomials modulo that of CRC-32C, in its bit order."""
+    product = 0
+    for bit in range(31, -1, -1):
+        if left >> bit & 1:
+            product ^= right
+        right = right >> 1 ^ (_POLYNOMIAL if right & 1 else 0)
+    return product
 
 
 class _Record(NamedTuple):
@@ -59,9 +102,18 @@ class _Record(NamedTuple):
     end: int
     payload: bytes
 
+    @property
+    def start(self) -> int:
+        """Where the bytes under the checksum begin: with the type."""
+        return self.offset + _HEADER.size - 1
+
+    def get_checksum(self, data: bytes) -> int:
+        """The checksum that the header names."""
+        return int(_HEADER.unpack_from(data, self.offset)[0])
+
     def verifies(self, data: bytes) -> bool:
-        stored: int = _HEADER.unpack_from(data, self.offset)[0]
-        return stored == compute_masked_checksum(bytes((self.type,)) + self.payload)
+        """Whether its bytes have that checksum."""
+        return self.get_checksum(data) == compute_masked_checksum(data[self.start : self.end])
 
 
 def _read_record(data: bytes, offset: int) -> _Record | None:
@@ -121,14 +173,14 @@ def _has_several_batches(data: bytes, offset: int) -> bool:
 
 
 def _has_batch_behind(data: bytes, sound: _Sound) -> bool:
-    type_offset = _HEADER.size - 1
+    type_offset, checksums = _HEADER.size - 1, _Checksums(data, sound.end)
     for match in _MAY_BE_TYPE.finditer(data, sound.end + 1 + type_offset):
         record = _read_record(data, match.start() - type_offset)
         if record is None:
             continue
         sequence = _get_sequence(record.payload, 0)
         is_next = sound.sequence < sequence <= sound.sequence + _SEQUENCE_AHEAD_MAX
-        if is_next and record.verifies(data):
+        if is_next and record.get_checksum(data) == checksums.compute(record.start, record.end):
             return True
     return False
 

@@ -7,13 +7,14 @@ is refused. Entries that were never synced are lost with the process.
 
     file    = header, frame*
     header  = "vidyawal" | height u64 | salt 32 | checksum 16
-    frame   = length u32 | checksum 16 | height u64 | payload of `length` bytes
+    frame   = length u32 | checksum 16 | mark 8 | payload of `length` bytes
     payload = (length u32 | entry)*
 
 Integers are big-endian. A checksum is BLAKE3 cut to 16 bytes; that of a frame is keyed with the salt, which
 is new in each file, and covers the frame's offset, length, height and payload: neither bytes that a peer put
-into an entry nor a frame of an older log or of another offset can pass for a frame. Not here: the meaning of
-the entries (`node.replica.journal`), and when to sync.
+into an entry nor a frame of an older log or of another offset can pass for a frame. The mark is derived from
+the salt too: nobody else can place one, so the search for a frame behind a bad one takes one pass, whatever
+bytes peers put into the bad one. Not here: the meaning of the entries (`node.replica.journal`), when to sync.
 """
 
 import os
@@ -39,8 +40,9 @@ _SALT_BYTES = 32
 _CHECKSUM_BYTES = 16
 _HEADER = struct.Struct(f">{len(_MAGIC)}sQ{_SALT_BYTES}s")
 _HEADER_BYTES = _HEADER.size + _CHECKSUM_BYTES
-_FRAME = struct.Struct(f">I{_CHECKSUM_BYTES}sQ")
-_FRAME_HEIGHT_OFFSET = 4 + _CHECKSUM_BYTES
+_MARK_BYTES = 8
+_FRAME = struct.Struct(f">I{_CHECKSUM_BYTES}s{_MARK_BYTES}s")
+_FRAME_MARK_OFFSET = 4 + _CHECKSUM_BYTES
 _LENGTH = struct.Struct(">I")
 _ADVICE = "`vidya validator forget-signatures` makes a new one; the last signed height is passed over"
 
@@ -55,8 +57,13 @@ def _encode_header(height: int, salt: bytes) -> bytes:
     return body + blake3(body).digest(length=_CHECKSUM_BYTES)
 
 
+def _compute_mark(salt: bytes) -> bytes:
+    return blake3(b"mark", key=salt).digest(length=_MARK_BYTES)
+
+
 def _encode_frame(salt: bytes, offset: int, height: int, payload: bytes) -> bytes:
-    return _FRAME.pack(len(payload), _compute_checksum(salt, offset, height, payload), height) + payload
+    checksum = _compute_checksum(salt, offset, height, payload)
+    return _FRAME.pack(len(payload), checksum, _compute_mark(salt)) + payload
 
 
 class _Image:
@@ -70,6 +77,7 @@ class _Image:
         if magic != _MAGIC:
             raise CorruptWal(f"{path}: not a write-ahead log of this program; {_ADVICE}")
         self._data = data
+        self._mark = _compute_mark(self._salt)
         self.payloads: list[bytes] = []
         self.end = _HEADER_BYTES
         while (payload := self._get_payload(self.end)) is not None:
@@ -91,21 +99,20 @@ class _Image:
     def _get_payload(self, offset: int) -> bytes | None:
         if offset + _FRAME.size > len(self._data):
             return None
-        length, checksum, height = _FRAME.unpack_from(self._data, offset)
+        length, checksum, mark = _FRAME.unpack_from(self._data, offset)
         start = offset + _FRAME.size
-        if not 0 < length <= FRAME_BYTES_MAX or start + length > len(self._data) or height != self.height:
+        if not 0 < length <= FRAME_BYTES_MAX or start + length > len(self._data) or mark != self._mark:
             return None
         payload = self._data[start : start + length]
-        return payload if checksum == _compute_checksum(self.salt, offset, height, payload) else None
+        return payload if checksum == _compute_checksum(self.salt, offset, self.height, payload) else None
 
     def _has_frame_behind(self, offset: int) -> bool:
-        """Whether any frame above `offset` is valid; every frame holds the height, which is quick to find."""
-        mark = self.height.to_bytes(8, "big")
-        place = self._data.find(mark, offset + 1 + _FRAME_HEIGHT_OFFSET)
+        """Whether any frame above `offset` is valid. Only real frames have the mark: one pass finds them."""
+        place = self._data.find(self._mark, offset + 1 + _FRAME_MARK_OFFSET)
         while place >= 0:
-            if self._get_payload(place - _FRAME_HEIGHT_OFFSET) is not None:
+            if self._get_payload(place - _FRAME_MARK_OFFSET) is not None:
                 return True
-            place = self._data.find(mark, place + 1)
+            place = self._data.find(self._mark, place + 1)
         return False
 
     def entries(self) -> Iterator[bytes]:

@@ -10,6 +10,7 @@ from random import Random
 import plyvel
 import pytest
 
+from storage import leveldb_log
 from storage.errors import CorruptStore
 from storage.kv import LevelDbStore
 from storage.leveldb_log import compute_masked_checksum, cut_torn_end, has_unfinished_end
@@ -128,6 +129,34 @@ def test_record_inside_a_value_is_no_batch_behind(tmp_path: Path) -> None:
     assert len(_read(_copy(tmp_path / "db", log, torn))) == 9
 
 
+class CountingTable(list[int]):
+    """A table that counts its look-ups, of which a checksum takes one per byte."""
+
+    count = 0
+
+    def __getitem__(self, index: int) -> int:  # type: ignore[override]
+        self.count += 1
+        return super().__getitem__(index)
+
+
+def test_a_torn_end_full_of_forged_records_costs_few_passes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A peer's bytes in a torn batch look like heads of long records: their checksums cost no pass each."""
+    _write(tmp_path / "db", [100])
+    head = (20_000).to_bytes(2, "little") + b"\x01" + (50).to_bytes(8, "little")
+    forged = (bytes(4) + head) * 2_000
+    with closing(LevelDbStore(tmp_path / "db")) as store:
+        store.write_batch([(b"forged", forged)])
+    [log] = (tmp_path / "db").glob("*.log")
+    data = log.read_bytes()[:-1]
+    (tmp_path / "log").write_bytes(data)
+    table = CountingTable(leveldb_log._TABLE)
+    monkeypatch.setattr(leveldb_log, "_TABLE", table)
+    cut_torn_end(tmp_path / "log")
+    assert table.count < 4 * len(data) + 2 * BLOCK_BYTES
+
+
 def test_whole_logs_of_all_shapes_are_left_alone(tmp_path: Path) -> None:
     """Records that end at, or within a header of, the end of a block are neither torn nor cut."""
     for left in range(HEADER_BYTES + 3):
@@ -156,3 +185,12 @@ def test_manifest_cut_short_is_refused(tmp_path: Path) -> None:
         if has_unfinished_end(manifest):
             with pytest.raises(CorruptStore):
                 LevelDbStore(tmp_path / "db")
+
+
+def test_checksums_of_runs_are_those_of_their_bytes() -> None:
+    """The checksum out of two registers is that of a pass over the run, wherever it begins and ends."""
+    data = Random(5).randbytes(600)
+    checksums = leveldb_log._Checksums(data, 100)
+    for start in range(100, 600, 7):
+        for end in range(start, 601, 13):
+            assert checksums.compute(start, end) == compute_masked_checksum(data[start:end])

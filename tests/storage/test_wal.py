@@ -59,12 +59,13 @@ def test_bytes_are_those_of_the_specification(tmp_path: Path) -> None:
     _write(tmp_path / "wal", [[b"one", b"three"]])
     data = (tmp_path / "wal").read_bytes()
     height, salt, frame = HEIGHT.to_bytes(8, "big"), data[16:48], data[64:]
+    mark = blake3(b"mark", key=salt).digest(length=8)
     assert data[:16] == b"vidyawal" + height
     assert data[48:64] == blake3(data[:48]).digest(length=16)
     payload = b"\0\0\0\x03one\0\0\0\x05three"
     length = len(payload).to_bytes(4, "big")
     covered = (64).to_bytes(8, "big") + length + height + payload
-    assert frame == length + blake3(covered, key=salt).digest(length=16) + height + payload
+    assert frame == length + blake3(covered, key=salt).digest(length=16) + mark + payload
 
 
 def test_unsynced_entries_are_not_replayed(tmp_path: Path) -> None:
@@ -169,6 +170,29 @@ def test_frame_inside_an_entry_does_not_count(tmp_path: Path) -> None:
     assert data[sizes[2] : sizes[4]] == other.read_bytes()[sizes[2] :]
     path.write_bytes(data[:-1])
     assert _load(path) == [b"first"]
+
+
+def test_a_torn_frame_full_of_forged_frames_costs_one_pass(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A peer's bytes in a torn frame look like heads of long frames: opening hashes each byte once."""
+    path = tmp_path / "wal"
+    size = 2**18
+    entries = [
+        b"".join((size - at).to_bytes(4, "big") + bytes(16) + field for at in range(0, size, 28))
+        for field in (HEIGHT.to_bytes(8, "big"), bytes(8))
+    ]
+    _write(path, [[b"first"], entries])
+    path.write_bytes(path.read_bytes()[:-1])
+    hashed: list[int] = []
+
+    def count(data: bytes, **options: bytes) -> blake3:
+        hashed.append(len(data))
+        return blake3(data, **options)
+
+    monkeypatch.setattr(wal_module, "blake3", count)
+    assert _load(path) == [b"first"]
+    assert sum(hashed) < 4 * len(entries) * size
 
 
 @pytest.mark.parametrize("data", [b"", b"vidyawal", bytes(64), bytes(500)])
