@@ -233,3 +233,9 @@ def _load_state(path: Path, public_key: PublicKey, *, create: bool, files: FileS
         owner = state.public_key.hex()[:16]
         raise ForeignSignState(f"{path} belongs to key {owner}, not to {public_key.hex()[:16]}")
     return state
+
+
+def is_sign_state(data: bytes) -> bool:
+    """Whether these bytes are a sign-state file, whosever it is."""
+    checksum, body = data[:_CHECKSUM_BYTES], data[_CHECKSUM_BYTES:]
+    return bool(body) and checksum == blake3(body).digest(length=_CHECKSUM_BYTES)

@@ -15,6 +15,7 @@ from cli.devnet.sample import write_sample
 from cli.terminal import output
 from cli.terminal.amounts import format_size
 from cli.terminal.cells import cut_text
+from node.content.private_files import check_public
 from storage.content.store import ContentStore
 
 
@@ -44,6 +45,8 @@ def list_sources(folder: Path, content: Path | None) -> list[Source]:
 
 def publish_offline(sources: Sequence[Source], folders: Sequence[Path], quota_bytes: int) -> list[Entry]:
     """Each folder into the content store of each node that will hold it; the nodes do not run yet."""
+    for source in sources:
+        check_public(source.path)
     manifests: list[Manifest] = []
     for folder in folders:
         with ContentStore(folder, quota_bytes) as store:

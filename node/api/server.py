@@ -11,12 +11,13 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, cast
 
+import h11
 import structlog
 import trio
 from hypercorn.app_wrappers import ASGIWrapper
 from hypercorn.config import Config
 from hypercorn.events import Closed, Event, RawData
-from hypercorn.protocol.h11 import H2CProtocolRequiredError, H2ProtocolAssumedError, H11Protocol
+from hypercorn.protocol.h11 import H2ProtocolAssumedError, H11Protocol
 from hypercorn.trio.task_group import TaskGroup
 from hypercorn.trio.tcp_server import TCPServer
 from hypercorn.trio.worker_context import WorkerContext
@@ -66,6 +67,24 @@ def build_server_config() -> Config:
     return config
 
 
+class Http1Protocol(H11Protocol):
+    """HTTP/1.1 alone: an upgrade that is offered, to HTTP/2 or WebSocket, is ignored (RFC 9110, 7.8)."""
+
+    async def _check_protocol(self, event: h11.Request) -> None:
+        await super()._check_protocol(remove_upgrade(event))
+
+    async def _create_stream(self, request: h11.Request) -> None:
+        await super()._create_stream(remove_upgrade(request))
+
+
+def remove_upgrade(request: h11.Request) -> h11.Request:
+    """The request without the offer."""
+    headers = [(name, value) for name, value in request.headers if name.lower() != b"upgrade"]
+    return h11.Request(
+        method=request.method, headers=headers, target=request.target, http_version=request.http_version
+    )
+
+
 class Connection(TCPServer):
     """One client: HTTP/1.1 alone, and nobody waits for a client that does not read."""
 
@@ -75,7 +94,7 @@ class Connection(TCPServer):
         try:
             with self._scope:
                 await self._talk()
-        except* (OSError, H2CProtocolRequiredError, H2ProtocolAssumedError):
+        except* (OSError, H2ProtocolAssumedError):
             pass
         finally:
             await self._close()
@@ -86,7 +105,7 @@ class Connection(TCPServer):
         server = parse_socket_addr(sock.family, sock.getsockname())
         state = ConnectionState({"abort": self.abort})
         async with TaskGroup() as self._task_group:
-            protocol = H11Protocol(
+            protocol = Http1Protocol(
                 self.app,
                 self.config,
                 self.context,

@@ -26,6 +26,7 @@ from node.content.downloads import (
     download,
 )
 from node.content.lane import ContentLane
+from node.content.private_files import check_public
 from node.content.types import (
     ChunkCheck,
     DownloadOrder,
@@ -70,8 +71,11 @@ class DownloadManager:
     # For the API.
 
     async def publish(self, path: Path) -> Published:
-        """Hosts the file or folder at `path` where it lies; raises StorageError (`ContentStore.publish`)."""
-        manifest: Manifest = await self._content.run(lambda store: store.publish(path))
+        """Hosts the file or folder at `path` where it lies; raises StorageError (`ContentStore.publish`).
+
+        Raises PrivateFile before anything is read into the store.
+        """
+        manifest: Manifest = await self._content.run(lambda store: _publish(store, path))
         datum = compute_datum_id(manifest)
         _log.info("published", datum=datum.hex(), bytes=manifest.length, files=len(manifest.files))
         return Published(
@@ -191,6 +195,11 @@ def _build_progress(before: DownloadProgress, progress: Progress) -> DownloadPro
 
 def _build_host(report: HostReport) -> HostProgress:
     return HostProgress(report.account, report.chunks, report.paid, report.reason)
+
+
+def _publish(store: ContentStore, path: Path) -> Manifest:
+    check_public(path)
+    return store.publish(path)
 
 
 def _check_chunks(store: ContentStore, datum: Hash, first: int, count: int) -> ChunkCheck:

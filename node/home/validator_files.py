@@ -161,6 +161,15 @@ def import_validator(home: Home, file: Path, password: str) -> SignState:
     return contents.sign_state
 
 
+def is_export(data: bytes) -> bool:
+    """Whether these bytes are an export of a validator."""
+    try:
+        decode(Export, data)
+    except DecodeError:
+        return False
+    return True
+
+
 def open_export(file: Path, password: str) -> tuple[Hash, Contents]:
     """The consensus secret and the rest; raises InvalidExport, WrongPassword."""
     with file.open("rb") as stream:

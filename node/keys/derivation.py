@@ -26,6 +26,7 @@ COIN_TYPE = 84392
 """Not in the list of SLIP-0044; "vidya" on the letters of a telephone."""
 
 WORDS = 24
+PHRASE_WORDS = (12, 15, 18, 21, 24)
 ENTROPY_BYTES = 32
 INDEX_MAX = 2**31 - 1
 MNEMONIC_CHARS_MAX = 1_000
@@ -91,6 +92,12 @@ def decode_mnemonic(text: str) -> bytes:
         return bytes(_english().to_entropy(words))
     except ValueError:
         raise InvalidMnemonic("the checksum does not fit: a word is wrong, or two are exchanged") from None
+
+
+def is_mnemonic(text: str) -> bool:
+    """Whether the text is a recovery phrase of any length that BIP-39 has, or looks like one."""
+    words = unicodedata.normalize("NFKD", text[: MNEMONIC_CHARS_MAX + 1]).lower().split()
+    return len(words) in PHRASE_WORDS and all(word in _english().wordlist for word in words)
 
 
 def derive(mnemonic: str, role: KeyRole, index: int = 0) -> bytes:

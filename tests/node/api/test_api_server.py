@@ -156,12 +156,9 @@ BAD_STARTS = [
     b"GET /\xff HTTP/1.1\r\nHost: localhost\r\n\r\n",
     b"GET /v1/status HTTP/1.1\r\nHost: loc",
     b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
-    b"GET /v1/status HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n",
     b"GET /v1/status HTTP/1.1\r\nHost: localhost\r\nX: " + b"a" * 40_000,
     b"POST /v1/status HTTP/1.1\r\nHost: localhost\r\nContent-Length: -5\r\n\r\n",
     b"POST /v1/status HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
-    b"GET /v1/events HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
-    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n\r\n",
 ]
 
 
@@ -173,6 +170,24 @@ async def test_what_is_no_http(monkeypatch: pytest.MonkeyPatch) -> None:
             answer = await talk(port, start)
             assert b" 200 " not in answer and b" 500 " not in answer, start
         assert (await http.get("/v1/status")).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "offer",
+    [
+        "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQ\r\n",
+        "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n",
+        "Connection: upgrade\r\nUpgrade: TLS/1.0\r\n",
+    ],
+)
+async def test_an_offered_upgrade_is_ignored(offer: str) -> None:
+    """Clients that offer another protocol by themselves get their answer, and the next one too."""
+    first = f"GET /v1/status HTTP/1.1\r\nHost: localhost\r\n{offer}\r\n"
+    last = "GET /v1/status HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    async with open_server() as (_, port):
+        answer = await talk(port, (first + last).encode())
+        assert answer.count(b"HTTP/1.1 200") == 2 and answer.count(b'"chain_id"') == 2, answer
 
 
 async def test_a_body_without_end_is_cut_off() -> None:
