@@ -11,7 +11,8 @@ KILLS ?= 200
 SEED ?= 1
 BIN := .venv/bin
 STAMP := .venv/.installed
-PROSE := bench chain cli consensus docs examples node p2p storage tests Makefile pyproject.toml *.md
+CODE := chain consensus storage p2p node cli bench examples tests
+PROSE := $(CODE) docs Makefile pyproject.toml *.md
 PIP_INSTALL := $(BIN)/pip --disable-pip-version-check install --quiet --no-deps
 
 help:  ## show this list
@@ -50,11 +51,12 @@ fix: setup  ## repairs and formats what ruff can
 	@$(BIN)/ruff check --fix --exit-zero --quiet .
 	@$(BIN)/ruff format --quiet .
 
-lint: setup  ## ruff, spelling, house rules, import contracts
+lint: setup  ## ruff, spelling, dead code, house rules, import contracts
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/codespell $(PROSE)
-	@$(BIN)/python -m pytest -q tests/test_tidy.py
+	@$(BIN)/vulture $(CODE)
+	@$(BIN)/python -m pytest -q tests/test_tidy.py tests/test_docs.py
 	@$(BIN)/lint-imports --no-logo
 
 type: setup  ## mypy, strict

@@ -36,10 +36,6 @@ def get_voucher_duty(rig: Rig) -> sessions.Settle:
     return sessions.Settle(sessions.sign_voucher(rig.people[0].voucher, voucher))
 
 
-def with_calls(*calls: Record) -> Change:
-    return lambda rig, transaction: replace(transaction, calls=tuple(map(build_call, calls)))
-
-
 def with_call(call: Call) -> Change:
     return lambda rig, transaction: replace(transaction, calls=(call,))
 

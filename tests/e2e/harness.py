@@ -38,7 +38,6 @@ from tests.e2e.reaper import kill_processes, reaped
 ROOT = Path(__file__).parent.parent.parent
 POLL_SECONDS = 0.05
 STOP_SECONDS_MAX = 30.0
-UP_SECONDS_MAX = 240.0
 COMMAND_SECONDS_MAX = 300.0
 BLOCKS_SECONDS_EACH = 4.0
 """A block of one second may take so long when a validator is down and the machine is busy."""

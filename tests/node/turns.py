@@ -127,10 +127,6 @@ class Turns:
         while not is_so():
             assert self.take_turn(until_ms), "it never comes to be so"
 
-    def list_sent(self, peer: PeerId, kind: type[Any]) -> list[Any]:
-        """The messages of that kind that were sent to a peer."""
-        return [message for to, message in self.sent if to == peer and isinstance(message, kind)]
-
 
 def count_points(blamed: Iterable[tuple[PeerId, PeerFault]], peer: PeerId) -> int:
     """The points that a peer's faults have cost it."""

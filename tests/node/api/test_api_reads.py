@@ -14,7 +14,6 @@ from tests.node.api.world import ALICE, BOB, VALIDATOR, VIDYA, Client, open_clie
 DATUM = catalogue.ListDatum(
     b"f" * 32, b"r" * 32, 1_000, "Monkey Island", "games", ("lucas",), "1990, by floppy"
 )
-DATUM_ID = catalogue.compute_datum_id(DATUM).hex()
 
 
 def name(client: Client, person) -> str:

@@ -10,7 +10,7 @@ import trio.testing
 
 from chain import runtime
 from chain.modules import balances, hosting, sessions
-from chain.primitives.codec import Record, encode, replace
+from chain.primitives.codec import encode, replace
 from chain.primitives.types import Hash, PeerId
 from chain.runtime import build_call
 from chain.transaction import (
@@ -98,10 +98,6 @@ Change = Callable[[Transaction], Transaction]
 
 def with_fields(**fields: object) -> Change:
     return lambda transaction: replace(transaction, **fields)
-
-
-def with_calls(*calls: Record) -> Change:
-    return lambda transaction: replace(transaction, calls=tuple(map(build_call, calls)))
 
 
 def as_duty(**fields: object) -> Change:

@@ -1,6 +1,6 @@
 """The peer manager: hellos, refusals, pings, dialling again, shared addresses."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import trio
@@ -16,8 +16,6 @@ from p2p.switch.switch import Switch
 from p2p.wire.messages import Hello
 from p2p.wire.protocols import PING
 from tests.p2p.support import ECHO, GENESIS, OpenNetwork, echo, watch
-
-Attend = Callable[[ConnectedPeer], Awaitable[None]]
 
 
 def build_hello(network: Switch, height: int = 0) -> Hello:

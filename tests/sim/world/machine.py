@@ -88,7 +88,6 @@ class Machine:
         self.restored_height = 0
         """The height of the last signature in what was put back."""
         self.crashes = 0
-        self.disk_steps = 0
         self.crash_at: dict[CrashPoint, int] = {}
         """Crash at the so-manieth passing of a point from now."""
         self.crash_at_step = 0
@@ -164,7 +163,6 @@ class Machine:
                 raise Crashed(self.is_power_loss)
 
     def _on_disk_step(self, _: str) -> None:
-        self.disk_steps += 1
         if self.crash_at_step:
             self.crash_at_step -= 1
             if self.crash_at_step == 0:
