@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from chain.genesis import ChainSpec
     from chain.light import Divergence
     from cli.context.client import Client
+    from cli.context.network import NetworkContext
     from cli.light.client import LightClient
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, add_completion=False)
@@ -55,6 +56,7 @@ def verify(
     """Verify the header of a height by the signatures of the validators; compare it with witnesses."""
     from chain.light import Divergence
     from cli.context.network import load_spec
+    from cli.context.readable import make_readable
     from cli.light.client import describe_header
 
     spec = load_spec(chain)
@@ -63,15 +65,14 @@ def verify(
         header, root = client.reach(height)
     except Divergence as found:
         raise report(settings, spec, found, others) from found
-    settings.emit(
-        {
-            "verified": True,
-            **describe_header(header),
-            "trusted_from": root.header.height,
-            "headers_downloaded": client.downloads,
-            "witnesses": client.agreed,
-        }
-    )
+    told = {
+        "verified": True,
+        **describe_header(header),
+        "trusted_from": root.header.height,
+        "headers_downloaded": client.downloads,
+        "witnesses": client.agreed,
+    }
+    settings.emit(make_readable(build_network(settings, spec, others[0]), told))
 
 
 @command(app)
@@ -83,24 +84,26 @@ def sample(
     epochs: Annotated[int, typer.Option(min=1, max=10_000, help="So many, as each is judged.")] = 1,
 ) -> None:
     """Check 16 possession proofs of an epoch, drawn by chance: that hosts have shown what was asked."""
+    from cli.commands.query import show
     from cli.context.network import load_spec
     from cli.errors import CliError
     from cli.exits import ExitCode
     from cli.light.sampling import describe_chances
+    from cli.screens.light import build_sample
 
-    client, (api,) = open_client(settings, load_spec(chain), node, [], trust)
+    spec = load_spec(chain)
+    client, (api,) = open_client(settings, spec, node, [], trust)
     found = list(islice(iterate_samples(api, client), epochs))
     draws = [one for each in found for one in each["draws"]]
     lacking = [one for one in draws if one["outcome"] == "not_shown"]
-    settings.emit(
-        {
-            "epochs": found,
-            "shown": sum(one["outcome"] == "shown" for one in draws),
-            "missed": sum(one["outcome"] == "missed" for one in draws),
-            "not_shown": len(lacking),
-            "unnoticed_if_missing": describe_chances(len(draws)),
-        }
-    )
+    told = {
+        "epochs": found,
+        "shown": sum(one["outcome"] == "shown" for one in draws),
+        "missed": sum(one["outcome"] == "missed" for one in draws),
+        "not_shown": len(lacking),
+        "unnoticed_if_missing": describe_chances(len(draws)),
+    }
+    show(build_network(settings, spec, api), told, build_sample)
     if lacking:
         hint = "another node may show it; if none does, validators have let it pass"
         message = f"{len(lacking)} of {len(draws)} proofs are not shown; {lacking[0]['reason']}"
@@ -122,6 +125,15 @@ def iterate_samples(api: "Client", client: "LightClient") -> Iterator[dict[str, 
         with suppress(EpochOver):
             yield Sampler(api, client, epoch).run(secrets.token_bytes(32))
             last = epoch
+
+
+def build_network(settings: Settings, spec: "ChainSpec", api: "Client") -> "NetworkContext":
+    """What screens need of the network, by the chain spec at hand."""
+    from cli.context.network import NetworkContext
+
+    network = NetworkContext(settings, api)
+    network.spec = spec
+    return network
 
 
 def open_client(

@@ -12,6 +12,7 @@ app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, add_completion=Fa
 
 Who = Annotated[str | None, typer.Argument(help="Address, or name of a key.")]
 Id = Annotated[str, typer.Argument(help="64 hexadecimal digits.")]
+DatumId = Annotated[str, typer.Argument(metavar="ID|TITLE", help="Id, its beginning, or the title.")]
 Prove = Annotated[bool, typer.Option("--prove", help="Verify it here, by a state proof and its certificate.")]
 Chain = Annotated[
     Path | None, typer.Option("--chain", metavar="FILE", help="Believe no node: trust this chain spec alone.")
@@ -21,7 +22,6 @@ Anchor = Annotated[
     typer.Option("--trust", metavar="HEIGHT:HASH", help="With --chain: a block named by somebody you trust."),
 ]
 Limit = Annotated[int, typer.Option(min=1, max=1000, help="Entries at most.")]
-HOST_COLUMNS = ("address", "bytes", "datums", "pay_factor", "is_jailed", "is_validator", "peer_id")
 DATUM_COLUMNS = ("id", "title", "category", "size_bytes", "holdings", "is_admitted")
 
 
@@ -37,6 +37,14 @@ def ask(settings: Settings, path: str, **parameters: Any) -> None:
 
     network = connect(settings)
     settings.emit(make_readable(network, network.client.get(path, **parameters)))
+
+
+def show(network: Any, found: Any, build: Any, columns: Any = ()) -> None:
+    """An answer as the screen that `build` makes of it; as it is for programs."""
+    from cli.context.readable import Reader
+
+    is_table = network.settings.format is output.Format.TABLE
+    network.settings.emit(build(Reader(network), found) if is_table else found, columns)
 
 
 def show_list(
@@ -60,15 +68,17 @@ def account(
     """An account: balance, bond, delegations, membership. --from NAME if none is given."""
     from cli.context.keys import find_account
     from cli.context.readable import make_readable
+    from cli.screens.accounts import build_account
 
     network = connect_for(settings, chain)
     address = network.find_address(who) if who else find_account(settings).address
     if prove or chain or trust:
-        found = prove_account(network, address, choose_trust(network, chain, trust))
-    else:
-        found = network.client.get(f"/v1/accounts/{network.address(address)}")
-        found.pop("proof", None)
-    settings.emit(make_readable(network, found))
+        proven = prove_account(network, address, choose_trust(network, chain, trust))
+        settings.emit(make_readable(network, proven))
+        return
+    found = network.client.get(f"/v1/accounts/{network.address(address)}")
+    found.pop("proof", None)
+    show(network, found, build_account)
 
 
 def prove_account(network: Any, address: bytes, trust: Any) -> dict[str, Any]:
@@ -126,63 +136,72 @@ def block(
 ) -> None:
     """A final block with its transactions and events."""
     from cli.context.names import parse_block
+    from cli.context.network import connect
+    from cli.screens.blocks import build_block
+    from cli.transactions.describing import Describer
 
-    ask(settings, f"/v1/blocks/{parse_block(height)}")
+    network = connect(settings)
+    found = network.client.get(f"/v1/blocks/{parse_block(height)}")
+    show(network, found, lambda reader, one: build_block(reader, Describer(network, reader=reader), one))
 
 
 @command(app)
 def tx(settings: Settings, id: Id) -> None:
     """What became of a transaction."""
     from cli.context.names import parse_id
+    from cli.context.network import connect
+    from cli.screens.blocks import build_transaction
+    from cli.transactions.describing import Describer
 
-    ask(settings, f"/v1/transactions/{parse_id(id, 'transaction')}")
+    network = connect(settings)
+    found = network.client.get(f"/v1/transactions/{parse_id(id, 'transaction')}")
+    show(
+        network, found, lambda reader, one: build_transaction(reader, Describer(network, reader=reader), one)
+    )
 
 
 @command(app)
 def validators(settings: Settings) -> None:
     """Who decides blocks, and who stands for election."""
     from cli.context.network import connect
-    from cli.context.readable import make_readable
+    from cli.context.readable import Reader
+    from cli.screens import hosts as screens
 
     network = connect(settings)
     found = network.client.get("/v1/validators")
-    if settings.format != output.Format.TABLE:
-        settings.emit(found)
-        return
-    powers = {one["address"]: one["power"] for one in found["validators"]}
-    rows = [{**one, "power": powers.get(one["address"], 0)} for one in found["candidates"]]
-    columns = (
-        "address",
-        "is_validator",
-        "power",
-        "bond",
-        "commission_ppm",
-        "pay_factor",
-        "is_jailed",
-        "is_tombstoned",
-    )
-    settings.emit(make_readable(network, rows), columns)
+    if settings.format is output.Format.TABLE:
+        found["candidates"] = list(network.list_pages("/v1/validators", "candidates"))
+    show(network, found, screens.build_validators, screens.VALIDATOR_COLUMNS)
+    for line in screens.list_warnings(Reader(network), found["candidates"]):
+        output.warn(line)
 
 
 @command(app)
 def hosts(settings: Settings, who: Who = None, limit: Limit = 100) -> None:
     """Hosts; or one of them with what it holds and how it proved."""
-    from cli.context.network import connect
+    from itertools import islice
 
+    from cli.context.network import connect
+    from cli.screens import hosts as screens
+
+    network = connect(settings)
     if who is None:
-        show_list(settings, "/v1/hosts", "hosts", HOST_COLUMNS, limit)
+        found = list(islice(network.list_pages("/v1/hosts", "hosts", limit=limit), limit))
+        show(network, found, screens.build_hosts, screens.HOST_COLUMNS)
     else:
-        address = connect(settings).find_address(who)
-        ask(settings, f"/v1/hosts/{connect(settings).address(address)}")
+        address = network.address(network.find_address(who))
+        show(network, network.client.get(f"/v1/hosts/{address}"), screens.build_host)
 
 
 @command(app)
-def datum(settings: Settings, id: Id) -> None:
+def datum(settings: Settings, id: DatumId) -> None:
     """An entry of the catalogue and who hosts it now."""
     from cli.context.names import find_datum
     from cli.context.network import connect
+    from cli.screens.datums import build_datum
 
-    ask(settings, f"/v1/datums/{find_datum(connect(settings), id)}")
+    network = connect(settings)
+    show(network, network.client.get(f"/v1/datums/{find_datum(network, id)}"), build_datum)
 
 
 @command(app)

@@ -15,7 +15,7 @@ from cli.errors import CliError, UsageFault
 from cli.exits import ExitCode
 from cli.terminal import output
 from cli.terminal.cells import Cell
-from cli.terminal.options import Settings, command
+from cli.terminal.options import Settings, command, complete_key
 
 app = typer.Typer(
     no_args_is_help=True, help="Keys: make, import, list, show, export, rename.", rich_markup_mode=None
@@ -24,6 +24,7 @@ app = typer.Typer(
 DEFAULT_PREFIX = "vidya"
 SECRET_BYTES_MAX = 2**16
 Name = Annotated[str, typer.Argument(help="1-32 of a-z, 0-9, - and _.")]
+ExistingName = Annotated[str, typer.Argument(help="Name of a key.", autocompletion=complete_key)]
 Prefix = Annotated[str | None, typer.Option(help="Of addresses, if no node is asked.")]
 Weak = Annotated[bool, typer.Option("--weak", help="Quick to open and to guess: for devnets and tests.")]
 ROLES = "account, mnemonic, consensus, network or beacon"
@@ -102,7 +103,7 @@ def list_keys(settings: Settings, prefix: Prefix = None) -> None:
 
 
 @command(app)
-def show(settings: Settings, name: Name, prefix: Prefix = None) -> None:
+def show(settings: Settings, name: ExistingName, prefix: Prefix = None) -> None:
     """What is known of a key without its password."""
     from cli.context.keys import find_key
 
@@ -114,7 +115,7 @@ def show(settings: Settings, name: Name, prefix: Prefix = None) -> None:
 @command(app)
 def export(
     settings: Settings,
-    name: Name,
+    name: ExistingName,
     file: Annotated[Path | None, typer.Option(help="Write the secret there, mode 0600.")] = None,
 ) -> None:
     """Show the words or the seed of a key, on a terminal or into a file: who has them has the money."""
@@ -136,7 +137,7 @@ def export(
 
 
 @command(app)
-def rename(settings: Settings, name: Name, new_name: Name) -> None:
+def rename(settings: Settings, name: ExistingName, new_name: Name) -> None:
     """Give a key another name; the old one is free then."""
     from cli.context.keys import find_key
     from node.keys import keystore

@@ -26,6 +26,10 @@ class ChainClock(NamedTuple):
         time = format_duration(abs(blocks) * self.parameters.block_ms)
         return f"in {time}" if blocks > 0 else f"{time} ago"
 
+    def is_begun(self, epoch: "Epoch") -> bool:
+        """Whether the epoch lasts or is over."""
+        return self.height > epoch * self.parameters.epoch_blocks
+
     def describe_epoch(self, epoch: "Epoch") -> str:
         """When the epoch begins, or began; `now` while it lasts."""
         first = epoch * self.parameters.epoch_blocks + 1

@@ -43,8 +43,10 @@ _SECONDS_MAX = 253_402_300_799
 class Reader:
     """Converts values of one network; asks for what it needs when it first needs it."""
 
-    def __init__(self, network: NetworkContext) -> None:
+    def __init__(self, network: NetworkContext, names: Mapping[str, str] | None = None) -> None:
+        """`names` of addresses, if not those of the wallet's keys."""
         self._network = network
+        self._given_names = names
 
     def read(self, value: Any, field: str = "") -> Any:
         """The value with cells in place of what a screen shows differently."""
@@ -101,6 +103,10 @@ class Reader:
             return Cell(shorten(address), full=address)
         return Cell(name, "name", full=f"{name}  {address}")
 
+    def describe_epoch(self, epoch: int) -> str:
+        """`epoch 57 (in 2 min)`."""
+        return f"epoch {epoch} ({self._clock.describe_epoch(epoch)})"
+
     def _read_standing(self, value: Mapping[str, Any]) -> Any:
         return self.build_state(value)
 
@@ -109,9 +115,13 @@ class Reader:
         if standing.get("is_tombstoned"):
             return Cell("TOMBSTONED (forever)", "bad")
         if standing.get("is_jailed"):
-            until = standing.get("jailed_until", 0)
-            return Cell(f"JAILED until epoch {until} ({self._clock.describe_epoch(until)})", "bad")
+            return Cell(f"JAILED {self.describe_jail(standing)}", "bad")
         return Cell(otherwise, "good" if otherwise == "active" else "")
+
+    def describe_jail(self, standing: Mapping[str, Any]) -> str:
+        """Until when a jailed account cannot return."""
+        until = standing.get("jailed_until", 0)
+        return "until it unjails" if self._clock.is_begun(until) else f"until {self.describe_epoch(until)}"
 
     def _read_event(self, event: Any) -> Any:
         if not isinstance(event, Mapping) or not isinstance(event.get("fields"), Mapping):
@@ -125,9 +135,11 @@ class Reader:
         return self._network.clock
 
     @cached_property
-    def _names(self) -> dict[str, str]:
+    def _names(self) -> Mapping[str, str]:
         from cli.context.keys import ACCOUNT_ROLES, list_keys
 
+        if self._given_names is not None:
+            return self._given_names
         keys = [key for key in list_keys(self._network.settings) if key.role in ACCOUNT_ROLES]
         return {self._network.address(key.address): key.name for key in keys}
 

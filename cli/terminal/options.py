@@ -55,6 +55,18 @@ class Settings:
         output.emit(data, self.format, columns, is_wide=self.is_wide)
 
 
+def complete_key(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Names of the wallet's keys that begin so, for the shell's completion."""
+    from node.keys import keystore
+
+    homes = [Path(ctx.params.get("home") or os.environ.get("VIDYA_HOME") or HOME), HOME]
+    try:
+        names = [name for home in homes for name in keystore.get_names(home.expanduser() / "wallet")]
+    except (OSError, RuntimeError, keystore.KeystoreError):
+        return []  # a completion has nobody to tell
+    return [name for name in dict.fromkeys(names) if name.startswith(incomplete)]
+
+
 OPTIONS: dict[str, Any] = {
     "api": Annotated[
         str | None,
@@ -71,7 +83,13 @@ OPTIONS: dict[str, Any] = {
     ],
     "sender": Annotated[
         str | None,
-        typer.Option("--from", metavar="NAME|ADDRESS", help="Key to sign with.", rich_help_panel=_PANEL),
+        typer.Option(
+            "--from",
+            metavar="NAME|ADDRESS",
+            help="Key to sign with.",
+            rich_help_panel=_PANEL,
+            autocompletion=complete_key,
+        ),
     ],
     "format": Annotated[
         Format | None,
@@ -102,6 +120,20 @@ OPTIONS: dict[str, Any] = {
     ],
 }
 """Name of the parameter -> its declaration; all are optional."""
+
+
+def show_version(is_wanted: bool) -> None:
+    """Prints the version and ends the command."""
+    if is_wanted:
+        from node.version import VERSION
+
+        output.print_record(f"vidya {VERSION}")
+        raise typer.Exit(ExitCode.OK)
+
+
+VERSION_OPTION = Annotated[
+    bool, typer.Option("--version", callback=show_version, is_eager=True, help="Show the version.")
+]
 
 
 def build_settings(given: dict[str, Any]) -> Settings:
@@ -169,9 +201,10 @@ def build_callback(doc: str) -> Callable[..., None]:
     """What the root of all commands runs first: it takes the options that stand before the verb."""
 
     def root(**values: Any) -> None:
+        values.pop("version")
         remember(values.pop("ctx"), **values)
 
-    shown = [_build_parameter("ctx", typer.Context)]
+    shown = [_build_parameter("ctx", typer.Context), _build_parameter("version", VERSION_OPTION, False)]
     shown += [_build_parameter(key, kind, None) for key, kind in OPTIONS.items()]
     root.__doc__ = doc
     root.__annotations__ = {one.name: one.annotation for one in shown}

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-WRAPPED_CHARS_MIN = 20
-"""A column with longer texts than these may be folded, to so many characters."""
+WRAPPED_CHARS_MIN = 12
+"""A column of texts may be folded to so many characters, and never below its longest word."""
 GAP = 2
 INDENT = 2
 
@@ -64,12 +64,12 @@ class FoldingTable(NamedTuple):
         cells = [list(column) for column in zip(*rows, strict=True)]
         widths = [_measure(header, column) for (_, header), column in zip(columns, cells, strict=True)]
         smallest = [
-            max(len(header), min(width, WRAPPED_CHARS_MIN)) if _is_foldable(column) else width
+            max(len(header), _measure_folded(column)) if _is_foldable(column) else width
             for (_, header), width, column in zip(columns, widths, cells, strict=True)
         ]
         gaps = GAP * (len(columns) - 1)
         if sum(smallest) + gaps > options.max_width:
-            yield _build_blocks(columns, rows)
+            yield _build_blocks(columns, rows, options.max_width)
         elif sum(widths) + gaps > options.max_width:
             yield _build_grid(columns, rows, _share(widths, smallest, options.max_width - gaps))
         else:
@@ -80,6 +80,11 @@ def _measure(header: str, cells: Sequence[Cell]) -> int:
     from rich.cells import cell_len
 
     return max(len(header), *(cell_len(cell.text) for cell in cells))
+
+
+def _measure_folded(cells: Sequence[Cell]) -> int:
+    words = [word for cell in cells for word in cell.text.split()]
+    return min(max(WRAPPED_CHARS_MIN, *map(len, words)), max(len(cell.text) for cell in cells))
 
 
 def _share(widths: Sequence[int], smallest: Sequence[int], room: int) -> list[int]:
@@ -112,7 +117,8 @@ def _is_numeric(cells: Sequence[Cell]) -> bool:
     return any(cell.is_number for cell in cells) and all(cell.is_number or cell.text == "-" for cell in cells)
 
 
-def _build_blocks(columns: Sequence[Column], rows: Sequence[Sequence[Cell]]) -> "RenderableType":
+def _build_blocks(columns: Sequence[Column], rows: Sequence[Sequence[Cell]], width: int) -> "RenderableType":
+    """The first cell of a record as a title; below it `header value` side by side, as many as fit."""
     from rich.console import Group
     from rich.padding import Padding
     from rich.text import Text
@@ -120,9 +126,21 @@ def _build_blocks(columns: Sequence[Column], rows: Sequence[Sequence[Cell]]) -> 
     parts: list[RenderableType] = []
     for first, *rest in rows:
         parts.append(Text(first.text, style=first.style or "header"))
-        pairs = [(column.header.lower(), cell) for column, cell in zip(columns[1:], rest, strict=True)]
-        parts.append(Padding(_build_pairs(pairs), (0, 0, 0, INDENT)))
+        packed = _pack(columns[1:], rest, width - INDENT)
+        parts += [Padding(line, (0, 0, 0, INDENT)) for line in packed]
     return Group(*parts)
+
+
+def _pack(columns: Sequence[Column], cells: Sequence[Cell], width: int) -> "list[Text]":
+    from rich.text import Text
+
+    lines = [Text()]
+    for column, cell in zip(columns, cells, strict=True):
+        part = Text.assemble((f"{column.header.lower()} ", "label"), (cell.text, cell.style))
+        if lines[-1] and len(lines[-1]) + GAP + len(part) > width:
+            lines.append(Text())
+        lines[-1].append_text(Text(" " * GAP if lines[-1] else "")).append_text(part)
+    return lines
 
 
 def build_details(record: Mapping[str, Any], *, is_wide: bool = False) -> "RenderableType":

@@ -32,13 +32,20 @@ SENTENCES = {
     "catalogue.delist": "Take {datum} out of the catalogue",
     "hosting.register_host": "Register {sender} as a host at {addresses}",
     "hosting.register_subset": "Change what {sender} hosts: {add_count} more, {drop_count} fewer",
+    "possession.prove": "Prove {leaves_count} leaves of {host} for epoch {epoch}",
     "possession.challenge": "Ask {host} to prove {datum}",
     "sessions.open_session": "Open a session for {datum} with {allotments_count} hosts, by {sender}",
     "sessions.close_session": "Close session {session}",
+    "sessions.settle": "Settle a voucher, by {sender}",
+    "offences.report": "Report a double signature, by {sender}",
     "offences.unjail": "Leave jail as {sender}",
     "offences.declare_loss": "Declare {datum} lost by {sender}",
 }
 """Name of a call -> what it does; fields of the call in braces."""
+
+
+FIELD_CHARS_MAX = 160
+"""Longer texts of a call are cut: descriptions, raw bytes."""
 
 
 class Effect(NamedTuple):
@@ -54,30 +61,36 @@ class Effect(NamedTuple):
 class Describer:
     """Tells the calls of one sender."""
 
-    def __init__(self, network: NetworkContext, sender: str, reader: Reader | None = None) -> None:
+    def __init__(self, network: NetworkContext, sender: str = "", reader: Reader | None = None) -> None:
         self._network, self._sender = network, sender
         self._reader = reader or Reader(network)
 
     def describe(self, call: Any) -> str:
         """One call on one line."""
-        name = get_call_name(call)
         fields = to_json(call, self._network.spec.prefix)
+        return self.describe_fields(get_call_name(call), fields, self._sender)
+
+    def describe_fields(self, name: str, fields: Mapping[str, Any], sender: str) -> str:
+        """The same, of a call as the API gives it."""
         shown = {key: self._show(key, value) for key, value in fields.items()}
         counts = {f"{key}_count": str(len(value)) for key, value in fields.items() if isinstance(value, list)}
         if name in SENTENCES:
-            return SENTENCES[name].format(**shown, **counts, sender=self._sender)
+            return SENTENCES[name].format(**shown, **counts, sender=sender)
         told = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in shown.items())
         verb = name.partition(".")[2].replace("_", " ").capitalize()
-        return f"{verb} as {self._sender}{': ' if told else ''}{told}"
+        return f"{verb} as {sender}{': ' if told else ''}{told}"
 
     def _show(self, field: str, value: Any) -> str:
         """Who is known is told by name and short address; who is not, by the whole address."""
         read = self._reader.read(value, field)
         if isinstance(read, Cell) and isinstance(value, str) and is_id(value):
             return f"{read.text} ({shorten(value)})"
-        if isinstance(value, list) and value and isinstance(value[0], str):
-            return ", ".join(map(str, value))
-        return format_cell(read)
+        if isinstance(value, list) and value:
+            return ", ".join(value) if isinstance(value[0], str) else f"{len(value)} entries"
+        if isinstance(value, Mapping):
+            return ", ".join(value)
+        text = format_cell(read)
+        return text if len(text) <= FIELD_CHARS_MAX else f"{text[:FIELD_CHARS_MAX]}..."
 
     def describe_cost(self, effect: Effect) -> str:
         """`fee 0.000199 (at most 0.000398), left 999,987.4998`."""

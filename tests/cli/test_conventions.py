@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -137,3 +138,23 @@ def test_nothing_is_coloured_for_a_file() -> None:
     """Output that is no terminal has no escape sequences."""
     result = CliRunner().invoke(app, ["status", "--api", "http://127.0.0.1:9"])
     assert "\x1b" not in result.output
+
+
+def test_version_is_said() -> None:
+    """`--version` answers without loading anything heavy."""
+    result = CliRunner().invoke(app, ["--version"])
+    assert result.exit_code == 0 and re.fullmatch(r"vidya \S+\n", result.stdout)
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [("vidya wal", "wallet"), ("vidya tx sen", "send"), ("vidya tx send --from al", "alice")],
+)
+def test_completion_completes(line: str, expected: str, tmp_path: Path) -> None:
+    """What a shell asks for: verbs, calls, and names of keys."""
+    (tmp_path / "wallet").mkdir()
+    (tmp_path / "wallet" / "alice.json").touch()
+    code = "from cli.main import main; main()"
+    words = {"COMP_WORDS": line, "COMP_CWORD": str(len(line.split()) - 1)}
+    found = run_python(code, VIDYA_HOME=str(tmp_path), _VIDYA_COMPLETE="complete_bash", **words)
+    assert found.split() == [expected]

@@ -1,0 +1,1 @@
+"""What `vidya query` shows to people, built from answers of the API; programs (`-o json`) get the answers."""

@@ -1,0 +1,71 @@
+"""Blocks and transactions: what happened, in sentences; hashes and signatures are left to `-o json`."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from cli.context.readable import Reader
+from cli.terminal.cells import Cell
+from cli.terminal.tables import Column
+from cli.transactions.describing import Describer
+
+TRANSACTION_COLUMNS = (Column("id"), Column("outcome"), Column("fee"), Column("what"))
+_STYLES = {"final": "good", "pooled": "warning", "unknown": "warning", "expired": "bad", "rejected": "bad"}
+
+
+def build_block(reader: Reader, describer: Describer, found: Mapping[str, Any]) -> dict[str, Any]:
+    """A final block."""
+    header, certificate = found["header"], found["certificate"]
+    return {
+        "block": header["height"],
+        "hash": header["hash"],
+        "time": reader.read(header["time_ms"], "time_ms"),
+        "proposer": reader.build_name(header["proposer"]),
+        "signed by": f"{len(certificate['signatures'])} validators" if certificate else None,
+        "size": reader.read(found["size_bytes"], "size_bytes"),
+        "state root": header["state_root"],
+        "transactions": [build_row(reader, describer, one) for one in found["transactions"]] or "none",
+        "events": reader.read([*found["events_start"], *found["events_end"]], "events") or "none",
+    }
+
+
+def build_row(reader: Reader, describer: Describer, one: Mapping[str, Any]) -> dict[str, Any]:
+    """A transaction of a block on a line."""
+    receipt = one["receipt"]
+    error = receipt["error"]
+    return {
+        "id": one["id"],
+        "outcome": Cell("done", "good") if error is None else Cell(_name_error(error), "bad"),
+        "fee": reader.read(receipt["fee"], "fee"),
+        "what": "; ".join(_list_sentences(reader, describer, one)),
+    }
+
+
+def _name_error(error: Any) -> str:
+    return str(error.get("code", error)) if isinstance(error, Mapping) else str(error)
+
+
+def _list_sentences(reader: Reader, describer: Describer, transaction: Mapping[str, Any]) -> list[str]:
+    sender = reader.build_name(transaction["sender"]).text
+    return [
+        describer.describe_fields(call["name"], call["arguments"], sender) for call in transaction["calls"]
+    ]
+
+
+def build_transaction(reader: Reader, describer: Describer, found: Mapping[str, Any]) -> dict[str, Any]:
+    """What became of a transaction, and what it does."""
+    transaction, receipt, error = found["transaction"], found["receipt"], found["error"]
+    told: dict[str, Any] = {
+        "transaction": found["id"],
+        "status": Cell(found["status"], _STYLES.get(found["status"], "")),
+        "error": Cell(f"{error['message']} [{error['code']}]", "bad") if error else None,
+        "block": reader.read(found["height"], "listed_at"),
+    }
+    if transaction is not None:
+        told["what"] = "; ".join(_list_sentences(reader, describer, transaction))
+        told["sender"] = reader.build_name(transaction["sender"])
+        told["valid until"] = None if receipt else reader.read(transaction["valid_until"], "valid_until")
+    if receipt is not None:
+        told["fee"] = reader.read(receipt["fee"], "fee")
+        told["tip"] = reader.read(receipt["tip"], "tip") if receipt["tip"] else None
+        told["events"] = reader.read(receipt["events"], "events") or None
+    return {label: value for label, value in told.items() if value is not None}
