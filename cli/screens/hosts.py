@@ -63,7 +63,7 @@ def list_warnings(reader: Reader, records: Sequence[Mapping[str, Any]]) -> list[
     told = []
     for one in records:
         if one.get("is_tombstoned"):
-            told.append(f"{reader.build_name(one['address']).text}: out for ever, for signing twice")
+            told.append(f"{reader.build_name(one['address']).text}: out for good, for signing twice")
         elif one.get("is_jailed"):
             name = reader.build_name(one["address"]).text
             told.append(f"{name}: jailed {reader.describe_jail(one)}; its owner runs `vidya tx unjail`")

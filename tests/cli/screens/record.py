@@ -1,7 +1,7 @@
 """Records what a real network answers, and its screens: `python -m tests.cli.screens.record FOLDER`.
 
 FOLDER is that of a running devnet in which something has happened: a transfer, a download, a delegation, a
-host that was jailed. Without FOLDER only the screens are written anew, from the answers that are kept.
+host that was jailed. Without FOLDER only the screens are written again, from the answers that are kept.
 """
 
 import json

@@ -1,6 +1,6 @@
 """Golden screens: what `vidya query` shows at 60, 100 and 120 columns, from answers of a real network.
 
-After a change that is wanted, `python -m tests.cli.screens.record` writes them anew; the difference is read
+After a change that is wanted, `python -m tests.cli.screens.record` writes them again; the difference is read
 before it is committed.
 """
 
