@@ -5,6 +5,8 @@ half wants. A simulator that finds no fork here would find none anywhere. What w
 forked the chain.
 """
 
+from collections import Counter
+from itertools import permutations
 from random import Random
 from typing import NamedTuple
 
@@ -13,12 +15,15 @@ from chain.primitives.types import Address, Height
 from chain.validator_set import compute_total_power
 from tests.sim.adversary.catalogue import CONTROL
 from tests.sim.adversary.colluders import Colluders
-from tests.sim.checks import checkers
+from tests.sim.checks import checkers, light_observer
 from tests.sim.checks.checkers import Violation
+from tests.sim.checks.light_observer import LightObserver
 from tests.sim.plan import Plan
 from tests.sim.run import Sim
 from tests.sim.world.accounts import Times, get_validator_keys
 
+TRUSTING_MS = 3_600_000
+"""The halves of a fork decide far apart in time; that trust expires is tried elsewhere."""
 CHAOS_MS = 40_000
 """Rounds enough for every honest proposer to have had its turn."""
 
@@ -32,6 +37,13 @@ class Fork(NamedTuple):
     """Power of those against whom there is evidence for the forked height."""
     total: int
     villains: frozenset[Address]
+    light: dict[Address, int]
+    """Power of those whom the light client saw sign both blocks of a height."""
+
+    @property
+    def is_seen_by_light_client(self) -> bool:
+        """Whether the light client has seen the fork, and convicts more than a third, all villains."""
+        return self.light.keys() <= self.villains and 3 * sum(self.light.values()) > self.total
 
     @property
     def is_seen(self) -> bool:
@@ -103,7 +115,23 @@ def _judge(sim: Sim, violations: list[Violation]) -> Fork:
     powers = {member.address: member.power for member in members.validators}
     guilty = {who: powers[who] for who in offenders.get(height, {})}
     villains = frozenset(get_validator_keys(number).address for number in sim.villains)
-    return Fork(violations, height, guilty, compute_total_power(members), villains)
+    signers = {who for fork in _follow_both(sim, height) for who in fork.signers}
+    light = {who: powers[who] for who in sorted(signers)}
+    return Fork(violations, height, guilty, compute_total_power(members), villains, light)
+
+
+def _follow_both(sim: Sim, height: Height) -> list[light_observer.Fork]:
+    """What a light client sees that trusts the block before the fork, and asks nodes of both halves."""
+    found = []
+    sources = [one.process for one in sim.honest if one.process is not None and one.process.height >= height]
+    for primary, witness in permutations(sources, 2):
+        light = LightObserver(sim.spec, sim.signatures.verify, Counter(), TRUSTING_MS)
+        light.trust(primary, height - 1)
+        headers = [source.ledger.get_header(height) for source in (primary, witness)]
+        now_ms = max(header.time_ms for header in headers if header is not None)
+        light.poll(primary, witness, now_ms, height)
+        found += light.forks
+    return found
 
 
 def _find_fork(chains: checkers.Chains) -> Height:

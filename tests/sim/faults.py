@@ -172,6 +172,13 @@ def crash_at_point(context: FaultContext) -> None:
     machine.crash_at = {context.random.choice(list(CrashPoint)): context.random.randint(1, 6)}
 
 
+def crash_joining(context: FaultContext) -> None:
+    """A node that is fetching a snapshot."""
+    for machine in context.machines:
+        if machine.joining is not None:
+            machine.crash(is_power_loss=context.random.random() < 0.5)
+
+
 def crash_in_disk(context: FaultContext) -> None:
     """Within any operation of the disk."""
     machine = _draw_machine(context)
@@ -288,6 +295,7 @@ BY_NAME: dict[str, Callable[[FaultContext], None]] = {
         storm,
         censor,
         long_censor,
+        crash_joining,
         crash,
         crash_at_point,
         crash_in_disk,

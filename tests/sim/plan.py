@@ -22,12 +22,13 @@ DISK_FAULTS = (
 )
 CLOCK_FAULTS = ("clock_jump",)
 FAULTS = NETWORK_FAULTS + CRASH_FAULTS + DISK_FAULTS + CLOCK_FAULTS
-STEERED = ("long_censor",)
+STEERED = ("long_censor", "crash_joining")
 """Faults of plans that are there to bring about rare states (`checks.rare`)."""
 DAMAGE = frozenset(("flip_log", "flip_sign_state", "old_backup"))
 """Faults after which a validator does not sign again, or not for long."""
 
 HIDDEN_LOCKS_SHARE = 0.15
+JOINING_SHARE = 0.08
 CHANGING_SETS_SHARE = 0.1
 
 
@@ -53,6 +54,8 @@ class Plan(NamedTuple):
     """How many heights must be final everywhere after healing."""
     late: tuple[tuple[int, int], ...] = ()
     """Nodes that start for the first time later, and when."""
+    snapshots: bool = False
+    """Whether the others make snapshots, and those that start later begin at one."""
 
     def describe(self) -> str:
         """For validators."""
@@ -66,7 +69,11 @@ def draw_plan(random: Random, *, is_villainous: bool = False) -> Plan:
     share = random.random()
     if share < HIDDEN_LOCKS_SHARE:
         return draw_hidden_locks(random)
-    if not is_villainous and share < HIDDEN_LOCKS_SHARE + CHANGING_SETS_SHARE:
+    share -= HIDDEN_LOCKS_SHARE
+    if share < JOINING_SHARE:
+        return draw_joining(random, is_villainous=is_villainous)
+    share -= JOINING_SHARE
+    if not is_villainous and share < CHANGING_SETS_SHARE:
         return draw_changing_sets(random)
     powers = draw_powers(random, random.choice((4, 4, 5, 5, 6, 7)))
     kinds = tuple(kind for kind in FAULTS if random.random() < 0.3)
@@ -75,7 +82,7 @@ def draw_plan(random: Random, *, is_villainous: bool = False) -> Plan:
     chaos_ms = random.randrange(8_000, 28_000)
     count = random.randrange(2, 16) if kinds else 0
     faults = sorted((random.randrange(500, chaos_ms), random.choice(kinds)) for _ in range(count))
-    is_late = not is_villainous and random.random() < 0.3
+    is_late = random.random() < (0.15 if is_villainous else 0.3)
     return Plan(
         powers=powers,
         topology=random.choice(("lan", "regions", "regions")),
@@ -90,6 +97,7 @@ def draw_plan(random: Random, *, is_villainous: bool = False) -> Plan:
         transactions=random.randrange(10, 60),
         has_stake_moves=not is_villainous and not DAMAGE.intersection(kinds),
         late=((random.randrange(len(powers)), random.randrange(2_000, chaos_ms)),) if is_late else (),
+        snapshots=is_late and random.random() < 0.7,
         heights_after=random.choice((4, 6, 10, 20) if is_villainous else (4, 4, 6)),
     )
 
@@ -114,6 +122,31 @@ def draw_hidden_locks(random: Random) -> Plan:
         transactions=10,
         has_stake_moves=False,
         heights_after=3,
+    )
+
+
+def draw_joining(random: Random, *, is_villainous: bool) -> Plan:
+    """A plan in which a validator joins by snapshot, and is killed while it does so."""
+    join_ms = random.randrange(8_000, 14_000)
+    killed = [(join_ms + random.randrange(1_400, 2_600), "crash_joining") for _ in range(2)]
+    other = [(random.randrange(1_000, join_ms), random.choice(("crash", "cut", "swizzle"))) for _ in range(2)]
+    powers = draw_powers(random, random.choice((6, 7)))
+    return Plan(
+        powers=powers,
+        topology=random.choice(("lan", "regions")),
+        times=Times(),
+        loss_ppm=random.choice((0, 50_000)),
+        duplicate_ppm=0,
+        jitter_ms=random.choice((1, 30)),
+        chaos_ms=join_ms + 10_000,
+        kinds=("crash", "cut", "swizzle", "crash_joining"),
+        faults=sorted([*killed, *other]),
+        skewed={},
+        transactions=20,
+        has_stake_moves=not is_villainous,
+        heights_after=4,
+        late=((powers.index(min(powers)), join_ms),),
+        snapshots=True,
     )
 
 

@@ -21,17 +21,19 @@ from storage import crash_points
 from storage.crash_points import CrashPoint
 from storage.errors import StorageError
 from tests.sim import faults
-from tests.sim.adversary.catalogue import DRAWN, LOCK_BREAKERS
+from tests.sim.adversary.catalogue import DRAWN, LOCK_BREAKERS, STORE_LIARS
 from tests.sim.adversary.colluders import draw_colluders
 from tests.sim.checks import checkers, conduct, rare
 from tests.sim.checks.checkers import Replay, Violation
 from tests.sim.checks.history import History
+from tests.sim.checks.light_observer import POLL_MS, LightObserver, check_no_fork
 from tests.sim.checks.rare import CoreWatch
 from tests.sim.checks.watch import Watch
-from tests.sim.plan import STEERED, Plan, draw_plan
+from tests.sim.plan import Plan, draw_plan
 from tests.sim.world.accounts import GENESIS_MS, build_sim_spec, get_user_keys, get_validator_keys
 from tests.sim.world.clocks import SimClock
 from tests.sim.world.disk import SimStore
+from tests.sim.world.joining import JoiningProcess
 from tests.sim.world.machine import Machine
 from tests.sim.world.network import Network, build_rtts
 from tests.sim.world.process import Process
@@ -48,6 +50,8 @@ LIVELY_MS = 10_000
 CAUGHT_UP_MS = 60_000
 """Beyond that: until the last node has all of it."""
 STEPS_MAX = 200_000
+ANCHOR_AGE_BLOCKS = 4
+"""An epoch: some snapshot is not older."""
 
 BuildProcess = Callable[[Machine], Process]
 
@@ -93,10 +97,13 @@ class Sim:
         rtts = build_rtts(self.random, count, self.plan.topology)
         self.network = Network(self.schedule, self.audit, Random(self.random.random()), rtts)
         self.history = History()
+        self.rare: Counter[str] = Counter()
+        self.core_watch = CoreWatch(self.rare)
         self.signatures = Signatures()
         self.watch = Watch(self.signatures.verify)
         self.spec = build_sim_spec(self.plan.powers, self.plan.times)
         self.genesis_hash = compute_genesis_hash(self.spec)
+        self.light = LightObserver(self.spec, self.signatures.verify, self.rare)
         self.current: Machine | None = None
         self.is_healed = False
         self.healed_round = 0
@@ -104,8 +111,6 @@ class Sim:
         self.healed_last_round = 0
         self.counts: Counter[str] = Counter()
         self.points: Counter[str] = Counter()
-        self.rare: Counter[str] = Counter()
-        self.core_watch = CoreWatch(self.rare)
         self.violations: list[Violation] = []
         self._unaware: list[Address] = []
         self._failing: dict[int, None] = dict.fromkeys([*self.villains, *dict(self.plan.late)])
@@ -117,7 +122,11 @@ class Sim:
     def _build_machine(self, number: int) -> Machine:
         clock = SimClock(self.schedule, GENESIS_MS, self.random)
         clock.offset_ms, clock.drift_ppm = self.plan.skewed.get(number, (self.random.randint(-200, 200), 0))
-        return Machine(self, number, get_validator_keys(number), clock, self.villains.get(number, Process))
+        machine = Machine(self, number, get_validator_keys(number), clock, self.villains.get(number, Process))
+        machine.joins_by_snapshot = self.plan.snapshots and number in dict(self.plan.late)
+        is_maker = number % 2 == 0 or number in self.villains
+        machine.makes_snapshots = self.plan.snapshots and is_maker
+        return machine
 
     @property
     def _honest_addresses(self) -> list[Address]:
@@ -129,6 +138,16 @@ class Sim:
         return [machine for machine in self.machines if machine.number not in self.villains]
 
     # What machines and faults ask.
+
+    def build_joining(self, machine: Machine) -> JoiningProcess:
+        """As RunContext."""
+        return JoiningProcess(machine)
+
+    def find_anchor(self) -> tuple[Height, Hash] | None:
+        """As RunContext."""
+        hashes = {fact.height: fact.block_hash for fact in self.history.finalities}
+        height = max(hashes, default=0) - ANCHOR_AGE_BLOCKS
+        return (height, hashes[height]) if height in hashes else None
 
     def find(self, peer: PeerId) -> Machine | None:
         """As RunContext."""
@@ -178,6 +197,20 @@ class Sim:
         for _ in range(plan.transactions):
             self.schedule.at(self.random.randrange(plan.chaos_ms), self._submit)
         self.schedule.at(plan.chaos_ms, self._heal)
+        self.schedule.at(POLL_MS, self._poll_light)
+
+    def _poll_light(self) -> None:
+        """The light client asks two nodes that run."""
+        self.schedule.after(POLL_MS, self._poll_light)
+        running = [machine.process for machine in self.machines if machine.process is not None]
+        sources = [process for process in running if not process.machine.disk.is_damaged]
+        if len(sources) > 1:
+            # The client keeps to its primary while that runs.
+            known = [process for process in sources if process.number == self.light.primary]
+            primary = known[0] if known else self.random.choice(sources)
+            witness = self.random.choice([process for process in sources if process is not primary])
+            self.light.poll(primary, witness, GENESIS_MS + self.schedule.now_ms)
+            self.light.check_trusted(self.history)
 
     def _make(self, kind: str) -> None:
         self.audit.note("-", "fault", kind.encode(), kind)
@@ -285,7 +318,9 @@ class Sim:
         self._unaware = checkers.find_unaware(self.history, chains, restored)
         found = checkers.check_agreement(chains, self.history)
         if not found and chains:
-            longest = max(chains.values(), key=lambda chain: chain.height)
+            # A node that began at a snapshot has no blocks before it.
+            whole = [chain for chain in chains.values() if checkers.get_base(chain) == 1]
+            longest = max(whole, key=lambda chain: chain.height)
             replayed = checkers.replay(self.spec, longest, verify)
             found += replayed.violations
             self.rare += rare.count_history(self.history, replayed.sets, self.plan.times.epoch_blocks)
@@ -302,6 +337,7 @@ class Sim:
         found += checkers.check_acknowledged(chains, self.history)
         found += checkers.check_blames(self.history, [machine.number for machine in self.honest])
         self.violations += [*self.watch.violations, *found, *self._check_custody()]
+        self.violations += [*self.light.violations, *check_no_fork(self.light.forks)]
 
     def _check_custody(self) -> list[Violation]:
         """No alarm is false: who signed with one disk and one process, however often it crashed, may sign."""
@@ -377,8 +413,8 @@ def build_sim(seed: int, tell: Callable[[str], None] | None = None) -> Sim:
     if random.random() < 0.5:
         return Sim(seed, tell=tell)
     plan = draw_plan(random, is_villainous=True)
-    names = LOCK_BREAKERS if set(STEERED).intersection(plan.kinds) else DRAWN
-    colluders = draw_colluders(random, plan.powers, names)
+    names = LOCK_BREAKERS if "long_censor" in plan.kinds else STORE_LIARS if plan.snapshots else DRAWN
+    colluders = draw_colluders(random, plan.powers, names, dict(plan.late))
     return Sim(seed, plan=plan, villains=colluders.processes, tell=tell)
 
 

@@ -47,6 +47,9 @@ class Villain(Protocol):
     def send(self, peer: PeerId, message: ConsensusMessage) -> None:
         """To this peer, past all behaviour."""
 
+    def answer_honestly(self, request: Record) -> Record:
+        """What an honest node with this store would answer about snapshots and light blocks."""
+
     def submit(self, data: bytes) -> None:
         """To the pools of all peers, past the checks of the own pool."""
 

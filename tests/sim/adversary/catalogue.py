@@ -2,6 +2,7 @@
 
 from tests.sim.adversary.accusing import EvidenceForger
 from tests.sim.adversary.behaviour import Behaviour
+from tests.sim.adversary.lying import LightLiar, SnapshotLiar
 from tests.sim.adversary.proposing import (
     BadTransaction,
     EquivocatingProposer,
@@ -54,6 +55,8 @@ BEHAVIOURS: dict[str, type[Behaviour]] = {
     "sync liar": SyncLiar,
     "evidence forger": EvidenceForger,
     "out of turn": OutOfTurn,
+    "snapshot liar": SnapshotLiar,
+    "light liar": LightLiar,
     "resigning voter": ResigningVoter,
     "resigning proposer": ResigningProposer,
     CONTROL: Echo,
@@ -64,5 +67,7 @@ DRAWN = tuple(name for name in BEHAVIOURS if name not in (CONTROL, *RESIGNERS))
 """What the villains of a seed draw from."""
 LOCK_BREAKERS = ("old polka", "amnesiac", "forged pol round", "split voter", "procrastinator")
 """What villains draw from where the network hides locks."""
+STORE_LIARS = ("snapshot liar", "light liar", "sync liar")
+"""What villains draw from where somebody joins by snapshot."""
 DRAWN_NAMES = tuple(BEHAVIOURS[name].__name__ for name in DRAWN)
 """The names they are counted by."""

@@ -31,7 +31,7 @@ from tests.sim.adversary.behaviour import Behaviour
 from tests.sim.adversary.catalogue import BEHAVIOURS, DRAWN, SILENT
 from tests.sim.world.accounts import ValidatorKeys, get_validator_keys
 from tests.sim.world.machine import Machine
-from tests.sim.world.process import Process
+from tests.sim.world.process import NOBODY, Process
 from tests.sim.world.wire import decode_message
 
 TICK_MS = (200, 600)
@@ -101,6 +101,18 @@ class VillainProcess(Process):
         """As Process, except against a colluder."""
         if get_offender(evidence) not in [keys.address for keys in self.colluders]:
             super()._report(evidence)
+
+    def answer_honestly(self, request: Record) -> Record:
+        """As Villain."""
+        return super().answer_snapshot(NOBODY, request)
+
+    def answer_snapshot(self, peer: PeerId, request: Record) -> Record:
+        """As Process, unless a behaviour has another answer."""
+        for behaviour in self._behaviours:
+            reply = behaviour.on_request(peer, request)
+            if reply is not None:
+                return reply
+        return super().answer_snapshot(peer, request)
 
     def submit(self, data: bytes) -> None:
         """As Villain."""
@@ -202,12 +214,14 @@ class VillainProcess(Process):
         self._tick_later()
 
 
-def draw_colluders(random: Random, powers: list[int], names: Sequence[str] = DRAWN) -> Colluders:
+def draw_colluders(
+    random: Random, powers: list[int], names: Sequence[str] = DRAWN, late: Collection[int] = ()
+) -> Colluders:
     """One or several with less than a third of the power; each has one behaviour or several."""
     members: dict[int, tuple[str, ...]] = {}
     for number in random.sample(range(len(powers)), random.choice((1, 1, 2, 3))):
-        power = sum(powers[member] for member in (*members, number))
+        power = sum(powers[member] for member in {*members, *late, number})
         if 3 * power < sum(powers):
-            drawn = random.sample(names, random.choice((1, 2, 3, 4)))
+            drawn = random.sample(names, min(len(names), random.choice((1, 2, 3, 4))))
             members[number] = tuple(drawn[:1] if SILENT in drawn[:1] else [n for n in drawn if n != SILENT])
     return Colluders(Random(random.random()), members)

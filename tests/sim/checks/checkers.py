@@ -112,13 +112,18 @@ def _check_final(
     check_certificate(ledger.genesis_hash, members, certificate, verify)
 
 
+def get_base(chain: Ledger) -> Height:
+    """The first height whose header the node has: 1, or that of the snapshot it began at."""
+    return next((height for height in range(1, chain.height + 1) if chain.get_header(height)), 1)
+
+
 def check_certificates(
     genesis_hash: Hash, chains: Chains, sets: Mapping[Height, ValidatorSet], verify: Verify
 ) -> list[Violation]:
     """Every node's own certificate of every height holds; they may differ in who signed."""
     violations = []
     for number, chain in chains.items():
-        for height in range(1, chain.height + 1):
+        for height in range(get_base(chain), chain.height + 1):
             certificate = chain.get_certificate(height)
             try:
                 if certificate is None or height not in sets:
@@ -195,7 +200,9 @@ def check_acknowledged(chains: Chains, history: History) -> list[Violation]:
     for tx_id, told in history.acknowledged.items():
         for number, chain in chains.items():
             place = chain.chain.get_tx_place(tx_id)
-            if chain.height >= told.height and (place is None or place.height != told.height):
+            if get_base(chain) < told.height <= chain.height and (
+                place is None or place.height != told.height
+            ):
                 where = "nowhere" if place is None else f"at {place.height}"
                 told_by = f"{tx_id.hex()[:8]}: final at {told.height} says node {told.node}"
                 violations.append(Violation("lost", f"{told_by}, {where} at node {number}"))

@@ -43,7 +43,16 @@ HISTORY_STATES = (
     "equivocation by proposal",
     "nil polka",
 )
-RARE_STATES = CORE_STATES + HISTORY_STATES
+PRODUCT_STATES = (
+    "state sync finished",
+    "state sync resumed after a crash",
+    "header followed by the light client",
+    "header skipped to by the light client",
+    "witness agreed with the light client",
+    "trust of the light client expired",
+    "liar refused by the light client",
+)
+RARE_STATES = CORE_STATES + HISTORY_STATES + PRODUCT_STATES
 
 
 class _Glimpse(NamedTuple):

@@ -99,6 +99,8 @@ class SimDisk:
     def __init__(self, random: Random) -> None:
         self.random = random
         self.values = MemoryStore()
+        self.staged = MemoryStore()
+        """A store that is being filled by state sync."""
         self.is_damaged = False
         """A value of the store was damaged: whoever reads it next is told."""
         self.is_flipped = False
@@ -163,6 +165,14 @@ class SimDisk:
         self._durable = dict(self._seen)
         self.values, self.is_damaged = MemoryStore(), False
         self.values.write_batch(backup.values)
+
+    def adopt_staged(self) -> None:
+        """The filled store becomes the node's, by one rename."""
+        self.values, self.staged = self.staged, MemoryStore()
+
+    def list_paths(self) -> list[Path]:
+        """The files that a program sees."""
+        return list(self._seen)
 
     def remove_store(self) -> None:
         """The operator moves the damaged store away."""
@@ -241,9 +251,9 @@ class SimDisk:
 class SimStore:
     """The store as one process has it open; refuses everything after a failed write, as LevelDbStore does."""
 
-    def __init__(self, disk: SimDisk) -> None:
+    def __init__(self, disk: SimDisk, values: MemoryStore | None = None) -> None:
         self._disk = disk
-        self._values = disk.values
+        self._values = disk.values if values is None else values
         self._failure: StorageError | None = None
 
     def _check(self) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from chain.primitives.types import PeerId
+from chain.primitives.types import Hash, Height, PeerId
 from node.replica.replica import ConsensusHalted
 from storage.crash_points import CrashPoint
 from storage.errors import CorruptSignState, CorruptStore, CorruptWal, DiskFailed, StorageError
@@ -26,6 +26,7 @@ from tests.sim.world.wire import describe
 if TYPE_CHECKING:
     from tests.sim.checks.rare import CoreWatch
     from tests.sim.checks.watch import Watch
+    from tests.sim.world.joining import JoiningProcess
     from tests.sim.world.process import Process
 
 WAL, SIGN_STATE = Path("wal"), Path("sign-state")
@@ -54,6 +55,13 @@ class RunContext(Protocol):
     counts: Counter[str]
     watch: "Watch"
     core_watch: "CoreWatch"
+    rare: Counter[str]
+
+    def build_joining(self, machine: "Machine") -> "JoiningProcess":
+        """A process that fetches a snapshot."""
+
+    def find_anchor(self) -> tuple[Height, Hash] | None:
+        """A final block that is not old, which an operator would name with --trust."""
 
     def find(self, peer: PeerId) -> "Machine | None":
         """The machine with this name."""
@@ -80,6 +88,10 @@ class Machine:
         self.disk = SimDisk(standard_random.Random(context.random.random()))
         self.disk.on_step = self._on_disk_step
         self.process: Process | None = None
+        self.joining: JoiningProcess | None = None
+        """A process that fetches a snapshot, in place of the ordinary one."""
+        self.joins_by_snapshot = False
+        self.makes_snapshots = False
         self.build_process = build_process
         self.is_observer = False
         """Log or sign-state are damaged: until the end it takes part without signing."""
@@ -103,20 +115,23 @@ class Machine:
     @property
     def is_up(self) -> bool:
         """Whether a process runs on it."""
-        return self.process is not None
+        return self.process is not None or self.joining is not None
 
     # Starting and stopping.
 
     def start(self) -> None:
         """A process starts, if none runs."""
-        if self.process is not None:
+        if self.is_up:
             return
         self.context.audit.note(self.name, "start")
         self.context.current, failure = self, None
         try:
-            process = self.build_process(self)
-            self.process = process
-            process.start()
+            if self.joins_by_snapshot:
+                self.joining = self.context.build_joining(self)
+                self.joining.start()
+            else:
+                self.process = self.build_process(self)
+                self.process.start()
         except (Crashed, StorageError) as error:
             failure = error
         finally:
@@ -129,7 +144,7 @@ class Machine:
     def end(self, cause: BaseException) -> None:
         """The process is over; what an operator does is done, and it starts again later."""
         self.context.audit.note(self.name, "end", text=f"{type(cause).__name__}: {cause}")
-        was_up, self.process = self.process is not None, None
+        was_up, self.process, self.joining = self.is_up, None, None
         self.crash_at, self.crash_at_step = {}, 0
         if isinstance(cause, Crashed) and cause.is_power_loss:
             self.disk.lose_power()
@@ -149,8 +164,26 @@ class Machine:
 
     def crash(self, *, is_power_loss: bool) -> None:
         """The process stops between two turns."""
-        if self.process is not None:
+        if self.is_up:
             self.end(Crashed(is_power_loss))
+
+    def run_turn(self, action: Callable[[], None]) -> None:
+        """One turn of a process that joins; ends it if the machine stops."""
+        self.context.current = self
+        try:
+            action()
+        except (Crashed, StorageError) as cause:
+            self.end(cause)
+        finally:
+            self.context.current = None
+
+    def adopt(self, *, is_whole: bool) -> None:
+        """State sync is over: an ordinary process starts, on the fetched store or on an empty one."""
+        self.joining, self.joins_by_snapshot = None, False
+        if is_whole:
+            self.disk.adopt_staged()
+        self.context.network.on_stopped(self.number)
+        self.context.schedule.after(1, self.start)
 
     # Crashes inside.
 
@@ -172,19 +205,26 @@ class Machine:
 
     def on_connected(self, peer: int) -> None:
         """As network.End."""
-        if self.process is not None:
+        if self.joining is not None:
+            self.joining.on_connected(peer)
+        elif self.process is not None:
             process = self.process
             process.turn("connected", lambda: process.on_connected(peer))
 
     def on_disconnected(self, peer: int) -> None:
         """As network.End."""
-        if self.process is not None:
+        if self.joining is not None:
+            self.joining.on_disconnected(peer)
+        elif self.process is not None:
             process = self.process
             process.turn("disconnected", lambda: process.on_disconnected(peer))
 
     def on_message(self, peer: int, channel: str, data: bytes) -> None:
         """As network.End."""
-        if self.process is not None:
+        if self.joining is not None:
+            joining = self.joining
+            joining.turn(lambda: joining.on_message(peer, channel, data))
+        elif self.process is not None:
             process = self.process
             self.context.audit.note(self.name, f"{channel}<{peer}", data, lambda: describe(channel, data))
             process.turn(channel, lambda: process.on_message(peer, channel, data))

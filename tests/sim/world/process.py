@@ -11,11 +11,12 @@ from typing import Any, TypeVar
 
 from chain.modules import beacon, system
 from chain.primitives.codec import Record, encode
-from chain.primitives.types import Hash, PeerId, TimeMs
+from chain.primitives.types import Hash, Height, PeerId, TimeMs
 from chain.validator_set import get_validator
 from chain.votes import Certificate, Evidence, build_certificate_votes, get_vote_signing_bytes
 from node.duties.reveals import Reveals
 from node.ledger.ledger import CommittedBlock, Ledger
+from node.ledger.snapshots import write_snapshot
 from node.mempool.pool import Mempool
 from node.replica.gossip import Gossip
 from node.replica.journal import Journal
@@ -26,7 +27,17 @@ from node.replica.sync.server import SyncServer
 from node.replica.sync.sync import Sync
 from node.replica.timing import build_synchrony, build_timeouts
 from p2p.errors import NetworkError, PeerFault, PeerGone, PeerSlow, Refused
-from p2p.wire.messages import CommitMessage, ConsensusMessage, PolkaMessage, PoolMessage, Refusal, SyncRequest
+from p2p.wire.messages import (
+    CommitMessage,
+    ConsensusMessage,
+    LightBlockReply,
+    LightBlockRequest,
+    PolkaMessage,
+    PoolMessage,
+    Refusal,
+    SnapshotRequest,
+    SyncRequest,
+)
 from storage.errors import StorageError
 from storage.sign_state import LastSignState
 from storage.wal import Wal
@@ -34,10 +45,14 @@ from tests.sim.checks.history import Finality, Reported
 from tests.sim.world.disk import SimStore
 from tests.sim.world.machine import SIGN_STATE, WAL, Crashed, Machine
 from tests.sim.world.pool import Duties, Pool
+from tests.sim.world.snapshots import SnapshotDisk, answer_snapshot
 from tests.sim.world.wire import NUMBER_BYTES, decode_message, decode_reply
 
 T = TypeVar("T")
 R = TypeVar("R", bound=Record)
+
+NOBODY: PeerId = b""
+"""A light client is no peer of the network."""
 
 
 class Process:
@@ -59,6 +74,7 @@ class Process:
         self.reveals = Reveals(machine.keys.beacon_secret)
         self.pool = Pool(self.ledger, self.mempool, context.signatures, self._relay)
         self.duties = Duties(self.ledger, self.pool.submit, machine.keys.duty)
+        self.snapshots = SnapshotDisk(machine.disk)
         self._build()
 
     def _open(self) -> None:
@@ -136,10 +152,15 @@ class Process:
             committed.block_hash,
             lambda: f"height {certificate.height} round {certificate.round} {committed.block_hash.hex()[:8]}",
         )
+        if self.machine.makes_snapshots and self._is_epoch_end(certificate.height):
+            self.run(lambda: write_snapshot(committed.view, self.snapshots, lambda: None), lambda _: None)
         if self.is_honest:
             height, block_hash = certificate.height, committed.block_hash
             fact = Finality(now_ms, number, height, certificate.round, block_hash)
             self._context.history.note_final(fact, committed.tx_ids)
+
+    def _is_epoch_end(self, height: Height) -> bool:
+        return system.is_epoch_end(self.ledger.get_parameters(), height)
 
     # Turns.
 
@@ -303,6 +324,8 @@ class Process:
                     self._on_request(peer, number, data)
                 case "reply":
                     self._on_reply(data)
+                case "snapshot":
+                    self._on_snapshot_request(peer, number, data)
         except PeerFault as fault:
             self.blame(peer, fault)
 
@@ -328,6 +351,33 @@ class Process:
         head, body = data[:NUMBER_BYTES], data[NUMBER_BYTES:]
         reply = head + encode(self.answer(peer, decode_message(SyncRequest, body)))
         self._context.network.send(self.machine.number, number, "reply", reply, is_lossy=False)
+
+    def _on_snapshot_request(self, peer: PeerId, number: int, data: bytes) -> None:
+        head, body = data[:NUMBER_BYTES], data[NUMBER_BYTES:]
+        reply = head + encode(self.answer_snapshot(peer, decode_message(SnapshotRequest, body)))
+        self._context.network.send(self.machine.number, number, "snapshot-reply", reply, is_lossy=False)
+
+    @property
+    def number(self) -> int:
+        """As light_observer.Source."""
+        return self.machine.number
+
+    @property
+    def height(self) -> Height:
+        """As light_observer.Source."""
+        return self.ledger.height
+
+    def get_light_block(self, height: Height) -> LightBlockReply | None:
+        """As light_observer.Source."""
+        reply = self.answer_snapshot(NOBODY, LightBlockRequest(height))
+        return reply if isinstance(reply, LightBlockReply) else None
+
+    def answer_snapshot(self, peer: PeerId, request: Record) -> Record:
+        """What a peer that joins, or a light client, is told."""
+        try:
+            return answer_snapshot(self.ledger.view, self.snapshots, request)
+        except Refused as refused:
+            return Refusal(int(refused.code), refused.reason)
 
     def answer(self, peer: PeerId, request: Record) -> Record:
         """What a peer that syncs is told."""

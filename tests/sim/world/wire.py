@@ -5,7 +5,15 @@ from typing import Any, TypeVar
 from chain.primitives.codec import Record, decode
 from chain.primitives.errors import DecodeError
 from p2p.errors import NetworkError, PeerFault, RefusalCode, Refused
-from p2p.wire.messages import ConsensusMessage, PoolMessage, Refusal, SyncReply, SyncRequest
+from p2p.wire.messages import (
+    ConsensusMessage,
+    PoolMessage,
+    Refusal,
+    SnapshotReply,
+    SnapshotRequest,
+    SyncReply,
+    SyncRequest,
+)
 
 R = TypeVar("R", bound=Record)
 
@@ -36,7 +44,8 @@ def decode_reply(data: bytes, kind: type[R]) -> R | NetworkError:
 def describe(channel: str, data: bytes) -> str:
     """A message in a trace."""
     kinds = {"consensus": ConsensusMessage, "pool": PoolMessage, "request": SyncRequest, "reply": SyncReply}
-    body = data[NUMBER_BYTES:] if channel in ("request", "reply") else data
+    kinds |= {"snapshot": SnapshotRequest, "snapshot-reply": SnapshotReply}
+    body = data[NUMBER_BYTES:] if channel not in ("consensus", "pool") else data
     try:
         text = str(decode(kinds[channel], body))  # type: ignore[arg-type]
     except DecodeError:

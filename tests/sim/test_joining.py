@@ -1,0 +1,61 @@
+"""Nodes that begin at a snapshot, and a light client: both believe no liar, and a fork is convicted."""
+
+from random import Random
+
+import pytest
+
+from tests.sim.adversary.colluders import Colluders
+from tests.sim.checks.checkers import get_base
+from tests.sim.control import run_control
+from tests.sim.plan import draw_joining
+from tests.sim.run import Sim, silence
+from tests.sim.single import run_villain
+
+SEEDS = (1, 2, 3)
+
+
+def run_joining(seed: int, behaviour: str | None = None) -> Sim:
+    """A run in which a validator joins, with a villain among those that serve it."""
+    silence()
+    plan = draw_joining(Random(seed), is_villainous=True)
+    late = dict(plan.late)
+    members = {} if behaviour is None else {next(n for n in (0, 1) if n not in late): (behaviour,)}
+    sim = Sim(seed, plan=plan, villains=Colluders(Random(seed), members).processes)
+    sim.run()
+    return sim
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_validator_joins_by_snapshot(seed: int) -> None:
+    """Its chain begins above genesis, and no checker finds a difference."""
+    sim = run_joining(seed)
+    [(number, _)] = sim.plan.late
+    assert sim.violations == []
+    assert sim.rare["state sync finished"] == 1
+    assert get_base(sim.open_chains()[number]) > 1
+
+
+def test_who_lies_about_snapshots_is_blamed_and_not_believed() -> None:
+    """The joining node ends with the chain of the others, whoever offered what."""
+    blamed = 0
+    for seed in range(1, 9):
+        sim = run_joining(seed, "snapshot liar")
+        assert sim.violations == []
+        assert sim.counts["SnapshotLiar"] > 0
+        [villain] = sim.villains
+        blamed += any(whom == villain for _, whom, _ in sim.history.blames)
+    assert blamed > 0
+
+
+def test_a_light_client_refuses_every_liar() -> None:
+    """It trusts only what is final, though a villain shows it false headers."""
+    runs = [run_villain("light liar", seed) for seed in SEEDS]
+    assert all(sim.violations == [] for sim in runs)
+    assert sum(sim.rare["liar refused by the light client"] for sim in runs) > 0
+
+
+def test_a_light_client_convicts_a_fork() -> None:
+    """With blocks of both halves it names more than a third of the power, all of it villains."""
+    forks = [run_control(seed) for seed in range(2, 6)]
+    assert sum(fork.is_seen_by_light_client for fork in forks) >= 2
+    assert not forks[0]._replace(light={}).is_seen_by_light_client
