@@ -62,8 +62,7 @@ BEHAVIOURS: dict[str, type[Behaviour]] = {
     CONTROL: Echo,
 }
 
-RESIGNERS = ("resigning voter", "resigning proposer")
-DRAWN = tuple(name for name in BEHAVIOURS if name not in (CONTROL, *RESIGNERS))
+DRAWN = tuple(name for name in BEHAVIOURS if name != CONTROL)
 """What the villains of a seed draw from."""
 LOCK_BREAKERS = ("old polka", "amnesiac", "forged pol round", "split voter", "procrastinator")
 """What villains draw from where the network hides locks."""

@@ -16,6 +16,9 @@ from chain.primitives.codec import Record, encode
 from chain.primitives.types import Hash, PeerId
 from chain.votes import Evidence, get_offender
 from consensus.core import Core
+from consensus.types import Input
+from node.ledger.ledger import CommittedBlock
+from node.replica.signing.policy import SigningPolicy
 from p2p.errors import PeerFault
 from p2p.wire.messages import (
     BlockTransactions,
@@ -69,6 +72,22 @@ class Colluders:
         self._sides = dict(sides)
 
 
+class RecklessPolicy(SigningPolicy):
+    """Signs whatever others show of its key: an equivocator's second votes must not stop it."""
+
+    def on_received(self, received: Input) -> None:
+        """Own messages that it did not make itself are the behaviours'."""
+
+    def on_final(self, committed: CommittedBlock) -> None:
+        """So are those in certificates."""
+
+    def search_chain(self, then: Callable[[], None]) -> None:
+        """And those on the chain."""
+        if self.guard is not None:
+            self._apply(self.guard.on_caught_up(0, [], is_whole=True))
+        then()
+
+
 class VillainProcess(Process):
     """A process of a villain; implements `behaviour.Villain`."""
 
@@ -85,7 +104,11 @@ class VillainProcess(Process):
         self._behaviours = [BEHAVIOURS[name](self) for name in names]
         self._tick_later()
 
-    # As behaviour sees it.
+    def _build(self) -> None:
+        super()._build()
+        self.replica.policy = RecklessPolicy(self, self.ledger, self.signer, self.journal)
+
+    # As behaviours see it.
 
     @property
     def colluders(self) -> tuple[ValidatorKeys, ...]:

@@ -7,6 +7,7 @@ import pytest
 from chain.block import Inherents
 from chain.errors import InvalidBlock
 from chain.modules import beacon, offences
+from chain.primitives.keys import is_signed_by
 from chain.primitives.types import Address
 from chain.transaction import Call
 from node.duties.reveals import Reveals
@@ -15,10 +16,11 @@ from storage.kv import MemoryStore
 from tests.sim.adversary import forgery
 from tests.sim.adversary.catalogue import DRAWN
 from tests.sim.adversary.colluders import draw_colluders
+from tests.sim.adversary.resigning import resign
 from tests.sim.checks.conduct import iterate_proven
 from tests.sim.control import run_control
 from tests.sim.run import silence
-from tests.sim.single import POWERS, VILLAIN, run_villain
+from tests.sim.single import POWERS, VILLAIN, is_active, is_convicted, run_villain
 from tests.sim.world.accounts import Times, build_sim_spec, get_validator_keys
 
 
@@ -110,3 +112,21 @@ def test_a_forged_block_is_refused_for_what_is_wrong_with_it() -> None:
     early = forgery.rebuild(workshop.ledger, workshop.block, time_ms=workshop.ledger.head.time_ms)
     with pytest.raises(InvalidBlock, match="not later than its parent"):
         workshop.ledger.execute(early)
+
+
+@pytest.mark.parametrize("name", ["resigning voter", "resigning proposer"])
+def test_who_signs_in_several_ways_is_slashed(name: str) -> None:
+    """Copies of one message under other signatures do not keep the conflicting one from being seen."""
+    for seed in range(1, 9):
+        sim = run_villain(name, seed)
+        assert is_active(sim, name)
+        assert is_convicted(sim)
+
+
+def test_a_chosen_nonce_signs_as_well_as_the_derived_one() -> None:
+    """The other signatures of a message verify, and all differ."""
+    keys, random = get_validator_keys(VILLAIN), Random(1)
+    signatures = {resign(keys, b"message", random) for _ in range(4)}
+    assert len(signatures) == 4
+    assert all(is_signed_by(keys.consensus.public_key, b"message", one) for one in signatures)
+    assert not any(is_signed_by(keys.consensus.public_key, b"other", one) for one in signatures)
