@@ -163,7 +163,10 @@ class Joining:
             yield from self._fetch(decode(Plan, interrupted))
             if self._staging.is_whole:
                 return True
-        for offer, peer in sorted((yield from self._survey()), key=lambda one: -one[0].height):
+        offers = yield from self._survey()
+        names = [offer for offer, _ in offers]
+        # The worst order: what a single peer offers comes first, so that lies are tried before the truth.
+        for offer, peer in sorted(offers, key=lambda one: (names.count(one[0]), -one[0].height)):
             try:
                 plan = yield from self._make_plan(peer, offer, now_ms)
                 yield from self._fetch(plan)
