@@ -105,15 +105,22 @@ def plant(bug: Bug) -> None:
 def run_seeds(bug: Bug, seeds: Sequence[int]) -> tuple[int | None, str, int]:
     """In a process of its own: the first seed that fails, and how."""
     plant(bug)
-    from tests.sim.run import run_seed, silence  # after the fault is planted
+    # After the fault is planted:
+    from tests.sim.__main__ import BLIND_SEEDS_MIN, Summary
+    from tests.sim.run import run_seed, silence
 
     silence()
+    summary = Summary()
     for number, seed in enumerate(seeds, 1):
-        violations = run_seed(seed).violations
-        if violations:
-            lines = violations[0].detail.strip().splitlines()
-            return seed, f"{violations[0].rule}: {lines[-1]}", number
-    return None, "nobody", len(seeds)
+        outcome = run_seed(seed)
+        if outcome.violations:
+            first = outcome.violations[0]
+            return seed, f"{first.rule}: {first.detail.strip().splitlines()[-1]}", number
+        summary.add(outcome)
+    blind = summary.find_blind() if len(seeds) >= BLIND_SEEDS_MIN else []
+    return (
+        (seeds[-1], f"blind: never {', '.join(blind)}", len(seeds)) if blind else (None, "nobody", len(seeds))
+    )
 
 
 def judge(bug: Bug, seeds_max: int = len(SEEDS)) -> Verdict:

@@ -368,6 +368,7 @@ class Sim:
             *conduct.check_seals(chains, sets, self.signatures.verify),
             *conduct.check_headers(chain, sets, self.history, GENESIS_MS),
             *conduct.check_turns(chain, sets),
+            *conduct.check_priorities(sets),
             *conduct.check_transactions(chain, self.signatures.verify),
             *self.watch.find_unpunished(replayed.final, self.plan.chaos_ms, self._list_crashed()),
             *conduct.check_punishments(chain, villains),

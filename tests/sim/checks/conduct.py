@@ -14,7 +14,7 @@ from chain.modules import offences
 from chain.primitives.hashing import Domain, signing_bytes
 from chain.primitives.types import Address, Hash, Height, Round
 from chain.runtime import decode_event
-from chain.validator_set import ValidatorSet, compute_hash
+from chain.validator_set import ValidatorSet, compute_hash, get_priority
 from chain.votes import (
     CommitCertificate,
     Proposal,
@@ -202,6 +202,42 @@ def check_turns(chain: Ledger, sets: Mapping[Height, ValidatorSet]) -> list[Viol
     if len(proposers) >= 8 and len(frozenset(proposers)) == 1 and len(sets[1].validators) > 1:
         return [Violation("turns", f"{proposers[0].hex()[:8]} alone has proposed {len(proposers)} blocks")]
     return []
+
+
+def check_priorities(sets: Mapping[Height, ValidatorSet]) -> list[Violation]:
+    """From height to height the proposer priorities move by one selection, computed here again.
+
+    Heights at which the set changes are left out.
+    """
+    violations = []
+    for height in sorted(sets):
+        members, following = sets[height].validators, sets.get(height + 1)
+        if following is None or _list_powers(sets[height]) != _list_powers(following):
+            continue
+        expected = select([one.power for one in members], [get_priority(one) for one in members])
+        if [get_priority(one) for one in following.validators] != expected:
+            violations.append(Violation("turns", f"priorities of height {height + 1} are not {expected}"))
+    return violations
+
+
+def _list_powers(members: ValidatorSet) -> list[tuple[Address, int]]:
+    return [(one.address, one.power) for one in members.validators]
+
+
+def select(powers: list[int], priorities: list[int]) -> list[int]:
+    """One selection of weighted round robin; validators are in the order of their addresses.
+
+    Scale into twice the total power (ratio rounded up), centre (mean rounded down), add powers, and take the
+    total from the highest, the first of equals.
+    """
+    total = sum(powers)
+    spread = max(priorities) - min(priorities)
+    ratio = max(1, -(-spread // (2 * total)))
+    scaled = [priority // ratio for priority in priorities]
+    mean = sum(scaled) // len(scaled)
+    moved = [priority - mean + power for priority, power in zip(scaled, powers, strict=True)]
+    moved[moved.index(max(moved))] -= total
+    return moved
 
 
 def check_punishments(chain: Ledger, villains: Iterable[Address]) -> list[Violation]:

@@ -46,6 +46,8 @@ HISTORY_STATES = (
 PRODUCT_STATES = (
     "state sync finished",
     "state sync resumed after a crash",
+    "own message repeated",
+    "missing message sent",
     "header followed by the light client",
     "header skipped to by the light client",
     "witness agreed with the light client",

@@ -37,6 +37,7 @@ from p2p.wire.messages import (
     Refusal,
     SnapshotRequest,
     SyncRequest,
+    Votes,
 )
 from storage.errors import StorageError
 from storage.sign_state import LastSignState
@@ -233,10 +234,14 @@ class Process:
         """As World."""
         if peer in self._peers:
             self._note_sent(message)
+            if self.is_honest and isinstance(message, Votes | PolkaMessage):
+                self._context.rare["missing message sent"] += 1
             self._send(peer, "consensus", encode(message))
 
     def broadcast(self, message: ConsensusMessage, but: Collection[PeerId] = ()) -> None:
         """As World."""
+        if self.is_honest and self._context.watch.has_sent(self, message):
+            self._context.rare["own message repeated"] += 1
         self._note_sent(message)
         data = encode(message)
         for peer in self._peers:
