@@ -147,12 +147,14 @@ async def send_refusals(liar: Liar, stream: Stream, chunk: int) -> None:
 
 
 @asynccontextmanager
-async def open_liar(scene: Scene, answer: Answer, **options: Any) -> AsyncIterator[tuple[Liar, SessionHost]]:
+async def open_liar(
+    scene: Scene, answer: Answer, kind: type[Liar] = Liar, **options: Any
+) -> AsyncIterator[tuple[Liar, SessionHost]]:
     """A liar with the identity of the first host."""
     person = scene.chain.hosts[0]
     with ContentStore(scene.path / "liar", 2**30) as store:
         store.publish(scene.source)
-        liar = Liar(scene, person, store, answer, **options)
+        liar = kind(scene, person, store, answer, **options)
         async with scene.hub.open_network(person.keys.network_seed, scene.chain.ledger.genesis_hash) as net:
             net.serve(CONTENT, liar.serve)
             yield liar, SessionHost(person.address, net.addresses, VIDYA)
