@@ -20,7 +20,7 @@ from chain.primitives.errors import DecodeError
 from chain.primitives.hashing import Domain, hash_bytes
 from chain.primitives.types import Hash, Height, Uint32
 from storage.errors import RESYNC, CorruptStore
-from storage.kv import Column, Entry, KeyValueReader, Prefix
+from storage.kv import Entry, KeyColumn, KeyValueReader, Prefix
 
 _HEIGHT_BYTES = 8
 _CHECKSUM_BYTES = 16
@@ -69,7 +69,7 @@ class _SealedColumn:
     """A column whose values carry a checksum over column, key and value."""
 
     def __init__(self, store: KeyValueReader, prefix: Prefix) -> None:
-        self._column = Column(store, prefix)
+        self._column = KeyColumn(store, prefix)
         self._prefix = prefix
 
     def get(self, key: bytes) -> bytes | None:

@@ -33,7 +33,7 @@ class OpenFile(Protocol):
         """Releases the file without a sync; calling again does nothing."""
 
 
-class Lock(Protocol):
+class HeldLock(Protocol):
     """Something held until released."""
 
     def release(self) -> None:
@@ -55,7 +55,7 @@ class FileSystem(Protocol):
     def sync_directory(self, directory: Path) -> None:
         """Waits until the names in `directory` are on disk."""
 
-    def lock(self, path: Path) -> Lock:
+    def lock(self, path: Path) -> HeldLock:
         """Holds `path`; raises StoreInUse."""
 
 
@@ -104,7 +104,7 @@ class LocalFileSystem:
         finally:
             os.close(descriptor)
 
-    def lock(self, path: Path) -> Lock:
+    def lock(self, path: Path) -> HeldLock:
         """As FileSystem.lock."""
         return FileLock(path)
 

@@ -79,7 +79,7 @@ class KeyValueStore(KeyValueReader, Protocol):
         """Releases the store; calling again does nothing."""
 
 
-class Column:
+class KeyColumn:
     """The keys of a store that begin with one prefix byte, seen without it."""
 
     def __init__(self, store: KeyValueReader, prefix: Prefix) -> None:

@@ -24,7 +24,7 @@ from chain.primitives.types import Height
 from storage.chain_store import ChainStore
 from storage.errors import disk_errors
 from storage.files import DISK, FileSystem
-from storage.kv import Column, Entry, KeyValueStore, Prefix
+from storage.kv import Entry, KeyColumn, KeyValueStore, Prefix
 from storage.state_store import Pairs, StateStore
 
 SNAPSHOTS_KEPT = 2
@@ -120,7 +120,7 @@ class Staging:
 
     def __init__(self, store: KeyValueStore) -> None:
         self._store = store
-        self._column = Column(store, Prefix.STATE_STAGED)
+        self._column = KeyColumn(store, Prefix.STATE_STAGED)
         self.chain = ChainStore(store)
         self.state = StateStore(store)
 

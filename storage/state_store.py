@@ -31,7 +31,7 @@ from chain.primitives.codec import Record, decode, encode
 from chain.primitives.errors import DecodeError
 from chain.primitives.types import Hash, Height
 from storage.errors import RESYNC, CorruptStore
-from storage.kv import Column, Entry, KeyValueReader, Prefix
+from storage.kv import Entry, KeyColumn, KeyValueReader, Prefix
 
 VERSIONS_KEPT = 256
 NODES_CACHED_MAX = 65_536
@@ -56,7 +56,7 @@ class StateHead(Record):
 class _NodeColumn:
     """The tree's nodes on disk."""
 
-    def __init__(self, column: Column) -> None:
+    def __init__(self, column: KeyColumn) -> None:
         self._column = column
 
     def get_node(self, node_key: bytes) -> bytes | None:
@@ -104,10 +104,10 @@ class StateStore:
         nodes_cached_max: int = NODES_CACHED_MAX,
     ) -> None:
         assert versions_kept >= 2, "the version a block replaces is dropped with the next one at the earliest"
-        self._values = Column(store, Prefix.STATE_VALUE)
-        self._nodes = Column(store, Prefix.STATE_NODE)
-        self._stale = Column(store, Prefix.STATE_STALE)
-        self._meta = Column(store, Prefix.STATE_META)
+        self._values = KeyColumn(store, Prefix.STATE_VALUE)
+        self._nodes = KeyColumn(store, Prefix.STATE_NODE)
+        self._stale = KeyColumn(store, Prefix.STATE_STALE)
+        self._meta = KeyColumn(store, Prefix.STATE_META)
         self._versions_kept = versions_kept
         self._reader = _NodeColumn(self._nodes)
         self._cache = _NodeCache(self._reader, nodes_cached_max)

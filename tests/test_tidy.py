@@ -377,5 +377,29 @@ def test_module_and_storage_numbers_are_unique() -> None:
     assert {name: repeated(numbers) for name, numbers in items.items() if repeated(numbers)} == {}
 
 
+NAMED_ALIKE = {
+    "Parameters": "each module of the chain has its own, under the module's name",
+    "GenesisConfig": "likewise",
+    "Record": "twice in chain/primitives/codec.py: for the type checker and at run time",
+    "OtherNetwork": "the chain's refusal and the node's error; both names are error codes, which are fixed",
+    "NotHeld": "refusals of two modules; their names are error codes, which are fixed",
+    "NotMember": "likewise",
+}
+MIRROR = "node/api/schemas.py"
+"""The answers of the API are named after what they show."""
+
+
+def test_a_class_name_means_one_thing() -> None:
+    """In the product no two public classes have one name, but for those that are listed with a reason."""
+    places: dict[str, list[str]] = defaultdict(list)
+    for source in find_sources(*PACKAGES):
+        for node in ast.walk(source.tree):
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_") and source.name != MIRROR:
+                places[node.name].append(f"{source.name}:{node.lineno}")
+    alike = {name: found for name, found in places.items() if len(found) > 1}
+    assert {name: found for name, found in alike.items() if name not in NAMED_ALIKE} == {}
+    assert set(NAMED_ALIKE) == set(alike)
+
+
 def repeated(numbers: list[int]) -> list[int]:
     return [number for number, count in Counter(numbers).items() if count > 1]

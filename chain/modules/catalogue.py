@@ -73,7 +73,7 @@ class Datum(Record):
     """Hosts that have registered it, in effect or not yet; kept by `hosting`."""
 
 
-class Totals(Record):
+class CatalogueTotals(Record):
     """Counts over the whole index."""
 
     datums: Uint = 0
@@ -86,7 +86,7 @@ PARAMETERS = StorageValue(MODULE.index, 0, Parameters)
 DATUMS = StorageMap(MODULE.index, 1, Datum)
 DOWNLOADERS = StorageMap(MODULE.index, 2, bool)
 """(datum, member) -> True, kept until the datum is admitted."""
-TOTALS = StorageValue(MODULE.index, 3, Totals)
+TOTALS = StorageValue(MODULE.index, 3, CatalogueTotals)
 
 
 @MODULE.event(1)
@@ -271,7 +271,7 @@ def _count(
     state: Overlay, *, datums: int = 0, size_bytes: int = 0, admitted: int = 0, admitted_bytes: int = 0
 ) -> None:
     totals = get_totals(state)
-    grown = Totals(
+    grown = CatalogueTotals(
         datums=totals.datums + datums,
         admitted=totals.admitted + admitted,
         bytes=totals.bytes + size_bytes,
@@ -312,9 +312,9 @@ def is_admitted(state: StateReader, datum_id: Hash) -> bool:
     return datum is not None and datum.members >= PARAMETERS.require(state).admission_members
 
 
-def get_totals(state: StateReader) -> Totals:
+def get_totals(state: StateReader) -> CatalogueTotals:
     """Counts over the whole index."""
-    return TOTALS.get(state) or Totals()
+    return TOTALS.get(state) or CatalogueTotals()
 
 
 def compute_datum_id(call: ListDatum) -> Hash:
@@ -339,4 +339,4 @@ def check_invariants(state: StateReader) -> None:
     needed = PARAMETERS.require(state).admission_members
     admitted = [datum.size_bytes for datum in datums if datum.members >= needed]
     size_bytes = sum(datum.size_bytes for datum in datums)
-    assert get_totals(state) == Totals(len(datums), len(admitted), size_bytes, sum(admitted))
+    assert get_totals(state) == CatalogueTotals(len(datums), len(admitted), size_bytes, sum(admitted))

@@ -64,7 +64,7 @@ class Lock(Record):
     ends_era: Era
     weight: Uint
     index: Uint
-    """`Totals.index` up to which `accrued` counts."""
+    """`LockTotals.index` up to which `accrued` counts."""
     accrued: Amount = 0
     """Ever, what has been claimed included."""
     claimed: Amount = 0
@@ -77,7 +77,7 @@ class Counter(Record):
     open: Uint32 = 0
 
 
-class Totals(Record):
+class LockTotals(Record):
     """Over all locks; `index` is what one unit of weight has ever been paid, in billionths."""
 
     amount: Amount = 0
@@ -88,7 +88,7 @@ class Totals(Record):
 PARAMETERS = StorageValue(MODULE.index, 0, Parameters)
 LOCKS = StorageMap(MODULE.index, 1, Lock)
 """(account, number)."""
-TOTALS = StorageValue(MODULE.index, 2, Totals)
+TOTALS = StorageValue(MODULE.index, 2, LockTotals)
 ENDINGS = StorageMap(MODULE.index, 3, bool)
 """(era, account, number): at the end of the era before, this lock may have served its term."""
 COUNTERS = StorageMap(MODULE.index, 4, Counter)
@@ -385,9 +385,9 @@ def get_parameters(state: StateReader) -> Parameters:
     return PARAMETERS.require(state)
 
 
-def get_totals(state: StateReader) -> Totals:
+def get_totals(state: StateReader) -> LockTotals:
     """What is locked, its weight, and what a unit of weight has been paid."""
-    return TOTALS.get(state) or Totals()
+    return TOTALS.get(state) or LockTotals()
 
 
 def get_lock(state: StateReader, who: Address, number: int) -> Lock | None:

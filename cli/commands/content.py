@@ -10,7 +10,7 @@ from cli.terminal.cells import cut_text
 from cli.terminal.options import Settings, command
 
 if TYPE_CHECKING:
-    from cli.context.keys import Account
+    from cli.context.keys import WalletAccount
     from cli.context.network import NetworkContext
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
@@ -51,7 +51,7 @@ def publish(
     )
 
 
-def host(network: "NetworkContext", account: "Account", datum: str) -> int | None:
+def host(network: "NetworkContext", account: "WalletAccount", datum: str) -> int | None:
     """Registers the datum for the account of the node; the epoch from which on it counts."""
     from cli.content.holdings import ensure_registered
     from cli.errors import UsageFault

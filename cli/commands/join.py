@@ -19,7 +19,7 @@ from cli.terminal import output
 from cli.terminal.options import Settings, command
 
 if TYPE_CHECKING:
-    from cli.context.keys import Account
+    from cli.context.keys import WalletAccount
     from cli.context.network import NetworkContext
     from cli.hosting.selection import Hosted
     from cli.hosting.standing import Wish
@@ -87,7 +87,7 @@ def join(
     become_host(settings, account, home, wish)
 
 
-def become_host(settings: Settings, account: "Account", home: "Home", wish: "Wish") -> None:
+def become_host(settings: Settings, account: "WalletAccount", home: "Home", wish: "Wish") -> None:
     """Everything that needs the running node."""
     from cli.hosting import selection
     from cli.hosting.home import node_left_running, start, wait_synced
@@ -107,7 +107,9 @@ def become_host(settings: Settings, account: "Account", home: "Home", wish: "Wis
         settings.emit(describe(network, account, home, hosted))
 
 
-def describe(network: "NetworkContext", account: "Account", home: "Home", hosted: "Hosted") -> dict[str, Any]:
+def describe(
+    network: "NetworkContext", account: "WalletAccount", home: "Home", hosted: "Hosted"
+) -> dict[str, Any]:
     """Where it all is, and when the account can be elected."""
     height = compute_election_height(network, account)
     say_election(network, home, height)
@@ -121,7 +123,7 @@ def describe(network: "NetworkContext", account: "Account", home: "Home", hosted
     }
 
 
-def compute_election_height(network: "NetworkContext", account: "Account") -> int | None:
+def compute_election_height(network: "NetworkContext", account: "WalletAccount") -> int | None:
     """The end of the first era in which something can be proven; None if nothing is hosted."""
     from cli.hosting.selection import list_held
 

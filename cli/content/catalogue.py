@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from chain.modules.catalogue import ListDatum, compute_datum_id
-from cli.context.keys import Account
+from cli.context.keys import WalletAccount
 from cli.context.network import NetworkContext
 from cli.errors import CliError, RequestRefused
 from cli.exits import ExitCode
@@ -55,7 +55,7 @@ def build_listing(published: dict[str, Any], title: str, category: str, tags: Se
     )
 
 
-def ensure_listed(network: NetworkContext, account: Account, listings: Sequence[ListDatum]) -> None:
+def ensure_listed(network: NetworkContext, account: WalletAccount, listings: Sequence[ListDatum]) -> None:
     """Lists what is not in the catalogue yet."""
     missing = [
         one for one in listings if get_if_there(network, f"/v1/datums/{compute_datum_id(one).hex()}") is None

@@ -9,7 +9,7 @@ from typing import Any
 
 from cli.content.catalogue import require_datum
 from cli.content.sessions import Opened, close_sessions, open_sessions
-from cli.context.keys import Account
+from cli.context.keys import WalletAccount
 from cli.context.network import NetworkContext
 from cli.errors import RequestRefused
 from cli.terminal import output
@@ -26,7 +26,7 @@ Failures = dict[str, str]
 """Datum -> why it was not fetched."""
 
 
-def fetch_into_node(network: NetworkContext, account: Account, datums: Sequence[str]) -> Failures:
+def fetch_into_node(network: NetworkContext, account: WalletAccount, datums: Sequence[str]) -> Failures:
     """The node fetches what is missing of the datums, in sessions that the account pays; what failed, why.
 
     Raises RequestRefused for what concerns all of them, such as an account without money.
@@ -68,7 +68,7 @@ def get_reason(error: RequestRefused) -> str:
 
 
 def open_each(
-    network: NetworkContext, account: Account, entries: Sequence[dict[str, Any]]
+    network: NetworkContext, account: WalletAccount, entries: Sequence[dict[str, Any]]
 ) -> tuple[list[tuple[dict[str, Any], Opened]], Failures]:
     """A session for each entry that can have one, in one transaction if none is refused."""
     if not entries:

@@ -5,7 +5,7 @@ from typing import Any
 
 from chain.modules.hosting import RegisterSubset
 from cli.content.catalogue import get_if_there
-from cli.context.keys import Account
+from cli.context.keys import WalletAccount
 from cli.context.network import NetworkContext
 from cli.errors import RequestRefused
 from cli.transactions.sending import list_events, send
@@ -22,7 +22,7 @@ def list_holdings(network: NetworkContext, account: bytes) -> dict[str, dict[str
     return {holding["datum"]: holding for holding in network.list_pages(path, "holdings", limit=PAGE)}
 
 
-def ensure_registered(network: NetworkContext, account: Account, datums: Sequence[bytes]) -> int | None:
+def ensure_registered(network: NetworkContext, account: WalletAccount, datums: Sequence[bytes]) -> int | None:
     """Registers what the account does not host yet; the epoch from which on it counts, None if it did."""
     held = list_holdings(network, account.address)
     missing = [datum for datum in datums if datum.hex() not in held]

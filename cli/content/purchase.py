@@ -18,7 +18,7 @@ from chain.modules.sessions import compute_price
 from chain.primitives.keys import KeyPair
 from cli.content.catalogue import get_if_there
 from cli.content.sessions import Opened, compute_limit, open_sessions
-from cli.context.keys import Account
+from cli.context.keys import WalletAccount
 from cli.context.network import NetworkContext
 from cli.errors import RequestRefused
 from cli.nodes.reach import Target, find_unreachable
@@ -101,7 +101,7 @@ def require_hosts(network: NetworkContext, entry: Entry) -> Entry:
     return {**entry, "hosts": hosts}
 
 
-def build_quote(network: NetworkContext, entry: Entry, account: Account | None) -> dict[str, Any]:
+def build_quote(network: NetworkContext, entry: Entry, account: WalletAccount | None) -> dict[str, Any]:
     """What the datum would cost now, and how long it would take at the rate that its hosts declare."""
     size = entry["datum"]["size_bytes"]
     hosts, failures = list_usable_hosts(network, entry)
@@ -124,13 +124,13 @@ def build_quote(network: NetworkContext, entry: Entry, account: Account | None) 
     }
 
 
-def is_member(network: NetworkContext, account: Account) -> bool:
+def is_member(network: NetworkContext, account: WalletAccount) -> bool:
     """Whether the account may buy."""
     found = network.client.get(f"/v1/accounts/{network.address(account.address)}")["membership"]
     return found is not None and found["unlocks_in"] is None
 
 
-def ensure_member(network: NetworkContext, account: Account) -> None:
+def ensure_member(network: NetworkContext, account: WalletAccount) -> None:
     """Passes the gate if the account has not, after asking as for any transaction."""
     if is_member(network, account):
         return
@@ -158,7 +158,7 @@ def resume_session(network: NetworkContext, folder: Folder) -> Opened | None:
 
 
 def begin_session(
-    network: NetworkContext, account: Account, entry: Entry, folder: Folder, price_max: int | None
+    network: NetworkContext, account: WalletAccount, entry: Entry, folder: Folder, price_max: int | None
 ) -> Opened:
     """A new session, noted in the folder."""
     folder.path.mkdir(parents=True, exist_ok=True)

@@ -9,7 +9,7 @@ from chain.modules.sessions import CloseSession, HostAllotment, OpenSession, com
 from chain.primitives.fixed_point import div_up
 from chain.primitives.keys import KeyPair
 from cli.content.catalogue import get_if_there
-from cli.context.keys import Account
+from cli.context.keys import WalletAccount
 from cli.context.network import NetworkContext
 from cli.errors import RequestRefused
 from cli.transactions.sending import list_events, send
@@ -56,7 +56,7 @@ def build_opening(
 
 def open_sessions(
     network: NetworkContext,
-    account: Account,
+    account: WalletAccount,
     entries: Sequence[dict[str, Any]],
     price_max: int | None = None,
     voucher_secrets: Sequence[bytes] | None = None,
@@ -88,7 +88,7 @@ def compute_lifetime(network: NetworkContext, size_bytes: int, parameters: dict[
     return min(blocks, int(parameters["lifetime_blocks_max"]) - 1)
 
 
-def close_sessions(network: NetworkContext, account: Account, sessions: Sequence[str]) -> None:
+def close_sessions(network: NetworkContext, account: WalletAccount, sessions: Sequence[str]) -> None:
     """Gets back what is left of deposits, of those sessions that are still open."""
     found = {session: get_if_there(network, f"/v1/sessions/{session}") for session in sessions}
     calls = [

@@ -27,7 +27,7 @@ PASSWORD_FILE_BYTES_MAX = 4096
 HOW_TO_UNLOCK = "give --password-file FILE, or set VIDYA_PASSWORD_FILE"
 
 
-class Account:
+class WalletAccount:
     """A key of the wallet that can sign for an account; its password is asked for when it is needed."""
 
     def __init__(self, settings: Settings, key_file: KeyFile) -> None:
@@ -67,20 +67,20 @@ def find_key(settings: Settings, name: str) -> tuple[Path, KeyFile]:
     raise _build_not_found(settings, name)
 
 
-def find_account(settings: Settings) -> Account:
+def find_account(settings: Settings) -> WalletAccount:
     """The account that `--from` names, else the only one of the wallet; raises CliError, UsageFault."""
     keys = [key for key in list_keys(settings) if key.role in ACCOUNT_ROLES]
     if settings.sender is None:
         own = [key for key in keys if key.name in keystore.get_names(settings.home / "wallet")]
         if len(own) == 1:
-            return Account(settings, own[0])
+            return WalletAccount(settings, own[0])
         raise UsageFault(
             "say which key signs: --from NAME", "`vidya wallet list`, or `vidya wallet new NAME`"
         )
     address = try_decode(settings.sender)
     for key in keys:
         if key.name == settings.sender or key.address == address:
-            return Account(settings, key)
+            return WalletAccount(settings, key)
     raise _build_not_found(settings, settings.sender)
 
 

@@ -30,7 +30,7 @@ _HEX = re.compile(r"[0-9a-fA-F]+")
 _BLOCK = re.compile(r"latest|[0-9]{1,19}")
 
 
-class Network(Protocol):
+class NameScope(Protocol):
     """Where names are looked up (`cli.context.network.NetworkContext`)."""
 
     settings: "Settings"
@@ -68,7 +68,7 @@ def parse_block(text: str) -> str:
     raise UsageFault(f"{text[:SHOWN_CHARS]!r} is no block", "a height, latest, or a hash of 64 digits")
 
 
-def find_datum(network: Network, text: str) -> str:
+def find_datum(network: NameScope, text: str) -> str:
     """The id of a datum out of its id, a short id or its title; raises UsageFault, CliError."""
     if _HEX.fullmatch(text) and len(text) == ID_DIGITS:
         return text.lower()
@@ -84,7 +84,7 @@ def find_datum(network: Network, text: str) -> str:
     return _find_title(network, text)
 
 
-def _find_title(network: Network, text: str) -> str:
+def _find_title(network: NameScope, text: str) -> str:
     if not text:
         raise UsageFault("an empty text is no datum", "`vidya search` lists what there is")
     listed = _list_datums(network)
@@ -97,7 +97,7 @@ def _find_title(network: Network, text: str) -> str:
     raise UsageFault(f"no datum has the id or the title {text[:SHOWN_CHARS]!r}", hint)
 
 
-def _list_datums(network: Network) -> list[dict[str, Any]]:
+def _list_datums(network: NameScope) -> list[dict[str, Any]]:
     return list(islice(network.list_pages("/v1/datums", "datums", limit=1000), SEARCHED_MAX))
 
 
@@ -116,7 +116,7 @@ def _choose(text: str, found: Iterable[str]) -> str:
     return different[0]
 
 
-def find_address(network: Network, text: str) -> "Address":
+def find_address(network: NameScope, text: str) -> "Address":
     """The account of an address, a short address or a key's name.
 
     Raises UsageFault, CliError, InvalidAddress.
@@ -148,11 +148,11 @@ def check_other_network(text: str, prefix: str) -> None:
         raise UsageFault(f"this is an address of a network of {other!r}; here addresses begin with {prefix}1")
 
 
-def _list_accounts(network: Network) -> dict[str, "Address"]:
+def _list_accounts(network: NameScope) -> dict[str, "Address"]:
     from cli.context.keys import ACCOUNT_ROLES, list_keys
 
     return {key.name: key.address for key in list_keys(network.settings) if key.role in ACCOUNT_ROLES}
 
 
-def _list_hosts(network: Network) -> list[str]:
+def _list_hosts(network: NameScope) -> list[str]:
     return [one["address"] for one in islice(network.list_pages("/v1/hosts", "hosts"), SEARCHED_MAX)]

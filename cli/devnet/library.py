@@ -19,7 +19,7 @@ from node.content.private_files import check_public
 from storage.content.store import ContentStore
 
 
-class Source(NamedTuple):
+class Publication(NamedTuple):
     """A folder to publish and what the catalogue says about it."""
 
     path: Path
@@ -35,15 +35,15 @@ class Entry(NamedTuple):
     summary: dict[str, Any]
 
 
-def list_sources(folder: Path, content: Path | None) -> list[Source]:
+def list_sources(folder: Path, content: Path | None) -> list[Publication]:
     """The folder that was named, or the sample, which is made in `folder`."""
     if content is not None:
         title = cut_text(content.resolve().name, TITLE_BYTES_MAX) or "content"
-        return [Source(content.resolve(), title, "data", ("devnet",))]
-    return [Source(path, one.title, one.category, one.tags) for path, one in write_sample(folder)]
+        return [Publication(content.resolve(), title, "data", ("devnet",))]
+    return [Publication(path, one.title, one.category, one.tags) for path, one in write_sample(folder)]
 
 
-def publish_offline(sources: Sequence[Source], folders: Sequence[Path], quota_bytes: int) -> list[Entry]:
+def publish_offline(sources: Sequence[Publication], folders: Sequence[Path], quota_bytes: int) -> list[Entry]:
     """Each folder into the content store of each node that will hold it; the nodes do not run yet."""
     for source in sources:
         check_public(source.path)
@@ -54,7 +54,7 @@ def publish_offline(sources: Sequence[Source], folders: Sequence[Path], quota_by
     return [build_entry(source, manifest) for source, manifest in zip(sources, manifests, strict=True)]
 
 
-def build_entry(source: Source, manifest: Manifest) -> Entry:
+def build_entry(source: Publication, manifest: Manifest) -> Entry:
     """What the chain and the summary say about a folder."""
     listing = ListDatum(
         files_hash=compute_files_hash(manifest),

@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 from cli.content.catalogue import build_listing, ensure_listed, publish
 from cli.content.fetching import build_failure, fetch_into_node
 from cli.content.holdings import ensure_registered
-from cli.context.keys import Account
+from cli.context.keys import WalletAccount
 from cli.context.network import NetworkContext
-from cli.devnet.library import Source
+from cli.devnet.library import Publication
 from cli.devnet.plan import Devnet, list_founders
 from cli.nodes.processes import connect_home, wait_until
 from cli.terminal import output
@@ -30,7 +30,7 @@ class OwnedNode(NamedTuple):
 
     home: Home
     network: NetworkContext
-    account: Account
+    account: WalletAccount
 
 
 def gather(devnet: Devnet, settings: Settings) -> list[OwnedNode]:
@@ -39,7 +39,7 @@ def gather(devnet: Devnet, settings: Settings) -> list[OwnedNode]:
     for home in devnet.list_homes():
         network = NetworkContext(settings, connect_home(home))
         nodes.append(
-            OwnedNode(home, network, Account(settings, keystore.load(devnet.wallet, home.path.name)))
+            OwnedNode(home, network, WalletAccount(settings, keystore.load(devnet.wallet, home.path.name)))
         )
     return nodes
 
@@ -54,7 +54,7 @@ def seed_library(devnet: Devnet, settings: Settings) -> None:
     devnet.seeded_file.touch()
 
 
-def seed(devnet: Devnet, settings: Settings, sources: Sequence[Source]) -> list[dict[str, Any]]:
+def seed(devnet: Devnet, settings: Settings, sources: Sequence[Publication]) -> list[dict[str, Any]]:
     """More content on a running devnet: published by the first nodes, fetched by the others, proven."""
     nodes = gather(devnet, settings)
     founders = list_founders(nodes)
@@ -79,7 +79,7 @@ def spread(nodes: Sequence[OwnedNode], ids: Sequence[str]) -> None:
         ensure_registered(node.network, node.account, [bytes.fromhex(one) for one in ids])
 
 
-def publish_all(nodes: Sequence[OwnedNode], sources: Sequence[Source]) -> list[dict[str, Any]]:
+def publish_all(nodes: Sequence[OwnedNode], sources: Sequence[Publication]) -> list[dict[str, Any]]:
     """Each folder on each of the nodes, listed by the first."""
     datums, listings = [], []
     for source in sources:

@@ -9,7 +9,7 @@ from chain.primitives.types import Amount
 from cli.content.catalogue import get_if_there
 from cli.content.fetching import Failures, fetch_into_node
 from cli.content.holdings import ensure_registered, list_holdings
-from cli.context.keys import Account
+from cli.context.keys import WalletAccount
 from cli.context.network import NetworkContext
 from cli.errors import CliError
 from cli.terminal import output
@@ -46,14 +46,14 @@ def compute_room(network: NetworkContext, disk_bytes: int, bond: Amount) -> Room
     return Room(by_bond, f"the stake stands for {format_size(by_bond)}")
 
 
-def list_held(network: NetworkContext, account: Account) -> dict[str, Entry]:
+def list_held(network: NetworkContext, account: WalletAccount) -> dict[str, Entry]:
     """What the account has registered; nothing if it is no host yet."""
     is_host = get_if_there(network, f"/v1/hosts/{network.address(account.address)}", limit=1) is not None
     return list_holdings(network, account.address) if is_host else {}
 
 
 def choose_datums(
-    network: NetworkContext, account: Account, room: Room, failed: Failures | None = None
+    network: NetworkContext, account: WalletAccount, room: Room, failed: Failures | None = None
 ) -> list[Entry]:
     """The entries to host; raises CliError if the catalogue has some and none fits.
 
@@ -86,7 +86,7 @@ def describe_choice(network: NetworkContext, chosen: Sequence[Entry], held: dict
     return f"content: {len(chosen)} datums, {total}; {fetched} to fetch for {network.amount(cost)}"
 
 
-def host_datums(network: NetworkContext, account: Account, room: Room, chosen: list[Entry]) -> Hosted:
+def host_datums(network: NetworkContext, account: WalletAccount, room: Room, chosen: list[Entry]) -> Hosted:
     """Fetches and registers the datums; where some fail, others that fit in their place."""
     failures: Failures = {}
     while True:

@@ -11,7 +11,7 @@ from chain.modules.validators import Validate
 from chain.primitives.types import Amount, Ppm
 from chain.spec_builder import BEACON_LINKS
 from cli.content.catalogue import get_if_there
-from cli.context.keys import Account
+from cli.context.keys import WalletAccount
 from cli.context.network import NetworkContext
 from cli.errors import RequestRefused
 from cli.terminal import output
@@ -65,7 +65,7 @@ def format_ppm(ppm: Ppm) -> str:
     return f"{format_amount(ppm * 100, 6)}%"
 
 
-def take_standing(network: NetworkContext, account: Account, home: Home, wish: Wish) -> None:
+def take_standing(network: NetworkContext, account: WalletAccount, home: Home, wish: Wish) -> None:
     """Sends what is missing, in one transaction."""
     calls = list_missing_calls(network, account, home, wish)
     if not calls:
@@ -75,7 +75,7 @@ def take_standing(network: NetworkContext, account: Account, home: Home, wish: W
     send(network, account, calls)
 
 
-def list_missing_calls(network: NetworkContext, account: Account, home: Home, wish: Wish) -> list[Any]:
+def list_missing_calls(network: NetworkContext, account: WalletAccount, home: Home, wish: Wish) -> list[Any]:
     """The calls whose effect is not there yet."""
     text = network.address(account.address)
     stored, host = network.client.get(f"/v1/accounts/{text}"), get_if_there(network, f"/v1/hosts/{text}")
@@ -113,7 +113,7 @@ def list_candidacy_calls(network: NetworkContext, text: str, home: Home, wish: W
     return [Validate(key, wish.commission_ppm if known is None else known["commission_ppm"])]
 
 
-def has_beacon(network: NetworkContext, account: Account) -> bool:
+def has_beacon(network: NetworkContext, account: WalletAccount) -> bool:
     """Whether the chain knows a beacon chain of the account, in use or to come."""
     keys = (CHAINS.key(account.address), NEXT_CHAINS.key(account.address))
     answers = (network.client.get("/v1/proof", key=key.hex()) for key in keys)

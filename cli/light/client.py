@@ -47,7 +47,7 @@ POLL_SECONDS = 0.5
 _CHECKSUM_BYTES = 16
 
 
-class Api(Protocol):
+class NodeApi(Protocol):
     """What is asked of a node (`cli.context.client.Client`)."""
 
     url: str
@@ -76,12 +76,12 @@ def parse_light_block(answer: Any) -> LightBlock:
         raise ForgedHeader(f"the node answers something else than a header ({error})") from error
 
 
-def fetch_light_block(api: Api, height: Height | str) -> LightBlock:
+def fetch_light_block(api: NodeApi, height: Height | str) -> LightBlock:
     """The block of a height, or `latest`; raises CliError, ForgedHeader."""
     return parse_light_block(api.get(f"/v1/headers/{height}"))
 
 
-def fetch_headers(api: Api, start: Height) -> list[Header]:
+def fetch_headers(api: NodeApi, start: Height) -> list[Header]:
     """Headers downwards from a height, at least one; raises CliError, ForgedHeader."""
     answer = api.get("/v1/headers", **{"from": start})
     try:
@@ -134,9 +134,9 @@ class LightClient:
     def __init__(
         self,
         spec: ChainSpec,
-        api: Api,
+        api: NodeApi,
         file: TrustFile,
-        witnesses: Sequence[Api] = (),
+        witnesses: Sequence[NodeApi] = (),
         now_ms: Callable[[], TimeMs] = get_now_ms,
         *,
         is_first_use_allowed: bool = False,
@@ -260,7 +260,7 @@ class LightClient:
         with suppress(CliError, ForgedHeader, TrustExpired):
             self._cross_check(self._api, [newest])
 
-    def _cross_check(self, api: Api, trace: Sequence[LightBlock]) -> None:
+    def _cross_check(self, api: NodeApi, trace: Sequence[LightBlock]) -> None:
         """Holds all that is trusted, down to genesis, against another node; raises Divergence, LightError."""
         known = {block.header.height: block for block in (*self._file.load(), *trace)}
         known[0] = build_genesis_light_block(self.spec)
@@ -288,7 +288,7 @@ class LightClient:
         if newer != header:
             raise ForgedHeader("another header than the trusted chain has at this height")
 
-    def _hear_witnesses(self, ask: Callable[[Api], None]) -> None:
+    def _hear_witnesses(self, ask: Callable[[NodeApi], None]) -> None:
         """Raises Divergence, or CliError if there are witnesses and none agrees."""
         for witness in self._witnesses:
             try:
@@ -302,13 +302,13 @@ class LightClient:
             raise CliError("no_witness", "no witness confirms what the node says", status=ExitCode.NOT_PROVEN)
 
 
-def _compare_headers(witness: Api, header: Header) -> None:
+def _compare_headers(witness: NodeApi, header: Header) -> None:
     """Below what is trusted: whoever has another header is on another chain, or lies."""
     if fetch_light_block(witness, header.height).header != header:
         raise ForgedHeader("another header than the trusted chain has at this height")
 
 
-def _wait_for_block(witness: Api, height: Height) -> LightBlock:
+def _wait_for_block(witness: NodeApi, height: Height) -> LightBlock:
     """A witness may be some blocks behind."""
     deadline = time.monotonic() + WITNESS_SECONDS_MAX
     while True:

@@ -20,19 +20,15 @@ from chain.runtime import build_call
 from chain.transaction import TRANSACTION_VERSION, Transaction, sign_transaction
 from chain.votes import DuplicateVote
 from cli.errors import CliError
+from cli.light.client import NodeApi
 from cli.terminal import output
 from storage.files import atomic_write
 
 REPORT_LIFETIME_BLOCKS = 100
 
 
-class Api(Protocol):
-    """What is asked of a node (`cli.context.client.Client`)."""
-
-    url: str
-
-    def get(self, path: str, **parameters: Any) -> Any:
-        """The JSON at a path; raises CliError."""
+class SubmitApi(NodeApi, Protocol):
+    """A node that takes transactions too."""
 
     def post(self, path: str, body: Any) -> Any:
         """The answer to a JSON body; raises CliError."""
@@ -48,7 +44,7 @@ def keep(folder: Path, found: Divergence) -> Path:
     return file
 
 
-def submit(spec: ChainSpec, evidence: Sequence[DuplicateVote], apis: Sequence[Api]) -> int:
+def submit(spec: ChainSpec, evidence: Sequence[DuplicateVote], apis: Sequence[SubmitApi]) -> int:
     """Hands reports to all nodes; how many a node took. What a node thinks of them is said, not raised."""
     key, taken = KeyPair(secrets.token_bytes(32)), set[int]()
     for api in apis:

@@ -23,7 +23,7 @@ class ProofFailed(ChainError):
     """The node's answer does not prove what it says."""
 
 
-class Proven(NamedTuple):
+class ProvenValues(NamedTuple):
     """Values of a state, and what vouches for them. A value of None: there is none under that key."""
 
     block: LightBlock
@@ -64,13 +64,13 @@ def trust_client(client: LightClient) -> Trust:
     return check
 
 
-def check_answer(answer: Any, keys: dict[str, bytes], trust: Trust) -> Proven:
+def check_answer(answer: Any, keys: dict[str, bytes], trust: Trust) -> ProvenValues:
     """The values under `keys`, proven; raises ChainError, CliError."""
     block = parse_light_block(answer)
     if block.certificate is None:
         raise ProofFailed("there is no certificate for this height; ask again after the next block")
     trusted = trust(block)
-    return Proven(block, trusted, check_values(block.header.state_root, answer, keys))
+    return ProvenValues(block, trusted, check_values(block.header.state_root, answer, keys))
 
 
 def check_values(state_root: Hash, answer: Any, keys: dict[str, bytes]) -> dict[str, bytes | None]:

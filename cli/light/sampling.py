@@ -29,7 +29,7 @@ from chain.primitives.types import Address, Epoch, Hash
 from chain.transaction import decode_transaction
 from cli.errors import CliError
 from cli.exits import ExitCode
-from cli.light.client import Api, LightClient
+from cli.light.client import LightClient, NodeApi
 from cli.light.proofs import check_answer, trust_client
 
 HOSTS_MAX = 100_000
@@ -47,7 +47,7 @@ class EpochOver(Exception):
 class ProvenState:
     """The state of an epoch, of which every value was proven here."""
 
-    def __init__(self, api: Api, client: LightClient, accept: Callable[[Header], None]) -> None:
+    def __init__(self, api: NodeApi, client: LightClient, accept: Callable[[Header], None]) -> None:
         self._api, self._accept = api, accept
         self._trust = trust_client(client)
         self._values: dict[bytes, bytes | None] = {}
@@ -75,7 +75,7 @@ class ProvenState:
 class Sampler:
     """One epoch's sample over one node."""
 
-    def __init__(self, api: Api, client: LightClient, epoch: Epoch) -> None:
+    def __init__(self, api: NodeApi, client: LightClient, epoch: Epoch) -> None:
         self._api, self._client, self._epoch = api, client, epoch
         self._prefix = client.spec.prefix
         self._periods = client.spec.system.parameters
@@ -139,7 +139,7 @@ class Sampler:
         return height
 
 
-def find_epoch(api: Api, client: LightClient) -> Epoch | None:
+def find_epoch(api: NodeApi, client: LightClient) -> Epoch | None:
     """The epoch of the head, if it has been judged; else None."""
     heads: list[Header] = []
     state = ProvenState(api, client, heads.append)

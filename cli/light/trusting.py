@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from chain.genesis import ChainSpec, compute_genesis_hash
 from cli.errors import UsageFault
-from cli.light.client import Api, LightClient, TrustFile
+from cli.light.client import LightClient, NodeApi, TrustFile
 from cli.nodes.homes import is_local
 from cli.terminal.options import Settings
 
@@ -23,8 +23,8 @@ HASH_BYTES = 32
 def open_light_client(
     settings: Settings,
     spec: ChainSpec,
-    api: Api,
-    witnesses: Sequence[Api] = (),
+    api: NodeApi,
+    witnesses: Sequence[NodeApi] = (),
     trust: str | None = None,
 ) -> LightClient:
     """A client with the trust that is kept in the user's home, and in the block HEIGHT:HASH if one is named.
@@ -54,7 +54,7 @@ def parse_anchor(text: str) -> tuple[int, bytes]:
     return number, header_hash
 
 
-def check_witnesses(api: Api, witnesses: Sequence[Api]) -> None:
+def check_witnesses(api: NodeApi, witnesses: Sequence[NodeApi]) -> None:
     """Raises UsageFault if a witness is the node itself, or another witness, under whatever name."""
     seen = dict.fromkeys(list_addresses(api.url), api.url)
     for witness in witnesses:

@@ -20,7 +20,7 @@ from chain.transaction import (
     compute_transaction_id,
     sign_transaction,
 )
-from cli.context.keys import Account
+from cli.context.keys import WalletAccount
 from cli.context.network import NetworkContext
 from cli.errors import CliError, OutcomeUnknown, RequestRefused
 from cli.exits import ExitCode
@@ -112,7 +112,7 @@ def get_next_nonce(network: NetworkContext, account: bytes) -> int:
 
 
 def send(
-    network: NetworkContext, account: Account, calls: Sequence[Any], wishes: Wishes | None = None
+    network: NetworkContext, account: WalletAccount, calls: Sequence[Any], wishes: Wishes | None = None
 ) -> dict[str, Any]:
     """The whole way; returns what became of it. Raises RequestRefused, OutcomeUnknown."""
     wishes = wishes or Wishes()
@@ -132,7 +132,7 @@ def send(
 
 
 def draft_again(
-    network: NetworkContext, account: Account, calls: Sequence[Any], wishes: Wishes, confirmed: Draft
+    network: NetworkContext, account: WalletAccount, calls: Sequence[Any], wishes: Wishes, confirmed: Draft
 ) -> Draft:
     """The same calls at the next nonce, tried again; confirmed again if they go beyond what was confirmed."""
     output.say("another transaction took the nonce; trying once more")
@@ -160,7 +160,7 @@ def check_draft(network: NetworkContext, made: Draft) -> None:
         raise RequestRefused("fee_too_low", f"the fee is {fee}, --fee-max allows {bound}")
 
 
-def confirm_draft(network: NetworkContext, account: Account, calls: Sequence[Any], made: Draft) -> None:
+def confirm_draft(network: NetworkContext, account: WalletAccount, calls: Sequence[Any], made: Draft) -> None:
     """Shows what would happen, and asks unless that was waived; raises CliError, UsageFault."""
     describer = Describer(network, account.name)
     shown = Confirmation(
@@ -172,7 +172,7 @@ def confirm_draft(network: NetworkContext, account: Account, calls: Sequence[Any
     confirm(network.settings, shown, "Send it?", "nothing was sent")
 
 
-def submit(network: NetworkContext, account: Account, transaction: Transaction) -> str:
+def submit(network: NetworkContext, account: WalletAccount, transaction: Transaction) -> str:
     """Signs and hands in; returns the id. Raises RequestRefused."""
     return submit_bytes(network, encode(sign_transaction(account.key, transaction)))
 

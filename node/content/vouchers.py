@@ -21,7 +21,7 @@ from chain.primitives.types import Address, Amount, Epoch, Hash, Height, PublicK
 from chain.state import StateReader
 from chain.votes import Verify
 from storage.errors import CorruptStore
-from storage.kv import Column, KeyValueStore, Prefix
+from storage.kv import KeyColumn, KeyValueStore, Prefix
 
 SYNC_WRITES = 64
 """16 MiB at a voucher per chunk."""
@@ -75,7 +75,7 @@ class VoucherBook:
     def __init__(self, store: KeyValueStore, host: Address) -> None:
         self.host = host
         self._store = store
-        self._column = Column(store, Prefix.VOUCHER)
+        self._column = KeyColumn(store, Prefix.VOUCHER)
         self._best = {key: _load(data) for key, data in self._column.iterate(host)}
         self._unsynced = 0
 

@@ -105,7 +105,7 @@ class Messenger(Protocol):
         """The replica has begun the height of `core`."""
 
 
-class Sync(Protocol):
+class BlockSync(Protocol):
     """How the replica catches up; `sync` implements it."""
 
     def catch_up(self, then: Callable[[], None]) -> None:

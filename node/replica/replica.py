@@ -64,7 +64,7 @@ from node.replica.inbox import Inbox
 from node.replica.journal import Journal, Note
 from node.replica.lead_checks import LeadChecks
 from node.replica.mode import NEXT_MODES, Mode
-from node.replica.ports import CommitBlock, Messenger, Sync, World
+from node.replica.ports import BlockSync, CommitBlock, Messenger, World
 from node.replica.restoration import replay
 from node.replica.signing.policy import SigningPolicy
 from node.replica.signing.signer import Signer
@@ -98,7 +98,7 @@ class Replica:
         reveal: Callable[[], Hash | None],
         report: Callable[[Evidence], None],
         build_messenger: Callable[["Replica"], Messenger],
-        build_sync: Callable[[CommitBlock], Sync],
+        build_sync: Callable[[CommitBlock], BlockSync],
     ) -> None:
         """`reveal` returns the beacon link for the next block, or None; `report` gets evidence.
 

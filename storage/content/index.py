@@ -17,7 +17,7 @@ from chain.errors import DecodeError
 from chain.primitives.codec import Record, decode, encode
 from chain.primitives.types import Hash, Uint
 from storage.errors import CorruptStore, StorageError
-from storage.kv import Column, Entry, LevelDbStore, Prefix
+from storage.kv import Entry, KeyColumn, LevelDbStore, Prefix
 
 _INDEX_BYTES = 4
 _ADVICE = "move it away, with the chunks that it is of; what was in it is published or fetched again"
@@ -49,10 +49,10 @@ class ContentIndex:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._store = LevelDbStore(directory, _ADVICE)
-        self._manifests = Column(self._store, Prefix.CONTENT_DATUM)
-        self._places = Column(self._store, Prefix.CONTENT_PLACE)
-        self._chunks = Column(self._store, Prefix.CONTENT_CHUNK)
-        self._unsynced = Column(self._store, Prefix.CONTENT_UNSYNCED)
+        self._manifests = KeyColumn(self._store, Prefix.CONTENT_DATUM)
+        self._places = KeyColumn(self._store, Prefix.CONTENT_PLACE)
+        self._chunks = KeyColumn(self._store, Prefix.CONTENT_CHUNK)
+        self._unsynced = KeyColumn(self._store, Prefix.CONTENT_UNSYNCED)
 
     @property
     def failure(self) -> StorageError | None:

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from storage.errors import CorruptStore, DiskFailed, StoreInUse
-from storage.kv import Column, KeyValueStore, LevelDbStore, MemoryStore, Prefix, compute_prefix_end
+from storage.kv import KeyColumn, KeyValueStore, LevelDbStore, MemoryStore, Prefix, compute_prefix_end
 
 _KEYS = st.binary(max_size=3)
 _BATCHES = st.lists(st.lists(st.tuples(_KEYS, st.none() | st.binary(max_size=3)), max_size=6), max_size=6)
@@ -89,7 +89,7 @@ def test_ranges(store: KeyValueStore) -> None:
 
 def test_columns_do_not_see_each_other(store: KeyValueStore) -> None:
     """Equal keys of two columns are two keys, and iteration stays within the column."""
-    blocks, headers = Column(store, Prefix.BLOCK), Column(store, Prefix.HEADER)
+    blocks, headers = KeyColumn(store, Prefix.BLOCK), KeyColumn(store, Prefix.HEADER)
     store.write_batch([blocks.entry(b"k", b"block"), headers.entry(b"k", b"header")])
     store.write_batch([headers.entry(b"", b"x")])
     assert (blocks.get(b"k"), headers.get(b"k")) == (b"block", b"header")

@@ -13,7 +13,7 @@ from chain.content import (
 )
 from chain.errors import DispatchError, InvalidChainSpec
 from chain.modules import balances, catalogue
-from chain.modules.catalogue import GIB, Delist, ListDatum, Totals
+from chain.modules.catalogue import GIB, CatalogueTotals, Delist, ListDatum
 from chain.primitives.codec import replace
 from tests.chain.support.worlds import CATALOGUE, VIDYA, World, account
 
@@ -49,7 +49,7 @@ def test_listing_burns_by_size_and_locks_the_bond() -> None:
     datum = catalogue.get_datum(world.state, DATUM)
     assert datum is not None
     assert (datum.root, datum.size_bytes, datum.title, datum.lister) == (ROOT, 3 * GIB, SONGS.title, ALICE)
-    assert catalogue.get_totals(world.state) == Totals(1, 1, 3 * GIB, 3 * GIB)
+    assert catalogue.get_totals(world.state) == CatalogueTotals(1, 1, 3 * GIB, 3 * GIB)
 
 
 BAD = [
@@ -111,7 +111,7 @@ def test_nobody_can_squat_a_datum(changes: dict[str, object]) -> None:
     datum = catalogue.get_datum(world.state, DATUM)
     assert datum is not None
     assert (datum.root, datum.size_bytes, datum.lister) == (MANIFEST.root, MANIFEST.length, ALICE)
-    assert catalogue.get_totals(world.state) == Totals(2, 2, *[3 * GIB + squat.size_bytes] * 2)
+    assert catalogue.get_totals(world.state) == CatalogueTotals(2, 2, *[3 * GIB + squat.size_bytes] * 2)
 
 
 def test_the_lister_takes_back_what_nobody_hosts() -> None:
@@ -126,7 +126,7 @@ def test_the_lister_takes_back_what_nobody_hosts() -> None:
     events = world.call(catalogue.delist, ALICE, Delist(DATUM))
     assert events == [catalogue.Delisted(DATUM, ALICE, 25 * VIDYA)]
     assert world.balance(ALICE) == 985 * VIDYA
-    assert catalogue.get_totals(world.state) == Totals()
+    assert catalogue.get_totals(world.state) == CatalogueTotals()
     world.call(catalogue.list_datum, BOB, SONGS)
 
 

@@ -17,7 +17,7 @@ from chain.modules.possession import Prove
 from chain.primitives.codec import decode, encode, replace
 from chain.transaction import SignedTransaction
 from cli.context.client import Client
-from cli.light.client import Api, LightClient, TrustFile
+from cli.light.client import LightClient, NodeApi, TrustFile
 from cli.light.sampling import EpochOver, Sampler, describe_chances, find_epoch
 from tests.chain.support.content_worlds import Content
 from tests.node.api.test_api_server import open_server
@@ -56,7 +56,7 @@ class Scene:
         self.world, self.api = world, Client(f"http://127.0.0.1:{port}")
         self._folder = folder
 
-    async def work(self, function: Callable[[Api, LightClient], T], api: Api | None = None) -> T:
+    async def work(self, function: Callable[[NodeApi, LightClient], T], api: NodeApi | None = None) -> T:
         """Runs something that asks the node, in a thread."""
         asked = api or self.api
         now_ms = self.world.ledger.head.time_ms + 1
@@ -77,7 +77,7 @@ async def open_scene(folder: Path, *, has_proof: bool = True) -> AsyncIterator[S
         yield Scene(world, port, folder)
 
 
-def run(api: Api, client: LightClient) -> dict[str, Any]:
+def run(api: NodeApi, client: LightClient) -> dict[str, Any]:
     """A sample of the epoch that was judged."""
     epoch = find_epoch(api, client)
     assert epoch is not None
@@ -103,7 +103,7 @@ async def test_a_miss_is_what_the_chain_says(tmp_path: Path) -> None:
 class Liar:
     """A node between us and the real one, that changes or withholds answers."""
 
-    def __init__(self, api: Api, change: Callable[[str, Any], Any]) -> None:
+    def __init__(self, api: NodeApi, change: Callable[[str, Any], Any]) -> None:
         self.url, self._api, self._change = api.url, api, change
 
     def get(self, path: str, **parameters: Any) -> Any:
@@ -168,7 +168,7 @@ async def test_the_api_knows_only_what_is_final(tmp_path: Path) -> None:
     """No proof in this epoch: not found; another account: not found; pages of hosts by epoch."""
     async with open_scene(tmp_path, has_proof=False) as scene:
 
-        def ask(api: Api, _: LightClient) -> tuple[Any, str]:
+        def ask(api: NodeApi, _: LightClient) -> tuple[Any, str]:
             owing = api.get("/v1/possession")
             with pytest.raises(Exception, match="has shown nothing") as caught:
                 api.get(f"/v1/possession/0/{owing['hosts'][0]}")

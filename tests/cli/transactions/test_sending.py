@@ -13,7 +13,7 @@ from chain.modules.balances import Send
 from chain.modules.membership import Join
 from chain.modules.staking.calls import Bond, Unbond
 from cli.context.client import Client
-from cli.context.keys import Account
+from cli.context.keys import WalletAccount
 from cli.context.network import NetworkContext
 from cli.errors import OutcomeUnknown, RequestRefused
 from cli.exits import ExitCode
@@ -65,7 +65,7 @@ class Scene:
                 role=KeyRole.ACCOUNT,
                 profile=keystore.Profile.DEVNET,
             )
-        self.account = Account(self.settings, keystore.load(folder / "wallet", "alice"))
+        self.account = WalletAccount(self.settings, keystore.load(folder / "wallet", "alice"))
 
     async def send(self, calls: Sequence[Any], before: Callable[[], None] | None = None) -> dict[str, Any]:
         """Sends as alice while blocks are made."""

@@ -19,7 +19,7 @@ from node.content.vouchers import (
 )
 from storage.content.tree import build_datum
 from storage.errors import CorruptStore
-from storage.kv import Column, LevelDbStore, MemoryStore, Prefix
+from storage.kv import KeyColumn, LevelDbStore, MemoryStore, Prefix
 from tests.node.cluster import VIDYA
 from tests.node.content.content_world import READER, VOUCHER_KEY, ContentChain, write_source
 
@@ -122,7 +122,7 @@ def test_a_sync_is_due_after_so_many_vouchers() -> None:
 def test_a_damaged_voucher_is_reported() -> None:
     """A record that does not decode is a corrupt store, not a lost session."""
     store = MemoryStore()
-    store.write_batch([Column(store, Prefix.VOUCHER).entry(HOST + TERMS.session, b"\x00")])
+    store.write_batch([KeyColumn(store, Prefix.VOUCHER).entry(HOST + TERMS.session, b"\x00")])
     with pytest.raises(CorruptStore):
         VoucherBook(store, HOST)
 
