@@ -90,25 +90,3 @@ async def test_restored_backup_watches_before_it_signs(tmp_path: Path) -> None:
         await wait_on([*others, node], 15)
         assert get_phase(node) is Phase.SIGNING and len(list_signed(tmp_path, 3)) > len(before)
         assert find_conflicts(list_signed(tmp_path, 3)) == {}
-
-
-@pytest.mark.timeout(120)
-async def test_two_processes_with_one_history_stop(tmp_path: Path) -> None:
-    """Of two equal copies each receives the other's messages, and they do not both go on."""
-    spec, hub = build_cluster_spec(4), MemoryHub()
-    async with AsyncExitStack() as stack:
-        others = await open_all(stack, hub, spec, tmp_path, 3)
-        async with open_node(hub, spec, Person(3), tmp_path) as node:
-            await wait_for_all([*others, node], OLD)
-        shutil.copytree(tmp_path / "node3", tmp_path / f"node{TWIN}")
-        both = [
-            await stack.enter_async_context(open_node(hub, spec, person, tmp_path))
-            for person in (Person(3), Twin(TWIN))
-        ]
-        await wait_on([*others, *both], 10)
-        numbered = zip((3, TWIN), both, strict=True)
-        silent = [number for number, node in numbered if get_phase(node) is not Phase.SIGNING]
-        assert silent
-        before = list_signed(tmp_path, *silent)
-        await wait_on([*others, *both], 10)
-        assert list_signed(tmp_path, *silent) == before
