@@ -5,10 +5,8 @@ from typing import Any
 
 from cli.context.readable import Reader
 from cli.terminal.cells import Cell
-from cli.terminal.tables import Column
 from cli.transactions.describing import Describer
 
-TRANSACTION_COLUMNS = (Column("id"), Column("outcome"), Column("fee"), Column("what"))
 _STYLES = {"final": "good", "pooled": "warning", "unknown": "warning", "expired": "bad", "rejected": "bad"}
 
 
