@@ -257,7 +257,7 @@ def declare_loss(ctx: Context, sender: Address, call: DeclareLoss) -> None:
     holding = hosting.get_holding(ctx.state, sender, call.datum)
     if holding is None or not hosting.is_holding(ctx.state, sender, call.datum, ctx.epoch):
         raise NotHeld
-    pledge, ppm = hosting.get_pledge(ctx.state, holding), get_parameters(ctx.state).demand_slash_ppm // 2
+    pledge, ppm = holding.pledge, get_parameters(ctx.state).demand_slash_ppm // 2
     hosting.unregister(ctx, sender, call.datum)
     ctx.emit(LossDeclared(sender, call.datum, pledge, ppm))
     staking.slash_amount(ctx, sender, mul_ppm(pledge, ppm), "loss_declared")
@@ -306,7 +306,7 @@ def _punish_demands(ctx: Context, host: Address, datum: Hash, failures: int) -> 
         return
     possession.clear_failed_demands(ctx.state, host, datum)
     holding = hosting.get_holding(ctx.state, host, datum)
-    pledge = 0 if holding is None else hosting.get_pledge(ctx.state, holding)
+    pledge = 0 if holding is None else holding.pledge
     ctx.emit(DemandsFailed(host, datum, failures, pledge, parameters.demand_slash_ppm))
     staking.slash_amount(ctx, host, mul_ppm(pledge, parameters.demand_slash_ppm), "demands_failed")
 

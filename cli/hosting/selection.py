@@ -38,7 +38,7 @@ class Hosted(NamedTuple):
 
 def compute_room(network: NetworkContext, disk_bytes: int, bond: Amount) -> Room:
     """The smaller of disk and bond."""
-    per_gib = network.spec.hosting.parameters.bond_per_gib
+    per_gib = int(network.get_status()["pledge_per_gib"])
     by_disk = disk_bytes - disk_bytes // DISK_SHARE
     by_bond = bond * GIB // per_gib if per_gib else by_disk
     if by_disk <= by_bond:

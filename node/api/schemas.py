@@ -56,6 +56,7 @@ class Status(TypedDict):
     version: str
     loop_lag_ms: int
     chunks_damaged: int
+    pledge_per_gib: int
 
 
 class Blocks(TypedDict):

@@ -23,6 +23,7 @@ from chain.modules.hosting.effects import (
     count_proven_era,
     on_block_end,
     on_block_start,
+    on_era_paid,
     unregister,
     unregister_all,
 )
@@ -33,7 +34,7 @@ from chain.modules.hosting.queries import (
     get_host,
     get_leaf_row,
     get_parameters,
-    get_pledge,
+    get_pledge_per_gib,
     get_subset,
     get_subset_totals,
     is_holding,

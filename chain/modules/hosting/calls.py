@@ -4,7 +4,7 @@ from chain.module import Context
 from chain.modules import catalogue, staking
 from chain.modules.hosting.effects import count, drop
 from chain.modules.hosting.networks import compute_network
-from chain.modules.hosting.queries import compute_commitment, get_host, get_parameters
+from chain.modules.hosting.queries import compute_pledge, get_host, get_parameters, get_pledge_per_gib
 from chain.modules.hosting.rows import plan_change
 from chain.modules.hosting.types import (
     HOLDERS,
@@ -101,14 +101,14 @@ def add(ctx: Context, who: Address, datum_id: Hash, from_epoch: Epoch) -> None:
         raise AlreadyHeld
     if host.datums >= parameters.subset_datums_max:
         raise TooManyDatums
-    committed = compute_commitment(parameters, host.bytes + datum.size_bytes)
+    pledge = compute_pledge(get_pledge_per_gib(ctx.state), datum.size_bytes)
+    committed = host.pledged + pledge
     if staking.get_bond(ctx.state, who) < committed:
         raise UncoveredBytes(f"needs a bond of {committed}")
-    HOLDINGS.set(
-        ctx.state, Holding(datum.root, datum.size_bytes, from_epoch, host.proven_eras), who, datum_id
-    )
+    holding = Holding(datum.root, datum.size_bytes, from_epoch, host.proven_eras, pledge)
+    HOLDINGS.set(ctx.state, holding, who, datum_id)
     HOLDERS.set(ctx.state, True, datum_id, who)
     plan_change(ctx, who, datum_id, from_epoch)
     catalogue.count_holding(ctx, datum_id, 1)
-    count(ctx, who, datum.size_bytes, 1)
-    ctx.emit(HoldingRegistered(who, datum_id, datum.size_bytes, from_epoch, committed))
+    count(ctx, who, holding, 1)
+    ctx.emit(HoldingRegistered(who, datum_id, datum.size_bytes, from_epoch, pledge, committed))

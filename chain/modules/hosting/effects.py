@@ -4,7 +4,7 @@ from itertools import islice
 
 from chain.module import Context
 from chain.modules import catalogue, staking
-from chain.modules.hosting.queries import compute_commitment, get_host, get_parameters
+from chain.modules.hosting.queries import compute_pledge_step, get_host, get_parameters
 from chain.modules.hosting.rows import compute_height_ahead, plan_change, prepare_rows
 from chain.modules.hosting.types import (
     ENDINGS,
@@ -12,6 +12,8 @@ from chain.modules.hosting.types import (
     HOLDINGS,
     HOSTS,
     LEAVING,
+    PLEDGE_PER_GIB,
+    REGISTERED_BYTES,
     TAKEN_APART_PER_BLOCK_MAX,
     Holding,
     HoldingDropped,
@@ -19,7 +21,10 @@ from chain.modules.hosting.types import (
     SubsetDropped,
 )
 from chain.primitives.codec import replace
-from chain.primitives.types import HASH_BYTES, Address, Epoch, Hash
+from chain.primitives.types import HASH_BYTES, Address, Amount, Epoch, Hash
+
+COVERED_DATUMS_MAX = 64
+"""Holdings of one host that a block looks at for a fallen bond."""
 
 
 def drop(ctx: Context, who: Address, datum_id: Hash, until_epoch: Epoch) -> None:
@@ -40,13 +45,46 @@ def _end(ctx: Context, who: Address, datum_id: Hash, holding: Holding) -> None:
     ctx.emit(HoldingDropped(who, datum_id, holding.until_epoch))
 
 
-def count(ctx: Context, who: Address, size_bytes: int, datums: int) -> None:
-    """Add to the totals of a host (negative: subtract), and adjust its committed bond."""
+def count(ctx: Context, who: Address, holding: Holding, change: int) -> None:
+    """Add a holding to the totals (`change` 1) or take it off (-1), and adjust the host's committed bond."""
     host = HOSTS.get(ctx.state, who)
     assert host is not None
-    host = replace(host, bytes=host.bytes + size_bytes, datums=host.datums + datums)
+    size_bytes = change * holding.size_bytes
+    host = replace(
+        host,
+        bytes=host.bytes + size_bytes,
+        datums=host.datums + change,
+        pledged=host.pledged + change * holding.pledge,
+    )
     HOSTS.set(ctx.state, host, who)
-    staking.set_commitment(ctx, who, compute_commitment(get_parameters(ctx.state), host.bytes))
+    REGISTERED_BYTES.set(ctx.state, (REGISTERED_BYTES.get(ctx.state) or 0) + size_bytes)
+    staking.set_commitment(ctx, who, host.pledged)
+
+
+def on_era_paid(ctx: Context, pay_per_gib: Amount) -> None:
+    """`rewards` says what a hosted GiB earned in this era: the first part of pledges follows it."""
+    before = PLEDGE_PER_GIB.require(ctx.state)
+    PLEDGE_PER_GIB.set(ctx.state, compute_pledge_step(get_parameters(ctx.state), before, pay_per_gib))
+
+
+def cover(ctx: Context, who: Address) -> None:
+    """Unregister holdings of a host whose bond is smaller than its pledges, until it covers the rest.
+
+    They end with this epoch. In the order of datums; where that would be many, all of them end.
+    """
+    host, bond = get_host(ctx.state, who), staking.get_bond(ctx.state, who)
+    if host is None or host.pledged <= bond or LEAVING.has(ctx.state, who):
+        return
+    missing = host.pledged - bond
+    holdings = list(islice(HOLDINGS.items(ctx.state, who), COVERED_DATUMS_MAX))
+    counted = [(datum_id, one) for datum_id, one in holdings if HOLDERS.has(ctx.state, datum_id, who)]
+    for datum_id, holding in counted:
+        if missing <= 0:
+            return
+        unregister(ctx, who, datum_id)
+        missing -= holding.pledge
+    if missing > 0:
+        unregister_all(ctx, who)
 
 
 def count_proven_era(ctx: Context, who: Address) -> None:
@@ -101,11 +139,13 @@ def _take_off(ctx: Context, who: Address, datum_id: Hash, holding: Holding) -> N
     if HOLDERS.has(ctx.state, datum_id, who):
         HOLDERS.delete(ctx.state, datum_id, who)
         catalogue.count_holding(ctx, datum_id, -1)
-        count(ctx, who, -holding.size_bytes, -1)
+        count(ctx, who, holding, -1)
 
 
 def on_block_end(ctx: Context) -> None:
-    """Write rows of the next epoch; remove holdings of hosts that have left."""
+    """Unregister what fallen bonds do not cover; write rows of the next epoch; end what left hosts held."""
+    for who in staking.list_fallen(ctx.state):
+        cover(ctx, who)
     prepare_rows(ctx, ctx.epoch + 1)
     _take_apart(ctx)
 

@@ -14,7 +14,9 @@ from chain.modules.hosting.types import (
     HOSTS,
     LEAF_ROWS,
     PARAMETERS,
+    PLEDGE_PER_GIB,
     PREPARED,
+    REGISTERED_BYTES,
     SUBSET_DATUMS_MAX,
     SUBSET_TOTALS,
     DatumIds,
@@ -41,7 +43,10 @@ def build_genesis(ctx: Context, config: GenesisConfig) -> None:
         raise InvalidChainSpec(
             f"hosting: delay_epochs at least 1, subset_datums_max at most {SUBSET_DATUMS_MAX}"
         )
+    if config.parameters.pledge_bytes_min == 0 or config.parameters.pledge_per_gib_min == 0:
+        raise InvalidChainSpec("hosting: pledge_bytes_min and pledge_per_gib_min at least 1")
     PARAMETERS.set(ctx.state, config.parameters)
+    PLEDGE_PER_GIB.set(ctx.state, config.parameters.pledge_per_gib_min)
     for who, call in config.hosts:
         register_host(ctx, who, call)
     for who, datum_ids in config.holdings:
@@ -60,7 +65,10 @@ def check_invariants(state: StateReader) -> None:
         holders.extend(key + who for key, _ in live)
         assert host.bytes == sum(holding.size_bytes for _, holding in live)
         assert host.datums == len(live)
+        assert host.pledged == sum(holding.pledge for _, holding in live)
         assert all(HOLDINGS.has(state, who, key) for key, _ in live)
+    registered = sum(host.bytes for _, host in HOSTS.items(state))
+    assert (REGISTERED_BYTES.get(state) or 0) == registered
     mirrored = [key for key, _ in HOLDERS.items(state)]
     assert sorted(holders) == mirrored
     for datum_id, datum in catalogue.DATUMS.items(state):

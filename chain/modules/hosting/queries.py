@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from chain.modules import catalogue
+from chain.modules import balances, catalogue
 from chain.modules.hosting.leaf_row import EMPTY_ROW, LeafRow
 from chain.modules.hosting.types import (
     HOLDERS,
@@ -12,6 +12,8 @@ from chain.modules.hosting.types import (
     LEAVING,
     NO_TOTALS,
     PARAMETERS,
+    PLEDGE_PER_GIB,
+    REGISTERED_BYTES,
     SUBSET_TOTALS,
     Holding,
     Host,
@@ -19,8 +21,8 @@ from chain.modules.hosting.types import (
     SubsetEntry,
     SubsetTotals,
 )
-from chain.primitives.fixed_point import div_up
-from chain.primitives.types import Address, Amount, Epoch, Hash
+from chain.primitives.fixed_point import div_up, mul_ppm
+from chain.primitives.types import PPM, Address, Amount, Epoch, Hash
 from chain.state import StateReader
 
 
@@ -86,11 +88,22 @@ def is_in_effect(holding: Holding, epoch: Epoch) -> bool:
     return holding.from_epoch <= epoch and (holding.until_epoch is None or epoch < holding.until_epoch)
 
 
-def get_pledge(state: StateReader, holding: Holding) -> Amount:
-    """The part of a host's bond that stands behind a holding."""
-    return compute_commitment(get_parameters(state), holding.size_bytes)
+def get_pledge_per_gib(state: StateReader) -> Amount:
+    """The own bond in base units that a GiB needs if it is registered now: both parts, rounded up."""
+    parameters = get_parameters(state)
+    total = max(REGISTERED_BYTES.get(state) or 0, parameters.pledge_bytes_min)
+    supply = balances.get_total_supply(state)
+    share = div_up(supply * parameters.pledge_supply_ppm * catalogue.GIB, PPM * total)
+    return PLEDGE_PER_GIB.require(state) + share
 
 
-def compute_commitment(parameters: Parameters, size_bytes: int) -> Amount:
-    """Own bond that so many bytes need, rounded up."""
-    return div_up(size_bytes * parameters.bond_per_gib, catalogue.GIB)
+def compute_pledge(per_gib: Amount, size_bytes: int) -> Amount:
+    """The own bond in base units that so many bytes need, rounded up."""
+    return div_up(size_bytes * per_gib, catalogue.GIB)
+
+
+def compute_pledge_step(parameters: Parameters, before: Amount, pay_per_gib: Amount) -> Amount:
+    """The first part of a pledge after an era in which a GiB earned so much: it moves by a bounded step."""
+    wanted = max(pay_per_gib * parameters.pledge_eras, parameters.pledge_per_gib_min)
+    step = mul_ppm(before, parameters.pledge_step_ppm)
+    return min(max(wanted, before - step), before + step)

@@ -8,7 +8,7 @@ from chain.errors import DispatchError
 from chain.module import Module
 from chain.modules.hosting.leaf_row import LeafRow
 from chain.primitives.codec import Record
-from chain.primitives.types import Address, Amount, Epoch, Era, Hash, PeerId, Uint, Uint32
+from chain.primitives.types import Address, Amount, Epoch, Era, Hash, PeerId, Ppm, Uint, Uint32
 from chain.state import StorageMap, StorageValue
 
 MODULE = Module("hosting", index=8)
@@ -29,8 +29,16 @@ DatumIds = Annotated[tuple[Hash, ...], Meta(max_length=CHANGES_MAX)]
 class Parameters(Record):
     """Delays and the price of a registered byte."""
 
-    bond_per_gib: Amount
-    """Own bond that a registered GiB needs; by default 20 eras of its expected reward."""
+    pledge_eras: Uint32
+    """First part of a pledge: the hosting pay of so many eras, by what a GiB earned lately."""
+    pledge_per_gib_min: Amount
+    """Floor of the first part."""
+    pledge_step_ppm: Ppm
+    """Largest change of the first part in an era."""
+    pledge_supply_ppm: Ppm
+    """Second part: the datum's share of all registered bytes, of this share of the supply."""
+    pledge_bytes_min: Uint
+    """So many registered bytes are counted at least."""
     delay_epochs: Uint32
     drop_interval_epochs: Uint32
     subset_datums_max: Uint32
@@ -46,6 +54,8 @@ class Host(Record):
     since_era: Era
     bytes: Uint = 0
     datums: Uint32 = 0
+    pledged: Amount = 0
+    """The pledges of all counted holdings."""
     proven_eras: Uint32 = 0
     """Ever; kept by `possession`."""
     network: Label = ""
@@ -60,6 +70,8 @@ class Holding(Record):
     from_epoch: Epoch
     from_proven_eras: Uint32
     """Of the host, when it was registered: tenure is what was added since."""
+    pledge: Amount
+    """Own bond behind it, frozen when it was registered."""
     until_epoch: Epoch | None = None
 
 
@@ -100,6 +112,11 @@ LEAVING = StorageMap(MODULE.index, 8, int)
 PREPARED = StorageMap(MODULE.index, 9, SubsetTotals)
 """Host -> its totals of the next epoch; only if they differ from the current ones."""
 
+PLEDGE_PER_GIB = StorageValue(MODULE.index, 10, int)
+"""First part of a pledge for a GiB."""
+REGISTERED_BYTES = StorageValue(MODULE.index, 11, int)
+"""Of all hosts."""
+
 NO_TOTALS = SubsetTotals(0, 0, 0)
 
 
@@ -121,6 +138,7 @@ class HoldingRegistered(Record):
     datum: Hash
     size_bytes: Uint
     from_epoch: Epoch
+    pledge: Amount
     committed: Amount
 
 

@@ -27,6 +27,7 @@ from chain.modules.rewards.hooks import (
     build_genesis,
     check_invariants,
     get_parameters,
+    get_pay_per_gib,
     on_epoch_end,
     on_era_end,
 )

@@ -2,15 +2,18 @@
 
 from chain.errors import InvalidChainSpec
 from chain.module import Context
-from chain.modules import balances, escrow, hosting, lockers, sessions, staking
+from chain.modules import balances, catalogue, escrow, hosting, lockers, sessions, staking, system
 from chain.modules.rewards.payments import Payments, get_payments
 from chain.modules.rewards.types import (
     DATUMS_LISTED_MAX,
+    HOSTED,
     MINTED,
     PAID_UNTIL_MS,
     PARAMETERS,
+    PAY_PER_GIB,
     SUPPLY,
     EpochRewarded,
+    Hosted,
     Minted,
     Parameters,
     ValidatorRewarded,
@@ -42,6 +45,7 @@ def on_epoch_end(ctx: Context) -> None:
     for validator in payments.validators:
         _pay_validator(ctx, validator)
     balances.mint(ctx, lockers.FUND, payments.lockers)
+    _count_hosted(ctx, payments)
     _count(ctx, payments, drawn)
 
 
@@ -74,6 +78,14 @@ def _pay_validator(ctx: Context, payment: ValidatorRewarded) -> None:
     ctx.emit(payment)
 
 
+def _count_hosted(ctx: Context, payments: Payments) -> None:
+    """Add the epoch to what hosting paid in this era, and for how many bytes."""
+    hosted, paid = HOSTED.get(ctx.state) or Hosted(), [one for one in payments.hosting if one.amount > 0]
+    size_bytes = sum(factor.size_bytes for one in paid for factor in one.factors)
+    grown = Hosted(hosted.paid + sum(one.amount for one in paid), hosted.byte_epochs + size_bytes)
+    HOSTED.set(ctx.state, grown)
+
+
 def _count(ctx: Context, payments: Payments, drawn: Amount) -> None:
     """Add to the totals of minted units. Emits EpochRewarded."""
     uploads = sum(payment.amount for payment in payments.uploads)
@@ -92,8 +104,14 @@ def _count(ctx: Context, payments: Payments, drawn: Amount) -> None:
 
 
 def on_era_end(ctx: Context) -> None:
-    """The emission of the next era is computed from the current supply."""
+    """The emission of the next era is computed from the current supply; pledges follow the era's pay."""
     SUPPLY.set(ctx.state, balances.get_total_supply(ctx.state))
+    hosted = HOSTED.get(ctx.state) or Hosted()
+    era_epochs = system.get_parameters(ctx.state).era_epochs
+    pay_per_gib = mul_div(hosted.paid, catalogue.GIB * era_epochs, max(hosted.byte_epochs, 1))
+    PAY_PER_GIB.set(ctx.state, pay_per_gib)
+    HOSTED.delete(ctx.state)
+    hosting.on_era_paid(ctx, pay_per_gib)
 
 
 class GenesisConfig(Record):
@@ -135,6 +153,11 @@ def check_no_profit(parameters: Parameters, split: sessions.Parameters) -> None:
 def get_parameters(state: StateReader) -> Parameters:
     """The parameters of rewards."""
     return PARAMETERS.require(state)
+
+
+def get_pay_per_gib(state: StateReader) -> Amount:
+    """What a proven and admitted GiB earned in the last era, in base units; 0 before the first ended."""
+    return PAY_PER_GIB.get(state) or 0
 
 
 def get_minted(state: StateReader) -> Minted:

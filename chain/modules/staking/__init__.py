@@ -26,6 +26,7 @@ from chain.modules.staking.effects import (
 )
 from chain.modules.staking.genesis import GenesisConfig, build_genesis, check_invariants
 from chain.modules.staking.ledger import (
+    forget_fallen,
     get_bond,
     get_delegation,
     get_ledger,
@@ -36,5 +37,6 @@ from chain.modules.staking.ledger import (
     get_standing,
     is_jailed,
     is_tombstoned,
+    list_fallen,
 )
 from chain.modules.staking.types import DELEGATIONS, LEDGERS, MODULE, STANDINGS, VALIDATOR_POT, HostTombstoned

@@ -3,6 +3,7 @@
 from chain.modules import system
 from chain.modules.staking.types import (
     DELEGATIONS,
+    FALLEN,
     LEDGERS,
     NEW_LEDGER,
     NEW_POOL,
@@ -103,7 +104,20 @@ def is_tombstoned(state: StateReader, who: Address) -> bool:
     return get_standing(state, who).is_tombstoned
 
 
+def list_fallen(state: StateReader) -> tuple[Address, ...]:
+    """Hosts whose bond or pool became smaller in this block."""
+    return tuple(who for who, _ in FALLEN.items(state))
+
+
+def forget_fallen(state: Overlay) -> None:
+    """Everything that follows from fallen bonds has been done."""
+    for who in list_fallen(state):
+        FALLEN.delete(state, who)
+
+
 def set_ledger(state: Overlay, who: Address, ledger: StakingLedger) -> None:
+    if ledger.active < get_bond(state, who):
+        FALLEN.set(state, True, who)
     if ledger == NEW_LEDGER:
         LEDGERS.delete(state, who)
     else:
@@ -111,6 +125,8 @@ def set_ledger(state: Overlay, who: Address, ledger: StakingLedger) -> None:
 
 
 def set_pool(pools: StorageMap[StakePool], state: Overlay, pool: StakePool, *key: KeyPart) -> None:
+    if pools is POOLS and pool.amount < (pools.get(state, *key) or NEW_POOL).amount:
+        FALLEN.set(state, True, *key)
     if pool.shares == 0:
         assert pool.amount == 0, "stake without an owner"
         pools.delete(state, *key)

@@ -74,6 +74,9 @@ UNBONDING_DELEGATIONS = StorageMap(MODULE.index, 5, UnbondingDelegation)
 """By (delegator, era of unlocking, host), so that a scan finds first what unlocks first."""
 STANDINGS = StorageMap(MODULE.index, 6, Standing)
 
+FALLEN = StorageMap(MODULE.index, 7, bool)
+"""Host -> True: its bond or its pool became smaller in this block; deleted at its end."""
+
 NEW_LEDGER = StakingLedger()
 NEW_POOL = StakePool()
 NEW_STANDING = Standing()

@@ -39,6 +39,26 @@ def remove(ctx: Context, who: Address) -> None:
         ctx.emit(RemovalDeferred(who))
 
 
+def lower_fallen(ctx: Context) -> None:
+    """Power follows a falling stake at once; rising stake waits for the election.
+
+    A validator without any stake has one unit left until it is out of the set.
+    """
+    fallen, unit = staking.list_fallen(ctx.state), get_parameters(ctx.state).power_unit
+    powers = {who: staking.get_power(ctx.state, who) // unit for who in fallen}
+    target = get_target(ctx.state)
+    lowered = tuple(
+        replace(member, power=max(min(member.power, powers.get(member.address, member.power)), 1))
+        for member in target
+    )
+    if lowered != target:
+        TARGET.set(ctx.state, lowered)
+    for who in fallen:
+        if powers[who] == 0:
+            remove(ctx, who)
+    staking.forget_fallen(ctx.state)
+
+
 def end_candidacy(ctx: Context, who: Address) -> None:
     """The account stands no more, and leaves the set; it may stand again. Emits Chilled."""
     candidate = get_candidate(ctx.state, who)

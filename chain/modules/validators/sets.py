@@ -4,6 +4,7 @@ from itertools import takewhile
 
 from chain.module import Context
 from chain.modules import system
+from chain.modules.validators.election import lower_fallen
 from chain.modules.validators.queries import get_current, get_next, get_target, is_expired
 from chain.modules.validators.types import CHANGES, CURRENT, EPOCH_ENDS, HISTORY, NEXT, PREVIOUS
 from chain.primitives.codec import replace
@@ -11,7 +12,8 @@ from chain.validator_set import ValidatorChange, ValidatorSet, compute_total_pow
 
 
 def on_block_end(ctx: Context) -> None:
-    """Move the sets on by one height; at the end of an epoch delete sets that no evidence can need."""
+    """Lower the power of validators whose stake fell; move the sets on by one height; forget old ones."""
+    lower_fallen(ctx)
     following = get_next(ctx.state)
     advanced = rotate(following)
     changes = compute_step(advanced, get_target(ctx.state))

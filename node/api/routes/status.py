@@ -76,6 +76,7 @@ async def get_status(api: ApiOf, view: ViewOf) -> Status:
         version=services.version,
         loop_lag_ms=int(services.metrics.loop_lag_seconds * 1000),
         chunks_damaged=services.count_damaged_chunks(),
+        pledge_per_gib=hosting.get_pledge_per_gib(view.state),
     )
 
 

@@ -18,6 +18,7 @@ from tests.chain.support.worlds import EPOCH_BLOCKS, HOSTING, VIDYA, World, acco
 
 ALICE, BOB, CAROL = account(1), account(2), account(3)
 NETWORK = "4:7f0000"
+PER_GIB = HOSTING.pledge_per_gib_min
 HOST = RegisterHost(b"peer", ("/ip4/127.0.0.1/tcp/1",), 1_000)
 SMALL = Content(1, 5 * LEAF_BYTES - 1, has_bytes=False)
 LARGE = Content(2, 2**30, has_bytes=False)
@@ -61,8 +62,8 @@ def test_a_holding_takes_effect_two_epochs_later() -> None:
     """Registered in epoch 0, held from epoch 2 on: known before, in the row of leaves from then."""
     world = build_world(ALICE)
     events = world.call(hosting.calls.register_subset, ALICE, add(SMALL.datum))
-    committed = hosting.effects.compute_commitment(HOSTING, SMALL.size)
-    assert events == [hosting.types.HoldingRegistered(ALICE, SMALL.datum, SMALL.size, 2, committed)]
+    pledge = hosting.queries.compute_pledge(PER_GIB, SMALL.size)
+    assert events == [hosting.types.HoldingRegistered(ALICE, SMALL.datum, SMALL.size, 2, pledge, pledge)]
     assert [list_held(world, ALICE, epoch) for epoch in range(4)] == [[], [], [SMALL.datum], [SMALL.datum]]
     assert hosting.queries.get_hosts_of(world.state, SMALL.datum, 1) == ()
     assert hosting.queries.get_hosts_of(world.state, SMALL.datum, 2) == (ALICE,)
@@ -79,7 +80,7 @@ def test_a_dropped_holding_lasts_two_epochs_and_binds_the_bond_until_then() -> N
     """Dropped in epoch 3: held and bonded in 4, over and free in 5; registered again not before 7."""
     world = build_world(ALICE)
     world.call(hosting.calls.register_subset, ALICE, add(LARGE.datum))
-    assert staking.get_ledger(world.state, ALICE).committed == HOSTING.bond_per_gib
+    assert staking.get_ledger(world.state, ALICE).committed == PER_GIB
     world.go_to_epoch(3)
     assert world.call(hosting.calls.register_subset, ALICE, drop(LARGE.datum)) == [
         hosting.types.HoldingDropped(ALICE, LARGE.datum, 5)
@@ -138,7 +139,9 @@ def test_a_subset_that_makes_no_sense_is_refused(
 def test_every_byte_needs_bond() -> None:
     """A host may register what its bond covers to the unit, and nothing of a call that goes beyond."""
     world = build_world(ALICE)
-    needed = hosting.effects.compute_commitment(HOSTING, LARGE.size + SMALL.size)
+    needed = hosting.queries.compute_pledge(PER_GIB, LARGE.size) + hosting.queries.compute_pledge(
+        PER_GIB, SMALL.size
+    )
     world.call(staking.calls.unbond, ALICE, staking.calls.Unbond(BOND - needed + 1))
     both = add(SMALL.datum, LARGE.datum)
     world.refuse(hosting.types.UncoveredBytes, hosting.calls.register_subset, ALICE, both)
@@ -304,7 +307,7 @@ def test_bond_is_free_in_the_block_at_the_place_of_the_call() -> None:
     world.call(hosting.calls.register_subset, ALICE, drop(LARGE.datum))
     world.go_to_epoch(5)
     assert hosting.queries.get_hosts_of(world.state, LARGE.datum, 5) == ()
-    assert staking.get_ledger(world.state, ALICE).committed == HOSTING.bond_per_gib
+    assert staking.get_ledger(world.state, ALICE).committed == PER_GIB
     world.go_to_height(5 * EPOCH_BLOCKS + 2)
     assert staking.get_ledger(world.state, ALICE).committed == 0
 

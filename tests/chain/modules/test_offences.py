@@ -443,7 +443,7 @@ def test_failed_demands_end_in_a_slash_of_the_pledge_behind_the_datum() -> None:
     assert world.balance(MEMBER) == before
     holding = hosting.get_holding(world.state, FOUR, SMALL)
     assert holding is not None
-    pledge = hosting.get_pledge(world.state, holding)
+    pledge = holding.pledge
     assert find(events, offences.DemandsFailed) == [offences.DemandsFailed(FOUR, SMALL, 3, pledge, 50_000)]
     assert staking.get_bond(world.state, FOUR) == bond - pledge // 20
     assert possession.history.get_failed_demands(world.state, FOUR, SMALL) == 0
@@ -463,7 +463,7 @@ def test_declared_loss_costs_half_and_drops_the_datum() -> None:
         run_block(world)
     events = world.call(offences.declare_loss, FOUR, DeclareLoss(DATUM))
     (declared,) = find(events, offences.LossDeclared)
-    pledge = hosting.queries.compute_commitment(HOSTING, 10 * 2**20)
+    pledge = hosting.queries.compute_pledge(HOSTING.pledge_per_gib_min, 10 * 2**20)
     assert declared == offences.LossDeclared(FOUR, DATUM, pledge, 25_000)
     assert staking.get_bond(world.state, FOUR) == 100 * VIDYA - pledge * 25_000 // PPM
     world.go_to_epoch(3)

@@ -81,7 +81,14 @@ CATALOGUE = catalogue.Parameters(
     datum_bytes_max=2**40,
 )
 HOSTING = hosting.types.Parameters(
-    bond_per_gib=6 * VIDYA, delay_epochs=2, drop_interval_epochs=4, subset_datums_max=100
+    pledge_eras=20,
+    pledge_per_gib_min=6 * VIDYA,
+    pledge_step_ppm=50_000,
+    pledge_supply_ppm=0,
+    pledge_bytes_min=1,
+    delay_epochs=2,
+    drop_interval_epochs=4,
+    subset_datums_max=100,
 )
 POSSESSION = possession.types.Parameters(
     leaves_per_epoch=4,
