@@ -6,14 +6,14 @@ from chain.modules import balances, catalogue, escrow, hosting, lockers, session
 from chain.modules.rewards.payments import Payments, get_payments
 from chain.modules.rewards.types import (
     DATUMS_LISTED_MAX,
-    HOSTED,
+    HOSTING_PAY,
     MINTED,
     PAID_UNTIL_MS,
     PARAMETERS,
     PAY_PER_GIB,
     SUPPLY,
     EpochRewarded,
-    Hosted,
+    HostingPay,
     Minted,
     Parameters,
     ValidatorRewarded,
@@ -80,10 +80,13 @@ def _pay_validator(ctx: Context, payment: ValidatorRewarded) -> None:
 
 def _count_hosted(ctx: Context, payments: Payments) -> None:
     """Add the epoch to what hosting paid in this era, and for how many bytes."""
-    hosted, paid = HOSTED.get(ctx.state) or Hosted(), [one for one in payments.hosting if one.amount > 0]
+    hosted, paid = (
+        HOSTING_PAY.get(ctx.state) or HostingPay(),
+        [one for one in payments.hosting if one.amount > 0],
+    )
     size_bytes = sum(factor.size_bytes for one in paid for factor in one.factors)
-    grown = Hosted(hosted.paid + sum(one.amount for one in paid), hosted.byte_epochs + size_bytes)
-    HOSTED.set(ctx.state, grown)
+    grown = HostingPay(hosted.paid + sum(one.amount for one in paid), hosted.byte_epochs + size_bytes)
+    HOSTING_PAY.set(ctx.state, grown)
 
 
 def _count(ctx: Context, payments: Payments, drawn: Amount) -> None:
@@ -106,11 +109,11 @@ def _count(ctx: Context, payments: Payments, drawn: Amount) -> None:
 def on_era_end(ctx: Context) -> None:
     """The emission of the next era is computed from the current supply; pledges follow the era's pay."""
     SUPPLY.set(ctx.state, balances.get_total_supply(ctx.state))
-    hosted = HOSTED.get(ctx.state) or Hosted()
+    hosted = HOSTING_PAY.get(ctx.state) or HostingPay()
     era_epochs = system.get_parameters(ctx.state).era_epochs
     pay_per_gib = mul_div(hosted.paid, catalogue.GIB * era_epochs, max(hosted.byte_epochs, 1))
     PAY_PER_GIB.set(ctx.state, pay_per_gib)
-    HOSTED.delete(ctx.state)
+    HOSTING_PAY.delete(ctx.state)
     hosting.on_era_paid(ctx, pay_per_gib)
 
 

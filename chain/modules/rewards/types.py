@@ -70,7 +70,7 @@ class Pools(Record):
     validator_pot: Amount
 
 
-class Hosted(Record):
+class HostingPay(Record):
     """Hosting pay of an era so far, and the bytes that earned it, summed over epochs."""
 
     paid: Amount = 0
@@ -81,7 +81,7 @@ PARAMETERS = StorageValue(MODULE.index, 0, Parameters)
 SUPPLY = StorageValue(MODULE.index, 1, int)
 """Total supply at the start of the current era."""
 MINTED = StorageValue(MODULE.index, 2, Minted)
-HOSTED = StorageValue(MODULE.index, 4, Hosted)
+HOSTING_PAY = StorageValue(MODULE.index, 4, HostingPay)
 """Of this era."""
 PAY_PER_GIB = StorageValue(MODULE.index, 5, int)
 """What a proven and admitted GiB earned in the last era, in base units."""
