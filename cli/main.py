@@ -23,6 +23,7 @@ VERBS = {
     "devnet": "cli.commands.devnet",
     "node": "cli.commands.node",
     "join": "cli.commands.join",
+    "leave": "cli.commands.leave",
     "validator": "cli.commands.validator",
     "wallet": "cli.commands.wallet",
     "tx": "cli.commands.tx",

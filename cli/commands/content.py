@@ -32,34 +32,49 @@ def publish(
     """Put a file or folder into the catalogue and host it with your own node (--home)."""
     from chain.modules.catalogue import TITLE_BYTES_MAX
     from cli.content import catalogue
+    from cli.content.holdings import ensure_registered
     from cli.context.keys import find_account
     from cli.context.network import connect_own
     from cli.context.readable import make_readable
 
     network, account = connect_own(settings), find_account(settings)
+    if not no_host:
+        check_host(network, account)
     output.show_line(f"the node reads {path}")
     published = catalogue.publish(network, path)
     output.end_line()
-    name = title or cut_text(path.resolve().name, TITLE_BYTES_MAX)
-    catalogue.ensure_listed(
-        network, account, [catalogue.build_listing(published, name, category, tags or ())]
-    )
-    from_epoch = None if no_host else host(network, account, published["datum"])
-    told = {"datum": published["datum"], "title": name, "size_bytes": published["size_bytes"]}
-    settings.emit(
-        make_readable(network, {**told, "files": published["files"], "hosted_from_epoch": from_epoch})
-    )
+    datum, name = published["datum"], title or cut_text(path.resolve().name, TITLE_BYTES_MAX)
+    listed = catalogue.get_if_there(network, f"/v1/datums/{datum}")
+    if listed is None:
+        listing = catalogue.build_listing(published, name, category, tags or ())
+        catalogue.ensure_listed(network, account, [listing])
+    elif (name := listed["datum"]["title"]) != title:
+        output.say(f"it is listed already, as {name!r} by {listed['datum']['lister']}; that stays as it is")
+    if not no_host:
+        ensure_registered(network, account, [bytes.fromhex(datum)])
+    told = {"datum": datum, "title": name, "is_new": listed is None, "size_bytes": published["size_bytes"]}
+    from_epoch = None if no_host else get_first_epoch(network, account, datum)
+    told |= {"files": published["files"], "hosted_from_epoch": from_epoch}
+    settings.emit(make_readable(network, told))
 
 
-def host(network: "NetworkContext", account: "WalletAccount", datum: str) -> int | None:
-    """Registers the datum for the account of the node; the epoch from which on it counts."""
-    from cli.content.holdings import ensure_registered
+def check_host(network: "NetworkContext", account: "WalletAccount") -> None:
+    """Raises CliError if the account cannot host with this node; before anything is listed."""
+    from cli.content.holdings import list_holdings
     from cli.errors import UsageFault
 
     own = network.get_status()["account"]
     if own != network.address(account.address):
         raise UsageFault(f"this node hosts for {own}, not for {account.name}", "--from NAME, or --no-host")
-    return ensure_registered(network, account, [bytes.fromhex(datum)])
+    list_holdings(network, account.address)
+
+
+def get_first_epoch(network: "NetworkContext", account: "WalletAccount", datum: str) -> int | None:
+    """The epoch from which on the account's holding of the datum counts."""
+    from cli.content.holdings import list_holdings
+
+    holding = list_holdings(network, account.address).get(datum)
+    return None if holding is None else holding["from_epoch"]
 
 
 @command(app)

@@ -40,13 +40,16 @@ def up(
     ] = None,
     detach: Annotated[bool, typer.Option("--detach", help="Return when it is ready.")] = False,
     block_ms: Annotated[int | None, typer.Option(min=100, max=60_000, help="Block interval.")] = None,
+    first_port: Annotated[
+        int | None, typer.Option(min=0, max=65_000, help="Of a new devnet; 7700 by default, 0: any.")
+    ] = None,
 ) -> None:
     """Start it, or start it again; stays and shows it until Ctrl-C, which stops the nodes it started."""
     from cli.devnet.keeping import describe_nodes, running_nodes, watch
 
     network = open_devnet(folder)
     is_new = not network.exists
-    prepare(network, validators, block_ms, content)
+    prepare(network, validators, block_ms, content, first_port)
     confirmed = replace(settings, is_confirmed=True, is_quiet=True, password_file=network.password_file)
     with running_nodes(network, is_detached=detach) as started:
         bring_up(network, confirmed, None if is_new else content)
@@ -94,6 +97,21 @@ def logs(
 
 
 @command(app)
+def fund(
+    settings: Settings,
+    name: Annotated[str, typer.Argument(metavar="NAME|ADDRESS", help="Who gets it.")],
+    amount: Annotated[str, typer.Argument(help="How much.")] = "10000",
+    folder: Folder = Path(FOLDER),
+) -> None:
+    """Give an account some of the devnet's money, which is worth nothing elsewhere."""
+    from cli.devnet.faucet import give
+
+    network = open_devnet(folder)
+    confirmed = replace(settings, is_confirmed=True, is_quiet=True)
+    settings.emit(give(network, confirmed, name, amount))
+
+
+@command(app)
 def reset(settings: Settings, folder: Folder = Path(FOLDER)) -> None:
     """Stop the nodes and delete the devnet: its chain, its keys, its sample."""
     from cli.devnet.plan import delete
@@ -118,17 +136,26 @@ def open_devnet(path: Path) -> "Devnet":
     return Devnet(Path(os.path.abspath(path.expanduser())))
 
 
-def prepare(network: "Devnet", validators: int | None, block_ms: int | None, content: Path | None) -> None:
+def prepare(
+    network: "Devnet",
+    validators: int | None,
+    block_ms: int | None,
+    content: Path | None,
+    first_port: int | None,
+) -> None:
     """The folder, made if it is not there."""
-    from cli.devnet.plan import create
+    from cli.devnet.plan import FIRST_PORT, Options, create
     from cli.errors import UsageFault
 
     if not network.exists:
-        output.say(f"making a chain spec, keys and {validators or 4} nodes in {network.path}")
-        create(network, validators or 4, block_ms, content)
+        options = Options(
+            validators or 4, block_ms, content, FIRST_PORT if first_port is None else first_port
+        )
+        output.say(f"making a chain spec, keys and {options.validators} nodes in {network.path}")
+        create(network, options)
         return
     count = len(network.load_summary()["nodes"])
-    if validators not in (None, count) or block_ms is not None:
+    if validators not in (None, count) or block_ms is not None or first_port is not None:
         raise UsageFault(
             f"there is a devnet of {count} nodes in {network.path}", "`vidya devnet reset`, or --dir"
         )
@@ -151,16 +178,16 @@ def bring_up(network: "Devnet", settings: Settings, content: Path | None) -> Non
     processes.wait_until("every node to have block 2", homes, is_met, START_SECONDS_MAX)
     output.say(f"blocks are final: {', '.join(f'{name} {height}' for name, height in heights.items())}")
     if not network.seeded_file.exists():
-        seeding.seed_library(network, settings)
+        seeding.spread_genesis_content(network, settings)
     if content is not None:
         publish_more(network, settings, content)
 
 
 def publish_more(network: "Devnet", settings: Settings, content: Path) -> None:
     """A folder that was named when the devnet was there already."""
-    from cli.devnet import library, seeding
+    from cli.devnet import genesis_content, seeding
 
-    sources = library.list_sources(network.path / "content", content)
+    sources = genesis_content.list_sources(network.path / "content", content)
     summary = network.load_summary()
     known = {datum["id"]: datum for datum in summary["datums"]}
     known.update({datum["id"]: datum for datum in seeding.seed(network, settings, sources)})

@@ -16,7 +16,10 @@ config = typer.Typer(no_args_is_help=True, rich_markup_mode=None, add_completion
 app.add_typer(config, name="config")
 
 REFRESH_SECONDS = 1.0
-PEER_COLUMNS = ("peer_id", "address", "is_outbound", "is_accepted", "software", "height_at_hello", "score")
+PEER_COLUMNS = (
+    *("peer_id", "address", "is_outbound", "is_accepted", "software", "height_at_hello", "score"),
+    "connections",
+)
 
 
 @config.callback()
@@ -74,18 +77,29 @@ def show_status(settings: Settings, found: dict[str, Any], *, is_live: bool) -> 
 
 @command(app)
 def peers(settings: Settings) -> None:
-    """Connections, and why peers are not used."""
+    """Peers, one line each, and why others are not used."""
     from cli.context.network import connect
 
     found = connect(settings).client.get("/v1/peers")
     if settings.format is not output.Format.TABLE:
         settings.emit(found)
         return
-    settings.emit(found["peers"], PEER_COLUMNS)
+    settings.emit(list_peers(found["peers"]), PEER_COLUMNS)
     for ban in found["bans"]:
         output.say(f"banned for {ban['seconds_left']} s: {ban['peer_id']}: {ban['reason']}")
     for one in found["reasons"]:
         output.say(f"unused: {one['peer_id']}: {one['reason']}")
+
+
+def list_peers(connections: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """A line per peer: of several connections the one that was dialled from here, and how many there are."""
+    by_peer: dict[str, list[dict[str, Any]]] = {}
+    for one in connections:
+        by_peer.setdefault(one["peer_id"], []).append(one)
+    return [
+        {**max(own, key=lambda one: (one["is_accepted"], one["is_outbound"])), "connections": len(own)}
+        for own in by_peer.values()
+    ]
 
 
 @command(app)

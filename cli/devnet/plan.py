@@ -7,7 +7,7 @@
     wallet/         alice, bob, carol, dave; treasury; the account of each node
     nodes/NAME/     the homes (`node.home.home`)
     content/        sample files, unless --content names a folder
-    seeded          the nodes that were to fetch the library have it
+    seeded          the nodes that were to fetch the content have it
 
 Made once: starting it again runs the same chain. Ports are chosen when it is made and are kept, since the
 chain spec says where hosts are reached. The keys are worth nothing, so their files are quick to open.
@@ -15,13 +15,11 @@ chain spec says where hosts are reached. The keys are worth nothing, so their fi
 
 import secrets
 import shutil
-import socket
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from msgspec import json
 
@@ -34,9 +32,9 @@ from chain.primitives.keys import KeyPair
 from chain.primitives.types import Address
 from chain.spec_builder import BEACON_LINKS, GenesisValidator, build_spec
 from cli.context.urls import build_url
-from cli.devnet.library import list_sources, publish_offline
+from cli.devnet.genesis_content import list_sources, publish_offline
 from cli.errors import CliError
-from cli.nodes.homes import LOOPBACK, create_home
+from cli.nodes.homes import LOOPBACK, create_home, find_ports
 from node.duties.reveals import compute_chain_secret
 from node.home.config import NodeConfig
 from node.home.home import NODE_ROLES, Home, write_private
@@ -50,13 +48,28 @@ T = TypeVar("T")
 VALIDATORS_MAX = 32
 PEOPLE = ("alice", "bob", "carol", "dave")
 TREASURY = "treasury"
+"""Holds the rest of the supply; `vidya devnet fund` gives of it."""
+FIRST_PORT, API_PORT_OFFSET = 7700, 80
 SUPPLY = 100_000_000
 BOND = 100_000
-POCKET = 20_000
+VALIDATOR_BALANCE = 20_000
 """What a validator has beside its bond."""
-GIFT = 1_000_000
+PERSON_BALANCE = 1_000_000
 COMMISSION_PPM = 50_000
 CLOCK_BEHIND_MS = 1_000
+
+
+class Options(NamedTuple):
+    """What a new devnet is to be."""
+
+    validators: int = 4
+    block_ms: int | None = None
+    """Block interval; None: as the profile has it."""
+    content: Path | None = None
+    """A folder to publish; None: the sample."""
+    first_port: int = FIRST_PORT
+    """Of the nodes' connections, one each; their APIs are `API_PORT_OFFSET` above. Taken ones are passed
+    over. 0: any free ports."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +95,7 @@ class Devnet:
 
     @property
     def seeded_file(self) -> Path:
-        """Is there once every node hosts the library."""
+        """Is there once every node hosts the content of genesis."""
         return self.path / "seeded"
 
     @property
@@ -146,7 +159,7 @@ class Devnet:
 
 
 @dataclass(frozen=True)
-class Station:
+class NodePlan:
     """A node to be: its account's seed, its own secrets, its ports."""
 
     name: str
@@ -176,40 +189,41 @@ class Station:
         )
 
 
-def create(devnet: Devnet, validators: int, block_ms: int | None, content: Path | None) -> None:
+def create(devnet: Devnet, options: Options) -> None:
     """Makes the folder, whole or not at all. Raises CliError if something else is there."""
     if devnet.is_begun:
         hint = f"`vidya devnet reset --dir {devnet.path}`"
         raise CliError("unfinished", f"{devnet.path} was not made to the end", hint)
     devnet.wallet.mkdir(parents=True)
     try:
-        fill_folder(devnet, validators, block_ms, content)
+        fill_folder(devnet, options)
     except BaseException:
         delete(devnet)
         raise
 
 
-def fill_folder(devnet: Devnet, validators: int, block_ms: int | None, content: Path | None) -> None:
-    """Keys, library, chain spec, homes; the summary last, which tells that all is there."""
-    profile = set_pace(load_profile("devnet"), block_ms)
-    stations = build_stations(validators)
+def fill_folder(devnet: Devnet, options: Options) -> None:
+    """Keys, content, chain spec, homes; the summary last, which tells that all is there."""
+    profile = set_pace(load_profile("devnet"), options.block_ms)
+    plans = build_plans(options.validators, options.first_port)
     people = {name: secrets.token_bytes(32) for name in (*PEOPLE, TREASURY)}
-    founders = list_founders(stations)
-    stores = [devnet.get_home(station.name).content for station in founders]
-    library = publish_offline(list_sources(devnet.path / "content", content), stores, NodeConfig().disk_bytes)
-    spec = build_devnet_spec(profile, stations, people, [entry.listing for entry in library])
+    founders = list_founders(plans)
+    stores = [devnet.get_home(plan.name).content for plan in founders]
+    sources = list_sources(devnet.path / "content", options.content)
+    entries = publish_offline(sources, stores, NodeConfig().disk_bytes)
+    spec = build_devnet_spec(profile, plans, people, [entry.listing for entry in entries])
     write_private(devnet.password_file, secrets.token_hex(16).encode() + b"\n")
-    seeds = {**people, **{station.name: station.account_seed for station in stations}}
+    seeds = {**people, **{plan.name: plan.account_seed for plan in plans}}
     save_keys(devnet, seeds)
     spec_json = format_chain_spec(spec)
-    for station in stations:
-        config = build_station_config(station, spec)
-        create_home(devnet.get_home(station.name).path, spec_json, config, station.secrets)
+    for plan in plans:
+        config = build_plan_config(plan, spec)
+        create_home(devnet.get_home(plan.name).path, spec_json, config, plan.secrets)
     devnet.chain_file.write_bytes(spec_json)
-    summary = build_summary(devnet, spec, stations, seeds)
+    summary = build_summary(devnet, spec, plans, seeds)
     lines = [f"{name}={value}\n" for name, value in devnet.build_variables(summary).items()]
     devnet.environment_file.write_text("".join(lines))
-    devnet.save_summary({**summary, "datums": [entry.summary for entry in library]})
+    devnet.save_summary({**summary, "datums": [entry.summary for entry in entries]})
 
 
 def delete(devnet: Devnet) -> None:
@@ -233,34 +247,35 @@ def set_pace(profile: ChainSpec, block_ms: int | None) -> ChainSpec:
     return replace(profile, system=replace(profile.system, parameters=after))
 
 
-def build_stations(count: int) -> list[Station]:
-    """Fresh secrets and free ports for so many nodes."""
-    ports = find_ports(2 * count)
+def build_plans(count: int, first_port: int) -> list[NodePlan]:
+    """Fresh secrets and free ports for so many nodes; see `Options.first_port`."""
+    p2p_ports = find_ports(first_port, count)
+    api_ports = find_ports(max(first_port + API_PORT_OFFSET, p2p_ports[-1] + 1) if first_port else 0, count)
     return [
-        Station(
+        NodePlan(
             f"node{n}",
             secrets.token_bytes(32),
             {role: secrets.token_bytes(32) for role in NODE_ROLES},
-            ports[2 * n],
-            ports[2 * n + 1],
+            p2p_ports[n],
+            api_ports[n],
         )
         for n in range(count)
     ]
 
 
 def list_founders(nodes: Sequence[T]) -> Sequence[T]:
-    """Those that hold the library from genesis on; the others fetch it."""
+    """Those that hold the content from genesis on; the others fetch it."""
     return nodes[: max(1, len(nodes) // 2)]
 
 
 def build_devnet_spec(
-    profile: ChainSpec, stations: Sequence[Station], people: dict[str, bytes], library: Sequence[ListDatum]
+    profile: ChainSpec, plans: Sequence[NodePlan], people: dict[str, bytes], listings: Sequence[ListDatum]
 ) -> ChainSpec:
     """Who owns what: validators their bond and some money, people a gift, the treasury the rest."""
-    founders, datums = list_founders(stations), tuple(compute_datum_id(listing) for listing in library)
+    founders, datums = list_founders(plans), tuple(compute_datum_id(listing) for listing in listings)
     unit = 10**profile.decimals
-    balances = [(station.account, (BOND + POCKET) * unit) for station in stations]
-    balances += [(KeyPair(people[name]).public_key, GIFT * unit) for name in PEOPLE]
+    balances = [(plan.account, (BOND + VALIDATOR_BALANCE) * unit) for plan in plans]
+    balances += [(KeyPair(people[name]).public_key, PERSON_BALANCE * unit) for name in PEOPLE]
     rest = SUPPLY * unit - sum(amount for _, amount in balances)
     balances.append((KeyPair(people[TREASURY]).public_key, rest))
     return build_spec(
@@ -268,21 +283,21 @@ def build_devnet_spec(
         name="devnet",
         # Behind every clock of this machine, so that the first block can follow at once.
         time_ms=time.time_ns() // 1_000_000 - CLOCK_BEHIND_MS,
-        seats=[station.build_seat(unit) for station in stations],
+        seats=[plan.build_seat(unit) for plan in plans],
         accounts=balances,
-        members=[*(station.account for station in stations), KeyPair(people["alice"]).public_key],
-        listings=[(founders[0].account, listing) for listing in library],
-        holdings=[(station.account, datums) for station in founders],
+        members=[*(plan.account for plan in plans), KeyPair(people["alice"]).public_key],
+        listings=[(founders[0].account, listing) for listing in listings],
+        holdings=[(plan.account, datums) for plan in founders],
     )
 
 
-def build_station_config(station: Station, spec: ChainSpec) -> NodeConfig:
+def build_plan_config(plan: NodePlan, spec: ChainSpec) -> NodeConfig:
     """How the node runs."""
     return NodeConfig(
-        name=station.name,
-        account=encode_address(spec.prefix, station.account),
-        api_port=station.api_port,
-        p2p_listen=f"/ip4/{LOOPBACK}/tcp/{station.p2p_port}",
+        name=plan.name,
+        account=encode_address(spec.prefix, plan.account),
+        api_port=plan.api_port,
+        p2p_listen=f"/ip4/{LOOPBACK}/tcp/{plan.p2p_port}",
     )
 
 
@@ -296,7 +311,7 @@ def save_keys(devnet: Devnet, seeds: dict[str, bytes]) -> None:
 
 
 def build_summary(
-    devnet: Devnet, spec: ChainSpec, stations: Sequence[Station], seeds: dict[str, bytes]
+    devnet: Devnet, spec: ChainSpec, plans: Sequence[NodePlan], seeds: dict[str, bytes]
 ) -> dict[str, Any]:
     """What `--json-out` gives, but for the datums."""
     addresses = {name: encode_address(spec.prefix, KeyPair(seed).public_key) for name, seed in seeds.items()}
@@ -305,17 +320,17 @@ def build_summary(
         "chain": str(devnet.chain_file),
         "nodes": [
             {
-                "name": station.name,
-                "home": str(devnet.get_home(station.name).path),
-                "api": build_url(LOOPBACK, station.api_port),
+                "name": plan.name,
+                "home": str(devnet.get_home(plan.name).path),
+                "api": build_url(LOOPBACK, plan.api_port),
                 "p2p": str(
                     PeerAddress(
-                        LOOPBACK, station.p2p_port, compute_peer_id_of_seed(station.secrets[KeyRole.NETWORK])
+                        LOOPBACK, plan.p2p_port, compute_peer_id_of_seed(plan.secrets[KeyRole.NETWORK])
                     )
                 ),
-                "account": addresses[station.name],
+                "account": addresses[plan.name],
             }
-            for station in stations
+            for plan in plans
         ],
         "accounts": [
             {
@@ -328,12 +343,3 @@ def build_summary(
         ],
         "datums": [],
     }
-
-
-def find_ports(count: int) -> list[int]:
-    """Different ports that nobody uses now."""
-    with ExitStack() as stack:
-        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for probe in probes:
-            probe.bind((LOOPBACK, 0))
-        return [int(probe.getsockname()[1]) for probe in probes]

@@ -1,6 +1,6 @@
 """Content on a running devnet: proven by its first nodes, fetched and registered by the others.
 
-The first half of the nodes hold the library from genesis on (`library`). The other half fetch it by paid
+The first half of the nodes hold content from genesis on (`genesis_content`). The other half fetch it by paid
 sessions, like any host that joins later. Every step looks first whether it is done.
 """
 
@@ -12,7 +12,7 @@ from cli.content.fetching import build_failure, fetch_into_node
 from cli.content.holdings import ensure_registered
 from cli.context.keys import WalletAccount
 from cli.context.network import NetworkContext
-from cli.devnet.library import Publication
+from cli.devnet.genesis_content import Publication
 from cli.devnet.plan import Devnet, list_founders
 from cli.nodes.processes import connect_home, wait_until
 from cli.terminal import output
@@ -44,8 +44,8 @@ def gather(devnet: Devnet, settings: Settings) -> list[OwnedNode]:
     return nodes
 
 
-def seed_library(devnet: Devnet, settings: Settings) -> None:
-    """The library of genesis on all nodes, and proven by those that held it from the start."""
+def spread_genesis_content(devnet: Devnet, settings: Settings) -> None:
+    """The content of genesis on all nodes, and proven by those that held it from the start."""
     nodes = gather(devnet, settings)
     founders = list_founders(nodes)
     ids = [datum["id"] for datum in devnet.load_summary()["datums"]]

@@ -3,7 +3,7 @@
 import tempfile
 from pathlib import Path
 
-from cli.devnet.plan import Devnet, create
+from cli.devnet.plan import Devnet, Options, create
 from cli.nodes.homes import run_home
 from cli.terminal import output
 from cli.terminal.options import Settings
@@ -15,7 +15,7 @@ def run_dev(settings: Settings) -> None:
     """Makes it, says how to use it, runs it until Ctrl-C."""
     with tempfile.TemporaryDirectory(prefix="vidya-dev-") as folder:
         network = Devnet(Path(folder))
-        create(network, 1, BLOCK_MS, None)
+        create(network, Options(validators=1, block_ms=BLOCK_MS, first_port=0))
         summary = network.load_summary()
         for account in summary["accounts"]:
             output.say(f"  {account['name']:8} {account['address']}")

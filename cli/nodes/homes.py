@@ -4,6 +4,7 @@ Keys are opened before the event loop starts, for that takes time on purpose. Wh
 holds its process id and where its API listens (`data/pid`, `data/api-url`).
 """
 
+import itertools
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 P2P_PORT = 7700
 LOOPBACK = "127.0.0.1"
+PORT_MAX = 65535
 
 
 def build_config(
@@ -42,18 +44,31 @@ def is_local(spec: Any) -> bool:
 
 
 def find_port(wanted: int) -> int:
-    """The port, if it is free here, else one that is."""
-    import socket
+    """The port if it is free here, else the next one that is; 0: any free one."""
+    return find_ports(wanted, 1)[0]
 
-    for port in (wanted, 0):
-        with socket.socket() as probe:
+
+def find_ports(first: int, count: int) -> list[int]:
+    """So many different free ports, the first ones from `first` on; 0: any free ones. Raises CliError."""
+    import socket
+    from contextlib import ExitStack
+
+    found: list[int] = []
+    candidates = itertools.repeat(0, count) if first == 0 else range(first, PORT_MAX + 1)
+    with ExitStack() as stack:
+        for port in candidates:
+            if len(found) == count:
+                break
+            probe = stack.enter_context(socket.socket())
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind((LOOPBACK, port))
             except OSError:
                 continue
-            return int(probe.getsockname()[1])
-    raise CliError("no_port", "no port of this machine is free")
+            found.append(int(probe.getsockname()[1]))
+    if len(found) < count:
+        raise CliError("no_port", f"no {count} ports of this machine are free from {first} on")
+    return found
 
 
 def create_home(

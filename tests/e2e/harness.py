@@ -298,7 +298,8 @@ class Network:
 
     def up(self, *options: str) -> None:
         """`devnet up`, for the first time or again."""
-        self.run("devnet", "up", "--dir", str(self.path), "--detach", *options)
+        new = () if self.devnet.exists else ("--first-port", "0")
+        self.run("devnet", "up", "--dir", str(self.path), "--detach", *new, *options)
         if not self.nodes:
             self.nodes = [Node(home) for home in self.devnet.list_homes()]
 

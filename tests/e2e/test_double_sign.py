@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from chain.primitives.addresses import decode_address
-from cli.devnet.plan import find_ports
+from cli.nodes.homes import find_ports
 from node.home.config import format_config, load_config
 from node.home.home import Home
 from node.keys import keystore
@@ -36,7 +36,7 @@ def build_twin(network: Network, original: Node) -> Node:
         home.keys, "network", NEW_SEED, home.load_password(), role=KeyRole.NETWORK,
         profile=keystore.Profile.DEVNET,
     )  # fmt: skip
-    p2p_port, api_port = find_ports(2)
+    p2p_port, api_port = find_ports(0, 2)
     lines = format_config(load_config(home.config_file)).splitlines()
     kept = [line for line in lines if not line.startswith(("api_port", "p2p_listen", "name"))]
     kept += [f"api_port = {api_port}", f'p2p_listen = "/ip4/127.0.0.1/tcp/{p2p_port}"', 'name = "twin"']

@@ -4,7 +4,7 @@ import pytest
 
 from node.home.home import Home
 from node.home.process import find_process
-from tests.e2e.harness import Network, Node, Outcome
+from tests.e2e.harness import Network, Node, Outcome, wait_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.network, pytest.mark.timeout(300)]
 
@@ -60,3 +60,23 @@ def test_a_second_run_takes_the_new_settings(network: Network, fred: Home) -> No
     content = network.run("host", "list", "--home", str(fred.path))
     assert len(content.data) == 3 and all(one["registered"] for one in content.data)
     assert get_account(network, fred)["bond"]["active"] == STAKE * UNIT  # type: ignore[index]
+
+
+def test_leaving_goes_step_by_step(network: Network, fred: Home) -> None:
+    """The first run drops and unbonds what is free, a later one the rest of the bond; `steps` says when."""
+    command = ("leave", "--home", str(fred.path), "--from", "fred", "-y")
+    first = network.run(*command).data
+    assert not first["is_over"] and "prove content" in [one["step"] for one in first["steps"]]
+    kept = get_account(network, fred)["bond"]["active"]  # type: ignore[index]
+    assert 0 < kept < STAKE * UNIT
+
+    def is_unbonded() -> bool:
+        network.run(*command)
+        return get_account(network, fred)["bond"]["active"] == 0  # type: ignore[index]
+
+    wait_for("the bond to be free", is_unbonded, 180)
+    last = network.run(*command).data
+    steps = {one["step"] for one in last["steps"]}
+    assert "withdraw" in steps and not steps & {"unbond", "drop content"} and not last["is_over"]
+    unlocking = get_account(network, fred)["bond"]["unlocking"]  # type: ignore[index]
+    assert sum(one["amount"] for one in unlocking) == STAKE * UNIT

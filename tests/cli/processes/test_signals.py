@@ -20,6 +20,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.network, pytest.mark.timeout(300)]
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 STORED_BYTES_MIN = 2**20
+SMALL = ("--validators", "1", "--first-port", "0")
 
 
 @contextmanager
@@ -89,8 +90,8 @@ def test_devnet_up_stops_its_nodes(tmp_path: Path, by: signal.Signals) -> None:
     """However it is asked to end, also while it comes up, it leaves no node behind."""
     network = Network(tmp_path)
     with reaped(tmp_path):
-        for moment in ("process ", "Ctrl-C stops"):
-            with running(network, "devnet", "up", "--validators", "1", "--dir", "net") as process:
+        for moment, options in (("process ", SMALL), ("Ctrl-C stops", ())):
+            with running(network, "devnet", "up", *options, "--dir", "net") as process:
                 read_until(process, moment)
                 exit_code, _ = end(process, by)
             assert exit_code == (0 if moment.startswith("Ctrl") else 128 + by)
@@ -100,7 +101,7 @@ def test_devnet_up_stops_its_nodes(tmp_path: Path, by: signal.Signals) -> None:
 def test_devnet_up_whose_reader_is_gone_stops_its_nodes(tmp_path: Path) -> None:
     """`vidya devnet up 2>&1 | head -3` ends, and so do its nodes."""
     network = Network(tmp_path)
-    with reaped(tmp_path), running(network, "devnet", "up", "--validators", "1", "--dir", "net") as process:
+    with reaped(tmp_path), running(network, "devnet", "up", *SMALL, "--dir", "net") as process:
         read_until(process, "process ")
         assert process.stderr is not None and process.stdout is not None
         process.stderr.close()
@@ -113,7 +114,7 @@ def test_devnet_up_that_fails_while_it_is_made_leaves_nothing(tmp_path: Path) ->
     """Content that cannot be published ends it before anything is in the folder; the next try succeeds."""
     network = Network(tmp_path)
     (tmp_path / "empty").mkdir()
-    outcome = network.try_run("devnet", "up", "--validators", "1", "--dir", "net", "--content", "empty")
+    outcome = network.try_run("devnet", "up", *SMALL, "--dir", "net", "--content", "empty")
     assert outcome.exit != 0 and not (tmp_path / "net").exists(), outcome.stderr
 
 

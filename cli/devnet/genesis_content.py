@@ -1,4 +1,4 @@
-"""The library of a new devnet: folders that its first nodes hold and that its chain lists from genesis on.
+"""The content of a new devnet: folders that its first nodes hold and that its chain lists from genesis on.
 
 A network that starts with something to host shows hosting, proofs, sales and downloads within seconds:
 the first half of the nodes hold the folders where they lie, in effect from the first block; the others

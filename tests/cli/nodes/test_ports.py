@@ -1,0 +1,49 @@
+"""Which ports a new node or devnet gets, and what a new node is said to be reached at."""
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from chain.genesis import format_chain_spec
+from cli.commands.operations import list_peers
+from cli.errors import CliError
+from cli.nodes.homes import PORT_MAX, build_config, create_home, describe_home, find_port, find_ports
+from tests.node.cluster import build_cluster_spec
+
+
+def test_a_taken_port_is_passed_over() -> None:
+    """The wanted one if it is free, else the next; 0 means any, and none is given twice."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        following = find_ports(port, 3)
+        assert len(set(following)) == 3 and min(following) > port and following == sorted(following)
+        assert find_port(port) == following[0]
+    assert find_port(port) == port
+    assert len(set(find_ports(0, 5))) == 5
+
+
+def test_more_ports_than_there_are_is_an_error() -> None:
+    """It names how many were wanted."""
+    with pytest.raises(CliError, match="no 3 ports"):
+        find_ports(PORT_MAX - 1, 3)
+
+
+def test_a_port_that_is_chosen_at_each_start_is_not_shown_as_zero(tmp_path: Path) -> None:
+    """No URL is said, since none is known yet."""
+    spec = build_cluster_spec(1)
+    home = create_home(tmp_path / "home", format_chain_spec(spec), build_config(spec, None, 0, {}))
+    assert describe_home(home)["api"] is None
+    other = create_home(tmp_path / "other", format_chain_spec(spec), build_config(spec, None, 7799, {}))
+    assert describe_home(other)["api"] == "http://127.0.0.1:7799"
+
+
+def test_a_peer_has_one_line_however_often_it_is_connected() -> None:
+    """The connection that is shown is one that is accepted, and one that was dialled from here."""
+    connections = [
+        {"peer_id": "a", "is_accepted": False, "is_outbound": True, "address": "1"},
+        {"peer_id": "b", "is_accepted": True, "is_outbound": False, "address": "2"},
+        {"peer_id": "a", "is_accepted": True, "is_outbound": True, "address": "3"},
+    ]
+    shown = [(one["peer_id"], one["address"], one["connections"]) for one in list_peers(connections)]
+    assert shown == [("a", "3", 2), ("b", "2", 1)]
