@@ -1,4 +1,4 @@
-"""The wall clock, the only one of the program: proposer-based time, expiry of what people asked for, logs."""
+"""The wall clock: for proposer-based time, for expiries and for logs. Nothing else reads one."""
 
 import time
 from typing import Protocol
@@ -7,15 +7,15 @@ from chain.primitives.types import TimeMs
 
 
 class Clock(Protocol):
-    """Milliseconds since 1970, as this machine believes."""
+    """A source of the time in milliseconds since 1970."""
 
     def now_ms(self) -> TimeMs:
-        """The time now."""
+        """The current time, in milliseconds since 1970."""
 
 
 class WallClock:
     """The machine's clock."""
 
     def now_ms(self) -> TimeMs:
-        """The time now."""
+        """The current time, in milliseconds since 1970."""
         return time.time_ns() // 1_000_000

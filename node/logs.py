@@ -1,7 +1,7 @@
-"""Logs: key and value by structlog, for people on a terminal, as JSON lines by configuration. To stderr.
+"""Structured logs on stderr, by structlog: readable lines, or JSON lines if configured.
 
-Bytes are written as hex and shortened, values under names of secrets are never written. What libraries say by
-`logging` at warning or above comes out the same way.
+Bytes are written as hex and shortened, values under names of secrets are never written. Warnings and errors
+that libraries log by `logging` come out the same way.
 """
 
 import logging
@@ -44,19 +44,19 @@ def configure_logs(
 
 
 class _Unfailing:
-    """A stream whose failures nobody hears of: a full disk under the log must not end the node."""
+    """A stream that swallows write errors: a full disk under the log must not end the node."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
     def write(self, text: str) -> int:
-        """All of it, or what fits."""
+        """Writes the text, or what fits of it."""
         with suppress(OSError):
             self._stream.write(text)
         return len(text)
 
     def flush(self) -> None:
-        """What could not be written may be later."""
+        """Flushes; a failure is ignored."""
         with suppress(OSError):
             self._stream.flush()
 
@@ -66,7 +66,7 @@ class _Unfailing:
 
 
 def _build_console(out: _Unfailing) -> structlog.dev.ConsoleRenderer:
-    """Plain tracebacks: the richer ones print local variables, and keys are among them."""
+    """The console renderer, with plain tracebacks: rich ones print local variables, which may be keys."""
     return structlog.dev.ConsoleRenderer(
         colors=out.isatty(), exception_formatter=structlog.dev.plain_traceback
     )
@@ -99,7 +99,7 @@ def _pass(logger: object, method: str, event: Event) -> Event:
 
 
 class Forwarder(logging.Handler):
-    """From `logging` to structlog."""
+    """Passes log records of `logging` to structlog."""
 
     def emit(self, record: logging.LogRecord) -> None:
         """One message of a library."""

@@ -1,6 +1,6 @@
-"""Figures for Prometheus: one registry per node, updated where things happen or read when somebody asks.
+"""Metrics for Prometheus: one registry per node. Some are updated by events, some are read on request.
 
-Names are those operators know from CometBFT, under `vidya_`. prometheus_client locks each value, so the
+Names follow CometBFT's, with the prefix `vidya_`. prometheus_client locks each value, so the
 node's loop may write while the API's thread reads.
 """
 
@@ -23,7 +23,7 @@ _log = structlog.get_logger("metrics")
 
 LAG_SAMPLE_SECONDS = 0.1
 LAG_SAMPLES_KEPT = 100
-"""The lag that is shown is the worst of the last ten seconds."""
+"""The lag shown is the worst of the last ten seconds."""
 LAG_ALARM_SECONDS = 0.25
 LAG_ALARM_INTERVAL_SECONDS = 10.0
 INTERVAL_BUCKETS = (0.1, 0.25, 0.5, 0.75, 1.0, 1.1, 1.25, 1.5, 2.0, 3.0, 5.0, 6.0, 7.5, 10.0, 30.0, 60.0)
@@ -35,7 +35,7 @@ _EVENT_NAMES = {
 
 
 class Metrics:
-    """Every figure of a node; those under `vidya_host_` are about its own account."""
+    """All metrics of a node; those under `vidya_host_` are about its own account."""
 
     def __init__(self, account: Address | None = None) -> None:
         self._account = account
@@ -73,7 +73,7 @@ class Metrics:
         self.income = Counter("vidya_host_income", "Base units earned by serving", registry=registry)
 
     def watch(self, name: str, description: str, read: Callable[[], float]) -> None:
-        """A figure that is read when it is asked for; `read` must be safe in any thread."""
+        """Adds a gauge that calls `read` on each request; `read` must be safe in any thread."""
         Gauge(f"vidya_{name}", description, registry=self.registry).set_function(read)
 
     def on_committed(self, committed: CommittedBlock) -> None:
@@ -106,14 +106,14 @@ class Metrics:
                 self.income.inc(settled.income)
 
     def format(self) -> bytes:
-        """All figures in Prometheus' text format."""
+        """All metrics in Prometheus' text format."""
         return generate_latest(self.registry)
 
 
 async def run_loop_lag(
     metrics: Metrics, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
 ) -> None:
-    """Measure how late this loop wakes a task; says so in the log when that is too late."""
+    """Measures how late the loop wakes a task; logs a warning when it is too late."""
     lags: deque[float] = deque(maxlen=LAG_SAMPLES_KEPT)
     alarmed_at = trio.current_time() - LAG_ALARM_INTERVAL_SECONDS
     metrics.loop_beat = time.monotonic()

@@ -1,9 +1,9 @@
-"""What a node does when its disk refuses: it ends as a whole, waits for the disk, and starts again.
+"""Recovery from disk failures: the node ends as a whole, waits for the disk, and starts again.
 
-After a failed write or sync nobody knows what the disk holds, so nothing goes on with what is open: the
-node's tree ends (signing first: without log and sign-state on disk there is no signature), and the next start
-reads and verifies everything again, as after a crash. A start that fails at once, for anything but want of
-space, is for the operator; so is a disk that fails too often in an hour.
+After a failed write or sync it is unknown what the disk holds, so no open store is used any further. The
+node's tree ends (nothing is signed without log and sign-state on disk), and the next start reads and verifies
+everything again, as after a crash. The operator has to act where a first start fails for anything but a full
+disk, and where the disk fails too often in an hour.
 """
 
 import errno
@@ -21,7 +21,7 @@ from storage.files import DISK, FileSystem
 _log = structlog.get_logger("recovery")
 
 PROBE_BYTES = 2**24
-"""So much must fit: a height's log and what the database keeps back, and some time to live on."""
+"""Room for the log of a height, for the database's buffers, and for running some time."""
 PROBE_NAME = "probe"
 RETRY_SECONDS = (1, 2, 4, 8, 16, 30)
 RECOVERIES_PER_HOUR_MAX = 6
@@ -34,10 +34,10 @@ Attempt = Callable[[OnReady], Awaitable[None]]
 
 
 async def run_with_recovery(attempt: Attempt, directory: Path, files: FileSystem = DISK) -> None:
-    """Runs `attempt`, again after each failure of the disk; it calls what it is given when it is up.
+    """Runs `attempt`, again after each disk failure. `attempt` calls its argument when the node is up.
 
-    Returns when an attempt does, or when the process is asked to end while it waits. Raises what else ended
-    an attempt, and DiskFailed where waiting would not help.
+    Returns when an attempt returns, or when a signal arrives while it waits. Raises any other failure of an
+    attempt, and DiskFailed where waiting would not help.
     """
     failures: deque[float] = deque()
     while True:
@@ -57,7 +57,7 @@ async def run_with_recovery(attempt: Attempt, directory: Path, files: FileSystem
 
 
 def find_disk_failure(error: BaseException) -> DiskFailed | None:
-    """The first failure of the disk that ended a node; None if anything else was in it."""
+    """The first disk failure in an error that ended a node; None if the error holds anything else."""
     found = [_get_disk_failure(leaf) for leaf in _iterate_leaves(error)]
     return None if None in found else found[0]
 
@@ -78,7 +78,7 @@ def _get_disk_failure(error: BaseException) -> DiskFailed | None:
 
 
 def _note(failures: deque[float], failure: DiskFailed) -> None:
-    """Raises the failure if there were too many."""
+    """Records a failure; raises it if there were too many in an hour."""
     now = trio.current_time()
     failures.append(now)
     while failures[0] < now - HOUR_SECONDS:
@@ -89,9 +89,11 @@ def _note(failures: deque[float], failure: DiskFailed) -> None:
 
 
 async def run_disk_watch(list_failures: Callable[[], Sequence[StorageError | None]]) -> None:
-    """Raises the failure of a store that is written for peers and clients, whose tasks alone it has ended.
+    """Raises the failure of a store whose writes come from peers and clients.
 
-    Such a store refuses from then on, and only opening it again helps.
+    Such a failure has ended only the task of the peer or client.
+
+    The store refuses all later writes, and only opening it again helps.
     """
     while True:
         await trio.sleep(WATCH_SECONDS)
@@ -101,7 +103,7 @@ async def run_disk_watch(list_failures: Callable[[], Sequence[StorageError | Non
 
 
 async def wait_until_writable(directory: Path, files: FileSystem) -> bool:
-    """Until a probe reaches the disk; False if the process was asked to end before."""
+    """Waits until a probe reaches the disk; False if a signal arrives first."""
     return await run_until_stopped(_probe_until_written, directory, files) is None
 
 

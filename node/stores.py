@@ -1,4 +1,4 @@
-"""What a node has open on disk: one lock, six stores.
+"""The stores that a node has open on disk, under one lock.
 
 The data directory belongs to one process. Stores are opened outermost and closed last. What LevelDB, log and
 sign-state check when they open is in `storage`; a file that does not verify is refused with advice.
@@ -28,7 +28,7 @@ _log = structlog.get_logger("node")
 
 @dataclass(frozen=True)
 class Stores:
-    """What is open on disk."""
+    """The open stores of a node."""
 
     database: LevelDbStore
     wal: Wal
@@ -38,7 +38,9 @@ class Stores:
     content: ContentStore
 
     def list_failures(self) -> list[StorageError | None]:
-        """Of the stores that are written for peers and clients; consensus does not survive its own."""
+        """The failures of the stores whose writes come from peers and clients. A failure of the other stores
+        ends consensus and so the node at once.
+        """
         return [self.vouchers.failure, self.content.failure]
 
 
@@ -56,8 +58,9 @@ def open_stores(
     with ExitStack() as stack:
         stack.enter_context(lock_directory(home.data))
         check_data_format(home.data, has_store=home.store.exists(), files=files)
-        # The database comes last: that it is there tells the next start that log and sign-state must be, too.
-        # A log without a database is kept: what it holds is locked, though the store was moved away.
+        # The database is made last: if it exists, the next start knows that log and sign-state must exist,
+        # too. A log without a database is kept: the validator's lock in it still counts after the store was
+        # moved away.
         is_first = is_new and not home.wal.exists()
         wal = Wal.create(home.wal, 0, files) if is_first else Wal.load(home.wal, files)
         stack.callback(wal.close)

@@ -31,7 +31,7 @@ T = TypeVar("T")
 
 
 class TxPlace(Record):
-    """Where a transaction is: its block, and its index there."""
+    """The place of a transaction: the height of its block, and its index in the block."""
 
     height: Height
     index: Uint32
@@ -46,10 +46,10 @@ class Extent(Record):
 
 
 class StoredBlock(NamedTuple):
-    """One block as the node hands it over: encoded records, and the ids of its transactions in order.
+    """One block to store: encoded records, and the ids of its transactions in order.
 
-    The commit certificate is that of this very height; the genesis block, height 0, has none. Rosters are
-    those that the header names and no stored one did.
+    The commit certificate is of this height; the genesis block, height 0, has none. `rosters` are the rosters
+    that this header names and no earlier one did.
     """
 
     height: Height
@@ -125,7 +125,7 @@ class ChainStore:
         return self._blocks.get(_encode_height(height))
 
     def get_certificate(self, height: Height) -> bytes | None:
-        """The encoded commit certificate of this very height; None at height 0."""
+        """The encoded commit certificate of this height; None at height 0."""
         return self._certificates.get(_encode_height(height))
 
     def get_receipts(self, height: Height) -> bytes | None:
@@ -146,10 +146,10 @@ class ChainStore:
         """The encoded roster with this hash, if a stored header names it."""
         return self._rosters.get(roster_hash)
 
-    # Staging: entries for the one batch that commits a height.
+    # Staging: batch entries, which the caller writes in the one batch that commits a height.
 
     def stage_block(self, stored: StoredBlock) -> list[Entry]:
-        """The entries that add the block above the head, or as the first one of an empty store."""
+        """Batch entries that add the block above the head, or as the first one of an empty store."""
         extent = self.get_extent()
         assert extent is None or stored.height == extent.head + 1, (extent, stored.height)
         assert stored.height == 0 or stored.certificate is not None, stored.height
@@ -175,9 +175,9 @@ class ChainStore:
     def stage_base(
         self, genesis_header: bytes, header: bytes, certificate: bytes, rosters: Sequence[bytes]
     ) -> list[Entry]:
-        """The entries that make an empty store begin above genesis, without the bodies up to there.
+        """Batch entries that make an empty store begin above genesis, without the bodies up to there.
 
-        The header of genesis stays below the first height, for it names the network.
+        The header of genesis is kept below the first height, since it names the network.
         """
         assert self.get_extent() is None
         height = _decode(Header, header, "the header to begin with").height
@@ -195,7 +195,7 @@ class ChainStore:
         ]
 
     def stage_prune(self, keep_from: Height, count_max: int) -> list[Entry]:
-        """The entries that drop blocks and receipts below `keep_from`, of at most `count_max` heights.
+        """Batch entries that drop blocks and receipts below `keep_from`, of at most `count_max` heights.
 
         The head keeps its block. They may go into the batch of a new block.
         """
@@ -225,7 +225,7 @@ class ChainStore:
             self._check_body(height)
 
     def _check_header(self, height: Height, expected_hash: Hash) -> Hash:
-        """The parent's hash, which the next header down must have."""
+        """Checks one header and returns its parent's hash, which the next header down must have."""
         data = self.get_header(height)
         if data is None or hash_bytes(Domain.HEADER, data) != expected_hash:
             raise CorruptStore(f"the header at height {height} is not {expected_hash.hex()}; {RESYNC}")
@@ -244,7 +244,7 @@ class ChainStore:
 
 
 def _decode(kind: type[T], data: bytes, what: str) -> T:
-    """A record whose checksum held and which yet does not decode was written by another version."""
+    """A record whose checksum verifies but which does not decode was written by another version."""
     try:
         return decode(kind, data)
     except DecodeError as error:

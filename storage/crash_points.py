@@ -1,7 +1,7 @@
-"""Crash points: the named places before and after each durable step, where a crash tells most.
+"""Crash points: named places before and after each durable step, at which tests end the node.
 
 `reach` does nothing unless a test has armed it: to kill the process there (`VIDYA_CRASH_AT`, read by the
-command line), or to end a simulated node. A place that is not in the list has no name and no test.
+command line), or to end a simulated node. Only places in this list are tested.
 """
 
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from enum import StrEnum
 
 
 class CrashPoint(StrEnum):
-    """In the order in which a height passes them."""
+    """The crash points, in the order in which a height passes them."""
 
     LOG_WRITE = "log-write"
     """Inputs are about to be written to the log."""
@@ -42,7 +42,7 @@ _hooks: list[Hook] = []
 
 
 def arm(hook: Hook) -> Callable[[], None]:
-    """Calls `hook` at every point from now on; returns what ends that."""
+    """Calls `hook` at every point from now on; calling the returned function ends that."""
     _hooks.append(hook)
     return lambda: _hooks.remove(hook)
 

@@ -1,7 +1,7 @@
-"""The format of a data directory: one number in a file, so that another version's files are told from damage.
+"""The format of a data directory: a number in a file that tells another version's files from damaged ones.
 
-Written before anything else of a new directory. A directory that has a store and no such file is of format 1,
-before which there was no need to tell. Nothing converts one format into another yet.
+The file is the first one written in a new directory. A directory that has a store and no such file is of
+format 1, which did not write one. Nothing converts one format into another yet.
 """
 
 from pathlib import Path
@@ -10,7 +10,7 @@ from storage.errors import OtherDataFormat, disk_errors
 from storage.files import FileSystem, atomic_write
 
 DATA_FORMAT = 3
-"""Goes up with every change after which the files of before cannot be read."""
+"""Raised with every change after which this program cannot read older files."""
 _FILE_NAME = "format"
 _FILE_BYTES_MAX = 16
 

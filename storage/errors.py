@@ -1,4 +1,4 @@
-"""Errors of storage: what a disk, an operator or a second process may cause.
+"""Errors of storage: failures that a disk, an operator or a second process may cause.
 
 StorageError
 ├── DiskFailed             a write, sync or rename failed; the object that met it refuses every later write
@@ -16,7 +16,7 @@ StorageError
 ├── ValidatorMoved         the key was exported, to be used elsewhere
 └── DoubleSignRefused      a signature was asked for at or below what is already signed
 
-Every message names the file and what an operator can do. Anything else that is raised is a bug.
+Every message names the file and the operator's next step. Any other exception is a bug.
 """
 
 import errno
@@ -29,11 +29,11 @@ _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
 
 class StorageError(Exception):
-    """Expected in operation: the disk or its keeper is to blame, not the program."""
+    """A failure that is expected in operation: caused by the disk or the operator, not by the program."""
 
 
 class DiskFailed(StorageError):
-    """The operating system refused; what was written since the last sync must be taken as lost."""
+    """A write, sync or rename failed; everything written since the last sync may be lost."""
 
 
 class DiskFull(DiskFailed):
@@ -41,7 +41,7 @@ class DiskFull(DiskFailed):
 
 
 class StoreInUse(StorageError):
-    """Held by another process, or twice by this one."""
+    """The lock is held by another process, or by another object of this one."""
 
 
 class OtherDataFormat(StorageError):

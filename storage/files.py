@@ -1,10 +1,10 @@
-"""Files that must survive a power loss: the seam to the disk, atomic replacement, memory of failures.
+"""Files that must survive a power loss: the interface to the disk, atomic replacement, a latch for failures.
 
 Invariants: what is written here is readable by its owner only (0600); `atomic_write` leaves either the old
 file or the new one, never a mixture; after a failed write or sync nothing more is written by the same object,
 because a second sync that succeeds says nothing about the pages the first one lost.
-The seam `FileSystem` has exactly the operations whose order decides what survives, so that a simulated disk
-can tear, lose or refuse each of them. LevelDB has a disk of its own and does not go through here.
+The interface `FileSystem` has exactly the operations whose order decides what survives, so that a simulated
+disk can tear, lose or refuse each of them. LevelDB accesses the disk by itself.
 """
 
 import os
@@ -34,20 +34,20 @@ class OpenFile(Protocol):
 
 
 class HeldLock(Protocol):
-    """Something held until released."""
+    """A lock that is held until it is released."""
 
     def release(self) -> None:
-        """Gives it up; calling again does nothing."""
+        """Releases the lock; calling again does nothing."""
 
 
 class FileSystem(Protocol):
-    """What a durable file needs from a disk. Every operation but `lock` may raise OSError."""
+    """The disk operations that durable files need. Every operation but `lock` may raise OSError."""
 
     def read(self, path: Path, bytes_max: int) -> bytes | None:
         """The first `bytes_max` bytes of the file, None if there is none."""
 
     def open(self, path: Path, *, is_new: bool) -> OpenFile:
-        """An existing file, or a new and empty one in its place."""
+        """Opens an existing file, or makes a new, empty one in its place."""
 
     def rename(self, source: Path, target: Path) -> None:
         """Replaces `target` atomically; on disk after `sync_directory`."""
@@ -113,7 +113,8 @@ DISK: FileSystem = LocalFileSystem()
 
 
 def atomic_write(path: Path, data: bytes, files: FileSystem = DISK) -> None:
-    """`path` holds `data`, on disk, when this returns; if it raises DiskFailed, the old content or `data`."""
+    """Replaces the content of `path` by `data`, which is on disk when this returns. After DiskFailed the file
+    holds the old content or `data`."""
     temporary = path.with_name(path.name + ".new")
     with disk_errors(path):
         file = files.open(temporary, is_new=True)

@@ -54,7 +54,7 @@ class Prefix(IntEnum):
 
 
 class KeyValueReader(Protocol):
-    """Reading, by a whole store or by one column of it."""
+    """Reads of a whole store or of one column."""
 
     def get(self, key: bytes) -> bytes | None:
         """The value, or None."""
@@ -66,7 +66,7 @@ class KeyValueReader(Protocol):
 
 
 class KeyValueStore(KeyValueReader, Protocol):
-    """A whole store."""
+    """A whole store, which can also be written."""
 
     def write_batch(self, entries: Iterable[Entry], *, sync: bool = True) -> None:
         """All entries, in order, or none; on disk when it returns. `sync=False` may lose the latest batches
@@ -162,7 +162,7 @@ _BLOOM_BITS = 10
 
 
 class _LevelDbReader:
-    """Reads of a database or of a snapshot of it; every one verifies checksums."""
+    """Reads of a database or of a snapshot of it; every read verifies checksums."""
 
     def __init__(self, source: Any, translate: Callable[[Exception], StorageError]) -> None:
         self._source = source
@@ -182,7 +182,7 @@ class _LevelDbReader:
         """As KeyValueReader.iterate."""
         low, high = _compute_range(prefix, start, stop)
         try:
-            # Finds the place to begin at, and so reads.
+            # Making the iterator seeks, so it may already fail.
             pairs = self._source.iterator(start=low, stop=high, reverse=is_reversed, verify_checksums=True)
         except plyvel.Error as error:
             raise self._translate_error(error) from error
@@ -200,7 +200,7 @@ class LevelDbStore(_LevelDbReader):
 
     Paranoid checks alone verify the log and the manifest but no table block that is read (tried with
     LevelDB 1.22), so each read asks for verification as well. They also take any short end of a file for
-    a torn write, and any other for damage: which it is, is found out here (`storage.leveldb_log`).
+    a torn write, and any other for damage. `storage.leveldb_log` finds out which it is.
     """
 
     def __init__(self, directory: Path, advice: str = RESYNC) -> None:
@@ -222,7 +222,9 @@ class LevelDbStore(_LevelDbReader):
         super().__init__(self._database, self._translate)
 
     def _check_names(self) -> None:
-        """That LevelDB will neither begin again beside old files nor forget the newest of them."""
+        """Raises CorruptStore where LevelDB would start an empty store beside old files, or drop the newest
+        of them.
+        """
         with disk_errors(self.directory):
             manifests = {path.name.encode(): path for path in self.directory.glob("MANIFEST-*")}
             current = self.directory / "CURRENT"
@@ -233,7 +235,7 @@ class LevelDbStore(_LevelDbReader):
             raise CorruptStore(f"{manifests[named]} is damaged at its end; {self._advice}")
 
     def _cut_torn_ends(self, is_suspect: Callable[[Path], bool]) -> int:
-        """How many bytes were cut off the logs now."""
+        """Cuts torn ends off the logs; returns how many bytes were cut."""
         try:
             cut = sum(cut_torn_end(path) for path in sorted(self.directory.glob("*.log")) if is_suspect(path))
         except CorruptStore as error:
@@ -263,14 +265,14 @@ class LevelDbStore(_LevelDbReader):
         )
 
     def _translate(self, error: Exception) -> StorageError:
-        """What a LevelDB error means to an operator; its text is all that LevelDB says."""
+        """The StorageError for a LevelDB error, which can only be classified by its text."""
         said = error.args[0] if error.args else error
         text = said.decode(errors="replace") if isinstance(said, bytes) else str(said)
         if isinstance(error, plyvel.IOError) and "/LOCK" in text:
             return StoreInUse(f"{self.directory} is open in another program: {text}")
         if isinstance(error, plyvel.IOError) and ("No space left" in text or "quota" in text):
             return DiskFull(f"{self.directory}: {text}; nothing is signed until there is room")
-        # A file that is gone, or a damaged table that points out of a file: the disk itself is well.
+        # A missing file, or a damaged table that points beyond a file, is damage: the disk itself works.
         is_damage = "No such file" in text or "Invalid argument" in text
         if isinstance(error, plyvel.IOError) and not is_damage:
             return DiskFailed(f"{self.directory}: {text}; nothing is signed until the disk can be written")

@@ -1,10 +1,10 @@
 """A lock file held for the life of its object: one node per data directory, one signer per key.
 
-The lock is `flock`, so the system drops it when the process dies; the file stays behind, empty of meaning.
+The lock is `flock`, so the system releases it when the process dies; the file stays and means nothing.
 It is never removed, since removing would let two processes lock two files of one name.
 `flock` belongs to the open file and so excludes a second object of the same process too, which LevelDB's own
 lock does not: its failed second attempt even releases the first (POSIX `fcntl` locks go with any close).
-It does not reach across machines: two machines with one key are for the operator to avoid.
+It does not work across machines: the operator must not run one key on two machines.
 """
 
 import fcntl
@@ -43,7 +43,7 @@ class FileLock:
         os.pwrite(self._descriptor, b"%d\n" % os.getpid(), 0)
 
     def release(self) -> None:
-        """Gives the lock up; calling again does nothing."""
+        """Releases the lock; calling again does nothing."""
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1

@@ -1,16 +1,16 @@
-"""The log of signatures: everything that a key of this node has signed, kept to be looked into afterwards.
+"""The log of signatures: everything that a key of this node has signed, kept for later inspection.
 
-The last-sign state prevents a second signature; this shows, after the fact, that there was none, or whose it
-was. A record goes in after the sign-state has it and before the signature is used, so every signature that
-left the node is here, and none is here that the sign-state did not know. A signature that is given again
-after a restart is here twice. It is never synced: it survives a killed process, while a power loss may cost
-its end. Nothing that the node does depends on what it says.
+The last-sign state prevents a second signature. This log shows afterwards that there was none, or which
+process made it. A record goes in after the sign-state has it and before the signature is used, so every
+signature that left the node is here, and none is here that the sign-state did not know. A signature that is
+given again after a restart is here twice. It is never synced: it survives a killed process, while a power
+loss may cost its end. Nothing that the node does depends on what it says.
 
     file   = frame*
     frame  = mark 4 | length u16 | checksum 16 | canonical SignatureRecord of `length` bytes
 
 Damage and torn ends are left where they are: a reader goes on at the next mark behind them. When a file is
-full it becomes `.1`, that one `.2`, and so on; the oldest goes.
+full it becomes `.1`, that one `.2`, and so on; the oldest is deleted.
 """
 
 import struct
@@ -138,7 +138,9 @@ def decode_signatures(data: bytes) -> Iterator[SignatureRecord]:
 
 
 def find_conflicts(records: Iterable[SignatureRecord]) -> dict[Slot, set[bytes]]:
-    """Slots in which different things were signed, with the bytes of each: empty if all is well."""
+    """The slots in which different messages were signed, with the bytes of each message; empty if there are
+    none.
+    """
     signed: dict[Slot, set[bytes]] = {}
     for record in records:
         slot = Slot(record.public_key, record.height, record.round, record.step)

@@ -2,11 +2,11 @@
 
 A slot is (height, round, step). A signature is given only for a slot above the last one, or once more, as it
 was, for the very bytes signed last; the file that says so is on disk before the signature is returned. There
-is no exception for messages that differ in a timestamp: our votes carry none.
-The file belongs to one key, is locked while open, and is never made without leave: an absent file means that
-what was signed is unknown. What it cannot see is an older copy of itself, put back from a backup, or another
-one beside it; `node.replica.signing.guard` judges that by log, chain and peers. While it watches, the file
-holds that nothing is signed; and for good once the key was moved elsewhere.
+is no exception for messages that differ in a timestamp: our votes carry none. The file belongs to one key, is
+locked while open, and is made only when the caller says that the key is new: if the file is missing, it is
+unknown what was signed. What it cannot see is an older copy of itself, put back from a backup, or another one
+beside it; `node.replica.signing.guard` judges that by log, chain and peers. While the guard watches, and for
+ever once the key was moved elsewhere, the file says that nothing is signed.
 
     file = checksum 16 | canonical SignState;  checksum = BLAKE3 of the rest, cut to 16 bytes
 """
@@ -49,7 +49,7 @@ UNSIGNED: SignSlot = (0, 0, 0)
 
 
 class SignStep(IntEnum):
-    """The three things that a validator signs in a round, in their order."""
+    """The three messages that a validator signs in a round, in their order."""
 
     PROPOSAL = 1
     PREVOTE = 2
@@ -57,7 +57,7 @@ class SignStep(IntEnum):
 
 
 class Hold(IntEnum):
-    """Why nothing is signed, whatever the slot."""
+    """The reason why nothing is signed in any slot."""
 
     NONE = 0
     WATCHING = 1
@@ -100,7 +100,8 @@ class LastSignState:
         self._lock = files.lock(path.with_name(path.name + ".lock"))
         try:
             self._state = _load_state(path, public_key, create=create, files=files)
-            # Written again even when whole: what a failed sync left in memory reads well and is not on disk.
+            # Written again although it verifies: after a failed sync the page cache may hold what the disk
+            # does not.
             self._save(self._state)
         except BaseException:
             self._lock.release()
@@ -146,7 +147,7 @@ class LastSignState:
         return signature
 
     def raise_to(self, height: Height, round: Round, step: SignStep) -> None:
-        """Nothing at or below this slot is signed from now on; a lower slot than the last changes nothing."""
+        """Forbids signatures at or below this slot; a slot below the current one changes nothing."""
         self._latch.check()
         slot = (height, round, step)
         if slot > self._state.slot:
@@ -179,7 +180,7 @@ class LastSignState:
         self._save(replace(self._state, hold=Hold.MOVED))
 
     def adopt(self, moved: SignState) -> None:
-        """Goes on where another file of this key ended, after a watch; raises NewerSignState."""
+        """Takes over the state of another file of this key, and watches first; raises NewerSignState."""
         self._latch.check()
         assert moved.public_key == self._state.public_key
         if moved.slot < self._state.slot:

@@ -4,12 +4,12 @@
     snapshots/<height>.new/                         one that is being written; removed at start
 
 A directory gets its name when all of its files are on disk. Each file begins with a checksum over its place
-and its content, so that damage is seen here and not charged to this node by who asked: what is damaged counts
-as not there. Snapshots hold nothing that the store does not, so losing one costs nobody anything.
+and its content, so that this node notices damage and peers do not blame it for it: a damaged file counts as
+missing. A snapshot holds nothing that the store does not, so a lost one is no loss.
 
-`Staging` is an ordinary store whose state comes in parts, in any order. Its plan and the numbers of the parts
-that it has are in the same batches as these, so it goes on after any crash; the batch that brings the last of
-it, head and chain, removes them. Before that batch it has no head, after it nothing is missing.
+`Staging` is an ordinary store whose state comes in parts, in any order. The plan and the numbers
+of the parts are in the same batches as the parts, so it continues after any crash. The last batch writes head
+and chain and removes the plan: before it the store has no head, after it nothing is missing.
 """
 
 import shutil
@@ -63,7 +63,7 @@ class SnapshotFiles:
         return self._read(self._get_path(height) / _name_part(part))
 
     def begin(self, height: Height) -> None:
-        """Room for a new snapshot."""
+        """Makes the directory of a new snapshot."""
         path = self._get_path(height, _UNFINISHED)
         with disk_errors(path):
             self.drop_unfinished(height)
@@ -74,7 +74,7 @@ class SnapshotFiles:
         self._write(self._get_path(height, _UNFINISHED) / _name_part(part), data)
 
     def finish(self, height: Height, manifest: bytes) -> None:
-        """The snapshot is whole; the oldest ones go."""
+        """Marks the snapshot as whole; deletes the oldest ones."""
         path = self._get_path(height, _UNFINISHED)
         self._write(path / _MANIFEST, manifest)
         with disk_errors(path):
@@ -85,7 +85,7 @@ class SnapshotFiles:
                 shutil.rmtree(self._get_path(old))
 
     def drop_unfinished(self, height: Height) -> None:
-        """The snapshot that was begun is not wanted."""
+        """Deletes the snapshot that was begun."""
         shutil.rmtree(self._get_path(height, _UNFINISHED), ignore_errors=True)
 
     def _get_path(self, height: Height, suffix: str = "") -> Path:
@@ -116,7 +116,7 @@ def _compute_checksum(path: Path, data: bytes) -> bytes:
 
 
 class Staging:
-    """A store that becomes a node's: `plan` says what it is to hold, in words of the caller's own."""
+    """A store that is being filled for a node. `plan` is the caller's own record of what it shall hold."""
 
     def __init__(self, store: KeyValueStore) -> None:
         self._store = store
@@ -130,19 +130,19 @@ class Staging:
         return self.state.head is not None
 
     def get_plan(self) -> bytes | None:
-        """What was to be brought in; None before `begin` and after `finish`."""
+        """The plan; None before `begin` and after `finish`."""
         return self._column.get(_PLAN_KEY)
 
     def begin(self, plan: bytes) -> None:
-        """The store is to hold this; what came for an earlier plan goes."""
+        """Sets the plan; parts of an earlier plan are deleted."""
         assert not self.is_whole
-        # Without a plan, parts count for nothing: so a crash between the two leaves no mark without its part.
+        # The old plan goes first: without a plan, parts that a crash leaves behind count for nothing.
         self.give_up()
         self._clear()
         self._store.write_batch([self._column.entry(_PLAN_KEY, plan)])
 
     def give_up(self) -> None:
-        """There is no plan any more."""
+        """Deletes the plan."""
         self._store.write_batch(self._stage_end())
 
     def _clear(self) -> None:
@@ -150,11 +150,11 @@ class Staging:
             self._store.write_batch([(key, None) for key in keys])
 
     def list_missing(self, part_count: int) -> list[int]:
-        """The parts that are not in yet."""
+        """The numbers of the parts that are still missing."""
         return [part for part in range(part_count) if self._column.get(_encode_part(part)) is None]
 
     def add_part(self, part: int, pairs: Pairs, nodes: Pairs) -> None:
-        """A part, verified by the caller, is in."""
+        """Adds a part, which the caller has verified."""
         mark = self._column.entry(_encode_part(part), b"")
         self._store.write_batch([*self.state.stage_part(pairs, nodes), mark])
 
@@ -166,7 +166,9 @@ class Staging:
         certificate: bytes,
         rosters: Sequence[bytes],
     ) -> None:
-        """With all parts in: the store begins at the header's height, as if it had executed up to there."""
+        """Called with all parts added: writes head and chain, as if the store had executed up to the header's
+        height.
+        """
         base = self.chain.stage_base(genesis_header, header, certificate, rosters)
         self._store.write_batch([*self.state.stage_top(top), *base, *self._stage_end()])
         self.state.on_written(top)

@@ -126,7 +126,7 @@ class StateStore:
         return update(self._cache, self.head.version if self.head else None, version, changes)
 
     def stage(self, tree: TreeUpdate, changes: Changes) -> list[Entry]:
-        """All that makes the head's state the one of `tree`, for one batch."""
+        """Batch entries that make `tree` the head's state."""
         assert self.head is None or tree.version > self.head.version
         entries = [self._values.entry(key, value) for key, value in changes.items()]
         entries += [self._nodes.entry(node_key, stored) for node_key, stored in tree.nodes]
@@ -140,13 +140,13 @@ class StateStore:
         self.head = StateHead(tree.version, tree.root)
 
     def stage_part(self, pairs: Pairs, nodes: Pairs) -> list[Entry]:
-        """Values and nodes of a state that comes in parts; nothing of it is there for readers yet."""
+        """Batch entries for a part of a state; readers see nothing of it before `stage_top`."""
         assert self.head is None
         entries = [self._values.entry(key, value) for key, value in pairs]
         return entries + [self._nodes.entry(node_key, stored) for node_key, stored in nodes]
 
     def stage_top(self, tree: TreeUpdate) -> list[Entry]:
-        """The nodes above the parts, and the head: now the state is there."""
+        """Batch entries for the nodes above the parts and for the head, which make the state readable."""
         assert self.head is None
         entries = [self._nodes.entry(node_key, stored) for node_key, stored in tree.nodes]
         return [*entries, self._meta.entry(_HEAD_KEY, encode(StateHead(tree.version, tree.root)))]
@@ -191,7 +191,9 @@ class StateStore:
         return max(0, version - self._versions_kept + 1)
 
     def _stage_pruning(self, tree: TreeUpdate) -> list[Entry]:
-        """Notes what `tree` replaces, and deletes what only dropped versions used."""
+        """Batch entries that record the nodes `tree` replaces, and delete those that only dropped versions
+        used.
+        """
         entries = [self._stale.entry(_encode_version(tree.version), encode(tree.stale))]
         stop = _encode_version(self._compute_oldest(tree.version) + 1)
         for version_key, data in islice(self._stale.iterate(stop=stop), PRUNED_VERSIONS_MAX):

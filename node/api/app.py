@@ -1,4 +1,4 @@
-"""The application: routes, guards, boundary, and the form of errors, put together."""
+"""The application: puts routes, guards, boundary and the form of errors together."""
 
 from typing import Any
 

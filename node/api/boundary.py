@@ -1,7 +1,7 @@
-"""The boundary per request and per connection: what goes wrong in one is its end and nobody else's.
+"""The boundary per request and per connection: an unexpected failure ends that one and no other.
 
-The second of the two places of a broad `except`. What arrives here is a bug, ours or the server's: it is
-logged, the client gets 500, the node goes on.
+The second of the two places of a broad `except`. An exception that arrives here is a bug: it is logged,
+the client gets 500, and the node goes on.
 """
 
 from collections.abc import Awaitable, Callable

@@ -1,7 +1,7 @@
-"""What route functions are given: the node's parts, a view of the store, checked parameters, pages.
+"""The dependencies of route functions: the node's parts, a view of the ledger, checked parameters, pages.
 
-Routes read in the API's own loop, one at a time and without a thread: each takes microseconds, and so the API
-as a whole never takes more than one thread's share of the interpreter from consensus.
+Routes read in the API's own loop, one at a time and without another thread: each takes microseconds, and the
+API never takes more than one thread's share of the interpreter from consensus.
 """
 
 from collections.abc import Callable
@@ -35,7 +35,7 @@ VERIFY_THREADS = 2
 
 @dataclass(frozen=True)
 class Api:
-    """Everything a route may use."""
+    """Everything that a route may use."""
 
     services: ApiServices
     config: NodeConfig
@@ -47,7 +47,7 @@ class Api:
 
     @property
     def prefix(self) -> str:
-        """Of addresses."""
+        """The network's prefix of addresses."""
         return self.services.spec.prefix
 
     def parse_address(self, text: str) -> Address:
@@ -55,12 +55,12 @@ class Api:
         return decode_address(self.prefix, text)
 
     def format_address(self, address: Address) -> str:
-        """As people see it."""
+        """The address in bech32m."""
         return encode_address(self.prefix, address)
 
 
 async def get_api(request: Request) -> Api:
-    """What `build_app` put there."""
+    """The `Api` that `build_app` has stored in the application."""
     api: Api = request.app.state.api
     return api
 

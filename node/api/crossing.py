@@ -1,6 +1,7 @@
-"""Crossing from the API's loop to the node's: what changes the node happens there, as one of its own tasks.
+"""Calls from the API's loop into the node's: everything that changes the node runs there, as one of its
+tasks.
 
-Reads do not cross: they take a consistent view of the store, and single look-ups in the mempool.
+Reads need no call: they use the ledger's view and single look-ups in the mempool.
 """
 
 from collections.abc import Awaitable, Callable
@@ -21,11 +22,11 @@ class NodeLoop:
         self._threads = trio.CapacityLimiter(CROSSINGS_MAX)
 
     async def run(self, function: Callable[..., Awaitable[T]], *arguments: object) -> T:
-        """The result of an async function, run in the node's loop; once begun it ends there."""
+        """Runs an async function in the node's loop and returns its result; once begun it runs to its end."""
         return await self._cross(lambda: trio.from_thread.run(function, *arguments, trio_token=self._token))
 
     async def call(self, function: Callable[..., T], *arguments: object) -> T:
-        """The result of a function, called in the node's loop."""
+        """Calls a function in the node's loop and returns its result."""
         return await self._cross(
             lambda: trio.from_thread.run_sync(function, *arguments, trio_token=self._token)
         )

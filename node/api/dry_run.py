@@ -1,4 +1,4 @@
-"""Trying a transaction that nobody signed, on a layer over the head: its fee, its events, or why it fails.
+"""Dry run of an unsigned transaction on a layer over the head: its fee, its events, or why it fails.
 
 The block's own hooks are not run, so a result right before the end of an epoch may differ.
 """
@@ -34,9 +34,9 @@ class Trial(NamedTuple):
 
 
 def try_transaction(view: LedgerView, genesis_hash: Hash, time_ms: TimeMs, transaction: Transaction) -> Trial:
-    """A trial in the next block.
+    """Tries the transaction as if it were in the next block.
 
-    A fee bound of 0 stands for whatever it costs; a nonce ahead of the account's for its turn having come.
+    A fee bound of 0 means whatever it costs. A nonce above the account's is taken as if it were the next.
     """
     state = view.state
     before = balances.get_account(state, transaction.sender)

@@ -1,10 +1,10 @@
 """Errors of the API, and how every expected failure becomes an answer.
 
 ApiError(code, message, hint)     answered with its status
-├── BadRequest        400   the request cannot mean anything
+├── BadRequest        400   the request is malformed
 ├── NotAuthorised     401   a control route without this node's token
 ├── HostRefused       403   the Host header names somebody else: DNS rebinding
-├── NotFound          404   nothing of that name here
+├── NotFound          404   nothing of that name is here
 ├── RequestTimeout    408   the body did not arrive in time
 ├── Gone              410   it was here and has been pruned
 ├── BodyTooLarge      413
@@ -37,7 +37,7 @@ ErrorBody = dict[str, dict[str, str]]
 
 
 class ApiError(Exception):
-    """An answer that is no."""
+    """A refusal with its code, message and hint."""
 
     status: ClassVar[int] = 400
 
@@ -49,7 +49,7 @@ class ApiError(Exception):
 
 
 class BadRequest(ApiError):
-    """The request cannot mean anything."""
+    """The request is malformed."""
 
 
 class NotAuthorised(ApiError):
@@ -65,7 +65,7 @@ class HostRefused(ApiError):
 
 
 class NotFound(ApiError):
-    """Nothing of that name here."""
+    """Nothing of that name is here."""
 
     status = 404
 

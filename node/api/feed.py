@@ -1,8 +1,8 @@
 """The live feed (server-sent events): what became final, in order, for any number of slow readers.
 
-Nothing is queued: each reader has a place (height, position) and reads the chain store from there, so the
-feed can be resumed anywhere and a slow reader costs no memory. Position 0 of a height is its block; then
-come the events of its start, each transaction with its events, and the events of its end.
+Nothing is queued: each reader has a place (height, position) and reads the chain from there. So the feed can
+be resumed anywhere, and a slow reader costs no memory. Position 0 of a height is its block; then come the
+events of its start, each transaction with its events, and the events of its end.
 """
 
 from collections.abc import AsyncIterator, Iterator
@@ -21,7 +21,7 @@ HEARTBEAT_SECONDS = 15.0
 
 
 class Place(NamedTuple):
-    """The next thing a reader wants."""
+    """The next message that a reader wants."""
 
     height: Height
     position: int
@@ -40,7 +40,7 @@ class Feed:
 
 
 def format_place(place: Place) -> str:
-    """The id of what stands at a place."""
+    """The id of the message at a place."""
     return f"{place.height}.{place.position}"
 
 
@@ -67,8 +67,8 @@ def _list_events(
 async def stream_events(
     services: ApiServices, feed: Feed, place: Place, kinds: frozenset[str]
 ) -> AsyncIterator[bytes]:
-    """Everything from a place on, and then for as long as the reader stays; a comment now and then while
-    nothing happens. What was pruned is passed over.
+    """Yields everything from a place on, for as long as the reader stays, and a comment every
+    HEARTBEAT_SECONDS while nothing happens. Pruned blocks are skipped.
     """
     while True:
         changed = feed.changed.next

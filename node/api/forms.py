@@ -26,12 +26,12 @@ def format_event(event: EventRecord, prefix: str) -> Json:
 
 
 def format_events(events: tuple[EventRecord, ...], prefix: str) -> list[Json]:
-    """Each of them."""
+    """The events, in order."""
     return [format_event(event, prefix) for event in events]
 
 
 def format_failure(receipt: Receipt) -> Json | None:
-    """Why the calls of an included transaction did nothing; None if they did."""
+    """Why the calls of an included transaction had no effect; None if they had."""
     if receipt.error is None:
         return None
     code, sentence = runtime.get_error_code(receipt.error)
@@ -39,7 +39,7 @@ def format_failure(receipt: Receipt) -> Json | None:
 
 
 def format_receipt(receipt: Receipt, prefix: str) -> Json:
-    """What became of a transaction."""
+    """A transaction's receipt."""
     return {
         "error": format_failure(receipt),
         "fee": receipt.fee,

@@ -1,8 +1,8 @@
-"""What a stranger, a web page or a broken program cannot do to the API.
+"""Guards of the API against strangers, web pages and broken programs.
 
-In this order: the Host header must name this node (a page elsewhere that points its own name at 127.0.0.1 is
-refused: DNS rebinding); each client address has a bucket of requests; only so many requests are under way at
-once; the body arrives whole, in time and within its bound, before any handler runs.
+In this order: the Host header must name this node (against DNS rebinding: a page elsewhere that points its
+own name at 127.0.0.1); each client address has a token bucket; the number of concurrent requests is bounded;
+the body must arrive whole, in time and within its bound before any handler runs.
 """
 
 import re
@@ -26,7 +26,7 @@ from node.api.errors import (
 LOOPBACK_NAMES = frozenset(("localhost", "127.0.0.1", "[::1]"))
 BODY_BYTES_MAX = 2**20
 BODY_BYTES_DISCARDED_MAX = 16 * 2**20
-"""Of a body that is too large so much is read, so that its sender gets to read the answer."""
+"""How much of a body that is too large is read, so that its sender gets to read the answer."""
 BODY_SECONDS_MAX = 10.0
 REQUESTS_PER_SECOND = 400
 REQUESTS_BURST = 1_000
@@ -50,7 +50,7 @@ class Buckets:
         self._levels: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     def take(self, client: str, now: float) -> bool:
-        """Whether the client may ask once more."""
+        """Whether the client may make one more request."""
         level, then = self._levels.pop(client, (self._burst, now))
         level = min(self._burst, level + (now - then) * self._per_second)
         self._levels[client] = (max(level - 1, 0), now)
@@ -143,7 +143,7 @@ class Replay:
         self._receive = receive
 
     async def __call__(self) -> Message:
-        """The body once, then what the connection says."""
+        """Gives the body once, then passes on what the connection says."""
         if self._message is not None:
             message, self._message = self._message, None
             return message

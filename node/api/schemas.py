@@ -1,4 +1,4 @@
-"""What answers look like, for the OpenAPI document; every answer is checked against these.
+"""The forms of answers, for the OpenAPI document; every answer is checked against these.
 
 `Json` stands for a record of the chain by the names of its fields (docs/spec/api.md). Amounts are integers in
 base units; heights, nonces and times in milliseconds are integers too. Hashes and encodings are hex, accounts
@@ -13,20 +13,20 @@ Json = dict[str, Any]
 
 
 class Failure(TypedDict):
-    """Why not."""
+    """Why something was refused: a fixed code, and a message for people."""
 
     code: str
     message: str
 
 
 class ErrorText(Failure):
-    """Why not, and what to do."""
+    """As `Failure`, with a hint what to do."""
 
     hint: str
 
 
 class ErrorAnswer(TypedDict):
-    """Every answer that is no."""
+    """The body of every error."""
 
     error: ErrorText
 
@@ -170,7 +170,7 @@ class Delegation(TypedDict):
 
 
 class Account(TypedDict):
-    """An account, also one never seen."""
+    """An account; one that was never used has zeros."""
 
     address: str
     height: int
@@ -259,7 +259,7 @@ class Session(TypedDict):
 
 
 class Supply(TypedDict):
-    """How the total came about, and what the pots of modules hold."""
+    """The supply and its parts, and what the pots of modules hold."""
 
     genesis: int
     minted: int
@@ -279,7 +279,7 @@ class Peers(TypedDict):
 
 
 class Health(TypedDict):
-    """Whether the node can be relied on."""
+    """Whether the node is alive, or ready; why not."""
 
     ok: bool
     reason: str
@@ -296,7 +296,7 @@ class Published(TypedDict):
 
 
 class LocalContent(TypedDict):
-    """What is on this disk."""
+    """The datums in this node's store."""
 
     quota_bytes: int
     used_bytes: int
@@ -327,6 +327,6 @@ class CheckedChunks(TypedDict):
 
 
 class Dropped(TypedDict):
-    """A datum that is here no more."""
+    """A datum that was removed from this node's store."""
 
     datum: str

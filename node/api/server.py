@@ -1,8 +1,8 @@
 """The API's server: Hypercorn's HTTP/1.1, on a loop in a thread of its own, apart from consensus.
 
-`run_api` belongs to the node's nursery; it ends when it is cancelled, and with it the thread. Connections are
-counted, a client that does not read is dropped, one that does not finish its headers too (by Hypercorn's idle
-time). HTTP/2 is not spoken: its streams would evade the counts.
+`run_api` belongs to the node's nursery; cancelling it ends the thread. Connections are counted. A client that
+does not read is dropped, and so is one that does not finish its headers (by Hypercorn's idle time). HTTP/2 is
+not served: its streams would evade the counts.
 """
 
 import socket
@@ -37,7 +37,7 @@ _log = structlog.get_logger("api")
 CONNECTIONS_MAX = 256
 CONNECTION_BACKLOG = 128
 HEADERS_SECONDS_MAX = 5.0
-"""From the opening of a connection, or the end of its last request, to the end of the next one's headers."""
+"""From the start of a connection, or the end of its last request, to the end of the next headers."""
 HEADERS_BYTES_MAX = 16 * 2**10
 SEND_SECONDS_MAX = 5.0
 
@@ -86,7 +86,7 @@ def remove_upgrade(request: h11.Request) -> h11.Request:
 
 
 class Connection(TCPServer):
-    """One client: HTTP/1.1 alone, and nobody waits for a client that does not read."""
+    """One client, by HTTP/1.1 only; a client that does not read is dropped."""
 
     async def run(self) -> None:
         """Until either side ends it."""

@@ -1,4 +1,4 @@
-"""What the API is given by the node. Everything here was made elsewhere; the API owns nothing but its thread.
+"""The parts of the node that the API uses. All are made elsewhere; the API owns only its thread.
 
 In the API's thread are used: `ledger.view`, single look-ups of the mempool, the signature memory, and
 plain attributes. The async functions and the peer manager belong to the node's loop and are reached by
@@ -30,7 +30,7 @@ class Content(Protocol):
         ...
 
     async def list_datums(self) -> LocalContent:
-        """What is here."""
+        """The datums in the store."""
         ...
 
     async def check_chunks(self, datum: Hash, first: int, count: int) -> ChunkCheck:
@@ -42,7 +42,7 @@ class Content(Protocol):
         ...
 
     async def get_download(self, job: str) -> DownloadProgress | None:
-        """How far a download is."""
+        """The progress of a download; None if there is no such job."""
         ...
 
     async def drop(self, datum: Hash) -> None:
@@ -51,7 +51,7 @@ class Content(Protocol):
 
 
 class Pool(Protocol):
-    """Admits to the mempool: `node.mempool.gossip.PoolGossip`."""
+    """Admits transactions to the mempool: `node.mempool.gossip.PoolGossip`."""
 
     async def submit(self, batch: list[bytes]) -> list[tuple[Hash, InvalidTransaction | None]]:
         """Per transaction its id and the refusal, if any."""
@@ -67,7 +67,7 @@ class SyncState(Protocol):
 
     @property
     def target(self) -> Height:
-        """The height it goes for."""
+        """The height that it aims at."""
 
 
 @dataclass(frozen=True)

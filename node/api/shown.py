@@ -1,7 +1,8 @@
 """Where the possession proofs of an epoch are: an index over the blocks in which they are accepted.
 
-It is filled when somebody asks, from the blocks that are final by then; of few epochs, the one unused for
-longest is forgotten. Who samples proofs asks for several of one epoch, so each block is read once.
+It is filled on request, from the blocks that are final by then. It holds few epochs and drops the least
+recently used one. A client that samples proofs asks for several of one epoch, so each block is read only
+once.
 """
 
 from collections import OrderedDict

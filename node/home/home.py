@@ -29,7 +29,7 @@ PEER_BOOK_BYTES_MAX = 2**20
 
 
 class HomeError(Exception):
-    """The folder is no node's home, or is one already; says what to do."""
+    """The folder is not a node's home, or is one already; the message says what to do."""
 
 
 class Home:
@@ -68,7 +68,7 @@ class Home:
         self.chain_file.write_bytes(spec_json)
 
     def create_keys(self, secrets_of: dict[KeyRole, bytes] | None = None) -> None:
-        """The node's own keys, fresh or those given. Some that are there stay: a chain spec may name them."""
+        """Makes the node's own keys, fresh or those given. Existing ones stay: a chain spec may name them."""
         self.keys.mkdir(parents=True, exist_ok=True)
         if not self.password_file.exists():
             write_private(self.password_file, secrets.token_hex(32).encode())
@@ -88,7 +88,7 @@ class Home:
             return parse_chain_spec(file.read(CHAIN_FILE_BYTES_MAX + 1))
 
     def load_password(self) -> str:
-        """What opens the node's keys."""
+        """The password of the node's keys."""
         return self.password_file.read_text().strip()
 
     def load_secret(self, role: KeyRole) -> Hash:
@@ -100,11 +100,11 @@ class Home:
         return KeyPair(self.load_secret(role))
 
     def load_token(self) -> str:
-        """What local programs show to the API."""
+        """The token that local programs show to the API."""
         return self.token_file.read_text().strip()
 
     def load_peer_book(self) -> bytes:
-        """The addresses that were known when the node stopped; nothing if there are none."""
+        """The encoded peer book of the last run; empty if there is none."""
         if not self.peer_book.exists():
             return b""
         with self.peer_book.open("rb") as file:
@@ -113,7 +113,8 @@ class Home:
     def set_store_aside(self) -> Path:
         """Moves a damaged store out of the way, and says where to; raises HomeError or StoreInUse.
 
-        Log and sign-state stay: what this key has signed and locked holds for a chain that is synced again.
+        Log and sign-state stay: the key's signatures and its lock still count after the chain is synced
+        again.
         """
         with lock_directory(self.data):
             if not self.store.exists():
@@ -123,14 +124,14 @@ class Home:
             return self.store.rename(target)
 
     def note_process(self, pid: int) -> None:
-        """Says which process runs the node. Whoever looks meanwhile sees the note before or this one."""
+        """Writes down which process runs the node, atomically."""
         draft = self.pid_file.with_name(f"pid.{os.getpid()}")
         draft.write_text(f"{pid}\n")
         draft.replace(self.pid_file)
 
 
 def write_private(path: Path, data: bytes) -> None:
-    """A new file that only its owner reads."""
+    """Writes a new file that only its owner can read."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "wb") as file:
         file.write(data)

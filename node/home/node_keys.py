@@ -1,4 +1,4 @@
-"""The keys of a running node, opened: the account's stays in the wallet of its owner."""
+"""The keys of a running node. The account's key is not among them: it stays in the owner's wallet."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ from node.keys.derivation import KeyRole
 
 @dataclass(frozen=True)
 class Keys:
-    """The node's own keys, opened."""
+    """The node's own keys, unlocked; `account` is None for an observer."""
 
     account: Address | None
     consensus: KeyPair
@@ -24,7 +24,7 @@ class Keys:
 
 
 def load_keys(home: Home, config: NodeConfig, spec: ChainSpec) -> Keys:
-    """Open the key files; slow on purpose, so before the loop starts."""
+    """Unlocks the key files. Slow by design (Argon2id), so called before the loop starts."""
     account = decode_address(spec.prefix, config.account) if config.account else None
     network_seed = home.load_secret(KeyRole.NETWORK)
     return Keys(

@@ -1,4 +1,4 @@
-"""What makes a folder that of one validator, and how it moves: its keys, and what its key has signed.
+"""The files that make a folder a validator's (its keys, and what its key has signed), and how they are moved.
 
 An export takes both out, under a password, and marks the folder first: nothing is signed there any more. An
 import puts them into the folder of a node of the same network and account, never over a sign-state that
@@ -9,7 +9,7 @@ last signature is not signed again. `forget_signatures` makes new files where th
 
 The key file is that of the consensus key (docs/spec/keys.md). The contents are under a key that follows from
 the consensus key, by XChaCha20-Poly1305, with the key file as associated data: without the password nothing
-of it is read or exchanged. All of it is for a folder that no node is running in: it takes the lock.
+of it can be read or replaced. All functions take the folder's lock, so no node may be running in it.
 
 ValidatorFileError
 ├── InvalidExport       damaged, cut, or no export
@@ -49,11 +49,11 @@ FILE_BYTES_MAX = 2**14
 ROUND_MAX = 2**31 - 1
 _VERSION = 1
 REPLACED = "replaced"
-"""Folder beside keys that an import took the place of."""
+"""The folder for keys that an import has replaced."""
 
 
 class ValidatorFileError(Exception):
-    """Expected: something about a file or a folder that it was meant for."""
+    """The base of the expected failures."""
 
 
 class InvalidExport(ValidatorFileError):
@@ -87,13 +87,13 @@ class Contents(Record):
     sign_state: SignState
 
 
-# Out.
+# Export.
 
 
 def export_validator(
     home: Home, file: Path, password: str, *, profile: Profile = Profile.STANDARD
 ) -> SignState:
-    """Write the validator of a folder to a new file, and sign nothing here from now on.
+    """Writes the validator of a folder to a new file; from then on nothing is signed in the folder.
 
     Raises FileExistsError, StorageError (in use, missing, damaged), KeystoreError.
     """
@@ -137,11 +137,12 @@ def _derive_key(secret: Hash) -> bytes:
     return hash_bytes(Domain.VALIDATOR_FILE, secret)
 
 
-# In.
+# Import.
 
 
 def import_validator(home: Home, file: Path, password: str) -> SignState:
-    """Make the folder that of the validator in the file; it watches before it signs. Cut off, do it again.
+    """Makes the folder that of the validator in the file; the node watches before it signs. May be repeated
+    after an interruption.
 
     Raises ValidatorFileError, KeystoreError, StorageError (in use, newer, of another key).
     """
@@ -202,7 +203,7 @@ def _check_place(home: Home, contents: Contents) -> None:
 
 
 def _set_aside_unused(home: Home, key: PublicKey) -> None:
-    """A sign-state of a key that never signed makes room; raises WrongPlace for one that did."""
+    """Removes the sign-state of a key that never signed; raises WrongPlace for one that did."""
     own = home.load_key(KeyRole.CONSENSUS).public_key
     if own == key or not home.sign_state.exists():
         return
@@ -214,7 +215,7 @@ def _set_aside_unused(home: Home, key: PublicKey) -> None:
 
 
 def _replace_keys(home: Home, secrets_of: dict[KeyRole, Hash]) -> None:
-    """The keys of the validator; others that are in their place are kept beside them."""
+    """Writes the validator's keys; keys that they replace are kept in a folder beside them."""
     for role, secret in secrets_of.items():
         path = home.keys / f"{role.value}.json"
         if path.exists() and home.load_secret(role) != secret:
@@ -224,7 +225,7 @@ def _replace_keys(home: Home, secrets_of: dict[KeyRole, Hash]) -> None:
     home.create_keys(dict(secrets_of))
 
 
-# Again.
+# Forgetting.
 
 
 def forget_signatures(home: Home, signed_up_to: Height | None = None) -> list[Path]:
@@ -244,7 +245,7 @@ def forget_signatures(home: Home, signed_up_to: Height | None = None) -> list[Pa
 
 
 def _renew_sign_state(home: Home, key: PublicKey, signed_up_to: Height | None) -> Path | None:
-    """Where the old one is now (or would be, had there been one); None if it is whole and stays."""
+    """Where the old sign-state was moved to (or would have been); None if it verifies and stays."""
     aside = None
     try:
         state = LastSignState.load(home.sign_state, key)
@@ -273,7 +274,7 @@ def _renew_log(home: Home) -> Path | None:
 
 
 def _set_aside(path: Path) -> Path:
-    """Out of the way under a name that is free."""
+    """Renames the file to a free name, and returns that name."""
     number = 1
     while (aside := path.with_name(f"{path.name}.old-{number}")).exists():
         number += 1

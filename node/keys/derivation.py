@@ -2,7 +2,7 @@
 
 Paths are m/44'/84392'/role'/index' (docs/spec/keys.md says why this shape and this coin type). Each role has
 its own branch, so that a consensus key can be replaced, or its branch be handed to another machine, without
-the account keys being near. Hardened steps go one way: a child key reveals neither parent nor siblings.
+the account keys. Hardened steps go one way: a child key reveals neither parent nor siblings.
 
 Invariants: the same words, role and index give the same seed forever; mistyped words are refused. It knows
 no BIP-39 passphrase: a second secret without a checksum turns each typo into an empty wallet.
@@ -23,7 +23,7 @@ from mnemonic import Mnemonic
 
 PURPOSE = 44
 COIN_TYPE = 84392
-"""Not in the list of SLIP-0044; "vidya" on the letters of a telephone."""
+"""Not registered in SLIP-0044; "vidya" typed on a telephone keypad."""
 
 WORDS = 24
 PHRASE_WORDS = (12, 15, 18, 21, 24)
@@ -34,7 +34,7 @@ _HARDENED = 2**31
 
 
 class DerivationError(Exception):
-    """These words or this path give no key."""
+    """The words or the path are not valid."""
 
 
 class InvalidMnemonic(DerivationError):
@@ -72,14 +72,14 @@ def build_mnemonic() -> str:
 
 
 def encode_mnemonic(entropy: bytes) -> str:
-    """The 24 words that stand for these 32 bytes."""
+    """The 24 words that encode these 32 bytes (BIP-39)."""
     # New entropy has this size, and a key file is refused unless its secret has.
     assert len(entropy) == ENTROPY_BYTES
     return str(_english().to_mnemonic(entropy))
 
 
 def decode_mnemonic(text: str) -> bytes:
-    """The 32 bytes that the words stand for, however spaced or capitalised; raises InvalidMnemonic."""
+    """The 32 bytes that the words encode; spacing and case do not matter. Raises InvalidMnemonic."""
     if len(text) > MNEMONIC_CHARS_MAX:
         raise InvalidMnemonic(f"{len(text)} characters, at most {MNEMONIC_CHARS_MAX} are possible")
     words = unicodedata.normalize("NFKD", text).lower().split()
@@ -117,7 +117,7 @@ def build_path(role: KeyRole, index: int) -> tuple[int, ...]:
 
 
 def format_path(path: tuple[int, ...]) -> str:
-    """A path as people write it."""
+    """A path in the usual notation: `m/44'/...`."""
     return "".join(["m", *(f"/{step}'" for step in path)])
 
 

@@ -8,17 +8,17 @@ Invariants: a file appears whole, with mode 0600, and never in the place of anot
 is bounded before it is used; no secret and no password is in an error or a `repr`.
 It does not ask for passwords, does not wipe memory (Python cannot), and is no lock against two nodes with
 one consensus key. Opening a file takes half a second of one core: call it before the event loop starts.
-Trouble of the disk (OSError) is not among its own errors:
+Failures of the disk stay OSError. Its own errors:
 
 KeystoreError
 ├── InvalidName         no name for a file
 ├── KeyExists           the name is taken; nothing was written
 ├── KeyNotFound         no such name
-├── InvalidKeystore     damaged, cut, or with numbers nobody should pay for
+├── InvalidKeystore     damaged, cut off, or with parameters out of bounds
 ├── InvalidSecret       text from which no key can be imported
 ├── UnfitPassword       empty, or too long; at creation only
-├── WrongPassword       the password does not open it (or the file was altered by who knew how)
-└── NotEnoughMemory     this machine cannot give what the file asks for
+├── WrongPassword       the password does not open it (or the file was altered on purpose)
+└── NotEnoughMemory     this machine has less memory than the file asks for
 """
 
 import hashlib
@@ -51,7 +51,7 @@ PASSWORD_BYTES_MAX = 1024
 MEMORY_KIB_MAX = 2**20
 PASSES_MAX = 16
 WORK_KIB_MAX = 2**22
-"""Memory times passes: about 4 seconds of one core."""
+"""The bound of memory times passes: about 4 seconds of one core."""
 SALT_BYTES = 16
 NONCE_BYTES = 24
 
@@ -63,7 +63,7 @@ _TITLE = "vidya keystore"
 
 
 class KeystoreError(Exception):
-    """Expected: something about a key file or what was typed for it."""
+    """The base of the expected failures of key files."""
 
 
 class InvalidName(KeystoreError):
@@ -79,7 +79,7 @@ class KeyNotFound(KeystoreError):
 
 
 class InvalidKeystore(KeystoreError):
-    """Not an undamaged key file within the bounds."""
+    """The file is damaged, or its parameters are out of bounds."""
 
 
 class InvalidSecret(KeystoreError):
@@ -87,7 +87,7 @@ class InvalidSecret(KeystoreError):
 
 
 class UnfitPassword(KeystoreError):
-    """No key is made with this password."""
+    """The password is empty or too long for a new key."""
 
 
 class WrongPassword(KeystoreError):
@@ -95,11 +95,11 @@ class WrongPassword(KeystoreError):
 
 
 class NotEnoughMemory(KeystoreError):
-    """Argon2id could not have its memory."""
+    """Argon2id could not allocate its memory."""
 
 
 class Profile(StrEnum):
-    """What it costs to try a password. `DEVNET` protects nothing of value: for devnets and tests."""
+    """The cost of trying a password. `DEVNET` is for devnets and tests: it protects nothing of value."""
 
     STANDARD = "standard"
     DEVNET = "devnet"
@@ -143,7 +143,7 @@ class Kdf(_Part, frozen=True):
 
 
 class Checksum(_Part, frozen=True):
-    """Finds damage without the password; no defence against who alters a file on purpose."""
+    """Finds damage without the password; no protection against deliberate changes."""
 
     function: Literal["sha256"]
     message: HexHash
@@ -166,7 +166,7 @@ class Crypto(_Part, frozen=True):
 
 
 class KeyFile(_Part, frozen=True):
-    """A key file: all that is known of a key without its password."""
+    """A key file: everything about a key that is readable without its password."""
 
     version: Literal[1]
     name: str
@@ -196,7 +196,7 @@ def encode_key_file(key: KeyFile) -> bytes:
 
 
 def decode_key_file(data: bytes) -> KeyFile:
-    """The key file in `data`, all bounds and the checksum checked; raises InvalidKeystore, at no cost."""
+    """The key file in `data`, with bounds and checksum checked at no cost; raises InvalidKeystore."""
     if len(data) > FILE_BYTES_MAX:
         raise InvalidKeystore(f"longer than a key file can be ({FILE_BYTES_MAX} bytes)")
     try:
@@ -218,7 +218,7 @@ def seal(
     path: str = "",
     profile: Profile = Profile.STANDARD,
 ) -> KeyFile:
-    """A new key file around `secret`, under a fresh salt and nonce."""
+    """A new key file that holds `secret`, with a fresh salt and nonce."""
     memory_kib, passes = _COSTS[profile]
     salt, nonce = secrets.token_hex(SALT_BYTES), secrets.token_bytes(NONCE_BYTES)
     kdf = Kdf("argon2id", KdfParameters(memory_kib, passes, 1, salt))
@@ -249,7 +249,7 @@ def unlock(key_file: KeyFile, password: str) -> bytes:
 
 
 def encode_secret(role: KeyRole, secret: bytes) -> str:
-    """A secret as people write it down: 24 words for a mnemonic, else 64 hexadecimal digits."""
+    """A secret as text: 24 words for a mnemonic, else 64 hexadecimal digits."""
     return encode_mnemonic(secret) if role is KeyRole.MNEMONIC else secret.hex()
 
 
@@ -300,7 +300,7 @@ def load(directory: Path, name: str) -> KeyFile:
 
 
 def get_names(directory: Path) -> list[str]:
-    """Names in order of the alphabet; whether a file is sound shows when it is loaded."""
+    """The names of all keys, sorted; the files are not checked."""
     return sorted(path.stem for path in directory.glob("*.json") if _is_name(path.stem))
 
 
@@ -315,13 +315,13 @@ def import_file(directory: Path, name: str, data: bytes, password: str) -> KeyFi
 
 
 def export_secret(directory: Path, name: str, password: str) -> str:
-    """The words or the seed of a key, for paper; only to who has the password."""
+    """The words or the seed of a key, as text; needs the password."""
     key_file = load(directory, name)
     return encode_secret(key_file.role, unlock(key_file, password))
 
 
 def rename(directory: Path, name: str, new_name: str) -> KeyFile:
-    """Gives a key another name. Cut off in between, both names hold the key."""
+    """Renames a key. After an interruption both names may hold it."""
     check_name(new_name)
     key_file = msgspec.structs.replace(load(directory, name), name=new_name)
     _save(directory, key_file)
@@ -381,7 +381,7 @@ def _normalise(password: str) -> bytes:
     """The same bytes for the same password on every keyboard (ERC-2335, password requirements)."""
     normal = unicodedata.normalize("NFKD", password)
     typed = "".join(character for character in normal if unicodedata.category(character) != "Cc")
-    # A password out of the environment may hold bytes that are no UTF-8, as lone surrogates.
+    # A password from the environment may hold bytes that are not UTF-8, as lone surrogates.
     return typed.encode("utf-8", "surrogatepass")
 
 
@@ -401,7 +401,7 @@ def _locate(directory: Path, name: str) -> Path:
 
 
 def _read(path: Path) -> bytes:
-    """At most one byte more than allowed, and from regular files only: a pipe would wait forever."""
+    """Reads at most one byte more than allowed, and only regular files: a pipe would block forever."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     except FileNotFoundError:
@@ -435,7 +435,7 @@ def _save(directory: Path, key_file: KeyFile) -> None:
 
 
 def _sync(directory: Path) -> None:
-    """Makes names in `directory` outlast a loss of power."""
+    """Syncs the names in `directory`."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

@@ -1,4 +1,4 @@
-"""The lane: one block at a time is executed or committed, in a worker thread, so that the loop stays free."""
+"""The lane: blocking work runs in one worker thread, one job after the other, so that the loop stays free."""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -16,6 +16,6 @@ class Lane:
         self._thread = trio.CapacityLimiter(1)
 
     async def run(self, work: Callable[[], T]) -> T:
-        """The result of `work`. Once begun it ends, even if the caller is cancelled: no half a commit."""
+        """Returns the result of `work`, which once begun runs to its end even if the caller is cancelled."""
         async with self._turn:
             return await trio.to_thread.run_sync(work, limiter=self._thread)

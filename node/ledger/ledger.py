@@ -48,7 +48,7 @@ PRUNED_BLOCKS_MAX = 64
 WATCHED_BLOCKS_MAX = 20
 """A validator looks for signatures of its key in so many blocks (`node.replica.signing.guard`)."""
 RESULTS_KEPT_MAX = 8
-"""Executed candidates of one height: one per round in practice."""
+"""Executed candidates of one height; in practice there is one per round."""
 
 
 class OtherNetwork(Exception):
@@ -138,7 +138,7 @@ class CommittedBlock(NamedTuple):
 
 
 class LedgerReader(Protocol):
-    """What other threads than the loop and the lane may use of a ledger."""
+    """What threads other than the loop's and the lane's may use of a ledger."""
 
     spec: ChainSpec
     genesis_hash: Hash
@@ -204,7 +204,7 @@ class Ledger(LedgerView):
         return self._live
 
     def _freeze(self) -> LedgerView:
-        """The live chain and state as they are now, for whoever is not in the lane."""
+        """A view of the live chain and state as they are now."""
         frozen, live = self._store.snapshot(), self._live
         return LedgerView(ChainStore(frozen), StateStore(frozen), live.head, live.head_hash)
 
@@ -219,8 +219,8 @@ class Ledger(LedgerView):
     def execute(self, block: Block) -> BlockResult:
         """The effect of a candidate for the next height, computed at most once; raises InvalidBlock.
 
-        A verdict is kept under the header's hash, so it must be about what the header binds: a body forged by
-        whoever passed the block on says nothing about the block.
+        A verdict is kept by the header's hash, so it must be about what the header binds. A body that does
+        not match the header (ForgedBody) is the sender's fault, so no verdict is kept.
         """
         block_hash = compute_header_hash(block.header)
         known = self._results.get(block_hash)
@@ -317,15 +317,16 @@ class Ledger(LedgerView):
         return self.live.chain.stage_prune(max(0, height - kept + 1), PRUNED_BLOCKS_MAX)
 
     def _list_new_rosters(self, header: Header) -> tuple[bytes, ...]:
-        """The roster of the next height, where that is another than this one's."""
+        """The roster of the next height, if it differs from this one's."""
         if header.next_validators_hash == header.validators_hash:
             return ()
         return (encode(build_roster(validators.get_next(self.live.state))),)
 
 
 def compute_blocks_kept_min(parameters: system.Parameters) -> int:
-    """The newest blocks that no node drops: those younger than evidence may be, those that a node needs which
-    joins at the oldest snapshot offered, and those in which a validator looks for signatures of its key.
+    """How many of the newest blocks every node keeps: blocks that are younger than evidence may be, blocks
+    that a node needs which joins at the oldest snapshot offered, and blocks in which a validator looks for
+    signatures of its key.
 
     Light clients need headers, certificates and rosters, which are never dropped.
     """

@@ -1,7 +1,7 @@
 """Each signature is verified once per node.
 
-A bounded memory of signatures that were good, shared by consensus, execution and the pool. Verification costs
-55-75 us; libsodium lets go of the interpreter meanwhile, so batches run in worker threads beside the loop.
+A bounded memory of valid signatures, shared by consensus, execution and the pool. A verification costs 55-75
+us. libsodium releases the interpreter lock meanwhile, so batches run in worker threads beside the loop.
 """
 
 from collections import OrderedDict
@@ -17,7 +17,7 @@ from chain.transaction import SignedTransaction, check_signature
 
 REMEMBERED_MAX = 200_000
 INLINE_MAX = 4
-"""Fewer signatures than this are verified at once: a thread would cost more."""
+"""Fewer signatures than this are verified in the caller's thread: another thread would cost more."""
 
 
 class _Memory:
@@ -31,14 +31,14 @@ class _Memory:
         return key in self._hashes
 
     def add(self, key: bytes) -> None:
-        """Remember it."""
+        """Remembers a hash."""
         self._hashes[key] = None
         while len(self._hashes) > self._count_max:
             self._hashes.popitem(last=False)
 
 
 class SignatureMemory:
-    """Verifies, and remembers what was good. Forgetting costs time, never safety."""
+    """Verifies signatures and remembers the valid ones. Forgetting one costs time, never safety."""
 
     def __init__(self, remembered_max: int = REMEMBERED_MAX) -> None:
         self._good = _Memory(remembered_max)
@@ -47,7 +47,7 @@ class SignatureMemory:
         self._threads = trio.CapacityLimiter(2)
 
     def verify(self, public_key: PublicKey, message: bytes, signature: Signature) -> bool:
-        """As `is_signed_by`; the second time it costs a look-up."""
+        """As `is_signed_by`; the second time it is only a look-up."""
         if len(public_key) != HASH_BYTES or len(signature) != SIGNATURE_BYTES:
             return False  # Else two of them could look alike when put together.
         key = blake3(public_key + signature + message).digest()
@@ -65,7 +65,9 @@ class SignatureMemory:
             self._good_transactions.add(signed.id)
 
     async def check_all(self, batch: Iterable[SignedTransaction]) -> list[SignedTransaction]:
-        """Those of the batch that are well signed, in order; in a worker thread if there are many."""
+        """The transactions of the batch that are validly signed, in order; verified in a worker thread if
+        there are many.
+        """
         signed = list(batch)
         if len(signed) < INLINE_MAX:
             return self._filter(signed)

@@ -1,9 +1,9 @@
 """Snapshots for nodes that join: made at the ends of epochs, served to peers.
 
-One is made of the store as it is right after the last block of an epoch, in a thread of its own, while the
-chain goes on; an epoch that ends meanwhile has none. The state is read once to see how large its places are,
-and then once per PASS_BYTES_MAX of parts, so that memory is bounded whatever the state's size.
-A node that is itself behind makes none. What cannot be written is dropped: it was for others.
+A snapshot is made of the view right after the last block of an epoch, in a thread of its own, while the chain
+goes on. An epoch that ends meanwhile gets none. The state is read once to measure its places, and then once
+per PASS_BYTES_MAX of parts, so that memory is bounded whatever the state's size. A node that is behind makes
+none. A snapshot that cannot be written is dropped: it serves others only.
 
 Peers are told only of snapshots whose manifest leads to the state root of this node's own header.
 """
@@ -69,7 +69,7 @@ T = TypeVar("T")
 
 
 class SnapshotService:
-    """Makes the snapshots of a node, and lets peers have them."""
+    """Makes the snapshots of a node and serves them to peers."""
 
     def __init__(
         self, network: Network, ledger: LedgerReader, files: SnapshotFiles, is_behind: Callable[[], bool]
@@ -81,14 +81,14 @@ class SnapshotService:
         self._writer = trio.CapacityLimiter(1)
         self._ended_in, self._ended = trio.open_memory_channel[LedgerView](0)
         self.ended = 0
-        """How many were begun, and made or not."""
+        """How many were begun and have ended, made or failed."""
         self._offers = self._find_offers()
         network.serve(SNAPSHOT, build_answerer(SnapshotRequest, self.answer, REQUESTS_MAX))
 
     # Making.
 
     def on_committed(self, committed: CommittedBlock) -> None:
-        """At the end of an epoch the store is held as it is, until the snapshot is made."""
+        """At the end of an epoch, hands the view over to `run`."""
         height = committed.block.header.height
         if self._is_behind() or not system.is_epoch_end(committed.view.get_parameters(), height):
             return
@@ -98,7 +98,7 @@ class SnapshotService:
             _log.info("snapshot_skipped", height=height, reason="the one before is still being made")
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Makes them until cancelled."""
+        """Makes snapshots until cancelled."""
         task_status.started()
         async for view in self._ended:
             self._offers = await trio.to_thread.run_sync(self._make, view, limiter=self._writer)
@@ -119,11 +119,11 @@ class SnapshotService:
 
     @property
     def offers(self) -> tuple[SnapshotOffer, ...]:
-        """What peers are told of."""
+        """The snapshots that peers are told of."""
         return tuple(self._offers.values())
 
     def _find_offers(self) -> dict[Hash, SnapshotOffer]:
-        """Those by the hash of their manifest whose files and header are there."""
+        """The snapshots whose files and header are here, by the hash of their manifest."""
         found = (self._build_offer(height) for height in self._files.list_heights())
         return {offer.manifest_hash: offer for offer in found if offer is not None}
 
@@ -138,7 +138,7 @@ class SnapshotService:
         return SnapshotOffer(height, compute_header_hash(header), compute_manifest_hash(manifest))
 
     async def answer(self, peer: PeerId, message: SnapshotRequest) -> SnapshotReply:
-        """What a peer is told; raises Refused."""
+        """The reply to a peer; raises Refused."""
         match message:
             case SnapshotsRequest():
                 return Snapshots(self.offers)
@@ -175,9 +175,9 @@ class SnapshotService:
 
 
 def write_snapshot(view: LedgerView, files: SnapshotFiles, keep_on: Callable[[], None]) -> int:
-    """Writes the snapshot of the view, in so many parts; raises SnapshotTooLarge, StorageError.
+    """Writes the snapshot of the view and returns the number of parts; raises SnapshotTooLarge, StorageError.
 
-    Now and then `keep_on` is called, which may raise to end it.
+    `keep_on` is called every PAIRS_BETWEEN pairs and may raise to end it.
     """
     sizes = measure_places(_scan(view, keep_on))
     cut = choose_cut(sizes)
@@ -206,7 +206,7 @@ def measure_places(pairs: Iterable[Pair]) -> list[int]:
 
 
 def _group_parts(cut: Cut, sizes: list[int]) -> Iterator[range]:
-    """Runs of parts that are collected in one pass over the state."""
+    """Ranges of parts, each collected in one pass over the state."""
     width = PLACES_MAX // 16**cut.depth
     stops = (*cut.starts[1:], 16**cut.depth)
     first = filled = 0

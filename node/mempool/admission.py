@@ -1,7 +1,7 @@
-"""Whether a transaction may wait for a block: what a node asks before it takes one into its pool.
+"""Admission to the pool: the checks that a transaction passes before it may wait for a block.
 
-Place and kind, room for the fee, weight within its lane; a duty is tried, since it pays nothing. Not the
-signature, which is the most expensive check and left to the caller.
+Network, lifetime, kind, nonce, fee and weight are checked by the head. A duty is executed on a layer, since
+it pays no fee. Not here: the signature of the transaction, the costliest check, which is left to the caller.
 """
 
 from chain import runtime
@@ -18,7 +18,7 @@ VIEW_KEYS_MAX = 50_000
 
 
 class _KnownState:
-    """The state at one head, remembering what was read of it."""
+    """The state at one head, with a cache of what was read."""
 
     def __init__(self, state: StateReader, head_hash: Hash) -> None:
         self.head_hash = head_hash
@@ -36,7 +36,7 @@ class _KnownState:
 
 
 class PoolAdmission:
-    """Judges by the head of the ledger."""
+    """Checks transactions against the head."""
 
     def __init__(self, ledger: LedgerReader, verify: Verify) -> None:
         """`verify` remembers signatures, so that a duty's are not verified again when a block has it."""
@@ -45,7 +45,7 @@ class PoolAdmission:
         self._known: _KnownState | None = None
 
     def check(self, tx_id: Hash, signed: SignedTransaction, size_bytes: int) -> Pooled:
-        """Whether the transaction could be in the next block or a later one; raises InvalidTransaction."""
+        """The transaction as the pool keeps it; raises InvalidTransaction if it can be in no coming block."""
         view, transaction, state = self._ledger.view, signed.transaction, self._get_state()
         calls = runtime.decode_calls(transaction)
         is_duty = runtime.check_kind(transaction, calls)
@@ -71,7 +71,7 @@ class PoolAdmission:
         return Pooled(tx_id, signed, size_bytes, weight, is_duty)
 
     def _get_state(self) -> StateReader:
-        """The head's state; what every transaction asks of it is read once per head."""
+        """The head's state; what many transactions ask for is read once per head."""
         view = self._ledger.view
         if self._known is None or self._known.head_hash != view.head_hash:
             self._known = _KnownState(view.state, view.head_hash)

@@ -6,7 +6,9 @@ from p2p.wire.messages import TRANSACTIONS_MAX
 
 
 def split_batches(transactions: Iterator[bytes], bytes_max: int) -> Iterator[tuple[bytes, ...]]:
-    """Batches of at most so many bytes, or of one that is longer, each short enough for one message."""
+    """Batches of at most `bytes_max` bytes each (a longer transaction is a batch by itself) and of at most as
+    many transactions as fit a message.
+    """
     batch: list[bytes] = []
     size = 0
     for data in transactions:

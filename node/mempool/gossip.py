@@ -1,9 +1,8 @@
-"""Transactions between peers: each crosses a link once, in batches.
+"""Transactions between peers: each is sent once per link, in batches.
 
-What enters the pool (by the API or from a peer) is verified first: size and form, place and kind, room
-for the fee, signature; then it is offered to the mempool, and what the mempool took is relayed to all
-other peers: small ones whole, large ones by id. A peer's junk costs it points; a transaction that is
-merely stale costs nothing.
+A transaction of a client or a peer is checked (size, form, admission, signature) and then added to the pool.
+What the pool took is relayed to all other peers: small transactions whole, large ones by id. A peer that
+sends invalid transactions loses points; a transaction that is only stale costs it nothing.
 """
 
 from collections import OrderedDict
@@ -60,7 +59,7 @@ class PoolGossip:
         self.streams: PeerStreams[PoolMessage] = PeerStreams(network, POOL, PoolMessage, self._receive)
 
     async def run_peer(self, peer: PeerId) -> None:
-        """Serve one connected peer's outbox; first say what waits here."""
+        """Serves one connected peer's outbox; announces first what waits here."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self.streams.run_peer, peer)
             await self.streams.wait_for(peer, OUTBOX_SECONDS_MAX)
@@ -83,9 +82,7 @@ class PoolGossip:
         return results
 
     async def _admit(self, tx_id: Hash, data: bytes) -> Pooled:
-        """Everything that is checked before a transaction may wait; the signature, the most expensive check,
-        last.
-        """
+        """Checks a transaction and adds it; the signature, the costliest check, comes last."""
         try:
             signed = decode_identified(tx_id, data)
         except ChainError as error:
@@ -122,7 +119,7 @@ class PoolGossip:
                 self._on_wanted(peer, ids)
 
     def _on_wanted(self, peer: PeerId, ids: tuple[Hash, ...]) -> None:
-        """What fits into one answer; the rest reaches the peer as others relay it, or in a block."""
+        """Sends what fits into one answer; the peer gets the rest from others, or in a block."""
         found, size = [], 0
         for tx_id in ids:
             pooled = self._mempool.get(tx_id)
@@ -133,7 +130,9 @@ class PoolGossip:
             self.streams.post(peer, Transactions(batch))
 
     async def _on_transactions(self, peer: PeerId, transactions: tuple[bytes, ...]) -> None:
-        """Take in a batch: decode and check each, verify all signatures in one go, then relay what is new."""
+        """Takes in a batch: decodes and checks each, verifies all signatures at once, then relays what is
+        new.
+        """
         fresh = []
         for data in transactions:
             tx_id = compute_transaction_id(data)
@@ -168,7 +167,7 @@ class PoolGossip:
         return True
 
     def _forget(self, tx_id: Hash) -> None:
-        """It may be welcome later: when its sender has money, its turn comes, or the pool has room."""
+        """Allows it to be offered again: later its sender may have funds, or the pool room."""
         self._seen.pop(tx_id, None)
 
     def _remember(self, tx_id: Hash) -> None:

@@ -1,16 +1,16 @@
 """The pool of transactions that wait for a block.
 
-A pure data structure: it knows the head only through `HeadFacts`, holds no lock, opens nothing. What
-enters was checked by `node.mempool.gossip` and had its signature verified before.
+A pure data structure: it knows the head only through `HeadFacts`, holds no lock and opens nothing. Callers
+have checked each transaction and its signature (`node.mempool.gossip`).
 
 Rules: one transaction per (account, nonce), which a better tip replaces; an account's transactions wait in a
 run of nonces, of which only the unbroken part from its next nonce is offered to blocks; what pays best per
-weight goes first; when the pool is full the worst payer's last transaction leaves. Duties have a shelf of
-their own, on which settlements come last; a duty may be sent by any key, so one call waits once, whoever
-signed it.
+weight goes first; when the pool is full the worst payer's last transaction leaves. Duties are kept
+apart, settlements last among them. Any key may send a duty, so each duty call waits only once, whoever signed
+it.
 
-Nothing here walks the pool but `select`: a block touches its own senders and what expires with it, and the
-worst payer is found in a heap of the last transactions of all runs.
+Only `select` walks the whole pool. A block touches its own senders and what expires with it, and the worst
+payer is found in a heap of the last transactions of all runs.
 """
 
 from collections import OrderedDict
@@ -30,7 +30,7 @@ ACCOUNT_TRANSACTIONS_MAX = 256
 DUTIES_MAX = 4_096
 DUTIES_BYTES_MAX = 32 * 2**20
 SETTLEMENTS_MAX = DUTIES_MAX // 2
-"""A settlement may wait an epoch, a proof may not: whoever has vouchers must not crowd proofs out."""
+"""A settlement may wait an epoch, a proof may not: settlements must not crowd out proofs."""
 REPLACEMENT_PERCENT_MIN = 110
 """A replacement must offer at least this much of the tip it replaces."""
 REFUSALS_KEPT_MAX = 10_000
@@ -49,12 +49,12 @@ class Pooled(NamedTuple):
 
     @property
     def tip_rate(self) -> int:
-        """Tip per million units of weight: what a proposer earns for the room."""
+        """Tip per million units of weight, by which the pool orders."""
         return self.signed.transaction.tip * 1_000_000 // max(self.weight, 1)
 
     @property
     def cost(self) -> Amount:
-        """The most that it may take from its sender before any call."""
+        """The most that fee and tip may take from the sender."""
         return self.signed.transaction.fee_max + self.signed.transaction.tip
 
 
@@ -82,7 +82,7 @@ class Run:
 
     @property
     def tail(self) -> Pooled:
-        """The one with the highest nonce: the only one that can leave without a gap."""
+        """The transaction with the highest nonce: only it can leave without a gap."""
         return self.by_nonce[max(self.by_nonce)]
 
 
@@ -113,7 +113,7 @@ class Mempool:
         return self._by_id.get(tx_id)
 
     def get_refusal(self, tx_id: Hash) -> str | None:
-        """Why a transaction was refused or left lately; None if nothing is remembered."""
+        """Why a transaction was refused, or why it left, if that is still remembered."""
         return self._refusals.get(tx_id)
 
     def get_next_nonce(self, who: Address, state_nonce: Nonce) -> Nonce:
@@ -130,7 +130,7 @@ class Mempool:
     # In.
 
     def add(self, pooled: Pooled, facts: HeadFacts) -> None:
-        """Take a transaction in; raises InvalidTransaction and changes nothing but the memory of refusals."""
+        """Adds a transaction. If it raises InvalidTransaction, only the memory of refusals has changed."""
         if pooled.tx_id in self._by_id:
             raise InvalidTransaction("already_pooled")
         try:
@@ -153,7 +153,9 @@ class Mempool:
         return []
 
     def _check_paying(self, pooled: Pooled, facts: HeadFacts) -> list[tuple[Pooled, str]]:
-        """What must leave to make room, each with the reason; raises InvalidTransaction if nothing may."""
+        """The transactions that must leave to make room, each with the reason; raises InvalidTransaction if
+        it is not better than those.
+        """
         transaction = pooled.signed.transaction
         run = self._runs.get(transaction.sender)
         waiting = run.by_nonce if run is not None else {}
@@ -164,7 +166,8 @@ class Mempool:
             raise InvalidTransaction(
                 "replacement_underpriced", f"tip of the other is {rival.signed.transaction.tip}"
             )
-        # All that waits for an account must be payable by it, or a pool could be filled for free.
+        # An account must be able to pay for everything of it that waits, or the pool could be filled for
+        # free.
         owed = sum(other.cost for other in waiting.values() if other is not rival) + pooled.cost
         free = facts.get_free(transaction.sender)
         if owed > free:
@@ -172,7 +175,7 @@ class Mempool:
         return [(rival, "replaced")] if rival is not None else self._find_room(pooled)
 
     def _find_room(self, pooled: Pooled) -> list[tuple[Pooled, str]]:
-        """The tails that must leave, the worst payers first; a replacement takes the room of its rival."""
+        """The tails that must leave, the worst payers first."""
         leaving: list[Pooled] = []
         count = len(self._by_id) - len(self._duties)
         size = self.bytes_used - self.duty_bytes_used + pooled.size_bytes
@@ -188,7 +191,7 @@ class Mempool:
         return [(tail, "evicted") for tail in leaving]
 
     def _pop_worst(self) -> Pooled | None:
-        """The tail that pays least, taken out of the heap; entries that are no tails any more go with it."""
+        """Takes the tail that pays least out of the heap, and entries that are tails no longer."""
         while self._tails:
             pooled = self._by_id.get(heappop(self._tails)[1])
             if pooled is not None and self._runs[pooled.signed.transaction.sender].tail is pooled:
@@ -252,21 +255,21 @@ class Mempool:
             del self._expiries[height]
 
     def remember_refusal(self, tx_id: Hash, code: str) -> None:
-        """Keep the reason for a while, for who asks about the transaction."""
+        """Remembers the reason for a while, for clients that ask about the transaction."""
         self._refusals[tx_id] = code
         self._refusals.move_to_end(tx_id)
         if len(self._refusals) > REFUSALS_KEPT_MAX:
             self._refusals.popitem(last=False)
 
     def on_refused(self, refused: Iterable[tuple[SignedTransaction, InvalidTransaction]]) -> None:
-        """A proposer could not take these in; those that will never fit leave, the others wait."""
+        """These could not go into a block: those that never will are removed, the others wait."""
         for signed, error in refused:
             pooled = self._by_id.get(signed.id)
             if pooled is not None and error.code not in WAITING_CODES:
                 self._remove(pooled, error.code)
 
     def on_block(self, included: Iterable[tuple[Hash, SignedTransaction]], facts: HeadFacts) -> None:
-        """A block was finalised: what is in it, what it overtook and what expired leaves."""
+        """A block was finalised: removes what is in it, what its nonces overtook, and what expired."""
         for tx_id, signed in included:
             pooled = self._by_id.get(tx_id)
             if pooled is not None:
@@ -279,7 +282,7 @@ class Mempool:
                 self._remove(self._by_id[tx_id], "expired")
 
     def _advance(self, sender: Address, facts: HeadFacts) -> None:
-        """The account has a new next nonce; whatever is below it cannot be included any more."""
+        """Sets the account's next nonce; transactions below it are removed."""
         run = self._runs.get(sender)
         if run is None:
             return
@@ -308,7 +311,7 @@ class Mempool:
 
 
 def is_settlement(pooled: Pooled) -> bool:
-    """Whether it is the duty that a payer can make in any number, at a price."""
+    """Whether it is a settlement, a duty that a payer can cause in any number, at a price."""
     return pooled.is_duty and pooled.signed.transaction.calls[0].module == sessions.MODULE.index
 
 

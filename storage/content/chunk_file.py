@@ -1,7 +1,7 @@
-"""The store's own bytes of one datum: a flat, sparse file with each chunk at its place.
+"""The store's own bytes of one datum: a flat, sparse file with each chunk at its offset.
 
 A chunk that was written may be lost with the power until `sync` returns. After a failed sync nothing more is
-written through the same store (its latch). Does not know which chunks are there; the index does.
+written through the same store (its latch). Not here: which chunks are held (`index`).
 """
 
 import os
@@ -28,7 +28,7 @@ class ChunkFile:
         return os.pread(self._descriptor, size, index * CHUNK_BYTES)
 
     def write(self, index: int, chunk: bytes) -> None:
-        """Puts a chunk in its place; if it raises DiskFull or DiskFailed, the chunk is not there."""
+        """Writes a chunk at its offset; after DiskFull or DiskFailed the chunk is not held."""
         self._latch.check()
         view, offset = memoryview(chunk), index * CHUNK_BYTES
         with disk_errors(self._path):

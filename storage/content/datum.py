@@ -1,6 +1,6 @@
-"""A datum in use: what is read from the index once, and the two places its bytes can be in.
+"""A datum in use: what is read from the index once, and the two places of its bytes.
 
-Does not verify and does not write the index; the store does.
+Not here: verifying chunks and writing the index (`store`).
 """
 
 import os
@@ -18,7 +18,7 @@ from storage.files import FailureLatch
 
 @dataclass(frozen=True, slots=True)
 class DatumStatus:
-    """What the store has of a datum. `folder` is where it is hosted in place, if it is."""
+    """What the store has of a datum. `folder` is the published folder, if it is hosted in place."""
 
     datum: Hash
     length: int
@@ -77,7 +77,7 @@ class OpenDatum:
         return compute_chunk_size(self.manifest.length, chunk)
 
     def read(self, chunk: int, *, is_own: bool) -> bytes:
-        """What lies where a chunk should be; raises OSError or SourceRefused."""
+        """The bytes at a chunk's place, not verified; raises OSError or SourceRefused."""
         if is_own:
             return self.file().read(chunk, self.size_of(chunk))
         folder = self.folder

@@ -1,14 +1,14 @@
-"""Errors of the content store: what disks, folders and their keepers may cause.
+"""Errors of the content store: failures that disks, folders and operators may cause.
 
 StorageError
-├── QuotaExceeded      the datum does not fit what the operator gave; nothing was written
-├── UnknownDatum       the store was never told of this datum
-├── ChunkMissing       a part that is not here (yet)
-├── CorruptChunk       a part that was here and no longer verifies; it now counts as missing
-├── SourceRefused      a folder that cannot be published: links, special files, none at all
+├── QuotaExceeded      the datum does not fit the quota; nothing was written
+├── UnknownDatum       the store does not have this datum
+├── ChunkMissing       the chunk is not held
+├── CorruptChunk       a held chunk no longer verifies; it is marked missing
+├── SourceRefused      the folder cannot be published: links, special files, no files
 ├── SourceChanged      files changed while they were being published
 ├── SourceGone         the folder of a datum hosted in place is away as a whole; nothing was marked missing
-└── ExportConflict     something else lies where an exported file belongs; it was left alone
+└── ExportConflict     another file lies where an exported file belongs; it was not changed
 
 Bytes of a peer that do not verify are chain.errors.InvalidProof; names that break a rule,
 chain.content.InvalidManifest.
@@ -18,7 +18,7 @@ from storage.errors import StorageError
 
 
 class QuotaExceeded(StorageError):
-    """Not enough of the quota is left."""
+    """The quota has too little left."""
 
 
 class UnknownDatum(StorageError):
@@ -54,4 +54,4 @@ class SourceGone(StorageError):
 
 
 class ExportConflict(StorageError):
-    """A path of the export is taken by something else."""
+    """Another file or folder is in the way of the export."""

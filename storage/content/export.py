@@ -1,4 +1,4 @@
-"""Writing the files of a datum below a folder of the user's.
+"""Writes the files of a datum below a folder of the user.
 
 Invariants: nothing is written outside the folder, since each part of a path is opened from the one before,
 and none that is a symbolic link; a file appears under its name only when all its bytes were written; what
@@ -35,7 +35,7 @@ def export_files(files: Sequence[FileEntry], chunks: Iterable[bytes], folder: Pa
 
 
 class _Stream:
-    """Bytes in chunks, taken in portions."""
+    """A stream of chunks, read in other sizes."""
 
     def __init__(self, chunks: Iterator[bytes]) -> None:
         self._chunks, self._rest = chunks, memoryview(b"")
@@ -76,7 +76,7 @@ def _open_folder(parent: int, name: str) -> int:
 
 
 def _pick_temporary(files: Sequence[FileEntry]) -> str:
-    """A name that nothing in the datum has, the same each time, so that a remnant is overwritten."""
+    """A name that no file of the datum has; always the same, so that a rerun overwrites a remnant."""
     taken = {part.casefold() for entry in files for part in entry.path.split("/")}
     name = _TEMPORARY
     while name in taken:

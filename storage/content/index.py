@@ -2,7 +2,7 @@
 
 Columns: the manifest of each datum; where its bytes are; one record for each chunk held; and the chunks
 whose bytes may not be on disk yet. A chunk is held exactly when its record exists, and the record is the
-proof it was verified with, so that no bitmap can disagree with it. Does not touch the bytes of data.
+proof it was verified with, so that no bitmap can disagree with it. Not here: the bytes of the chunks.
 """
 
 from collections.abc import Iterable, Iterator
@@ -44,7 +44,7 @@ class ChunkRecord(Record):
 
 
 class ContentIndex:
-    """Reads records, and makes the entries of batches; `commit` writes them."""
+    """Reads records and builds batch entries; `commit` writes them."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
@@ -64,7 +64,7 @@ class ContentIndex:
         self._store.close()
 
     def commit(self, entries: Iterable[Entry], *, sync: bool) -> None:
-        """Writes entries as a whole; without `sync` the latest batches may be lost with the power."""
+        """Writes all entries or none; without `sync` a power loss may lose the latest batches."""
         self._store.write_batch(entries, sync=sync)
 
     def get_manifest(self, datum: Hash) -> Manifest | None:
@@ -95,7 +95,7 @@ class ContentIndex:
             yield datum, self._decode(PlaceRecord, data, 2**13)
 
     def iterate_held(self, datum: Hash) -> Iterator[int]:
-        """The chunks held of a datum, rising."""
+        """The numbers of the chunks held of a datum, ascending."""
         return (int.from_bytes(key[len(datum) :], "big") for key, _ in self._chunks.iterate(datum))
 
     def iterate_unsynced(self) -> Iterator[tuple[Hash, int]]:
@@ -104,19 +104,19 @@ class ContentIndex:
             yield key[:-_INDEX_BYTES], int.from_bytes(key[-_INDEX_BYTES:], "big")
 
     def manifest_entry(self, datum: Hash, manifest: Manifest | None) -> Entry:
-        """The change of a manifest; None deletes, as below."""
+        """The batch entry of a manifest; None deletes it. The same holds below."""
         return self._manifests.entry(datum, None if manifest is None else encode(manifest))
 
     def place_entry(self, datum: Hash, place: PlaceRecord | None) -> Entry:
-        """The change of a place."""
+        """The batch entry of a place."""
         return self._places.entry(datum, None if place is None else encode(place))
 
     def chunk_entry(self, datum: Hash, index: int, record: ChunkRecord | None) -> Entry:
-        """The change of a chunk's record."""
+        """The batch entry of a chunk's record."""
         return self._chunks.entry(_chunk_key(datum, index), None if record is None else encode(record))
 
     def unsynced_entry(self, datum: Hash, index: int, *, is_unsynced: bool) -> Entry:
-        """The change of a chunk's mark."""
+        """The batch entry of a chunk's mark as unsynced."""
         return self._unsynced.entry(_chunk_key(datum, index), b"" if is_unsynced else None)
 
     def _decode(self, kind: type[T], data: bytes, bytes_max: int) -> T:

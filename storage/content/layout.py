@@ -1,6 +1,6 @@
 """Where the bytes of a datum lie in its files.
 
-The byte stream is the files in order, one after another. Does no input or output.
+The byte stream is the files in order, one after another. No input or output here.
 """
 
 from bisect import bisect_right

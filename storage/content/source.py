@@ -1,8 +1,8 @@
 """Reading a published file or folder: listing it, streaming it once, and reading parts of it later.
 
 Invariants: nothing but regular files is read, and no symbolic link inside a folder is followed while it is
-listed or opened; a file that changes while it is streamed is noticed. Later reads promise nothing of the
-kind: whoever reads a part checks its hash. Does not judge names; `chain.content` does.
+listed or opened; a file that changes while it is streamed is noticed. Later reads do not
+notice changes: the caller checks the hash. Not here: the rules for names (`chain.content`).
 """
 
 import os
@@ -17,7 +17,7 @@ from storage.content.errors import SourceChanged, SourceRefused
 from storage.content.layout import Layout
 
 Stamp = tuple[int, int, int, int]
-"""Device, inode, and the times of the last change of bytes and of anything: equal stamps, equal file."""
+"""Device, inode, mtime and ctime: a file with an equal stamp has not changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class SourceFile:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What is to be published: a folder, and files below it in path order."""
+    """A folder to publish, and the files below it in path order."""
 
     folder: Path
     files: tuple[SourceFile, ...]
@@ -93,7 +93,7 @@ def open_regular(place: Path) -> Iterator[int]:
 
 
 def stream_chunks(source: Source) -> Iterator[memoryview]:
-    """The bytes of a source in chunks; each view is valid until the next one is asked for."""
+    """The bytes of a source in chunks; each memoryview is valid until the next chunk is read."""
     buffer, filled = memoryview(bytearray(CHUNK_BYTES)), 0
     for file in source.files:
         with _open_listed(source, file) as descriptor:
@@ -123,7 +123,7 @@ def _open_listed(source: Source, file: SourceFile) -> Iterator[int]:
 def read_part(folder: Path, layout: Layout, start: int, size: int) -> bytes:
     """Up to `size` bytes of a datum from `start`; raises OSError or SourceRefused if a file is away.
 
-    Fewer bytes come back if a file has become shorter; that the rest is right is for the caller to check.
+    Returns fewer bytes if a file has become shorter; the caller verifies what is returned.
     """
     parts = []
     for segment in layout.segments(start, size):

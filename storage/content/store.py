@@ -8,7 +8,7 @@ Invariants:
 - The quota is checked before anything is written: a download takes its whole length when it begins.
 - The files of a published folder are only ever read.
 
-Synchronous, and for one thread at a time. Does not fetch, price or prove to anyone; does not watch folders.
+Synchronous, and for one thread at a time. Not here: fetching, prices, proofs; folders are not watched.
 """
 
 import errno
@@ -61,25 +61,27 @@ from storage.files import FailureLatch
 from storage.kv import Entry
 
 UNSYNCED_CHUNKS_MAX = 256
-"""64 MiB: what a power loss may cost, and what opening the store after one reads again."""
+"""64 MiB: the most that a power loss may lose, and that the next start reads again."""
 DATUMS_OPEN_MAX = 64
 _BATCH_ENTRIES = 1024
 _CHUNK_RECORD_BYTES = 160
 _SIBLING_BYTES = 34
 _NOT_THE_FILE = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
-"""Failures to read that say nothing about the file."""
+"""Read errors that say nothing about the file."""
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What the operator gave, and what is taken of it (a download counts whole from its beginning)."""
+    """The quota, and how much of it is used (a download counts with its whole length from its beginning)."""
 
     quota_bytes: int
     used_bytes: int
 
 
 def compute_index_bytes(manifest: Manifest) -> int:
-    """About what the index takes for a datum: its manifest, and for each chunk a record with its path."""
+    """About how many bytes the index takes for a datum: its manifest, and for each chunk a record with its
+    path.
+    """
     count = compute_chunk_count(manifest.length)
     return len(encode(manifest)) + count * (_CHUNK_RECORD_BYTES + _SIBLING_BYTES * (count - 1).bit_length())
 
@@ -138,20 +140,15 @@ class ContentStore:
         """How many chunks a datum has, held or not. Raises UnknownDatum."""
         return self._load(datum).chunk_count
 
-    def missing_chunks(self, datum: Hash) -> list[int]:
-        """The chunks that are not held, rising. Raises UnknownDatum."""
-        opened = self._load(datum)
-        return [chunk for chunk in range(opened.chunk_count) if not opened.is_held(chunk)]
-
     def usage(self) -> Usage:
-        """How much of the quota is taken."""
+        """The quota and how much of it is used."""
         return Usage(self._quota_bytes, self._used_bytes)
 
     def publish(self, path: Path, progress: Progress | None = None) -> Manifest:
         """Hosts the file or folder at `path` where it lies, and returns its manifest.
 
-        Of the quota it takes the index alone. Publishing a datum that is known already names `path` as the
-        new source and completes it. Raises SourceRefused, SourceChanged, InvalidManifest, QuotaExceeded.
+        Only its index counts against the quota. If the datum is known already, `path` becomes its source and
+        completes it. Raises SourceRefused, SourceChanged, InvalidManifest, QuotaExceeded.
         """
         if self._directory.resolve().is_relative_to(path.resolve()):
             raise SourceRefused(f"{path} holds the store itself; publish a folder that does not change")
@@ -182,7 +179,7 @@ class ContentStore:
                 opened.set_held(chunk, is_held=True)
 
     def begin(self, manifest: Manifest) -> Hash:
-        """Makes room for a datum that is to be fetched; nothing happens if it is known.
+        """Reserves room for a datum to be fetched; does nothing if it is known.
 
         Raises InvalidManifest, and QuotaExceeded before anything is written.
         """
@@ -197,7 +194,7 @@ class ContentStore:
     def remove(self, datum: Hash) -> None:
         """Forgets a datum and deletes the store's own bytes of it; a published folder stays as it is.
 
-        Chunks go first: should it be cut short, what is left is a datum that misses chunks.
+        Chunks are removed first: if the process dies in between, the datum is there and chunks are missing.
         """
         place = self._index.get_place(datum)
         if place is None:
@@ -255,7 +252,7 @@ class ContentStore:
         return chunk, record.proof
 
     def read_leaf(self, datum: Hash, index: int) -> tuple[bytes, LeafProof]:
-        """A leaf and its proof; the tree inside its chunk is made again. Raises as `read_chunk`."""
+        """A leaf and its proof; the tree inside its chunk is computed again. Raises as `read_chunk`."""
         opened = self._load(datum)
         place, leaf = divmod(index, CHUNK_LEAVES)
         chunk, record = self._read(opened, place)
@@ -266,9 +263,10 @@ class ContentStore:
         return chunk[leaf * LEAF_BYTES : (leaf + 1) * LEAF_BYTES], proof
 
     def scrub(self, datum: Hash, first: int = 0, count: int | None = None) -> tuple[int, ...]:
-        """Reads the held of chunks [first, first + count) and returns those that fail, now marked missing.
+        """Reads the held chunks of [first, first + count); returns those that fail, which are then marked
+        missing.
 
-        Raises UnknownDatum, SourceGone. A range keeps a caller in charge of its own pace.
+        Raises UnknownDatum, SourceGone, DiskFailed. With a range the caller sets the pace.
         """
         opened, corrupt = self._load(datum), []
         stop = opened.chunk_count if count is None else min(opened.chunk_count, first + count)
@@ -281,16 +279,14 @@ class ContentStore:
         return tuple(corrupt)
 
     def flush(self) -> None:
-        """All chunks written so far are on disk when this returns."""
+        """Syncs all chunks written so far."""
         for datum in sorted(self._unsynced):
             self._open[datum].file().sync()
         self._clear_marks(self._unsynced)
         self._unsynced.clear()
 
     def _clear_marks(self, chunks: Mapping[Hash, Iterable[int]]) -> None:
-        """The bytes of these chunks are on disk, or they are missing. Only what this object itself has synced
-        or read may be named.
-        """
+        """Clears the unsynced marks of chunks that this object has synced, or has found missing, itself."""
         marks = [
             self._index.unsynced_entry(datum, chunk, is_unsynced=False)
             for datum in chunks
@@ -344,7 +340,7 @@ class ContentStore:
         return self._flat / datum.hex()
 
     def _load(self, datum: Hash) -> OpenDatum:
-        """The datum in use; at most DATUMS_OPEN_MAX are, the one used longest ago gives way."""
+        """The open datum. At most DATUMS_OPEN_MAX are open; the least recently used one is closed."""
         opened = self._open.get(datum)
         if opened is None:
             manifest, place = self._index.get_manifest(datum), self._index.get_place(datum)
@@ -382,7 +378,9 @@ class ContentStore:
             self._used_bytes += place.own_bytes + place.index_bytes
 
     def _grow_place(self, opened: OpenDatum, size: int) -> PlaceRecord:
-        """The place with room for a repaired chunk of a published folder; a download has its room already."""
+        """The place record with room for a repaired chunk of a published folder; a download has its room
+        already.
+        """
         place = opened.place
         own_bytes = min(opened.manifest.length, place.own_bytes + size)
         self._check_quota(own_bytes - place.own_bytes)
@@ -405,7 +403,7 @@ class ContentStore:
             self.flush()
 
     def _read(self, opened: OpenDatum, index: int) -> tuple[bytes, ChunkRecord]:
-        """A held chunk that verifies; one that does not is marked missing."""
+        """A held chunk that verifies; marks one that does not as missing."""
         held = 0 <= index < opened.chunk_count
         record = self._index.get_chunk(opened.id, index) if held else None
         if record is None:
@@ -421,7 +419,7 @@ class ContentStore:
         return chunk, record
 
     def _judge_failure(self, opened: OpenDatum, record: ChunkRecord, error: Exception) -> str:
-        """The fault of a chunk that could not be read; raises if it is not the chunk's."""
+        """Why a chunk could not be read; raises if the fault is the disk's or the source's as a whole."""
         if isinstance(error, OSError) and error.errno in _NOT_THE_FILE:
             raise DiskFailed(f"{self._directory}: {error.strerror}") from error
         folder = opened.folder
@@ -439,7 +437,7 @@ class ContentStore:
 
 
 def _find_fault(manifest: Manifest, index: int, chunk: bytes, size: int, record: ChunkRecord) -> str | None:
-    """Why a chunk that was read is not the one that was verified; None if it is.
+    """Why a chunk that was read fails; None if it verifies.
 
     The checksum ties the bytes to what was verified once, the node and proof tie the record to the root.
     """

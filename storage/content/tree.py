@@ -1,7 +1,7 @@
 """Building the tree over a datum's bytes, once, in a stream.
 
 Memory grows by about 100 bytes for each 256 KiB read (their node, its ancestors and a checksum), and by
-nothing else. The inside of a chunk is not kept: it is made again from the chunk when a leaf is proved.
+nothing else. The levels inside a chunk are not kept: they are computed again when a leaf is proved.
 """
 
 from collections.abc import Callable, Iterable
@@ -24,7 +24,7 @@ from storage.content.errors import SourceRefused
 from storage.content.source import Source, scan_source, stream_chunks
 
 Progress = Callable[[int, int], None]
-"""Called with bytes done and bytes in all; may raise to give up."""
+"""Called with the bytes done and the total; may raise to cancel."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +55,10 @@ class BuiltDatum:
 
 
 def compute_checksum(chunk: bytes | memoryview) -> Hash:
-    """A plain BLAKE3 of a whole chunk, ten times as fast as its tree: knows bytes that were verified once.
+    """A plain BLAKE3 of a whole chunk, ten times as fast as its tree: recognises bytes that were verified
+    before.
 
-    It never leaves this node; only the tree convinces others.
+    It never leaves this node: to others only the tree proves anything.
     """
     return blake3(chunk).digest()
 
@@ -65,7 +66,7 @@ def compute_checksum(chunk: bytes | memoryview) -> Hash:
 def build_tree(
     chunks: Iterable[bytes | memoryview], on_chunk: Callable[[int], None] | None = None
 ) -> ContentTree:
-    """The tree over chunks, at least one, all but the last full. `on_chunk` hears of the bytes so far."""
+    """The tree over chunks: at least one, all but the last full. `on_chunk` gets the bytes so far."""
     length, nodes, checksums = 0, [], []
     for chunk in chunks:
         length += len(chunk)

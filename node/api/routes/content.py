@@ -1,6 +1,6 @@
 """Local control of this node's content. Every route here needs the node's token.
 
-Paths name files on this machine: who has the token can have the node host whatever the node's user may read.
+Paths name files on this machine: a client with the token can publish whatever the node's user may read.
 """
 
 from dataclasses import asdict
@@ -73,7 +73,7 @@ def _parse_path(text: str) -> FilePath:
 
 @router.get("")
 async def list_content(api: ApiOf, content: ContentOf) -> LocalContent:
-    """What is on this disk, and how much of the quota it takes."""
+    """The datums in the store, and how much of the quota is used."""
     local = await api.loop.run(content.list_datums)
     return LocalContent(
         quota_bytes=local.quota_bytes,

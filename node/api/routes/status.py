@@ -48,9 +48,7 @@ _PARAMETERS: tuple[tuple[str, Any], ...] = (
 @router.get("/status")
 async def get_status(api: ApiOf, view: ViewOf) -> Status:
     """The node and its head."""
-    services, spec, header = api.services, api.services.spec, view.get_header(view.height)
-    # The header of a head is written with its state, and never pruned.
-    assert header is not None
+    services, spec, header = api.services, api.services.spec, view.head
     parameters = system.get_parameters(view.state)
     account, (signing, reason) = services.account, services.describe_signing()
     return Status(

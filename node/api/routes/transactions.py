@@ -52,7 +52,7 @@ def _verify_all(api: Api, batch: list[bytes]) -> None:
 
 
 def _judge(view: LedgerView, tx_id: Hash, error: InvalidTransaction | None) -> Submitted:
-    """A transaction that is sent twice is no error."""
+    """The verdict on one transaction; sending it twice is no error."""
     text = tx_id.hex()
     if error is None or error.code == "already_pooled":
         return Submitted(id=text, status="pooled", error=None)

@@ -16,7 +16,7 @@ from node.content.scrub import Scrubber
 from storage.content.store import ContentStore
 from tests.node.content.content_world import QUOTA_BYTES, write_source
 from tests.node.forge import wait_until
-from tests.storage.content.rigs import flip
+from tests.storage.content.rigs import flip, list_missing
 
 FAST = 2**40
 CHUNKS = 10
@@ -53,7 +53,7 @@ async def test_damage_is_found_marked_and_reported(store: ContentStore, tmp_path
     with capture_logs() as logs:
         async with open_scrubber(store, FAST) as scrubber:
             await wait_until(lambda: scrubber.bytes_read == CHUNKS * CHUNK_BYTES)
-    missing = store.missing_chunks(datum)
+    missing = list_missing(store, datum)
     assert len(missing) == scrubber.chunks_damaged == 1
     [entry] = [entry for entry in logs if entry["event"] == "chunks_damaged"]
     assert (entry["datum"], entry["chunks"], entry["log_level"]) == (datum.hex(), tuple(missing), "error")
@@ -70,7 +70,7 @@ async def test_the_scrub_begins_again(
         assert scrubber.chunks_damaged == 0
         flip(path, 0)
         await wait_until(lambda: scrubber.chunks_damaged == 1)
-    assert len(store.missing_chunks(datum)) == 1
+    assert len(list_missing(store, datum)) == 1
 
 
 async def test_the_rate_is_kept(
@@ -104,7 +104,7 @@ async def test_a_source_that_is_away_stops_no_other_datum(store: ContentStore, t
             await wait_until(lambda: scrubber.passes == 1)
     assert [entry["datum"] for entry in logs if entry["event"] == "datum_not_scrubbed"] == [away]
     assert scrubber.chunks_damaged == 1
-    assert store.missing_chunks(away) == []
+    assert list_missing(store, away) == []
 
 
 async def test_a_datum_that_is_removed_meanwhile_is_left(store: ContentStore, tmp_path: Path) -> None:

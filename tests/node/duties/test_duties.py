@@ -34,6 +34,7 @@ from tests.node.content.content_world import (
     open_host,
     write_source,
 )
+from tests.storage.content.rigs import list_missing
 
 SIZE = 8 * CHUNK_BYTES
 
@@ -152,7 +153,7 @@ async def test_a_rotten_leaf_is_not_proven(tmp_path: Path) -> None:
             (scene.source / name).write_bytes(bytes(size))
         await scene.duties.work()
         assert scene.list_pooled() == []
-        assert scene.host.store.missing_chunks(scene.datum)
+        assert list_missing(scene.host.store, scene.datum)
 
 
 async def test_a_committed_block_wakes_the_service(tmp_path: Path) -> None:

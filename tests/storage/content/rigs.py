@@ -29,6 +29,13 @@ def copy_chunks(datum, sender, receiver, chunks):
         receiver.write_chunk(datum, index, *sender.read_chunk(datum, index))
 
 
+def list_missing(store, datum):
+    """The chunks that are not held, ascending."""
+    bitmap = store.get_bitmap(datum)
+    chunks = range(store.get_chunk_count(datum))
+    return [chunk for chunk in chunks if not bitmap[chunk >> 3] >> (chunk & 7) & 1]
+
+
 def flip(path, offset):
     with path.open("r+b") as file:
         file.seek(offset)

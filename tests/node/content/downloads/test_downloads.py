@@ -34,6 +34,7 @@ from tests.node.content.downloads.scene import (
     check_same,
     get_outcomes,
 )
+from tests.storage.content.rigs import list_missing
 
 
 @pytest.fixture
@@ -144,7 +145,7 @@ async def test_a_crash_of_the_reader_costs_the_credit_at_most(scene: Scene) -> N
                     crash.cancel()
 
             await download(network, content, job, crash_later, DownloadLimits(bytes_per_second_max=2**21))
-        held = CHUNKS - len(store.missing_chunks(scene.datum))
+        held = CHUNKS - len(list_missing(store, scene.datum))
         assert 0 < held < CHUNKS
         result = await download(network, content, job)
         assert result.is_complete
@@ -176,7 +177,7 @@ async def test_what_was_paid_is_written_before_an_interrupted_download_ends(scen
         async with trio.open_nursery() as nursery:
             with scope:
                 await download(network, content, job, stop_later, DownloadLimits(bytes_per_second_max=2**21))
-        held = CHUNKS - len(store.missing_chunks(scene.datum))
+        held = CHUNKS - len(list_missing(store, scene.datum))
         signed = host.book.get(session)
         assert signed is not None and signed.voucher.bytes > CHUNK_BYTES
         assert signed.voucher.bytes <= held * CHUNK_BYTES
