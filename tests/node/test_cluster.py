@@ -35,7 +35,7 @@ async def open_all(stack: AsyncExitStack, hub: MemoryHub, spec: object, path: Pa
 
 
 async def wait_for_all(nodes: list[Node], height: int) -> None:
-    """Until every node is there."""
+    """Waits until every node has reached the height."""
     async with trio.open_nursery() as nursery:
         for node in nodes:
             nursery.start_soon(wait_for_height, node, height)

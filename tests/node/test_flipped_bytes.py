@@ -1,4 +1,4 @@
-"""A thousand flipped bytes in the files of a node: each is refused in clear words, or changes nothing."""
+"""A thousand flipped bytes in the files of a node: each is refused with advice, or changes nothing."""
 
 import re
 import shutil
@@ -27,9 +27,9 @@ REFUSALS: dict[str, type[StorageError]] = {
     "store": CorruptStore,
 }
 ADVICE = re.compile("sync again from peers|forget-signatures|start as an observer")
-"""What to do is part of every refusal."""
+"""Every refusal names what to do."""
 HARMLESS = ("LOG", "LOG.old", "LOCK", "node.lock", "sign-state.lock")
-"""Files whose content nobody relies on."""
+"""Files whose content nothing depends on."""
 
 Pairs = list[tuple[bytes, bytes]]
 
@@ -97,12 +97,12 @@ class Files:
         shutil.copytree(self.path.with_name("kept"), self.path)
 
     def list_names(self) -> list[str]:
-        """Everything that a flip may hit."""
+        """The files that are flipped."""
         paths = [path for path in self.path.rglob("*") if path.is_file() and path.stat().st_size]
         return sorted(str(path.relative_to(self.path)) for path in paths if path.name not in HARMLESS)
 
     def try_flipped(self, name: str, chance: Random) -> str:
-        """What became of one flipped byte; the files are whole again afterwards."""
+        """Flips one byte, opens the files, and restores the byte; returns what was found."""
         path = self.path / name
         data = bytearray(path.read_bytes())
         data[chance.randrange(len(data))] ^= chance.randint(1, 255)

@@ -54,7 +54,7 @@ def test_tracebacks_show_no_variables() -> None:
 
 
 def test_libraries_speak_through_the_same_door() -> None:
-    """Warnings of libraries come out as ours; their chatter does not."""
+    """Warnings of libraries are logged in our form; their debug messages are not."""
     out = io.StringIO()
     configure_logs(is_json=True, stream=out)
     logging.getLogger("some.library").info("chatter")

@@ -1,4 +1,4 @@
-"""Opening a data directory: what a first start leaves behind when it dies, the next start can open."""
+"""Opening a data directory: the next start can open what an interrupted first start leaves behind."""
 
 import shutil
 from pathlib import Path
@@ -33,7 +33,7 @@ def test_a_first_start_that_died_before_the_database_is_begun_again(tmp_path: Pa
 
 
 def test_a_missing_sign_state_beside_a_database_is_refused(tmp_path: Path) -> None:
-    """Where there is a chain the key has a history: without its sign-state the node does not start."""
+    """A node with a chain but without its sign-state does not start."""
     home = Home(tmp_path)
     home.data.mkdir()
     with open_stores(home, KEY.public_key, is_new=True):

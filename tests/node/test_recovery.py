@@ -43,7 +43,7 @@ class BusyDisk(LocalFileSystem):
 
 
 class Attempts:
-    """A node whose starts end as they are told to."""
+    """A node whose starts end as the test says."""
 
     def __init__(self, *ends: BaseException | None, is_up: bool = True) -> None:
         self.ends = list(ends)
@@ -51,7 +51,7 @@ class Attempts:
         self.started: list[float] = []
 
     async def __call__(self, on_ready: OnReady) -> None:
-        """One start."""
+        """Runs one start."""
         self.started.append(trio.current_time())
         if self.is_up:
             on_ready()
@@ -104,7 +104,7 @@ async def test_a_probe_needs_room(
     ],
 )
 async def test_what_is_not_the_disk_ends_the_node(tmp_path: Path, end: BaseException) -> None:
-    """A bug or damage beside a failure of the disk is not slept over."""
+    """A bug or damage ends the node even if a disk failure came with it."""
     with pytest.raises(type(end)) as raised:
         await run_with_recovery(Attempts(end), tmp_path)
     assert raised.value is end
@@ -124,7 +124,7 @@ async def test_a_start_that_fails_is_for_the_operator(
 async def test_a_disk_that_fails_all_the_time_ends_the_node(
     tmp_path: Path, autojump_clock: trio.testing.MockClock
 ) -> None:
-    """So often in an hour and no more; spread over hours there is no end to it."""
+    """Too many failures in an hour end the node; spread over hours they do not."""
     attempts = Attempts(*[BROKEN] * (RECOVERIES_PER_HOUR_MAX + 2))
     with pytest.raises(DiskFailed):
         await run_with_recovery(attempts, tmp_path)

@@ -1,4 +1,4 @@
-"""What a node that began at a snapshot says of the heights below it: it never had them, not that none are."""
+"""A node that began at a snapshot says of lower heights that they are pruned, not that they do not exist."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -62,7 +62,7 @@ async def test_a_height_below_is_gone(client: Client, path: str) -> None:
 
 
 async def test_the_first_height_has_a_header_and_no_body(client: Client) -> None:
-    """What follows is there like anywhere."""
+    """The first height has a header and no body; the heights above have both."""
     await client.get(f"/v1/blocks/{FIRST}", status=410)
     header = await client.get(f"/v1/headers/{FIRST}")
     assert header["certificate"] is not None

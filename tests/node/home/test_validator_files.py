@@ -1,4 +1,4 @@
-"""A validator moves as a whole, or not at all: keys, sign-state, and the end of signing where it was."""
+"""Moving a validator: keys and sign-state move together, and the source stops signing."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -121,7 +121,7 @@ def test_moved_source_validates_no_more(build_home: Callable[..., Home], tmp_pat
 
 
 def test_source_is_marked_before_the_file_is_there(build_home: Callable[..., Home], tmp_path: Path) -> None:
-    """Where the file cannot be written, the source is off all the same, and a second export brings it out."""
+    """If the file cannot be written, the source has stopped signing all the same; a second export works."""
     source = build_home("source", 7)
     with pytest.raises(FileNotFoundError):
         export(source, tmp_path / "no-folder" / "moved")
@@ -130,7 +130,7 @@ def test_source_is_marked_before_the_file_is_there(build_home: Callable[..., Hom
 
 
 def test_older_export_is_refused(build_home: Callable[..., Home], tmp_path: Path) -> None:
-    """Imported again once signing went on, a file would forget signatures; before that it does no harm."""
+    """A file that is older than the folder's sign-state is refused; the same file twice is not."""
     source, target = build_home("source", 7), build_home("target")
     file = export(source, tmp_path / "moved")
     for _ in range(2):
@@ -168,7 +168,7 @@ def test_damaged_export_is_refused(build_home: Callable[..., Home], tmp_path: Pa
 
 
 def test_existing_file_is_not_overwritten(build_home: Callable[..., Home], tmp_path: Path) -> None:
-    """An export of before may be the only copy; the source is not marked then."""
+    """An existing file is not overwritten, and the source is not marked."""
     source = build_home("source", 7)
     (tmp_path / "moved").write_bytes(b"precious")
     with pytest.raises(FileExistsError):
@@ -221,7 +221,7 @@ def test_lost_sign_state_is_made_anew_and_watches(build_home: Callable[..., Home
 
 
 def test_word_of_the_operator_ends_the_watch(build_home: Callable[..., Home]) -> None:
-    """Who says up to where the key has signed gets it signing above, and never at or below."""
+    """With the operator's word the key signs above the height named, and never at or below it."""
     home = build_home("home", 7)
     home.sign_state.unlink()
     forget_signatures(home, 9)

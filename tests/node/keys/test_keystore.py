@@ -179,7 +179,7 @@ def test_unfit_passwords_make_no_key(tmp_path: Path, password: str) -> None:
 
 
 def test_an_empty_password_on_request(tmp_path: Path) -> None:
-    """Who asks for it by the flag gets a key that opens with the empty password."""
+    """With the flag a key can be made that opens with the empty password."""
     assert unlock(make(tmp_path, password="", allow_empty_password=True), "") == SEED
 
 

@@ -39,7 +39,7 @@ def other(forge: Forge) -> Ledger:
 
 
 def test_a_forged_body_says_nothing_about_the_block(forge: Forge, other: Ledger) -> None:
-    """Whoever passes a block on with another body cannot make the node refuse it, before or after."""
+    """A peer that sends a block with another body cannot make the node refuse the block, before or after."""
     block = forge.build([forge.sign(ALICE, SEND)]).block
     forged = replace(block, transactions=())
     for _ in range(2):
@@ -133,7 +133,7 @@ def test_chain_and_state_that_do_not_fit_are_refused(forge: Forge) -> None:
 
 
 def test_building_leaves_out_what_does_not_fit_and_says_why(forge: Forge) -> None:
-    """The proposer's result is kept like an executed one."""
+    """The proposer's result is kept, so its own block is not executed again."""
     good, gap = forge.sign(ALICE, SEND), forge.sign(BOB, SEND, nonce=5)
     proposer = forge.get_proposer().address
     inherents = forge.build().block.inherents

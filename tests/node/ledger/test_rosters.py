@@ -23,7 +23,7 @@ ERA_BLOCKS = 20
 
 
 def get_light_block(ledger: Ledger, height: Height) -> LightBlock:
-    """As the node serves it."""
+    """Header, certificate and roster of a height, as the node serves them."""
     header = ledger.get_header(height)
     assert header is not None
     roster = ledger.get_roster(header.validators_hash)
@@ -32,7 +32,7 @@ def get_light_block(ledger: Ledger, height: Height) -> LightBlock:
 
 
 def grow(forge: Forge, count: int, person: Person | None = None, call: Record | None = None) -> None:
-    """So many blocks; the first one has the call."""
+    """Makes blocks; the first one has the call."""
     calls = [forge.sign(person, call)] if person and call else []
     forge.commit(forge.build(calls))
     forge.grow(count - 1)
@@ -67,7 +67,7 @@ def test_rosters_are_kept_for_all_headers(forge: Forge) -> None:
 
 
 def test_a_roster_keeps_its_hash_and_priorities_do_not(forge: Forge) -> None:
-    """Headers of one roster name it the same; who proposes next is another hash, that of the state."""
+    """All headers of one roster name the same hash; proposer priorities have another hash, which changes."""
     headers = [get_header(forge, height) for height in range(1, 12)]
     assert len({header.validators_hash for header in headers}) == 1
     assert len({header.priorities_hash for header in headers}) > 2
@@ -77,7 +77,7 @@ def test_a_roster_keeps_its_hash_and_priorities_do_not(forge: Forge) -> None:
 
 
 def test_the_chain_is_followed_from_its_spec(forge: Forge) -> None:
-    """Header by header, and over a few of them."""
+    """A light client follows every header, or skips some."""
     ledger, genesis = forge.ledger, build_genesis_light_block(forge.spec)
     rules = build_rules(forge.spec)._replace(trusting_period_ms=10_000)
     now_ms, trusted = ledger.head.time_ms, genesis

@@ -34,7 +34,7 @@ def verified(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
 
 
 def test_a_good_signature_is_verified_once(verified: list[bytes]) -> None:
-    """Whoever asks again, for the very same key, message and signature."""
+    """The same key, message and signature are verified only the first time."""
     memory, signature = SignatureMemory(), KEY.sign(b"message")
     for _ in range(3):
         assert memory.verify(KEY.public_key, b"message", signature)
@@ -45,7 +45,7 @@ def test_a_good_signature_is_verified_once(verified: list[bytes]) -> None:
 
 
 def test_a_bad_signature_is_never_remembered(verified: list[bytes]) -> None:
-    """Junk must not push out what is good."""
+    """Invalid signatures must not push out valid ones."""
     memory = SignatureMemory(remembered_max=1)
     good = KEY.sign(b"good")
     assert memory.verify(KEY.public_key, b"good", good)
@@ -65,7 +65,7 @@ def test_memory_is_bounded_and_forgets_the_oldest(verified: list[bytes]) -> None
 
 
 def test_fields_that_slide_into_each_other_do_not_pass(verified: list[bytes]) -> None:
-    """A message that begins with what was the end of the signature is another one."""
+    """Moving a byte from the signature to the message is not a remembered signature."""
     memory, signature = SignatureMemory(), KEY.sign(b"message")
     assert memory.verify(KEY.public_key, b"message", signature)
     assert not memory.verify(KEY.public_key, signature[-1:] + b"message", signature[:-1])
@@ -109,7 +109,7 @@ def test_a_transaction_is_encoded_and_hashed_once(monkeypatch: pytest.MonkeyPatc
 
 @pytest.mark.parametrize("count", [INLINE_MAX - 1, 10 * INLINE_MAX])
 async def test_a_batch_keeps_the_good_in_order(count: int) -> None:
-    """In the loop if there are few, in a thread if there are many."""
+    """Small batches are verified on the loop, large ones in a thread; both keep the order."""
     forge, memory = Forge(1), SignatureMemory()
     signed = [forge.sign(ALICE, balances.Burn(1), nonce=nonce) for nonce in range(count)]
     forged = forge.sign(BOB, balances.Burn(1)).signature

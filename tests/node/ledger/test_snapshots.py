@@ -38,7 +38,7 @@ EPOCH = 10
 
 
 def check_snapshot(files: SnapshotFiles, ledger: Ledger, height: int) -> int:
-    """The parts are the very state of the height; how many there are."""
+    """Checks that the parts are the state of the height; returns their number."""
     header = ledger.get_header(height)
     assert header is not None
     manifest = decode_manifest(files.get_manifest(height) or b"", height, header.state_root)
@@ -56,7 +56,7 @@ def check_snapshot(files: SnapshotFiles, ledger: Ledger, height: int) -> int:
 def test_a_snapshot_is_the_state_whatever_its_size(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, target: int, pass_bytes: int
 ) -> None:
-    """In one part or in many, in one pass over the state or in many."""
+    """A snapshot equals the state with one part or many, and one pass over the state or many."""
     monkeypatch.setattr(snapshot, "PART_BYTES_TARGET", target)
     monkeypatch.setattr(snapshots, "PASS_BYTES_MAX", pass_bytes)
     forge, files = Forge(), SnapshotFiles(tmp_path)
@@ -112,7 +112,7 @@ async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
 
 
 async def test_the_end_of_an_epoch_makes_one_while_the_chain_goes_on(scene: Scene) -> None:
-    """It is of the state at that block, however far the chain is when it is done."""
+    """The snapshot is of the state at that block, however far the chain has gone on meanwhile."""
     scene.grow(EPOCH + 3)
     await scene.wait_offers([EPOCH])
     check_snapshot(scene.files, scene.forge.ledger, EPOCH)
@@ -121,7 +121,7 @@ async def test_the_end_of_an_epoch_makes_one_while_the_chain_goes_on(scene: Scen
 
 
 async def test_a_node_that_is_behind_makes_none(scene: Scene) -> None:
-    """It has its blocks to execute, and others have newer ones."""
+    """A node that is catching up makes no snapshot."""
     scene.is_behind = True
     scene.grow(EPOCH + 1)
     scene.is_behind = False
@@ -130,7 +130,7 @@ async def test_a_node_that_is_behind_makes_none(scene: Scene) -> None:
 
 
 async def test_an_epoch_that_ends_while_one_is_made_has_none(scene: Scene) -> None:
-    """Work does not pile up."""
+    """While a snapshot is being made, the end of another epoch is skipped."""
     scene.grow(2 * EPOCH)
     await scene.wait_offers([EPOCH])
     scene.grow(EPOCH)
@@ -140,7 +140,7 @@ async def test_an_epoch_that_ends_while_one_is_made_has_none(scene: Scene) -> No
 async def test_a_snapshot_that_can_not_be_made_ends_nothing(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The next one may be."""
+    """A failed snapshot is dropped, and the next one is made."""
     with monkeypatch.context() as patch:
         patch.setattr(snapshot, "PART_BYTES_MAX", 10)
         scene.grow(EPOCH)
@@ -179,7 +179,7 @@ async def test_peers_are_told_what_is_there(scene: Scene) -> None:
 
 
 async def test_what_is_not_of_this_chain_is_not_offered(scene: Scene, tmp_path: Path) -> None:
-    """Files of another chain or above the head, as after a store was moved away, would be a lie."""
+    """Snapshots of another chain, or above the head after a store was moved away, are not offered."""
     scene.grow(EPOCH)
     await wait_until(lambda: scene.service.offers != ())
     for forge in (Forge(5), Forge()):
@@ -190,7 +190,7 @@ async def test_what_is_not_of_this_chain_is_not_offered(scene: Scene, tmp_path: 
 
 
 async def test_an_answer_is_no_request(scene: Scene) -> None:
-    """Who sends one where a request belongs broke the protocol."""
+    """A peer that sends a reply in place of a request has broken the protocol."""
     async with open_stream(scene.peer, scene.network.peer_id, SNAPSHOT) as stream:
         await send_message(stream, Snapshots(()))
         with pytest.raises(PeerGone):

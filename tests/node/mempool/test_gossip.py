@@ -156,7 +156,7 @@ async def test_bytes_that_are_no_signed_transaction(door: Door) -> None:
 
 
 async def test_what_weighs_more_than_a_lane_is_refused(forge: Forge) -> None:
-    """It could wait forever."""
+    """A transaction heavier than its lane is refused, since it would wait forever."""
     changes = tuple(bytes((number,)) * 32 for number in range(256))
     call = hosting.RegisterSubset(changes, ())
     many = replace(forge.sign(ALICE, SEND).transaction, calls=(build_call(call),) * 14, fee_max=900 * VIDYA)
@@ -168,7 +168,7 @@ async def test_what_weighs_more_than_a_lane_is_refused(forge: Forge) -> None:
 
 
 def get_weight(door: Door, signed: SignedTransaction) -> int:
-    """What the runtime says."""
+    """The weight by the runtime."""
     calls = runtime.decode_calls(signed.transaction)
     return runtime.compute_weight(door.forge.ledger.state, calls, len(encode(signed)))
 
@@ -180,13 +180,13 @@ def get_lane(door: Door) -> int:
 
 
 async def test_a_gap_may_wait_up_to_a_bound(door: Door) -> None:
-    """Nonces ahead are taken, for what fills the gap may be on its way."""
+    """Nonces ahead are taken up to a bound, since the missing ones may be on their way."""
     assert await door.submit(encode(door.forge.sign(ALICE, SEND, nonce=ACCOUNT_TRANSACTIONS_MAX))) is None
     assert list(door.mempool.select(10)) == []
 
 
 async def test_checks_follow_the_head(door: Door) -> None:
-    """What is remembered of one head is not asked of the next."""
+    """Values cached at one head are not used at the next."""
     first, second = (encode(door.forge.sign(ALICE, SEND, nonce=nonce)) for nonce in (1, 2))
     assert await door.submit(first) is None
     committed = door.forge.commit(door.forge.build([one.signed for one in door.mempool.select(9)]))
@@ -196,7 +196,7 @@ async def test_checks_follow_the_head(door: Door) -> None:
 
 
 async def test_a_transaction_reaches_peers_and_their_peers_once(forge: Forge) -> None:
-    """Small ones whole, large ones when wanted; also what waited before they met."""
+    """Small ones are sent whole, large ones on request; also those that waited before the peers met."""
     hub = MemoryHub()
     async with (
         open_door(hub, forge, 1) as one,
@@ -245,7 +245,7 @@ async def speak(hub: MemoryHub, door: Door) -> AsyncIterator[tuple[PeerId, Calla
     ids=lambda case: str(case)[:20],
 )
 async def test_junk_costs_its_sender(forge: Forge, code: str, change: Change) -> None:
-    """What no honest node would pass on."""
+    """A peer that sends what no honest node passes on loses points."""
     hub = MemoryHub()
     async with open_door(hub, forge, 1) as door, speak(hub, door) as (peer, say):
         bad = sign_transaction(ALICE.account, change(forge.sign(ALICE, SEND).transaction))
@@ -255,7 +255,7 @@ async def test_junk_costs_its_sender(forge: Forge, code: str, change: Change) ->
 
 
 async def test_what_is_only_stale_costs_nothing_and_may_come_again(forge: Forge) -> None:
-    """Its sender's account may be filled meanwhile."""
+    """A stale transaction costs no points and is taken when its sender has funds."""
     hub = MemoryHub()
     async with open_door(hub, forge, 1) as door, speak(hub, door) as (peer, say):
         dear = forge.sign(ALICE, SEND, fee_max=2_000 * VIDYA)
@@ -272,7 +272,7 @@ async def test_what_is_only_stale_costs_nothing_and_may_come_again(forge: Forge)
 
 
 async def test_a_bad_signature_in_a_batch_spoils_only_itself(forge: Forge) -> None:
-    """The others are taken, the sender pays for the one."""
+    """The others are taken, and the peer loses points for the bad one."""
     hub = MemoryHub()
     async with open_door(hub, forge, 1) as door, speak(hub, door) as (peer, say):
         good = [forge.sign(ALICE, SEND, nonce=nonce) for nonce in range(1, 8)]

@@ -18,7 +18,7 @@ ALICE, BOB, CAROL = b"a" * 32, b"b" * 32, b"c" * 32
 
 
 class Facts:
-    """A head that is what the test says."""
+    """A head with the facts that the test sets."""
 
     def __init__(self) -> None:
         self.height = 10
@@ -55,13 +55,13 @@ def wrap(transaction: Transaction, weight: int, *, is_duty: bool = False) -> Poo
 
 
 def fill(pool: Mempool, facts: Facts, *pooled: Pooled) -> None:
-    """Add all."""
+    """Adds all of them."""
     for one in pooled:
         pool.add(one, facts)
 
 
 def get_nonces(pool: Mempool) -> list[tuple[Address, int]]:
-    """What a block would be offered, in order."""
+    """The nonces that a block would be offered, in order."""
     offered = [one.signed.transaction for one in pool.select(1_000)]
     return [(transaction.sender, transaction.nonce) for transaction in offered]
 
@@ -87,14 +87,14 @@ def test_best_payers_come_first_and_each_account_in_the_order_of_nonces() -> Non
 
 
 def test_what_pays_is_the_tip_per_weight() -> None:
-    """The same tip for less room is worth more."""
+    """The same tip for less weight ranks higher."""
     pool, facts = Mempool(), Facts()
     fill(pool, facts, make(ALICE, 0, 100, weight=200), make(BOB, 0, 100, weight=100))
     assert get_nonces(pool) == [(BOB, 0), (ALICE, 0)]
 
 
 def test_a_gap_is_kept_and_not_offered() -> None:
-    """Until what fills it comes."""
+    """Transactions above a gap in the nonces wait until the gap is filled."""
     pool, facts = Mempool(), Facts()
     fill(pool, facts, make(ALICE, 0), make(ALICE, 2), make(BOB, 5))
     assert get_nonces(pool) == [(ALICE, 0)]
@@ -256,7 +256,7 @@ def test_the_pool_stays_in_order_whatever_happens(seed: int) -> None:
 
 
 def pass_block(chance: Random, pool: Mempool, facts: Facts, done: set[bytes]) -> None:
-    """The next block takes some of what is offered."""
+    """Makes a block of some of the offered transactions."""
     taken = list(pool.select(chance.randrange(5)))
     facts.height += 1
     for one in taken:
@@ -266,7 +266,7 @@ def pass_block(chance: Random, pool: Mempool, facts: Facts, done: set[bytes]) ->
 
 
 def check_pool(pool: Mempool, facts: Facts, known: dict[bytes, Pooled], done: set[bytes]) -> None:
-    """What must hold after every step."""
+    """Checks what must hold after every step."""
     waiting = [known[tx_id] for tx_id in pool.list_ids()]
     assert len(pool) == len(waiting)
     assert pool.bytes_used == sum(one.size_bytes for one in waiting)
