@@ -5,7 +5,8 @@
 
 import random as standard_random
 from collections import deque
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,7 +16,7 @@ from chain.primitives.types import Hash, Height, PeerId, TimeMs
 from chain.validator_set import get_validator
 from chain.votes import Certificate, Evidence, build_certificate_votes, get_vote_signing_bytes
 from node.duties.reveals import Reveals
-from node.ledger.ledger import CommittedBlock, Ledger
+from node.ledger.ledger import CommittedBlock, Ledger, LedgerView
 from node.ledger.snapshots import write_snapshot
 from node.mempool.pool import Mempool
 from node.replica.gossip import Gossip
@@ -56,6 +57,27 @@ NOBODY: PeerId = b""
 """A light client is no peer of the network."""
 
 
+class LaneLedger(Ledger):
+    """Its live state may be read in jobs of the lane only."""
+
+    _is_in_lane = False
+
+    @property
+    def live(self) -> LedgerView:
+        """As Ledger.live."""
+        assert self._is_in_lane, "live state read outside the lane"
+        return super().live
+
+    @contextmanager
+    def in_lane(self) -> Iterator[None]:
+        """A job runs."""
+        self._is_in_lane = True
+        try:
+            yield
+        finally:
+            self._is_in_lane = False
+
+
 class Process:
     """One process: implements `node.replica.ports.World`."""
 
@@ -92,7 +114,7 @@ class Process:
         machine.has_store = True
         store = SimStore(disk)
         check, verify = context.signatures.check, context.signatures.verify
-        self.ledger = Ledger(store, context.spec, check=check, verify=verify)
+        self.ledger = LaneLedger(store, context.spec, check=check, verify=verify)
         if not machine.is_observer:
             self.signer = Signer(machine.keys.address, key, state, self.ledger.genesis_hash)
         self.journal = Journal(wal)
@@ -213,7 +235,8 @@ class Process:
 
     def _do_job(self) -> None:
         job, then = self._jobs[0]
-        self._done.append((then, job()))
+        with self.ledger.in_lane():
+            self._done.append((then, job()))
         self._jobs.popleft()
         self._context.schedule.after(self._random.randint(0, 1), lambda: self.turn("then", self._hand_over))
         if self._jobs:
