@@ -124,9 +124,9 @@ class Rig:
         strict = self.strict.execute(result.block)
         marks.append(perf_counter())
         certificate = self.certify(height, result.block_hash)
-        self.ledger.publish(self.ledger.commit(again, certificate))
+        self.ledger.move_head(self.ledger.commit(again, certificate))
         marks.append(perf_counter())
-        self.strict.publish(self.strict.commit(strict, certificate))
+        self.strict.move_head(self.strict.commit(strict, certificate))
         names = ("verify", "build", "execute", "execute_verify", "commit")
         steps = zip(names, marks, marks[1:], strict=False)
         return {name: (after - before) * 1e6 / len(transactions) for name, before, after in steps}

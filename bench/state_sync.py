@@ -124,7 +124,7 @@ class Maker:
         result, refused = self.ledger.build(proposer, time_ms, inherents, transfers)
         assert not refused
         self._last = build_commit_certificate([self._sign(who, result) for who in self.consensus])
-        self.ledger.publish(self.ledger.commit(result, self._last))
+        self.ledger.move_head(self.ledger.commit(result, self._last))
 
     def _sign(self, who: Address, result: BlockResult) -> SignedVote:
         vote = Vote(VoteKind.PRECOMMIT, result.block.header.height, 0, result.block_hash, who)
@@ -177,7 +177,7 @@ async def sync_blocks(network: Network, peer: PeerId, ledger: Ledger, signatures
 
     def commit(result: BlockResult, certificate: CommitCertificate, then: Any) -> None:
         def on_done(committed: CommittedBlock) -> None:
-            ledger.publish(committed)
+            ledger.move_head(committed)
             then()
 
         world.run(lambda: ledger.commit(result, certificate), on_done)

@@ -6,7 +6,7 @@ node: the result that was computed before prevoting is kept by block hash until 
 
 Who may read what, from which thread:
 - The lane (one job at a time): `live`, `execute`, `build`, `commit`. A commit changes `live` step by step.
-- The loop: the ledger's own attributes. They show one head, and move in one turn of the loop, by `publish`.
+- The loop: the ledger's own attributes. They show one head, and move in one turn of the loop, by `move_head`.
 - Any other thread, and whoever keeps reading across an await: `view`, taken once. A view never changes.
 """
 
@@ -143,7 +143,7 @@ class LedgerReader(Protocol):
     spec: ChainSpec
     genesis_hash: Hash
     view: LedgerView
-    """At the newest published head; to be taken once, and read from then on."""
+    """At the newest head that the loop knows; to be taken once, and read from then on."""
 
 
 class Ledger(LedgerView):
@@ -208,7 +208,7 @@ class Ledger(LedgerView):
         frozen, live = self._store.snapshot(), self._live
         return LedgerView(ChainStore(frozen), StateStore(frozen), live.head, live.head_hash)
 
-    def publish(self, committed: CommittedBlock) -> None:
+    def move_head(self, committed: CommittedBlock) -> None:
         """Shows the loop and all other threads the head that a commit has made; called in the loop."""
         self.view = view = committed.view
         self.chain, self.state = view.chain, view.state
@@ -276,7 +276,7 @@ class Ledger(LedgerView):
             del self._results[next(iter(self._results))]
 
     def commit(self, result: BlockResult, certificate: CommitCertificate) -> CommittedBlock:
-        """Makes an executed block the live head, durably; `publish` then shows it to others. The caller has
+        """Makes an executed block the live head, durably; `move_head` then shows it to others. The caller has
         verified the certificate.
         """
         header = result.block.header

@@ -472,7 +472,7 @@ class Replica:
         return committed
 
     def _on_committed(self, committed: CommittedBlock, then: Callable[[], None]) -> None:
-        self.ledger.publish(committed)
+        self.ledger.move_head(committed)
         self.policy.on_final(committed)
         self._mempool.on_block(committed.included, self.ledger)
         for listener in self.listeners:

@@ -143,7 +143,7 @@ class Forge:
 def make_final(ledger: Ledger, result: BlockResult, certificate: CommitCertificate) -> CommittedBlock:
     """Commit and publish, as a replica does in the lane and then in the loop."""
     committed = ledger.commit(result, certificate)
-    ledger.publish(committed)
+    ledger.move_head(committed)
     return committed
 
 

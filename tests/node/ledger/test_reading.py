@@ -37,7 +37,7 @@ class HoldingStore(MemoryStore):
 
 
 async def test_the_loop_reads_one_head_while_the_lane_commits() -> None:
-    """Between the batch on disk and `publish`, the pool judges by the head that listeners know."""
+    """Between the batch on disk and `move_head`, the pool judges by the head that listeners know."""
     forge, store = Forge(1), HoldingStore()
     ledger = Ledger(store, forge.spec)
     signed = forge.sign(ALICE, SEND)
@@ -52,7 +52,7 @@ async def test_the_loop_reads_one_head_while_the_lane_commits() -> None:
         async def commit() -> None:
             block = await Lane().run(lambda: ledger.commit(ledger.execute(result.block), certificate))
             assert ledger.height == 0 and ledger.get_nonce(ALICE.address) == 0
-            ledger.publish(block)
+            ledger.move_head(block)
 
         nursery.start_soon(commit)
         await trio.to_thread.run_sync(store.is_written.wait, 10)

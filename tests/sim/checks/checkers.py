@@ -96,7 +96,7 @@ def replay(spec: ChainSpec, chain: Ledger, verify: Verify) -> Replay:
             break
         try:
             _check_final(ledger, sets[height], block, certificate, verify)
-            ledger.publish(ledger.commit(ledger.execute(block), certificate))
+            ledger.move_head(ledger.commit(ledger.execute(block), certificate))
             runtime.check_invariants(ledger.state)
         except (ChainError, AssertionError) as error:
             violations.append(Violation("validity", f"height {height}: {type(error).__name__}: {error}"))

@@ -80,7 +80,7 @@ class Scene:
         """As `Replica.commit`."""
 
         def on_done(committed: CommittedBlock) -> None:
-            self.ledger.publish(committed)
+            self.ledger.move_head(committed)
             then()
 
         self.world.run(lambda: self.ledger.commit(result, certificate), on_done)

@@ -136,7 +136,7 @@ class SyncWorld:
         """As `Replica.commit`."""
 
         def on_done(committed: CommittedBlock) -> None:
-            self.ledger.publish(committed)
+            self.ledger.move_head(committed)
             self.committed.append(self.ledger.height)
             then()
 
