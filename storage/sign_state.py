@@ -5,8 +5,8 @@ was, for the very bytes signed last; the file that says so is on disk before the
 is no exception for messages that differ in a timestamp: our votes carry none. The file belongs to one key, is
 locked while open, and is made only when the caller says that the key is new: if the file is missing, it is
 unknown what was signed. What it cannot see is an older copy of itself, put back from a backup, or another one
-beside it; `node.replica.signing.guard` judges that by log, chain and peers. While the guard watches, and for
-ever once the key was moved elsewhere, the file says that nothing is signed.
+beside it; `node.replica.signing.guard` judges that by log, chain and peers. While the guard watches, and
+forever once the key was moved elsewhere, the file says that nothing is signed.
 
     file = checksum 16 | canonical SignState;  checksum = BLAKE3 of the rest, cut to 16 bytes
 """

@@ -116,7 +116,7 @@ def _compute_checksum(path: Path, data: bytes) -> bytes:
 
 
 class Staging:
-    """A store that is being filled for a node. `plan` is the caller's own record of what it shall hold."""
+    """A store that is being filled for a node. `plan` is the caller's own record of its content."""
 
     def __init__(self, store: KeyValueStore) -> None:
         self._store = store

@@ -149,7 +149,7 @@ def test_process_is_killed_at_a_point(point: CrashPoint, tmp_path: Path) -> None
     "text", ["nowhere:1", "sign", "sign:", "sign:0", "sign:-1", "sign:1:2", "SIGN:1", ":"]
 )
 def test_places_without_a_name_are_refused(text: str) -> None:
-    """Nobody believes to have tested a crash that cannot happen: the refusal lists what there is."""
+    """An unknown crash point is refused, with the list of the known ones."""
     with pytest.raises(UsageFault, match="POINT:COUNT") as refused:
         parse_place(text)
     assert all(point in refused.value.hint for point in CrashPoint)

@@ -106,7 +106,7 @@ def test_length_that_reaches_out_of_the_file_hides_no_batch(tmp_path: Path) -> N
 
 
 def test_log_damaged_all_over_is_refused(tmp_path: Path) -> None:
-    """Also where no batch is left whole that could bear witness: what fails is more than one write."""
+    """A log damaged all over is refused although no whole batch is left: more than one write fails."""
     log, ends, _ = _write(tmp_path / "db", [500] * 6)
     data = bytearray(log.read_bytes())
     for start, end in pairwise(ends[1:]):
@@ -116,7 +116,7 @@ def test_log_damaged_all_over_is_refused(tmp_path: Path) -> None:
 
 
 def test_record_inside_a_value_is_no_batch_behind(tmp_path: Path) -> None:
-    """Bytes that a peer chose, a whole record of another log, make no damage out of a torn end."""
+    """A record of another log inside a value does not turn a torn end into damage."""
     other, _, _ = _write(tmp_path / "other", [50] * 9)
     with closing(LevelDbStore(tmp_path / "db")) as store:
         for number in range(9):

@@ -129,7 +129,7 @@ BEGIN_WRITES = 2
 @pytest.mark.parametrize("is_last_kept", [False, True])
 @pytest.mark.parametrize("writes", range(len(PARTS) + BEGIN_WRITES + 1))
 def test_a_crash_at_any_write_leaves_what_can_be_gone_on_from(writes: int, is_last_kept: bool) -> None:
-    """Nothing that is in is lost; before the last batch there is no head, after it nothing is missing."""
+    """No added part is lost; before the last batch there is no head, after it nothing is missing."""
     store = CrashingStore(writes, is_last_kept)
     with pytest.raises(DiskFailed):
         fill(store)
@@ -145,7 +145,7 @@ def test_a_crash_at_any_write_leaves_what_can_be_gone_on_from(writes: int, is_la
 
 
 def test_a_store_from_a_snapshot_survives_a_restart(tmp_path: Path) -> None:
-    """The same on a disk, with a restart after every part."""
+    """As above on LevelDB, with a restart after every part."""
     for _ in range(2):
         store = LevelDbStore(tmp_path / "store")
         staging = Staging(store)
@@ -163,7 +163,7 @@ def test_a_store_from_a_snapshot_survives_a_restart(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("writes", range(3))
 def test_another_plan_begins_with_nothing(writes: int) -> None:
-    """Also if power is lost while what came for the first plan goes: no part of it counts for the second."""
+    """No part of the first plan counts for the second, even after a power loss in between."""
     store = CrashingStore(100, is_last_kept=False)
     staging = Staging(store)
     staging.begin(b"another plan")
@@ -187,7 +187,7 @@ def write_snapshot(files: SnapshotFiles, height: int) -> None:
 
 
 def test_the_newest_snapshots_are_kept(tmp_path: Path) -> None:
-    """Others go when a newer one is whole; after a restart the same ones are there."""
+    """Older ones are deleted when a newer one is whole; a restart changes nothing."""
     files = SnapshotFiles(tmp_path / "snapshots")
     assert files.list_heights() == []
     for height in (20, 40, 9, 100):
@@ -216,7 +216,7 @@ def test_a_snapshot_that_was_not_finished_is_none(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("place", [0, 15, 16, -1])
 def test_damage_is_not_served(tmp_path: Path, place: int) -> None:
-    """Who asks would charge it to this node."""
+    """A damaged file counts as missing, since peers would blame this node for it."""
     files = SnapshotFiles(tmp_path / "snapshots")
     write_snapshot(files, 20)
     path = tmp_path / "snapshots" / "20" / "part-00000"
@@ -231,7 +231,7 @@ def test_damage_is_not_served(tmp_path: Path, place: int) -> None:
 
 
 def test_a_store_that_begins_at_a_snapshot_misses_its_roster_if_it_is_not_there() -> None:
-    """As any other store would."""
+    """The check finds that a roster which its header names is missing."""
     store = MemoryStore()
     chain = ChainStore(store)
     store.write_batch(chain.stage_base(encode(build_header(0, NO_HASH)), encode(HEADER), b"certificate", []))

@@ -161,7 +161,7 @@ def test_flipped_byte_is_cut_or_refused_everywhere(tmp_path: Path) -> None:
 
 
 def test_frame_inside_an_entry_does_not_count(tmp_path: Path) -> None:
-    """An entry that holds frames of another log, at their very offsets, makes no torn tail into damage."""
+    """An entry that holds frames of another log, at their offsets, does not turn a torn tail into damage."""
     other, path = tmp_path / "other", tmp_path / "wal"
     sizes = _write(other, [[b"first"], [bytes(50)], [b"planted"], [b"planted"]])
     entry_start = sizes[1] + _FRAME_HEAD_BYTES + _ENTRY_HEAD_BYTES

@@ -112,7 +112,7 @@ def test_a_flush_comes_by_itself(tmp_path, source, seeder, monkeypatch):
 
 
 def test_flat_files_that_no_datum_claims_are_deleted(tmp_path, source, seeder):
-    """What an interrupted removal leaves behind goes at the next start."""
+    """Files that an interrupted removal leaves behind are deleted at the next start."""
     with ContentStore(tmp_path / "left", QUOTA) as store:
         datum = store.begin(seeder.publish(source))
         copy_chunks(datum, seeder, store, (0,))
