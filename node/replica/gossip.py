@@ -104,7 +104,10 @@ class Gossip:
         self._ledger = replica.ledger
         self._mempool = mempool
         self._verify = verify
-        self._seen, self._last_seen = SeenMessages(), SeenMessages()
+        self._seen = SeenMessages()
+        self._past_seen: dict[Height, SeenMessages] = {}
+        """Of the heights in `Replica.past_cores`."""
+        self._height = replica.core.height
         self._proposers = Proposers(replica.core.validator_set)
         self._peers: dict[PeerId, _Peer] = {}
         self._assemblies: dict[Proposal, Assembly] = {}
@@ -188,7 +191,9 @@ class Gossip:
 
     def on_new_height(self, core: Core) -> None:
         """Drop the state of the last height, and handle messages that came early for this one."""
-        self._last_seen, self._seen = self._seen, SeenMessages()
+        past = {**self._past_seen, self._height: self._seen}
+        self._past_seen = {height: past[height] for height in self._replica.past_cores if height in past}
+        self._height, self._seen = core.height, SeenMessages()
         self._proposers = Proposers(core.validator_set)
         self._fetches.clear()
         for assembly in self._assemblies.values():
@@ -248,12 +253,16 @@ class Gossip:
         return True
 
     def _take_late_vote(self, signed: SignedVote) -> None:
-        """A precommit for a decided height still counts for its validator's pay."""
-        last = self._replica.last_core
-        for core, seen in ((self._replica.core, self._seen), (last, self._last_seen)):
-            if core is not None and core.height == signed.vote.height and core.step is Step.DECIDED:
-                self._take_vote(core, seen, signed)
-                return
+        """A vote for a decided height: a precommit counts for pay, and a conflicting vote is evidence."""
+        core, seen = self._get_decided(signed.vote.height)
+        if core is not None and seen is not None:
+            self._take_vote(core, seen, signed)
+
+    def _get_decided(self, height: Height) -> tuple[Core | None, SeenMessages | None]:
+        core = self._replica.core
+        if core.height == height:
+            return (core, self._seen) if core.step is Step.DECIDED else (None, None)
+        return self._replica.past_cores.get(height), self._past_seen.get(height)
 
     # Proposals.
 
@@ -265,6 +274,24 @@ class Gossip:
             kept.early_proposal = message
         elif known is None and self._is_for_now(signed.proposal.height):
             self._begin_assembly(peer, message, signed)
+        else:
+            self._take_late_proposal(signed)
+
+    def _take_late_proposal(self, signed: SignedProposal) -> None:
+        """A second proposal for a round of a decided height is evidence; nothing else of it is needed."""
+        core, seen = self._get_decided(signed.proposal.height)
+        if core is not None and seen is not None and seen.is_conflicting_proposal(signed):
+            self._check_proposal(core, signed)
+            self._note_signed_proposal(seen, signed)
+
+    def _check_proposal(self, core: Core, signed: SignedProposal) -> None:
+        genesis_hash = self._ledger.genesis_hash
+        _check(lambda: check_signed_proposal(genesis_hash, core.validator_set, signed, self._verify))
+
+    def _note_signed_proposal(self, seen: SeenMessages, signed: SignedProposal) -> None:
+        evidence = seen.note_signed_proposal(signed)
+        if evidence is not None:
+            self._replica.report(evidence)
 
     def _begin_assembly(self, peer: PeerId, message: CompactProposal, signed: SignedProposal) -> None:
         core, proposal = self._replica.core, signed.proposal
@@ -275,13 +302,10 @@ class Gossip:
             or len(self._assemblies) >= ASSEMBLIES_MAX
         ):
             return
-        genesis_hash = self._ledger.genesis_hash
-        _check(lambda: check_signed_proposal(genesis_hash, core.validator_set, signed, self._verify))
+        self._check_proposal(core, signed)
         if proposal.proposer != self._proposers.get(proposal.round):
             raise PeerFault("proposal out of turn", LIE_POINTS)
-        evidence = self._seen.note_signed_proposal(signed)
-        if evidence is not None:
-            self._replica.report(evidence)
+        self._note_signed_proposal(self._seen, signed)
         until_ms = self._world.elapsed_ms() + ASSEMBLY_MS_MAX
         assembly = _check(lambda: Assembly(message, peer, self._world.now_ms(), until_ms))
         assembly.check()

@@ -42,6 +42,7 @@ from consensus.types import (
     BlockReceived,
     BuildBlock,
     CastVote,
+    CommitCertificateReceived,
     ConsensusFailure,
     Decide,
     FetchBlock,
@@ -64,6 +65,7 @@ from node.replica.inbox import Inbox
 from node.replica.journal import Journal, Note
 from node.replica.lead_checks import LeadChecks
 from node.replica.mode import NEXT_MODES, Mode
+from node.replica.past_cores import PastCores
 from node.replica.ports import BlockSync, CommitBlock, Messenger, World
 from node.replica.restoration import replay
 from node.replica.signing.policy import SigningPolicy
@@ -117,8 +119,7 @@ class Replica:
         self.candidates: dict[Hash, Block] = {}
         self.policy = SigningPolicy(world, ledger, signer, journal)
         self.core = self._build_core()
-        self.last_core: Core | None = None
-        """Of the last height, if it was decided here: it still counts late precommits."""
+        self.past_cores = PastCores()
         self._mode = Mode.STARTING
         self._reported: set[Hash] = set()
         self._inbox = Inbox(world, self._handle, self._is_running)
@@ -234,8 +235,8 @@ class Replica:
         return notes
 
     def _begin(self, notes: list[Note]) -> None:
-        self.last_core = self.core if self.core.step is Step.DECIDED else None
         core, pending = self._replay(notes)
+        self.past_cores.replace(self.core, core.height)
         self.core = core
         self._reported.clear()
         # Proposals that came during the sync wait in the inbox; their blocks are candidates already.
@@ -285,10 +286,12 @@ class Replica:
     # Inputs.
 
     def _handle(self, received: Input) -> None:
-        last = self.last_core
-        if isinstance(received, VoteReceived) and last and last.height == received.signed.vote.height:
-            # A precommit for a decided height still counts for its validator's pay.
-            outputs = last.handle(received)
+        past = None
+        if isinstance(received, VoteReceived):
+            past = self.past_cores.get(received.signed.vote.height)
+        if past is not None:
+            # A late precommit counts for its validator's pay, and a conflicting vote is evidence.
+            outputs = past.handle(received)
         else:
             outputs = self.core.handle(received)
             if self._is_logging():
@@ -406,9 +409,8 @@ class Replica:
     def _get_last_commit(self) -> CommitCertificate | None:
         """The last block's certificate, with the precommits that came since it was final."""
         stored = self.ledger.get_certificate(self.ledger.height)
-        if self.last_core is None or self.last_core.height != self.ledger.height:
-            return stored
-        return self.last_core.build_commit_certificate() or stored
+        last = self.past_cores.get(self.ledger.height)
+        return last.build_commit_certificate() or stored if last is not None else stored
 
     # Candidates.
 
@@ -474,10 +476,19 @@ class Replica:
     def _on_committed(self, committed: CommittedBlock, then: Callable[[], None]) -> None:
         self.ledger.move_head(committed)
         self.policy.on_final(committed)
+        if self._mode is Mode.SYNCING:
+            self._find_equivocations(committed.certificate)
         self._mempool.on_block(committed.included, self.ledger)
         for listener in self.listeners:
             listener(committed)
         then()
+
+    def _find_equivocations(self, certificate: CommitCertificate) -> None:
+        """Compare a certificate that a sync brought with the votes that came here before."""
+        if certificate.height == self.core.height:
+            for output in self.core.handle(CommitCertificateReceived(certificate)):
+                if isinstance(output, ReportEquivocation):
+                    self._carry_out(output)
 
 
 def _publish(signed: S | None, publish: Callable[[S], None]) -> None:

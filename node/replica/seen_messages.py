@@ -39,6 +39,8 @@ class SeenMessages:
         self._far_votes: Counter[Address] = Counter()
         self._proposals: dict[Round, set[Proposal]] = {}
         self._first_signed: dict[Round, SignedProposal] = {}
+        self._convicted: set[Round] = set()
+        """Rounds of which evidence against the proposer was returned."""
         self._certificates: set[tuple[bool, Round, Hash]] = set()
 
     def is_wanted_vote(self, signed: SignedVote, round: Round) -> bool:
@@ -68,12 +70,27 @@ class SeenMessages:
         )
 
     def note_signed_proposal(self, signed: SignedProposal) -> DuplicateProposal | None:
-        """The proposer of the round signed this; returns the evidence if it is another one than the first.
+        """The proposer of the round signed this; returns evidence, once per round, if it conflicts.
 
         The block may be missing: two signatures are evidence without it.
         """
-        first = self._first_signed.setdefault(signed.proposal.round, signed)
-        return None if first.proposal == signed.proposal else build_duplicate_proposal(first, signed)
+        round = signed.proposal.round
+        first = self._first_signed.setdefault(round, signed)
+        if not self.is_conflicting_proposal(signed):
+            return None
+        self._convicted.add(round)
+        return build_duplicate_proposal(first, signed)
+
+    def is_conflicting_proposal(self, signed: SignedProposal) -> bool:
+        """Whether the proposer signed another proposal for this round, of which nothing was reported yet."""
+        round = signed.proposal.round
+        first = self._first_signed.get(round)
+        return (
+            first is not None
+            and round not in self._convicted
+            and first.proposal != signed.proposal
+            and first.proposal.proposer == signed.proposal.proposer
+        )
 
     def note_proposal(self, signed: SignedProposal) -> None:
         """The proposal was wanted and signed by the proposer of its round, and its block is here."""

@@ -387,7 +387,7 @@ def test_late_precommits_are_counted_for_the_last_commit(scene: Scene) -> None:
     scene.world.wait_until(lambda: scene.replica.ledger.height == 1)
     scene.world.wait_until(lambda: scene.replica.core.height == 2)
     peer.say(Votes((precommits[3],)), Votes((precommits[3],)))
-    last = scene.replica.last_core
+    last = scene.replica.past_cores.get(1)
     assert last is not None
     certificate = last.build_commit_certificate()
     assert certificate is not None and len(certificate.signatures) == 4
