@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cli.terminal import output
-from cli.terminal.cells import cut_text
+from cli.terminal.cells import Cell, cut_text
 from cli.terminal.options import Settings, command
 
 if TYPE_CHECKING:
@@ -99,6 +99,7 @@ def verify(
     """Whether a file or folder is the datum of that id, byte for byte; asks no node."""
     from chain.content import compute_datum_id
     from cli.errors import RequestRefused
+    from cli.terminal.amounts import format_size
     from cli.transactions.calls import read_id
     from storage.content.tree import build_datum
 
@@ -110,4 +111,7 @@ def verify(
             "differs", f"{path} is datum {found.hex()}", f"`vidya get {id}` downloads the other"
         )
     told: dict[str, Any] = {"datum": id, "path": str(path), "files": len(built.manifest.files)}
-    settings.emit({**told, "size_bytes": built.manifest.length, "is_equal": True})
+    length = built.manifest.length
+    is_table = settings.format is output.Format.TABLE
+    size = Cell(format_size(length), is_number=True) if is_table else length
+    settings.emit({**told, "size_bytes": size, "is_equal": True})

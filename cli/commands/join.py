@@ -91,7 +91,7 @@ def become_host(settings: Settings, account: "WalletAccount", home: "Home", wish
     """Everything that needs the running node."""
     from cli.hosting import selection
     from cli.hosting.home import node_left_running, start, wait_synced
-    from cli.hosting.standing import describe_risk, take_standing
+    from cli.hosting.standing import take_standing
     from node.home.config import load_config
 
     with node_left_running(home):
@@ -100,8 +100,6 @@ def become_host(settings: Settings, account: "WalletAccount", home: "Home", wish
         room = selection.compute_room(network, load_config(home.config_file).disk_bytes, wish.stake)
         chosen = selection.choose_datums(network, account, room)
         output.say(selection.describe_choice(network, chosen, selection.list_held(network, account)))
-        for line in describe_risk(network.spec):
-            output.say(line)
         take_standing(network, account, home, wish)
         hosted = selection.host_datums(network, account, room, chosen)
         settings.emit(describe(network, account, home, hosted))

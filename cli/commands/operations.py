@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cli.terminal import output
+from cli.terminal.cells import shorten
 from cli.terminal.options import Settings, command
 
 if TYPE_CHECKING:
@@ -86,9 +87,9 @@ def peers(settings: Settings) -> None:
         return
     settings.emit(list_peers(found["peers"]), PEER_COLUMNS)
     for ban in found["bans"]:
-        output.say(f"banned for {ban['seconds_left']} s: {ban['peer_id']}: {ban['reason']}")
+        output.say(f"banned for {ban['seconds_left']} s: {shorten(ban['peer_id'])}: {ban['reason']}")
     for one in found["reasons"]:
-        output.say(f"unused: {one['peer_id']}: {one['reason']}")
+        output.say(f"unused: {shorten(one['peer_id'])}: {one['reason']}")
 
 
 def list_peers(connections: list[dict[str, Any]]) -> list[dict[str, Any]]:

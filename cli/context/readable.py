@@ -26,7 +26,7 @@ def _fields(names: str) -> frozenset[str]:
 
 AMOUNTS = _fields(
     "active amount balance base_fee bond burned committed delegated delegated_to deposit earned escrow fee "
-    "fee_max free genesis income leaving limit listing_fee_min locked minted paid pooled price_max_per_gib "
+    "fee_max free genesis income leaving limit listing_fee_min locked minted paid price_max_per_gib "
     "price_per_gib refunded spent stake tip to_delegators to_lockers total withheld"
 )
 SIZES = _fields(
@@ -163,7 +163,7 @@ def build_marks(window: str) -> Cell:
     """Proofs as a row of marks, the newest last: proven, missed, missed but covered."""
     marks = {"p": "✓", "m": "✗", "c": "~"} if has_unicode(sys.stdout) else {"p": "+", "m": "x", "c": "~"}
     row = "".join(marks.get(letter, "?") for letter in window)
-    return Cell(row, "bad" if "m" in window else "good")
+    return Cell(row or "none yet", "bad" if "m" in window else "good" if window else "")
 
 
 def format_time(time_ms: int) -> str:

@@ -228,7 +228,7 @@ def fill_folder(devnet: Devnet, options: Options) -> None:
 
 def delete(devnet: Devnet) -> None:
     """Removes what `create` and seeding made, and nothing else."""
-    for name in ("nodes", "wallet", "content", "downloads"):
+    for name in ("nodes", "wallet", "content", "downloads", "light"):
         shutil.rmtree(devnet.path / name, ignore_errors=True)
     files = (devnet.summary_file, devnet.chain_file, devnet.password_file, devnet.environment_file)
     for file in (*files, devnet.seeded_file):

@@ -8,14 +8,14 @@ from chain.modules.hosting import RegisterHost
 from chain.modules.membership import Join
 from chain.modules.staking import Bond
 from chain.modules.validators import Validate
-from chain.primitives.types import Amount, Ppm
+from chain.primitives.types import Amount
 from chain.spec_builder import BEACON_LINKS
 from cli.content.catalogue import get_if_there
 from cli.context.keys import WalletAccount
 from cli.context.network import NetworkContext
 from cli.errors import RequestRefused
 from cli.terminal import output
-from cli.terminal.amounts import format_amount, format_duration
+from cli.terminal.amounts import format_amount
 from cli.transactions.sending import send
 from node.duties.reveals import compute_chain_secret
 from node.home.config import load_config
@@ -44,25 +44,6 @@ def check_stake(spec: ChainSpec, stake: Amount) -> None:
             f"a validator of {spec.name} bonds {needed} at least; --stake is {given}",
             f"--stake {format_amount(bond_min, spec.decimals)}",
         )
-
-
-def describe_risk(spec: ChainSpec) -> list[str]:
-    """How long the stake is locked, and what makes the account lose some of it."""
-    staking, offences, system = spec.staking.parameters, spec.offences.parameters, spec.system.parameters
-    era_ms = system.era_epochs * system.epoch_blocks * system.block_ms
-    time = format_duration(staking.unbonding_eras * era_ms)
-    missed = f"{format_ppm(offences.miss_jail_ppm)} of {spec.possession.parameters.window_epochs} epochs"
-    double, miss = format_ppm(offences.equivocation_ppm_min), format_ppm(offences.miss_slash_ppm)
-    return [
-        f"locked: the stake returns {staking.unbonding_eras} eras after unbonding ({time})",
-        f"lost: {double} or more of the stake if its key signs two votes in one place",
-        f"lost: {miss} of the stake, and jail, if it proves nothing in {missed}",
-    ]
-
-
-def format_ppm(ppm: Ppm) -> str:
-    """`5%`, `0.1%`."""
-    return f"{format_amount(ppm * 100, 6)}%"
 
 
 def take_standing(network: NetworkContext, account: WalletAccount, home: Home, wish: Wish) -> None:

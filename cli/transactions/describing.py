@@ -11,7 +11,7 @@ from chain.jsonable import to_json
 from chain.runtime import MODULES
 from cli.context.network import NetworkContext
 from cli.context.readable import Reader
-from cli.terminal.amounts import format_duration
+from cli.terminal.amounts import format_duration, format_share
 from cli.terminal.cells import Cell, format_cell, is_id, shorten
 
 SENTENCES = {
@@ -25,6 +25,7 @@ SENTENCES = {
     "validators.validate": "Stand for election as {sender}, commission {commission_ppm}",
     "validators.chill": "Stand for no more elections as {sender}",
     "validators.set_commission": "Set the commission of {sender} to {commission_ppm}",
+    "beacon.commit_chain": "Commit to {links} beacon reveals of {sender}",
     "membership.join": "Join the collective as {sender}",
     "membership.leave": "Leave the collective as {sender}",
     "membership.withdraw_lock": "Withdraw the lock of {sender}",
@@ -104,9 +105,16 @@ class Describer:
 
     def list_locks(self, calls: Sequence[Any], events: Sequence[Mapping[str, Any]]) -> list[str]:
         """Until when what is locked stays locked."""
+        fields = [event.get("fields", {}) for event in events]
         told = [text for call in calls for text in self._list_locks_of(get_call_name(call))]
-        for event in events:
-            told += self._list_locks_in(event.get("fields", {}))
+        for name in ("unlocks_in", "ends_era"):
+            eras = {one[name] for one in fields if isinstance(one.get(name), int)}
+            told += [f"era {era} ({self._network.clock.describe_era(era)})" for era in sorted(eras)]
+        if ends := [one["expires_at"] for one in fields if isinstance(one.get("expires_at"), int)]:
+            when = self._network.clock.describe_height(max(ends))
+            told.append(
+                f"the sessions end, block {max(ends)} at the latest ({when}); what is not spent returns"
+            )
         return list(dict.fromkeys(told))
 
     def _list_locks_of(self, name: str) -> Iterator[str]:
@@ -121,35 +129,28 @@ class Describer:
         elif name == "catalogue.list_datum":
             bond = self._network.amount(spec.catalogue.parameters.curator_bond)
             yield f"you delist it, when nobody hosts it any more: {bond}"
-        elif name == "sessions.open_session":
-            yield "the session ends; what was not spent returns"
 
-    def _list_locks_in(self, fields: Mapping[str, Any]) -> Iterator[str]:
-        for field in ("unlocks_in", "ends_era"):
-            if isinstance(era := fields.get(field), int):
-                yield f"era {era} ({self._network.clock.describe_era(era)})"
-        if isinstance(height := fields.get("expires_at"), int):
-            yield f"block {height} at the latest ({self._network.clock.describe_height(height)})"
+    def list_losses(self, calls: Sequence[Any]) -> list[str]:
+        """What makes one lose what is at stake, and how much of it."""
+        told = [text for call in calls for text in self._list_losses_of(get_call_name(call))]
+        return list(dict.fromkeys(told))
+
+    def _list_losses_of(self, name: str) -> Iterator[str]:
+        spec = self._network.spec
+        offences, window = spec.offences.parameters, spec.possession.parameters.window_epochs
+        double, miss = format_share(offences.equivocation_ppm_min), format_share(offences.miss_slash_ppm)
+        if name in ("staking.bond", "validators.validate"):
+            yield f"your key signs two votes in one place: {double} of the stake or more"
+        if name in ("staking.bond", "hosting.register_subset"):
+            share = format_share(offences.miss_jail_ppm)
+            yield f"what you host is not proven in {share} of {window} epochs: {miss} of the stake, and jail"
+        if name == "staking.delegate":
+            yield f"the host signs two votes in one place: {double} of the stake or more"
 
     def _describe_eras(self, eras: int) -> str:
         parameters = self._network.spec.system.parameters
         blocks = eras * parameters.era_epochs * parameters.epoch_blocks
         return f"{eras} {'era' if eras == 1 else 'eras'} ({format_duration(blocks * parameters.block_ms)})"
-
-
-LOSSES = {
-    "staking.bond": ("your node signs twice for one block", "your node misses half of its proofs"),
-    "staking.delegate": ("the host signs twice for one block",),
-    "hosting.register_subset": ("the data is not on your disk when it is asked for",),
-    "validators.validate": ("a second node runs with the same keys",),
-}
-"""Name of a call -> what makes the sender lose part of the stake."""
-
-
-def list_losses(calls: Sequence[Any]) -> list[str]:
-    """What makes one lose what is at stake."""
-    told = [text for call in calls for text in LOSSES.get(get_call_name(call), ())]
-    return list(dict.fromkeys(told))
 
 
 def get_call_name(call: Any) -> str:

@@ -26,7 +26,7 @@ from cli.errors import CliError, OutcomeUnknown, RequestRefused
 from cli.exits import ExitCode
 from cli.terminal import output
 from cli.terminal.confirmation import Confirmation, confirm
-from cli.transactions.describing import Describer, Effect, list_losses
+from cli.transactions.describing import Describer, Effect
 
 EXPIRY_BLOCKS = 60
 FEE_MARGIN = 2
@@ -167,7 +167,7 @@ def confirm_draft(network: NetworkContext, account: WalletAccount, calls: Sequen
         actions=[describer.describe(call) for call in calls],
         cost=describer.describe_cost(made.effect),
         locked_until=describer.list_locks(calls, made.events),
-        lost_if=list_losses(calls),
+        lost_if=describer.list_losses(calls),
     )
     confirm(network.settings, shown, "Send it?", "nothing was sent")
 

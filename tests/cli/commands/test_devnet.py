@@ -1,10 +1,8 @@
 """The guides, run as they are printed: four real nodes, money sent, content bought, a host joined."""
 
 import json
-import os
 import re
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,9 +15,33 @@ from cli.devnet.plan import Devnet
 from cli.nodes.processes import stop_nodes
 from node.home.home import Home
 from node.home.process import find_process
+from tests.cli.commands.transcripts import (
+    WIDTH,
+    Terminal,
+    build_environment,
+    find_difference,
+    get_path,
+    parse_block,
+    prepare,
+)
 
 ROOT = Path(__file__).parents[3]
 FENCE = re.compile(r"^```console\n(.*?)^```", re.MULTILINE | re.DOTALL)
+READ_ONLY = (
+    "vidya status",
+    "vidya query validators",
+    "vidya query hosts",
+    "vidya query hosts node0",
+    "vidya query account alice",
+    "vidya query block",
+    "vidya query supply",
+    "vidya search",
+    "vidya query datum 'Moire patterns'",
+    "vidya host list --home demo/nodes/node0",
+    "vidya host status --home demo/nodes/node0",
+    "vidya devnet status --dir demo",
+    "vidya peers",
+)
 SETTLED_SECONDS_MAX = 90.0
 SOME_CHUNKS_BYTES = 2**20
 
@@ -27,8 +49,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.network, pytest.mark.timeout(600)]
 
 
 def list_blocks(name: str) -> list[str]:
-    """The commands of a guide."""
-    return FENCE.findall((ROOT / "docs" / "guide" / f"{name}.md").read_text())
+    """The blocks of commands of a guide, with what they print."""
+    return FENCE.findall(get_path(name).read_text())
 
 
 class Shell:
@@ -36,18 +58,15 @@ class Shell:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        tools = folder / "bin"
-        tools.mkdir()
-        script = tools / "vidya"
-        script.write_text(f'#!/bin/sh\nexec {sys.executable} -m cli.main "$@"\n')
-        script.chmod(0o755)
-        kept = {key: value for key, value in os.environ.items() if not key.startswith("VIDYA_")}
-        self.environment = {
-            **kept,
-            "PATH": f"{tools}{os.pathsep}{os.environ['PATH']}",
-            "PYTHONPATH": str(ROOT),
-            "HOME": str(folder),
-        }
+        self.environment = build_environment(folder)
+
+    def follow(self, block: str, width: int = WIDTH) -> None:
+        """Runs a block of a guide in a terminal; every command ends well and prints what the guide shows."""
+        terminal = Terminal(self.folder, self.environment, width)
+        for command, expected in parse_block(block):
+            code, printed = terminal.run(command)
+            assert code == 0, f"{command}\n" + "\n".join(printed)
+            assert (difference := find_difference(expected, printed)) is None, f"{command}\n{difference}"
 
     def run(self, script: str) -> subprocess.CompletedProcess[str]:
         """The script's result; stops at the first command that fails."""
@@ -88,7 +107,7 @@ def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
     folder = tmp_path_factory.mktemp("guide")
     made = Shell(folder)
     try:
-        made.check(list_blocks("first-run")[0])
+        made.follow(list_blocks("first-run")[0])
         made.export(folder / "demo" / "env")
         yield made
     finally:
@@ -122,7 +141,7 @@ def test_devnet_is_what_it_says(shell: Shell) -> None:
 def test_first_run_guide_works_as_printed(shell: Shell) -> None:
     """Sending, proving, getting: each command ends well, and what was bought is what was published."""
     for block in list_blocks("first-run")[1:-1]:
-        shell.check(block)
+        shell.follow(block)
     source = shell.folder / "demo" / "content" / "almanac"
     files = sorted(path.relative_to(source) for path in source.rglob("*") if path.is_file())
     assert files and all(
@@ -133,7 +152,7 @@ def test_first_run_guide_works_as_printed(shell: Shell) -> None:
 def test_light_guide_works_as_printed(shell: Shell) -> None:
     """Headers, an account and possession proofs, verified without believing a node."""
     for block in list_blocks("light"):
-        shell.check(block)
+        shell.follow(block)
     found = json.loads(shell.check("vidya light verify --chain demo/chain.json --height 5 -o json"))
     client = Client(load(shell)["nodes"][3]["api"])
     assert found["verified"] and found["header"] == client.get("/v1/blocks/5")["header"]["hash"]
@@ -182,27 +201,33 @@ def find_address(shell: Shell, name: str) -> str:
 
 def test_wallet_guide_works_as_printed(shell: Shell) -> None:
     """Keys, transactions, a batch, and a key that is never near a network."""
-    call = {"call": "balances.send", "arguments": {"recipient": find_address(shell, "bob"), "amount": 5}}
-    (shell.folder / "calls.json").write_text(
-        json.dumps([call, {"call": "balances.burn_own", "arguments": {"amount": 1}}])
-    )
+    prepare(shell.folder)
     for block in list_blocks("wallet"):
-        shell.check(block)
+        shell.follow(block)
     emma = json.loads(shell.check("vidya query account emma -o json"))
     assert emma["bond"]["active"] == 250 * 10**9 and emma["nonce"] == 4
     assert [one["host"] for one in emma["delegations"]] == [find_address(shell, "node1")]
+
+
+@pytest.mark.parametrize("width", [60, 120])
+def test_screens_fit_the_terminal(shell: Shell, width: int) -> None:
+    """What is read every day fits a narrow and a wide terminal: no line is longer than it."""
+    terminal = Terminal(shell.folder, shell.environment, width)
+    for command in READ_ONLY:
+        code, printed = terminal.run(command)
+        assert code == 0 and printed and max(map(len, printed)) <= width, f"{command}\n" + "\n".join(printed)
 
 
 def test_hosting_guide_works_as_printed(shell: Shell) -> None:
     """A newcomer syncs, bonds, hosts and stands for election; joining again changes nothing."""
     blocks = list_blocks("hosting")
     for block in blocks:
-        shell.check(block)
+        shell.follow(block)
     validators = json.loads(shell.check("vidya query validators -o json"))
     fred = json.loads(shell.check("vidya wallet show fred --home fred-home -o json --prefix vdev"))["address"]
     assert fred in [one["address"] for one in validators["candidates"]]
     before = json.loads(shell.check("vidya query account fred --home fred-home -o json"))["nonce"]
-    (join,) = [line for line in blocks[0].splitlines() if line.startswith("vidya join")]
+    (join,) = [step.command for step in parse_block(blocks[0]) if step.command.startswith("vidya join")]
     shell.check(join)
     found = json.loads(shell.check("vidya host list --home fred-home -o json"))
     assert found and all(one["registered"] for one in found)
@@ -238,7 +263,7 @@ def test_devnet_stops_and_starts_again(shell: Shell) -> None:
     devnet = Devnet(shell.folder / "demo")
     first = load(shell)["nodes"][0]["api"]
     before = Client(first).get("/v1/status")
-    shell.check(list_blocks("first-run")[-1])
+    shell.follow(list_blocks("first-run")[-1])
     assert [find_process(home.path) for home in devnet.list_homes()] == [None] * 4
     shell.check("vidya devnet up --dir demo --detach")
     after = Client(first).get("/v1/status")

@@ -9,7 +9,7 @@ from chain.genesis import format_chain_spec
 from chain.primitives.addresses import encode_address
 from cli.errors import CliError, UsageFault
 from cli.hosting.home import check_trust, prepare_home
-from cli.hosting.standing import check_stake, describe_risk
+from cli.hosting.standing import check_stake
 from node.home.config import load_config
 from node.home.home import Home
 from p2p.errors import InvalidPeerAddress
@@ -73,4 +73,3 @@ def test_a_stake_below_the_minimum_names_the_minimum() -> None:
     with pytest.raises(CliError, match="at least") as caught:
         check_stake(SPEC, bond_min - 1)
     assert caught.value.code == "validators.bond_too_small" and "--stake" in caught.value.hint
-    assert len(describe_risk(SPEC)) >= 3

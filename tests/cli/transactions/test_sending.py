@@ -106,7 +106,7 @@ async def test_locks_and_losses_are_shown(scene: Scene, capsys: pytest.CaptureFi
     await scene.send([Join(), Bond(9 * VIDYA)])
     told = capsys.readouterr().err
     assert "Join the collective as alice" in told and "Bond 9 VIDYA of alice" in told
-    assert "locked until you take it back, and " in told and "lost if your node signs twice" in told
+    assert "locked until you take it back, and " in told and "lost if your key signs two votes" in told
     await scene.send([Unbond(2 * VIDYA)])
     assert "locked until era " in capsys.readouterr().err
 

@@ -1,0 +1,211 @@
+"""Guides as transcripts: their commands run in a pseudo-terminal, what they print is compared in form.
+
+In a block of a guide, a line that begins with `$ ` is a command and the lines below it are what it prints.
+Ids, amounts, times and places differ between two runs, so both sides are brought to a form without them. A
+line `...` stands for any lines.
+
+`python -m tests.cli.commands.transcripts [GUIDE ...]` runs the guides on a new devnet and writes into them
+what was printed where that differs; lines `...` have to be put back by hand.
+"""
+
+import fcntl
+import os
+import pty
+import re
+import select
+import struct
+import subprocess
+import sys
+import tempfile
+import termios
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).parents[3]
+GUIDES = ("first-run", "wallet", "light", "hosting")
+WIDTH = 100
+COMMAND_SECONDS_MAX = 240.0
+_FENCE = re.compile(r"^```console\n(.*?)^```\n", re.MULTILINE | re.DOTALL)
+_ENVIRONMENT_FILE = ".environment"
+_FORMS = (
+    (r"\x1b\[[0-9;?]*[A-Za-z]", ""),
+    (r"[^\s=]*/(?=demo|fred-home|observer)", ""),
+    (r"\b[0-9a-f]{64}\b", "<id>"),
+    (r"\b[a-z]{1,10}1[02-9ac-hj-np-z]{58}\b", "<address>"),
+    (r"\b12D3Koo\w{45}\b", "<peer>"),
+    (r"\b\w{10}\.\.\.\w{4}\b", "<short>"),
+    (r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC", "<date>"),
+    (r"\b\d[\d,]*(\.\d+)?", "<n>"),
+    (r"<n> (ms|s|min|h|days?)\b", "<time>"),
+    (r"\((now|in <time>|<time> ago)\)", "(<when>)"),
+    (r"[✓✗~]+", "<marks>"),
+    (r"(?<=[a-z])\d+\b", "<n>"),
+    (r"\s+", " "),
+)
+
+
+class Step(NamedTuple):
+    """A command of a guide, and the lines that it prints there."""
+
+    command: str
+    printed: list[str]
+
+
+def get_path(guide: str) -> Path:
+    """The file of a guide."""
+    return ROOT / "docs" / "guide" / f"{guide}.md"
+
+
+def parse_steps(text: str) -> list[Step]:
+    """The commands of a document, in order."""
+    return [step for block in _FENCE.findall(text) for step in parse_block(block)]
+
+
+def parse_block(block: str) -> list[Step]:
+    """The commands of one block."""
+    steps: list[Step] = []
+    for line in block.splitlines():
+        if line.startswith("$ "):
+            steps.append(Step(line[2:], []))
+        elif steps:
+            steps[-1].printed.append(line)
+    return steps
+
+
+def to_form(line: str) -> str:
+    """The line without what differs between two runs."""
+    for pattern, form in _FORMS:
+        line = re.sub(pattern, form, line)
+    return line.strip()
+
+
+def find_difference(expected: list[str], printed: list[str]) -> str | None:
+    """What does not fit, None if all does. `...` stands for any lines."""
+    wanted = [to_form(line) for line in expected if line.strip()]
+    got = [to_form(line) for line in printed if line.strip()]
+    if _fits(wanted, got):
+        return None
+    return "expected:\n  " + "\n  ".join(wanted) + "\nprinted:\n  " + "\n  ".join(got)
+
+
+def _fits(wanted: list[str], got: list[str]) -> bool:
+    if not wanted:
+        return not got
+    if wanted[0] == "...":
+        return any(_fits(wanted[1:], got[start:]) for start in range(len(got) + 1))
+    return bool(got) and wanted[0] == got[0] and _fits(wanted[1:], got[1:])
+
+
+class Terminal:
+    """A bash in a pseudo-terminal of a width, whose variables last from one command to the next."""
+
+    def __init__(self, folder: Path, environment: dict[str, str], width: int = WIDTH) -> None:
+        self.folder, self.width = folder, width
+        self.environment = {**environment, "TERM": "xterm", "NO_COLOR": "1", "LC_ALL": "C.UTF-8"}
+
+    def run(self, command: str) -> tuple[int, list[str]]:
+        """Exit code, and the lines that stay on the screen."""
+        variables = self.folder / _ENVIRONMENT_FILE
+        script = f"{command}\nstatus=$?\nenv -0 > {variables}\nexit $status"
+        leader, follower = pty.openpty()
+        fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 50, self.width, 0, 0))
+        process = subprocess.Popen(
+            ["bash", "-c", script],
+            cwd=self.folder,
+            env=self.environment,
+            stdin=follower,
+            stdout=follower,
+            stderr=follower,
+            start_new_session=True,
+        )
+        os.close(follower)
+        try:
+            output = b"".join(_read_all(leader, process))
+        finally:
+            os.close(leader)
+        code = process.wait()
+        pairs = (entry.split("=", 1) for entry in variables.read_text().split("\0") if "=" in entry)
+        self.environment = dict(pairs)  # type: ignore[arg-type]
+        return code, to_screen(output.decode())
+
+
+def _read_all(leader: int, process: subprocess.Popen[bytes]) -> Iterator[bytes]:
+    deadline = time.monotonic() + COMMAND_SECONDS_MAX
+    while True:
+        if time.monotonic() > deadline:
+            process.kill()
+            raise TimeoutError(f"{process.args} takes longer than {COMMAND_SECONDS_MAX} s")
+        # A node that was started in the background has no part of this terminal.
+        if not select.select([leader], [], [], 0.2)[0]:
+            if process.poll() is not None:
+                return
+            continue
+        try:
+            data = os.read(leader, 2**16)
+        except OSError:  # how Linux says that nobody holds the other end
+            return
+        if not data:
+            return
+        yield data
+
+
+def to_screen(text: str) -> list[str]:
+    """The lines that stay: progress lines were wiped by those after them."""
+    lines = text.replace("\r\n", "\n").split("\n")
+    shown = [line.rpartition("\x1b[K")[2] if "\x1b[K" in line else line.rpartition("\r")[2] for line in lines]
+    return [line.rstrip() for line in shown[:-1] + [line for line in shown[-1:] if line]]
+
+
+def build_environment(folder: Path) -> dict[str, str]:
+    """The variables of a shell that has `vidya` on its path and no network of the tester's."""
+    tools = folder / "bin"
+    tools.mkdir(exist_ok=True)
+    script = tools / "vidya"
+    script.write_text(f'#!/bin/sh\nexec {sys.executable} -m cli.main "$@"\n')
+    script.chmod(0o755)
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("VIDYA_")}
+    path = f"{tools}{os.pathsep}{os.environ['PATH']}"
+    return {**kept, "PATH": path, "PYTHONPATH": str(ROOT), "HOME": str(folder)}
+
+
+def rewrite(guide: str, terminal: Terminal) -> None:
+    """Runs a guide and writes into it what its commands print."""
+    path = get_path(guide)
+
+    def fill(match: re.Match[str]) -> str:
+        lines = []
+        for command, expected in parse_block(match[1]):
+            code, printed = terminal.run(command)
+            assert code == 0, f"{command}: {printed}"
+            is_new = find_difference(expected, printed) is not None
+            shown = [line.replace(f"{terminal.folder}/", "") for line in printed] if is_new else expected
+            lines += [f"$ {command}", *shown]
+        return "```console\n" + "\n".join(lines) + "\n```\n"
+
+    path.write_text(_FENCE.sub(fill, path.read_text()))
+
+
+def main(guides: list[str]) -> None:
+    """Runs guides on a devnet of their own, and ends it."""
+    with tempfile.TemporaryDirectory(prefix="guide-") as folder:
+        terminal = Terminal(Path(folder), build_environment(Path(folder)))
+        prepare(Path(folder))
+        try:
+            for guide in guides:
+                if guide != "first-run":
+                    terminal.run("vidya devnet up --dir demo --detach; export $(cat demo/env)")
+                rewrite(guide, terminal)
+        finally:
+            for home in ("demo/nodes/*", "fred-home"):
+                terminal.run(f"for home in {home}; do vidya node stop --home $home; done")
+
+
+def prepare(folder: Path) -> None:
+    """What a guide says that the reader has: a file of calls."""
+    (folder / "calls.json").write_text('[{"call": "balances.burn_own", "arguments": {"amount": 1}}]\n')
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:] or list(GUIDES))
