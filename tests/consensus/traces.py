@@ -22,7 +22,7 @@ Traces of `consensusTest` drive the rules alone and `votekeeperTest` the tally a
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from chain.primitives.types import Height
 from chain.votes import (
@@ -52,6 +52,7 @@ from consensus.types import (
     TimeoutKind,
     VoteReceived,
 )
+from tests.consensus.deviations import DEVIATIONS
 from tests.consensus.rig import TIMEOUTS, address, block, name_of, validators
 
 FOLDER = Path(__file__).parents[3] / "shared" / "vectors" / "tendermint"
@@ -78,41 +79,6 @@ PRELOADED = (
     "catchUpToHigherRoundTest_4",
     "catchUpToHigherRoundAfterHeightChangeTest_5",
 )
-
-
-class Deviation(NamedTuple):
-    """What we do at one step of one trace, where it differs."""
-
-    why: str
-    outputs: tuple[str, ...]
-    step: str | None = None
-
-
-DEVIATIONS = {
-    ("hiddenTest_0", 53): Deviation(
-        "the vote that completes the polka enables L28; the specification looks only at a certificate",
-        ("PREVOTE 1 red",),
-        "PrevoteStep",
-    ),
-    ("hiddenTest_0", 54): Deviation("we have prevoted already", ()),
-    ("DecideFutureRoundTest_1", 80): Deviation(
-        "the proposal of the new round is known, so L22 fires; the specification has it pending",
-        ("TIMEOUT PROPOSE 1", "PREVOTE 1 green"),
-        "PrevoteStep",
-    ),
-    ("preloadVotekeeperOnlyTest_6", 12): Deviation(
-        "L34 is enabled before L36 is; the timeout has no effect",
-        ("PREVOTE 0 a", "TIMEOUT PREVOTE 0", "PRECOMMIT 0 a"),
-    ),
-    ("catchUpToHigherRoundTest_4", 73): Deviation(
-        "the specification skips before it starts, and hands over fewer votes",
-        ("TIMEOUT PROPOSE 0", "TIMEOUT PROPOSE 1", "TIMEOUT PRECOMMIT 1"),
-    ),
-    ("catchUpToHigherRoundAfterHeightChangeTest_5", 120): Deviation(
-        "the specification skips before it starts, and hands over fewer votes",
-        ("TIMEOUT PROPOSE 0", "TIMEOUT PROPOSE 1", "TIMEOUT PRECOMMIT 1"),
-    ),
-}
 
 
 class TraceMismatch(AssertionError):
