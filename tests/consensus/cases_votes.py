@@ -160,6 +160,18 @@ C3 = [
     ),
     Case(
         "C3",
+        "a lock moves up with its own block: a polka between the two does not override it",
+        "d",
+        [
+            *[*LOCKED_X_IN_0, *end_round(0), proposed(1, "y"), *end_round(1)],
+            *[proposed(2, "x", 0), *votes(PREVOTE, 2, "x", "abc"), *end_round(2), *end_round(3)],
+            *votes(PREVOTE, 1, "y", "abc"),
+        ],
+        [proposed(4, "y", 1)],
+        ["prevote 4 nil"],
+    ),
+    Case(
+        "C3",
         "with an earlier polka the locked block itself is prevoted",
         "d",
         [*NIL_IN_0, POLKA_X, proposed(1, "x"), *votes(PREVOTE, 1, "x", "abd"), *end_round(1)],

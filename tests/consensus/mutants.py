@@ -115,6 +115,14 @@ MUTANTS = [
     Mutant("C4", "never waits for prevotes", CORE, "            or self._rule_wait_for_prevotes()\n", ""),
     Mutant(
         "C5",
+        "lock not moved up by its own block",
+        CORE,
+        "            self.locked_hash, self.locked_round = block_hash, self.round\n",
+        "            if self.locked_hash != block_hash:\n"
+        "                self.locked_hash, self.locked_round = block_hash, self.round\n",
+    ),
+    Mutant(
+        "C5",
         "precommits without locking",
         CORE,
         "self.locked_hash, self.locked_round = block_hash, self.round\n",
