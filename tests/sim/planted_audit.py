@@ -26,12 +26,6 @@ EVIDENCE_BUGS = (
         "    if (first.height, first.round, first.validator) != (\n",
     ),
     plant_one(
-        "evidence of proposals of two rounds accepted",
-        VOTES,
-        "(first.height, first.round, first.proposer) != (second.height,",
-        "(first.height, second.round, first.proposer) != (second.height,",
-    ),
-    plant_one(
         "expired evidence accepted",
         OFFENCES,
         "    if height > ctx.height or validators.is_expired(ctx.state, ctx.height, ctx.time_ms, height):\n",

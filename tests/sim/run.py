@@ -324,6 +324,7 @@ class Sim:
             replayed = checkers.replay(self.spec, longest, verify)
             found += replayed.violations
             self.rare += rare.count_history(self.history, replayed.sets, self.plan.times.epoch_blocks)
+            self.rare += rare.count_events(longest)
             found += self._check_conduct(longest, chains, replayed)
             found += checkers.check_certificates(self.genesis_hash, chains, replayed.sets, verify)
             crashed = self._list_crashed()

@@ -11,11 +11,14 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from chain.primitives.types import Address, Hash, Height, Round
+from chain.runtime import decode_event
 from chain.validator_set import ValidatorSet, build_roster
 from chain.votes import SignedProposal, SignedVote, VoteKind
 from consensus.core import Core
 from consensus.types import Step
+from node.ledger.ledger import Ledger
 from tests.sim.checks.history import History
+from tests.sim.world.economy import ECONOMY_EVENTS
 
 HIGH_ROUND = 4
 
@@ -54,7 +57,7 @@ PRODUCT_STATES = (
     "trust of the light client expired",
     "liar refused by the light client",
 )
-RARE_STATES = CORE_STATES + HISTORY_STATES + PRODUCT_STATES
+RARE_STATES = CORE_STATES + HISTORY_STATES + PRODUCT_STATES + ECONOMY_EVENTS
 
 
 class _Glimpse(NamedTuple):
@@ -169,6 +172,16 @@ def count_history(history: History, sets: Mapping[Height, ValidatorSet], era_blo
         max(two) <= era_blocks for two in pairwise(gaps)
     )
     return +counts
+
+
+def count_events(chain: Ledger) -> Counter[str]:
+    """Events of the economy in the blocks of a chain, by name."""
+    counts: Counter[str] = Counter()
+    for height in range(1, chain.height + 1):
+        receipts = chain.get_receipts(height)
+        for receipt in receipts.transactions if receipts else ():
+            counts.update(type(decode_event(record)[1]).__name__ for record in receipt.events)
+    return Counter({name: counts[name] for name in ECONOMY_EVENTS if counts[name]})
 
 
 def _get_pol_round(message: SignedVote | SignedProposal) -> Round | None:

@@ -13,6 +13,7 @@ from chain.primitives.types import Address, Hash, PeerId
 from chain.spec_builder import GenesisValidator, build_spec
 from node.duties.reveals import compute_chain_secret
 from node.home.profiles import load_profile
+from tests.sim.world.economy import DATUMS, build_listing
 
 VIDYA = 10**9
 GENESIS_MS = 1_767_225_600_000
@@ -107,8 +108,18 @@ def build_sim_spec(powers: list[int], times: Times) -> ChainSpec:
     bonds = [power * 1_000 * VIDYA for power in powers]
     seats = [_build_seat(keys, bond) for keys, bond in zip(validators, bonds, strict=True)]
     accounts = [(seat.account, 2 * seat.bond) for seat in seats]
-    accounts += [(user.public_key, 1_000 * VIDYA) for user in get_user_keys()]
-    return build_spec(_build_profile(times), name="sim", time_ms=GENESIS_MS, seats=seats, accounts=accounts)
+    accounts += [(user.public_key, 20_000 * VIDYA) for user in get_user_keys()]
+    users = [user.public_key for user in get_user_keys()]
+    return build_spec(
+        _build_profile(times),
+        name="sim",
+        time_ms=GENESIS_MS,
+        seats=seats,
+        accounts=accounts,
+        # One user has yet to join, and one datum to be listed.
+        members=users[:-1],
+        listings=[(users[0], build_listing(number)) for number in range(DATUMS - 1)],
+    )
 
 
 def _build_seat(keys: ValidatorKeys, bond: int) -> GenesisValidator:

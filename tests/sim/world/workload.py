@@ -15,10 +15,12 @@ from chain.runtime import build_call
 from chain.transaction import Transaction, sign_transaction
 from node.ledger.ledger import Ledger
 from tests.sim.world.accounts import ValidatorKeys
+from tests.sim.world.economy import Economy
 
 VIDYA = 10**9
 LIFETIME_BLOCKS = 40
 FEE_MAX = VIDYA // 10
+ECONOMY_SHARE = 0.5
 
 
 def build_transaction(ledger: Ledger, key: KeyPair, *calls: Record) -> bytes:
@@ -43,11 +45,14 @@ class Workload:
         self._random = random
         self._validators = validators
         self._users = users
+        self._economy = Economy(random, users)
 
     def draw(self, ledger: Ledger, *, has_stake_moves: bool) -> bytes:
         """The next transaction, by the state that some node has."""
-        if not has_stake_moves or self._random.random() < 0.6:
-            sender = self._random.choice(self._users)
+        sender = self._random.choice(self._users)
+        if self._random.random() < ECONOMY_SHARE:
+            return build_transaction(ledger, sender, self._economy.draw(ledger, sender))
+        if not has_stake_moves or self._random.random() < 0.3:
             other = self._random.choice(self._users).public_key
             return build_transaction(ledger, sender, balances.Send(other, self._random.randint(1, 1_000)))
         keys = self._random.choice(self._validators)
