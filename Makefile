@@ -1,12 +1,14 @@
 # Every task of a developer, and the start of a network, is a target here: `make help` lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup devnet test e2e fix lint type bench mutants sim sim-mutants chaos lock clean
+.PHONY: help setup devnet test e2e fix lint type bench mutants sim sim-long sim-mutants chaos lock clean
 
 PYTHON ?= python3
 SEEDS ?= 300
 START ?= 1
-SECONDS ?= 600
+# Set SECONDS to change either.
+CHAOS_SECONDS := $(or $(SECONDS),600)
+LONG_SECONDS := $(or $(SECONDS),1800)
 KILLS ?= 200
 SEED ?= 1
 BIN := .venv/bin
@@ -68,11 +70,14 @@ bench: setup  ## the short benchmarks; prints tables, appends to bench/results.j
 sim: setup  ## the deterministic simulator: SEEDS=300 START=1, minutes; ends with one audit hash
 	@$(BIN)/python -m tests.sim --seeds $(SEEDS) --start $(START) $(if $(TRACE),--trace)
 
+sim-long: setup  ## long runs of the simulator, 7 to 30 validators: SECONDS=1800 (nightly)
+	@$(BIN)/python -m tests.sim.long --seconds $(LONG_SECONDS) --start $(START)
+
 sim-mutants: setup  ## plants faults in the product, one at a time, and shows that the simulator's seeds see each
 	@$(BIN)/python -m tests.sim.planted
 
 chaos: setup  ## real nodes under load, killed again and again: SECONDS=600 KILLS=200 SEED=1; ends with a verdict
-	@$(BIN)/python -m tests.e2e.chaos --seconds $(SECONDS) --kills $(KILLS) --seed $(SEED)
+	@$(BIN)/python -m tests.e2e.chaos --seconds $(CHAOS_SECONDS) --kills $(KILLS) --seed $(SEED)
 
 mutants: setup  ## breaks each rule of consensus on purpose and shows that a test sees it
 	@$(BIN)/python -m tests.consensus.mutants

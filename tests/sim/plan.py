@@ -56,6 +56,8 @@ class Plan(NamedTuple):
     """Nodes that start for the first time later, and when."""
     snapshots: bool = False
     """Whether the others make snapshots, and those that start later begin at one."""
+    steps_max: int = 200_000
+    """Events after which a run counts as one that never ends."""
 
     def describe(self) -> str:
         """For validators."""

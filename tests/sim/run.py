@@ -49,7 +49,6 @@ LIVELY_MS = 10_000
 """Beyond those rounds: until the first block after healing."""
 CAUGHT_UP_MS = 60_000
 """Beyond that: until the last node has all of it."""
-STEPS_MAX = 200_000
 ANCHOR_AGE_BLOCKS = 4
 """An epoch: some snapshot is not older."""
 
@@ -250,8 +249,9 @@ class Sim:
         while self.schedule.step():
             if self.schedule.steps % 16 == 0 and self.is_healed and self._is_over(lively_ms()):
                 return
-            if self.schedule.steps > STEPS_MAX:
-                self.violations.append(Violation("runaway", f"{STEPS_MAX} events without an end"))
+            if self.schedule.steps > self.plan.steps_max:
+                detail = f"{self.plan.steps_max} events without an end"
+                self.violations.append(Violation("runaway", detail))
             if self.violations:
                 return
 
@@ -421,8 +421,12 @@ def build_sim(seed: int, tell: Callable[[str], None] | None = None) -> Sim:
 
 
 def run_seed(seed: int, tell: Callable[[str], None] | None = None) -> Outcome:
-    """A seed of the simulator; what a bug raises is a violation."""
-    sim = build_sim(seed, tell)
+    """A seed of the simulator."""
+    return finish(build_sim(seed, tell))
+
+
+def finish(sim: Sim) -> Outcome:
+    """Runs the world of a seed to its end; what a bug raises is a violation."""
     try:
         return sim.run()
     except Exception:

@@ -197,12 +197,11 @@ def _has_trace(chain: Ledger, who: Address, after: Height, before: Height) -> bo
 def check_acknowledged(chains: Chains, history: History) -> list[Violation]:
     """What any node called final is in the chain of every honest node, where it said."""
     violations = []
+    bases = {number: get_base(chain) for number, chain in chains.items()}
     for tx_id, told in history.acknowledged.items():
         for number, chain in chains.items():
             place = chain.chain.get_tx_place(tx_id)
-            if get_base(chain) < told.height <= chain.height and (
-                place is None or place.height != told.height
-            ):
+            if bases[number] < told.height <= chain.height and (place is None or place.height != told.height):
                 where = "nowhere" if place is None else f"at {place.height}"
                 told_by = f"{tx_id.hex()[:8]}: final at {told.height} says node {told.node}"
                 violations.append(Violation("lost", f"{told_by}, {where} at node {number}"))
