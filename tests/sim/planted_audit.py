@@ -61,12 +61,6 @@ LOCK_BUGS = (
         "self.locked_round is None or pol_round is not None or self.locked_hash",
     ),
     plant_one(
-        "no polka frees from the lock",
-        CORE,
-        "self.locked_round is None or self.locked_round <= pol_round or self.locked_hash",
-        "self.locked_round is None or self.locked_hash",
-    ),
-    plant_one(
         "polka for nil unlocks",
         CORE,
         "        self._precommit(None)\n        return True\n",
@@ -78,13 +72,6 @@ LOCK_BUGS = (
         CORE,
         "            self._send_proposal(self.valid_hash, self.valid_round)\n",
         "            self._send_proposal(self.valid_hash, 0)\n",
-    ),
-    plant_one(
-        "locked block proposed in place of the valid one",
-        CORE,
-        "            self._send_proposal(self.valid_hash, self.valid_round)\n",
-        "            block_hash, pol_round = self.locked_hash, self.locked_round\n"
-        "            self._send_proposal(block_hash or self.valid_hash, pol_round or self.valid_round)\n",
     ),
     plant_one(
         "nil precommits counted for a block",

@@ -62,11 +62,12 @@ BEHAVIOURS: dict[str, type[Behaviour]] = {
     CONTROL: Echo,
 }
 
-DRAWN = tuple(name for name in BEHAVIOURS if name != CONTROL)
+RESIGNERS = ("resigning voter", "resigning proposer")
+DRAWN = tuple(name for name in BEHAVIOURS if name not in (CONTROL, *RESIGNERS))
 """What the villains of a seed draw from."""
 LOCK_BREAKERS = ("old polka", "amnesiac", "forged pol round", "split voter", "procrastinator")
 """What villains draw from where the network hides locks."""
 STORE_LIARS = ("snapshot liar", "light liar", "sync liar")
 """What villains draw from where somebody joins by snapshot."""
-DRAWN_NAMES = tuple(BEHAVIOURS[name].__name__ for name in DRAWN)
+DRAWN_NAMES = tuple(BEHAVIOURS[name].__name__ for name in (*DRAWN, *RESIGNERS))
 """The names they are counted by."""

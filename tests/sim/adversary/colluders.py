@@ -31,7 +31,7 @@ from p2p.wire.messages import (
     WholeBlock,
 )
 from tests.sim.adversary.behaviour import Behaviour
-from tests.sim.adversary.catalogue import BEHAVIOURS, DRAWN, SILENT
+from tests.sim.adversary.catalogue import BEHAVIOURS, DRAWN, RESIGNERS, SILENT
 from tests.sim.world.accounts import ValidatorKeys, get_validator_keys
 from tests.sim.world.machine import Machine
 from tests.sim.world.process import NOBODY, Process
@@ -39,6 +39,7 @@ from tests.sim.world.wire import decode_message
 
 TICK_MS = (200, 600)
 BLOCKS_KEPT_MAX = 64
+RESIGNERS_SHARE = 0.1
 SIDES = (0, 0, 0, 1, 1, 1, 2)
 
 
@@ -245,6 +246,13 @@ def draw_colluders(
     for number in random.sample(range(len(powers)), random.choice((1, 1, 2, 3))):
         power = sum(powers[member] for member in {*members, *late, number})
         if 3 * power < sum(powers):
-            drawn = random.sample(names, min(len(names), random.choice((1, 2, 3, 4))))
-            members[number] = tuple(drawn[:1] if SILENT in drawn[:1] else [n for n in drawn if n != SILENT])
+            members[number] = _draw_behaviours(random, names)
     return Colluders(Random(random.random()), members)
+
+
+def _draw_behaviours(random: Random, names: Sequence[str]) -> tuple[str, ...]:
+    """One or several. A re-signer does nothing else, or its other faults would convict it."""
+    if random.random() < RESIGNERS_SHARE:
+        return (random.choice(RESIGNERS),)
+    drawn = random.sample(names, min(len(names), random.choice((1, 2, 3, 4))))
+    return tuple(drawn[:1] if SILENT in drawn[:1] else [name for name in drawn if name != SILENT])
