@@ -16,8 +16,8 @@ from consensus.core import Core
 from tests.consensus.cases import check_case
 from tests.consensus.cases_progress import PROGRESS_CASES
 from tests.consensus.cases_votes import VOTE_CASES
-from tests.consensus.trace_parts import replay_rules
-from tests.consensus.traces import get_paths, replay
+from tests.consensus.quint.trace_parts import replay_rules
+from tests.consensus.quint.traces import get_paths, replay
 
 ROOT = Path(__file__).parents[2]
 

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.consensus import rig
-from tests.consensus.deviations import GENERAL_DEVIATIONS, GeneralDeviation
+from tests.consensus.quint.deviations import GENERAL_DEVIATIONS, GeneralDeviation
 
 
 @pytest.mark.parametrize("deviation", GENERAL_DEVIATIONS, ids=lambda one: one.what)

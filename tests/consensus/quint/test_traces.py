@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.consensus.deviations import DEVIATIONS
-from tests.consensus.trace_parts import replay_rules, replay_votes
-from tests.consensus.traces import FOLDER, TraceMismatch, get_paths, replay
+from tests.consensus.quint.deviations import DEVIATIONS
+from tests.consensus.quint.trace_parts import replay_rules, replay_votes
+from tests.consensus.quint.traces import FOLDER, TraceMismatch, get_paths, replay
 
 pytestmark = pytest.mark.skipif(not FOLDER.is_dir(), reason="no traces in ../shared/vectors/tendermint")
 

@@ -9,8 +9,7 @@ from chain.votes import Proposal, SignedProposal, SignedVote, Vote, VoteKind
 from consensus.core import Core
 from consensus.tally import VoteTally
 from consensus.types import BlockBuilt, HeightStarted, ProposalReceived, TimeoutElapsed, VoteReceived
-from tests.consensus.rig import TIMEOUTS, address, block, name_of, validators
-from tests.consensus.traces import (
+from tests.consensus.quint.traces import (
     SPEC_TIMEOUTS,
     TraceMismatch,
     compare,
@@ -20,6 +19,7 @@ from tests.consensus.traces import (
     describe_state,
     read_vote,
 )
+from tests.consensus.rig import TIMEOUTS, address, block, name_of, validators
 
 VOTES_OF = {
     "PolkaAnyCInput": (VoteKind.PREVOTE, (None, None, "other")),

@@ -52,10 +52,10 @@ from consensus.types import (
     TimeoutKind,
     VoteReceived,
 )
-from tests.consensus.deviations import DEVIATIONS
+from tests.consensus.quint.deviations import DEVIATIONS
 from tests.consensus.rig import TIMEOUTS, address, block, name_of, validators
 
-FOLDER = Path(__file__).parents[3] / "shared" / "vectors" / "tendermint"
+FOLDER = Path(__file__).parents[4] / "shared" / "vectors" / "tendermint"
 INTERNAL = ("StepChangeDInput", "PendingDInput", "NoDInput")
 SPEC_STEPS = {
     "NoStep": Step.UNSTARTED,
