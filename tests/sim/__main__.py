@@ -35,7 +35,7 @@ def run_all(seeds: Iterable[int], workers: int) -> Iterator[Outcome]:
 
 
 class Summary:
-    """What the runs had in them, and the hash over all."""
+    """Counts over all runs, and the hash over their audit hashes."""
 
     def __init__(self) -> None:
         self.seeds = 0
@@ -64,7 +64,7 @@ class Summary:
         return self._hash.hexdigest()
 
     def describe_progress(self, seconds: float) -> str:
-        """A line, for who waits."""
+        """A line of progress."""
         heights = self.totals["heights"]
         return f"{self.seeds:>6} seeds  {heights:>6} heights  {seconds:>5.0f} s  {self.audit[:16]}"
 
@@ -75,7 +75,7 @@ class Summary:
         return [name for name in wanted if not seen[name]]
 
     def describe(self) -> str:
-        """The whole, for validators."""
+        """The counts in full."""
         totals = self.totals
         return "\n".join(
             (
@@ -95,7 +95,7 @@ def _list(counts: Counter[str]) -> str:
 
 
 def describe_failure(outcome: Outcome) -> str:
-    """What failed, and how to see it happen."""
+    """What failed, and the command that repeats it."""
     lines = [f"seed {outcome.seed} FAILED: {outcome.plan.describe()}"]
     lines += [f"  {violation.rule}: {violation.detail}" for violation in outcome.violations]
     lines.append(f"  event by event: make sim SEEDS=1 START={outcome.seed} TRACE=1")
@@ -127,7 +127,7 @@ def main(arguments: list[str], say: Callable[[str], object]) -> int:
 
 
 def say_blind(summary: Summary, say: Callable[[str], object]) -> bool:
-    """Whether so many seeds should have had everything in them, and had not."""
+    """Whether a rare state is missing that so many seeds must have had; says which."""
     missing = summary.find_blind()
     if missing and summary.seeds < BLIND_SEEDS_MIN:
         say(f"not seen, and not demanded of fewer than {BLIND_SEEDS_MIN} seeds: {', '.join(missing)}")

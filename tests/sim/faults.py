@@ -1,4 +1,4 @@
-"""The faults: each is a function of the run that makes one happen now, and takes it back later if it lasts.
+"""The faults: each is a function that makes one happen now, and ends it later if it lasts.
 
 Which and when is the plan's; where and how long is drawn here. All of it ends when the run heals.
 """
@@ -40,7 +40,7 @@ class FaultContext(Protocol):
     is_healed: bool
 
     def may_fail_for_good(self, machine: Machine) -> bool:
-        """Whether less than a third of the power stays faulty with this one; it is then counted."""
+        """Counts this machine as faulty to the end; False if a third of the power would be."""
 
 
 def _draw_machine(context: FaultContext) -> Machine:
@@ -48,7 +48,7 @@ def _draw_machine(context: FaultContext) -> Machine:
 
 
 def _later(context: FaultContext, span_ms: tuple[int, int], action: Callable[[], None]) -> None:
-    """After a while, unless all is healed by then."""
+    """Calls `action` after a while, unless the run has healed by then."""
     context.schedule.after(context.random.randint(*span_ms), lambda: None if context.is_healed else action())
 
 
@@ -78,12 +78,12 @@ def cut(context: FaultContext) -> None:
 
 
 def minority(context: FaultContext) -> None:
-    """One or some nodes on their own."""
+    """A minority is cut off from the rest."""
     _split(context, context.random.randint(1, (len(context.machines) - 1) // 2))
 
 
 def halves(context: FaultContext) -> None:
-    """Nobody has a quorum, mostly."""
+    """Two halves; mostly neither has a quorum."""
     _split(context, len(context.machines) // 2)
 
 
@@ -109,7 +109,7 @@ def swizzle(context: FaultContext) -> None:
 
 
 def flap(context: FaultContext) -> None:
-    """A node that is there every other second."""
+    """A node is cut off every other second."""
     links = _between([_draw_machine(context).number], range(len(context.machines)))
     for turn in range(0, context.random.randint(2, 10), 2):
         at_ms = turn * 1_000
@@ -161,33 +161,33 @@ def _hide_locks(context: FaultContext) -> None:
 
 
 def crash(context: FaultContext) -> None:
-    """Between two turns."""
+    """A process is killed or a machine loses power between two turns."""
     _draw_machine(context).crash(is_power_loss=context.random.random() < 0.5)
 
 
 def crash_at_point(context: FaultContext) -> None:
-    """At a named point."""
+    """A crash at a named point."""
     machine = _draw_machine(context)
     machine.is_power_loss = context.random.random() < 0.5
     machine.crash_at = {context.random.choice(list(CrashPoint)): context.random.randint(1, 6)}
 
 
 def crash_joining(context: FaultContext) -> None:
-    """A node that is fetching a snapshot."""
+    """A crash of every node that is fetching a snapshot."""
     for machine in context.machines:
         if machine.joining is not None:
             machine.crash(is_power_loss=context.random.random() < 0.5)
 
 
 def crash_in_disk(context: FaultContext) -> None:
-    """Within any operation of the disk."""
+    """A crash within some operation of the disk."""
     machine = _draw_machine(context)
     machine.is_power_loss = context.random.random() < 0.7
     machine.crash_at_step = context.random.randint(1, OFTEN_FAILING)
 
 
 def crash_all(context: FaultContext) -> None:
-    """The power of the whole building."""
+    """All machines crash at once."""
     is_power_loss = context.random.random() < 0.7
     for machine in context.machines:
         machine.crash(is_power_loss=is_power_loss)
@@ -231,17 +231,17 @@ def _flip(context: FaultContext, damage: Callable[[Machine], None]) -> None:
 
 
 def flip_log(context: FaultContext) -> None:
-    """A bit of the log."""
+    """A bit of the log changes."""
     _flip(context, lambda machine: machine.disk.flip(WAL))
 
 
 def flip_sign_state(context: FaultContext) -> None:
-    """A bit of the sign-state."""
+    """A bit of the sign-state changes."""
     _flip(context, lambda machine: machine.disk.flip(SIGN_STATE))
 
 
 def flip_store(context: FaultContext) -> None:
-    """A bit of the store, whose checksums see it at the next read. What it held must be somewhere else."""
+    """A bit of the store changes; its checksums show it at the next read. Others must hold what is lost."""
     machine = _draw_machine(context)
     if context.may_fail_for_good(machine):
         machine.disk.is_damaged = True
@@ -266,7 +266,7 @@ def old_backup(context: FaultContext) -> None:
 
 
 def read_height(backup: Backup) -> Height:
-    """Of the last signature in a backup."""
+    """The height of the last signature in a backup."""
     data = backup.files.get(SIGN_STATE, b"")
     return decode(SignState, data[CHECKSUM_BYTES:]).height if data else 0
 

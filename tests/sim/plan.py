@@ -1,4 +1,4 @@
-"""What a seed is about: drawn at once and printed with a failure.
+"""The plan of a seed: drawn at once, and printed with a failure.
 
 Swarm testing (Groce and others, ISSTA 2012): each seed has some kinds of faults and lacks others, since a
 world with all of them at once rarely gets far enough to reach what one of them alone would break.
@@ -60,7 +60,7 @@ class Plan(NamedTuple):
     """Events after which a run counts as one that never ends."""
 
     def describe(self) -> str:
-        """For validators."""
+        """The plan in a line."""
         kinds = ", ".join(self.kinds) or "no faults"
         network = f"{self.topology}, loss {self.loss_ppm // 10_000} %, jitter {self.jitter_ms} ms"
         return f"powers {self.powers}; {network}; {len(self.faults)} faults of: {kinds}; skewed {self.skewed}"

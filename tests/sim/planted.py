@@ -103,7 +103,7 @@ def plant(bug: Bug) -> None:
 
 
 def run_seeds(bug: Bug, seeds: Sequence[int]) -> tuple[int | None, str, int]:
-    """In a process of its own: the first seed that fails, and how."""
+    """The first seed that fails and how; called in a process of its own."""
     plant(bug)
     # After the fault is planted:
     from tests.sim.__main__ import BLIND_SEEDS_MIN, Summary
@@ -139,7 +139,7 @@ def order_seeds(bug: Bug) -> list[int]:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Every fault must be caught."""
+    """The program; 1 if a fault survives."""
     parser = argparse.ArgumentParser(prog="python -m tests.sim.planted", description=__doc__.split("\n")[0])
     parser.add_argument("--only", default="", help="faults whose name holds this word")
     parser.add_argument("--workers", type=int, default=2, help="processes at a time")

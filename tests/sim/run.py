@@ -1,4 +1,4 @@
-"""One seed, one run: builds the world, lets it happen, heals it, and has the checkers look at the rest."""
+"""One seed, one run: builds the world, runs it, heals it, and calls the checkers."""
 
 import logging
 import os
@@ -153,7 +153,7 @@ class Sim:
         return next((machine for machine in self.machines if machine.keys.peer == peer), None)
 
     def on_halted(self, number: int, error: ConsensusHalted) -> None:
-        """As RunContext: with less than a third of the power faulty this must not be."""
+        """As RunContext: a violation, since less than a third of the power is faulty."""
         self.violations.append(Violation("halted", f"node {number}: {error}"))
         self.machines[number].process = None
 
@@ -173,7 +173,7 @@ class Sim:
     # The run.
 
     def run(self) -> Outcome:
-        """Until the chain has gone on long enough after healing, or has not."""
+        """Runs until enough heights are final after healing, or a bound is passed."""
         disarm = crash_points.arm(self._on_point)
         try:
             with _drawn_salts(Random(self.random.random())):
@@ -260,7 +260,7 @@ class Sim:
         return ROUNDS_MAX + len(self._failing)
 
     def _find_round(self, height: Height) -> Round:
-        """How far the honest are in a height, also those that do not run now."""
+        """The highest round that an honest validator has signed in at a height."""
         signed = self.history.signed
         honest = frozenset(self._honest_addresses)
         return max((round for who, at, round, _ in signed if at == height and who in honest), default=0)
@@ -312,7 +312,7 @@ class Sim:
         return chains
 
     def check(self) -> None:
-        """Has all checkers look at what is left."""
+        """Calls all checkers."""
         chains, verify = self.open_chains(), self.signatures.verify
         restored = {m.number: (m.keys.address, m.restored_height) for m in self.honest if m.is_restored}
         self._unaware = checkers.find_unaware(self.history, chains, restored)
@@ -341,7 +341,7 @@ class Sim:
         self.violations += [*self.light.violations, *check_no_fork(self.light.forks)]
 
     def _check_custody(self) -> list[Violation]:
-        """No alarm is false: who signed with one disk and one process, however often it crashed, may sign."""
+        """The guard raises no false alarm: one disk and one process may sign, however often it crashed."""
         phases = {
             machine.number: machine.process.replica.policy.guard.phase
             for machine in self.honest
@@ -396,7 +396,7 @@ class Sim:
 
 @contextmanager
 def _drawn_salts(random: Random) -> Iterator[None]:
-    """The log draws its salt from the system; in a run all chance comes from the seed."""
+    """Replaces the system's randomness, which the log uses for its salt, by the seed's."""
     real, os.urandom = os.urandom, random.randbytes
     try:
         yield
@@ -405,7 +405,7 @@ def _drawn_salts(random: Random) -> Iterator[None]:
 
 
 def silence() -> None:
-    """Logs cost more than what they tell of; a trace tells more."""
+    """Turns logs off: they take time, and a trace tells more."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
 
 

@@ -1,8 +1,8 @@
-"""What a villain may do, one rule broken per class; a villain has one or several.
+"""What a behaviour of a villain is: it breaks one rule; a villain has one behaviour or several.
 
-A villain is a whole validator that follows the protocol, except that its behaviour stands between it and the
-network: it may change, drop or add what is sent to each peer, hears what arrives, answers requests in the
-villain's place, and may act at any time. It has the keys of its colluders and of nobody else.
+A villain is a whole validator that follows the protocol, except that its behaviours stand between it and the
+network. A behaviour may change, drop or add what is sent to each peer, sees what arrives, answers requests in
+the villain's place, and may act at any time. It has the keys of the villains and of nobody else.
 """
 
 from collections.abc import Callable
@@ -31,7 +31,7 @@ PREVOTE, PRECOMMIT = VoteKind.PREVOTE, VoteKind.PRECOMMIT
 
 
 class Villain(Protocol):
-    """A villain as its behaviour sees it."""
+    """A villain, as seen by its behaviours."""
 
     random: Random
     keys: ValidatorKeys
@@ -45,35 +45,35 @@ class Villain(Protocol):
     def peers(self) -> tuple[PeerId, ...]: ...
 
     def send(self, peer: PeerId, message: ConsensusMessage) -> None:
-        """To this peer, past all behaviour."""
+        """Sends to this peer; no behaviour changes it."""
 
     def answer_honestly(self, request: Record) -> Record:
         """What an honest node with this store would answer about snapshots and light blocks."""
 
     def submit(self, data: bytes) -> None:
-        """To the pools of all peers, past the checks of the own pool."""
+        """Sends a transaction to all peers without checking it first."""
 
     def get_side(self, peer: PeerId) -> int:
-        """Which of two sides the peer is told, always the same: 0 or 1; 2 for both."""
+        """The side that the peer is on: 0 or 1, or 2 if it is told what both are told."""
 
     def get_block(self, block_hash: Hash) -> Block | None:
-        """A block that it proposed or saw."""
+        """A block that the villain proposed or saw; None if it has no such block."""
 
     def keep_block(self, block: Block) -> None:
-        """Serve this block to whoever asks for it."""
+        """Keeps the block, to serve it to peers that ask."""
 
     def note_spoiled(self, block_hash: Hash, what: str) -> None:
-        """No honest node may vote for this block."""
+        """The block is invalid: an honest vote for it is a violation."""
 
     def later(self, delay_ms: int, action: Callable[[], None]) -> None:
         """Calls `action` after a while, if the villain still runs."""
 
     def count(self, what: str) -> None:
-        """Something wrong was done, once more."""
+        """Counts one act of a behaviour."""
 
 
 class Behaviour:
-    """None: an honest validator."""
+    """The base: a validator that follows the protocol."""
 
     def __init__(self, villain: Villain) -> None:
         self.villain = villain
@@ -86,11 +86,11 @@ class Behaviour:
         """A message arrived."""
 
     def on_request(self, peer: PeerId, request: Record) -> Record | None:
-        """The reply, or None to have it answered honestly."""
+        """The reply; None to answer honestly."""
         return None
 
     def on_tick(self) -> None:
-        """Some time has passed."""
+        """Called every few hundred milliseconds."""
 
     # For the classes below.
 
@@ -99,15 +99,15 @@ class Behaviour:
         return self.villain.ledger.genesis_hash
 
     def sign_vote(self, vote: Vote) -> SignedVote:
-        """With the key of its validator."""
+        """The vote, signed with its validator's key."""
         keys = next(keys for keys in self.villain.colluders if keys.address == vote.validator)
         return forgery.sign_vote(keys, self.genesis_hash, vote)
 
     def pick_peer(self) -> PeerId | None:
-        """Any peer."""
+        """A random peer; None without peers."""
         return self.villain.random.choice(self.villain.peers) if self.villain.peers else None
 
     def send_all(self, message: ConsensusMessage) -> None:
-        """To everybody."""
+        """Sends to all peers."""
         for peer in self.villain.peers:
             self.villain.send(peer, message)

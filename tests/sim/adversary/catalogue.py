@@ -1,4 +1,4 @@
-"""The names of all behaviour; a run draws from them."""
+"""The behaviours by name; the villains of a run draw from them."""
 
 from tests.sim.adversary.accusing import EvidenceForger
 from tests.sim.adversary.behaviour import Behaviour
@@ -22,10 +22,10 @@ from tests.sim.adversary.voting import (
     Echo,
     Flooder,
     Impersonator,
-    Procrastinator,
+    LateSender,
+    Replayer,
     Silent,
     SplitVoter,
-    Stale,
     SyncLiar,
 )
 
@@ -38,10 +38,10 @@ BEHAVIOURS: dict[str, type[Behaviour]] = {
     "equivocating proposer": EquivocatingProposer,
     "split voter": SplitVoter,
     "amnesiac": Amnesiac,
-    "procrastinator": Procrastinator,
+    "late sender": LateSender,
     "old polka": OldPolka,
     SILENT: Silent,
-    "stale": Stale,
+    "replayer": Replayer,
     "flooder": Flooder,
     "wrong time": WrongTime,
     "wrong state root": WrongStateRoot,
@@ -65,7 +65,7 @@ BEHAVIOURS: dict[str, type[Behaviour]] = {
 RESIGNERS = ("resigning voter", "resigning proposer")
 DRAWN = tuple(name for name in BEHAVIOURS if name not in (CONTROL, *RESIGNERS))
 """What the villains of a seed draw from."""
-LOCK_BREAKERS = ("old polka", "amnesiac", "forged pol round", "split voter", "procrastinator")
+LOCK_BREAKERS = ("old polka", "amnesiac", "forged pol round", "split voter", "late sender")
 """What villains draw from where the network hides locks."""
 STORE_LIARS = ("snapshot liar", "light liar", "sync liar")
 """What villains draw from where somebody joins by snapshot."""

@@ -63,27 +63,27 @@ class Colluders:
         return VillainProcess(machine, self)
 
     def get_side(self, peer: PeerId) -> int:
-        """0 or 1; 2 for both, which is what members tell each other."""
+        """The side of a peer: 0 or 1, or 2 for both; villains tell each other both."""
         if peer in self._peers:
             return 2
         return self._sides.setdefault(peer, self.random.choice(SIDES))
 
     def split(self, sides: dict[PeerId, int]) -> None:
-        """Who is told which side, not left to chance."""
+        """Sets the sides, which are drawn otherwise."""
         self._sides = dict(sides)
 
 
 class RecklessPolicy(SigningPolicy):
-    """Signs whatever others show of its key: an equivocator's second votes must not stop it."""
+    """A policy that never stops: equivocations of its own key stop the guard of an honest validator."""
 
     def on_received(self, received: Input) -> None:
-        """Own messages that it did not make itself are the behaviours'."""
+        """Ignored: the behaviours have made such messages."""
 
     def on_final(self, committed: CommittedBlock) -> None:
-        """So are those in certificates."""
+        """Ignored likewise."""
 
     def search_chain(self, then: Callable[[], None]) -> None:
-        """And those on the chain."""
+        """Finds nothing, so the guard allows signing."""
         if self.guard is not None:
             self._apply(self.guard.on_caught_up(0, [], is_whole=True))
         then()
@@ -175,7 +175,7 @@ class VillainProcess(Process):
             self._send(peer, "consensus", encode(message))
 
     def _note_told(self, message: ConsensusMessage) -> None:
-        """What the colluders has really signed belongs to what was said in the run; its forgeries do not."""
+        """Records what villains signed with their own keys; forgeries in the names of others are left out."""
         mine = [keys.address for keys in self.colluders]
         if isinstance(message, CompactProposal) and message.signed.proposal.proposer in mine:
             self._context.history.note_message(message)
@@ -185,7 +185,7 @@ class VillainProcess(Process):
     # Between the replica and the network.
 
     def post(self, peer: PeerId, message: ConsensusMessage) -> None:
-        """As World, with behaviour."""
+        """As World; the behaviours may change the message."""
         told: list[ConsensusMessage] = [message]
         for behaviour in self._behaviours:
             told = [other for one in told for other in behaviour.on_sending(peer, one)]
@@ -193,13 +193,13 @@ class VillainProcess(Process):
             self.send(peer, one)
 
     def broadcast(self, message: ConsensusMessage, but: Collection[PeerId] = ()) -> None:
-        """As World, with behaviour."""
+        """As World; the behaviours may change the message."""
         for peer in self.peers:
             if peer not in but:
                 self.post(peer, message)
 
     def on_message(self, number: int, channel: str, data: bytes) -> None:
-        """As Process; behaviour hears it first."""
+        """As Process; the behaviours see the message first."""
         if channel == "consensus":
             peer = self._get_peer(number)
             try:
@@ -212,7 +212,7 @@ class VillainProcess(Process):
         super().on_message(number, channel, data)
 
     def _serve(self, peer: PeerId, message: ConsensusMessage) -> None:
-        """What it forged, it delivers; the rest its replica does."""
+        """Serves forged blocks; the replica serves all others."""
         match message:
             case BlockTransactionsWanted(block_hash, _) if block_hash in self._kept:
                 bodies = tuple(encode(signed) for signed in self._kept[block_hash].transactions)
@@ -222,7 +222,7 @@ class VillainProcess(Process):
                 self.send(peer, WholeBlock(height, encode(self._kept[block_hash])))
 
     def answer(self, peer: PeerId, request: Record) -> Record:
-        """As Process, unless behaviour has another answer."""
+        """As Process, unless a behaviour has another answer."""
         for behaviour in self._behaviours:
             reply = behaviour.on_request(peer, request)
             if reply is not None:

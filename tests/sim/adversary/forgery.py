@@ -1,7 +1,7 @@
-"""Wrong records, well signed: what a validator's key can make and no honest node would.
+"""Records that are well signed and wrong: a validator's key can make them, and no honest node does.
 
 A forged block is wrong in one place and right in all others: its roots are those of its content, so that no
-other check can refuse it in place of the one it is meant for. Not here: to whom it is told (`behaviour`).
+other check can refuse it first. Not here: who gets it (`behaviour`).
 """
 
 from collections.abc import Iterable, Sequence
@@ -37,17 +37,17 @@ UNBOUNDED = 2**31
 
 
 def sign_vote(keys: ValidatorKeys, genesis_hash: Hash, vote: Vote) -> SignedVote:
-    """Whatever it says, and however often."""
+    """The message, signed without any check."""
     return SignedVote(vote, keys.consensus.sign(get_vote_signing_bytes(genesis_hash, vote)))
 
 
 def sign_proposal(keys: ValidatorKeys, genesis_hash: Hash, proposal: Proposal) -> SignedProposal:
-    """Whatever it says, and however often."""
+    """The message, signed without any check."""
     return SignedProposal(proposal, keys.consensus.sign(get_proposal_signing_bytes(genesis_hash, proposal)))
 
 
 def build_compact(signed: SignedProposal, block: Block) -> CompactProposal:
-    """The short form, of any block."""
+    """The compact proposal of a block."""
     return CompactProposal(signed, encode(block.header), encode(block.inherents), list_transaction_ids(block))
 
 
@@ -98,18 +98,18 @@ def seal(header: Header, inherents: Inherents, transactions: Sequence[SignedTran
 
 
 def spoil_state_root(block: Block) -> Block:
-    """The block with a state that it does not lead to."""
+    """The block with a state root that is not its own."""
     root = hash_bytes(Domain.HEADER, block.header.state_root)
     return replace(block, header=replace(block.header, state_root=root))
 
 
 def appropriate(block: Block, keys: ValidatorKeys) -> Block:
-    """The block as if this validator had made it; its beacon link is the other's and stays out."""
+    """The block in the name of this validator, without the beacon link, which is its proposer's."""
     inherents = Inherents(None, block.inherents.last_commit)
     return seal(replace(block.header, proposer=keys.address), inherents, block.transactions)
 
 
 def build_certificate(votes: Iterable[SignedVote], block_hash: Hash, height: int, round: Round):
-    """A commit certificate out of these signatures, whatever they were for, each signer once."""
+    """A commit certificate of these signatures, one per signer, whatever they are for."""
     parts = {one.vote.validator: CertificateSignature(one.vote.validator, one.signature) for one in votes}
     return CommitCertificate(height, round, block_hash, tuple(parts[who] for who in sorted(parts)))

@@ -1,4 +1,4 @@
-"""What a villain tells who has no store, or no state: false snapshots and false light blocks."""
+"""What a villain tells joining nodes and light clients: false snapshots and false light blocks."""
 
 from chain.block import compute_header_hash
 from chain.light import LightBlock

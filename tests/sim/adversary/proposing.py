@@ -28,7 +28,7 @@ HOUR_MS = 3_600_000
 
 
 class Proposer(Behaviour):
-    """Makes something else of the villain's own new proposals."""
+    """Replaces the villain's own new proposals by forged ones."""
 
     forges_again = False
     """Whether it also forges what had a polka before."""
@@ -39,7 +39,7 @@ class Proposer(Behaviour):
         self._replaced: dict[tuple[Height, Round, Hash | None], Hash] = {}
 
     def get_forged(self, message: ConsensusMessage) -> CompactProposal | None:
-        """What is told in place of the message; None where it is to be told as it is."""
+        """The forged proposal for this message; None if the message is sent unchanged."""
         if not isinstance(message, CompactProposal):
             return None
         signed = message.signed
@@ -77,7 +77,7 @@ class Proposer(Behaviour):
         return block
 
     def is_invalid(self, spoiled: Block) -> bool:
-        """Whether that makes it invalid whenever it arrives."""
+        """Whether the block is invalid at any time of arrival."""
         return True
 
     def on_sending(self, peer: PeerId, message: ConsensusMessage) -> list[ConsensusMessage]:
@@ -88,22 +88,22 @@ class Proposer(Behaviour):
         return [message] if forged is None else [forged, *self.second(forged.signed.proposal)]
 
     def _bend(self, signed: SignedVote) -> SignedVote:
-        """An own vote for what it has replaced: to sign both would be another behaviour."""
+        """An own vote moves to the replacement: signing both would be equivocation."""
         vote, mine = signed.vote, self.villain.keys.address
         other = self._replaced.get((vote.height, vote.round, vote.block_hash))
         is_own = vote.validator == mine
         return self.sign_vote(replace(vote, block_hash=other)) if is_own and other else signed
 
     def second(self, proposal: Proposal) -> list[ConsensusMessage]:
-        """What goes with a forged proposal."""
+        """Messages that follow a forged proposal."""
         return []
 
 
 class EquivocatingProposer(Proposer):
-    """Two valid blocks in one round, each to some; votes for both."""
+    """Proposes two valid blocks in one round, each to one side, and votes for both."""
 
     def forge(self, block: Block, proposal: Proposal) -> CompactProposal | None:
-        """A block that is as good."""
+        """Another valid block."""
         fewer = block.transactions[:-1]
         other = forgery.rebuild(
             self.villain.ledger, block, time_ms=block.header.time_ms + 1, transactions=fewer
@@ -112,7 +112,7 @@ class EquivocatingProposer(Proposer):
         return forgery.propose(self.villain.keys, self.genesis_hash, other, proposal.round)
 
     def on_sending(self, peer: PeerId, message: ConsensusMessage) -> list[ConsensusMessage]:
-        """One side, the other, or both."""
+        """The proposal of the peer's side, or both."""
         forged = self.get_forged(message)
         if forged is None:
             return [message]
@@ -138,7 +138,7 @@ class WrongTime(Proposer):
         return forgery.rebuild(self.villain.ledger, block, time_ms=self.villain.random.choice(times))
 
     def is_invalid(self, spoiled: Block) -> bool:
-        """A time that is only far from the clocks may be proposed again and be right then."""
+        """Only a time not after the parent: a time that clocks refuse now may be valid in a later round."""
         return spoiled.header.time_ms <= self.villain.ledger.head.time_ms
 
 
@@ -197,7 +197,7 @@ class Oversized(Proposer):
         return replace(message, transaction_ids=ghosts)
 
     def spoil(self, block: Block) -> Block:
-        """Full, and one more."""
+        """One transaction more than a block may have."""
         ledger, keys = self.villain.ledger, self.villain.keys
         parameters = ledger.get_parameters()
         kept = _drop_sender(block, keys.address)
@@ -224,15 +224,15 @@ class Oversized(Proposer):
 
 
 class ForgedPolRound(Proposer):
-    """Proposes a new block as if it had got a polka before: in the round before, in this one, or later.
+    """Proposes a new block with the round of a polka that never was: an earlier, this, or a later round.
 
-    With the proposal goes a certificate of that polka which is none.
+    A forged certificate of that polka goes with the proposal.
     """
 
     forges_again = True
 
     def forge(self, block: Block, proposal: Proposal) -> CompactProposal | None:
-        """Another block than any that had a polka, with a reference."""
+        """A block that never had a polka, with a polka round."""
         rounds = (proposal.round - 1, 0) if proposal.round else (0, 1)
         other = forgery.rebuild(self.villain.ledger, block, time_ms=block.header.time_ms + 1)
         self.villain.keep_block(other)
@@ -251,7 +251,7 @@ class ForgedPolRound(Proposer):
 
 
 class ForgedLastCommit(Proposer):
-    """Says of the last block that fewer, or others, have signed it."""
+    """Puts a wrong certificate of the last block into its block: too few signers, or a bad signature."""
 
     def spoil(self, block: Block) -> Block:
         """One signer as many, too few, or a signature of nobody: executed where the rules let it pass."""
@@ -272,10 +272,10 @@ class ForgedLastCommit(Proposer):
 
 
 class OldPolka(Behaviour):
-    """Proposes again what had a polka once, though something else had one since."""
+    """Proposes a block with an old polka again, though another block has a later one."""
 
     def on_sending(self, peer: PeerId, message: ConsensusMessage) -> list[ConsensusMessage]:
-        """Some block of an earlier round in place of the one that is due."""
+        """A block of an earlier round in place of the right one."""
         if not isinstance(message, CompactProposal):
             return [message]
         proposal, core = message.signed.proposal, self.villain.core
@@ -292,10 +292,10 @@ class OldPolka(Behaviour):
 
 
 class OutOfTurn(Behaviour):
-    """Proposes beside whose turn it is, in its own name."""
+    """Proposes in its own name in another validator's round."""
 
     def on_heard(self, peer: PeerId, message: ConsensusMessage) -> None:
-        """The other's block, made its own."""
+        """Takes over the other proposer's block."""
         if not isinstance(message, CompactProposal):
             return
         proposal, keys = message.signed.proposal, self.villain.keys

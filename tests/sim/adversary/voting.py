@@ -1,4 +1,4 @@
-"""What a villain does with votes, certificates and answers: its own, those of others, those of nobody."""
+"""What a villain does with votes, certificates and the answers to those that sync."""
 
 from chain.primitives.codec import Record, encode, replace
 from chain.primitives.types import Hash, Height, PeerId, Round
@@ -33,7 +33,7 @@ PREVOTE, PRECOMMIT = VoteKind.PREVOTE, VoteKind.PRECOMMIT
 
 
 class Voter(Behaviour):
-    """Makes something else of the villain's own votes."""
+    """Replaces the villain's own votes, per peer."""
 
     def on_sending(self, peer: PeerId, message: ConsensusMessage) -> list[ConsensusMessage]:
         """Others' votes are passed on."""
@@ -51,16 +51,16 @@ class Voter(Behaviour):
 
 
 class SplitVoter(Voter):
-    """Votes for one value before some and for another before others; some get both."""
+    """Sends each side a vote for another value; some peers get both votes."""
 
     def tell(self, peer: PeerId, signed: SignedVote) -> list[SignedVote]:
-        """One side, the other, or both."""
+        """The vote of the peer's side, or both."""
         self.villain.count(type(self).__name__)
         other = self.sign_vote(replace(signed.vote, block_hash=self._get_other(signed.vote)))
         return [[signed], [other], [signed, other]][self.villain.get_side(peer)]
 
     def _get_other(self, vote: Vote) -> Hash | None:
-        """Nil for a block; for nil a block that was proposed, or one that never was."""
+        """Another value: a proposed block, else nil; a made-up hash in place of nil."""
         proposed = [
             received.signed.proposal.block_hash
             for known in self.villain.core.proposals.values()
@@ -73,7 +73,7 @@ class SplitVoter(Voter):
 
 
 class Silent(Behaviour):
-    """Says nothing: never, nothing to some, no proposals, or no votes."""
+    """Sends nothing at all, nothing to one side, no proposals, no votes, or no precommits."""
 
     def __init__(self, villain: Villain) -> None:
         super().__init__(villain)
@@ -94,8 +94,8 @@ class Silent(Behaviour):
         return [] if is_mute else [message]
 
 
-class Procrastinator(Behaviour):
-    """Says what it has to say about when others stop waiting for it, to each at another time."""
+class LateSender(Behaviour):
+    """Sends own votes and proposals about when timeouts end, to each peer at another time."""
 
     def on_sending(self, peer: PeerId, message: ConsensusMessage) -> list[ConsensusMessage]:
         """Own votes and proposals come late."""
@@ -119,7 +119,7 @@ class Amnesiac(Behaviour):
     """Forgets what it is locked on, and votes for whatever is proposed."""
 
     def on_heard(self, peer: PeerId, message: ConsensusMessage) -> None:
-        """Whatever it is: it was forgotten before."""
+        """Forgets the lock before the message is handled."""
         core = self.villain.core
         if core.locked_hash is not None:
             self.villain.count(type(self).__name__)
@@ -131,8 +131,8 @@ class Amnesiac(Behaviour):
 # Talkers.
 
 
-class Stale(Behaviour):
-    """Says again what was said before, of whatever height and round, and signs again for slots long past."""
+class Replayer(Behaviour):
+    """Repeats old messages of any height and round, and signs votes for slots that are over."""
 
     def __init__(self, villain: Villain) -> None:
         super().__init__(villain)
@@ -145,7 +145,7 @@ class Stale(Behaviour):
             self._heard.pop(self.villain.random.randrange(HEARD_MAX))
 
     def on_tick(self) -> None:
-        """Some of it again, and a vote in the past."""
+        """Repeats some messages, and signs an old vote."""
         peer = self.pick_peer()
         if peer is None or not self._heard:
             return
@@ -163,7 +163,7 @@ class Flooder(Behaviour):
     """Votes in rounds and heights that are far ahead, and for values that nobody proposed."""
 
     def on_tick(self) -> None:
-        """A handful to everybody."""
+        """Six votes to all peers."""
         self.villain.count(type(self).__name__)
         random, core = self.villain.random, self.villain.core
         ahead = [random.choice((0, 1, 4, 5, 64, 2**20)) for _ in range(6)]
@@ -181,7 +181,7 @@ class Flooder(Behaviour):
 
 
 class CertificateForger(Behaviour):
-    """Certificates that are none: one signer many times, too few, of prevotes, of another height or block."""
+    """Forges certificates: repeated signers, too few, prevotes for precommits, another height or block."""
 
     def __init__(self, villain: Villain) -> None:
         super().__init__(villain)
@@ -197,7 +197,7 @@ class CertificateForger(Behaviour):
             del self._heard[next(iter(self._heard))]
 
     def on_tick(self) -> None:
-        """One to somebody."""
+        """Sends one to a random peer."""
         peer = self.pick_peer()
         forged = self._build()
         if peer is None or forged is None:
@@ -210,7 +210,7 @@ class CertificateForger(Behaviour):
             self.villain.send(peer, PolkaMessage(PolkaCertificate(*parts)))
 
     def _build(self) -> CommitCertificate | None:
-        """Of a block that this villain would like, out of whatever it has."""
+        """A certificate of a block of the current round, out of any signatures."""
         random, core = self.villain.random, self.villain.core
         if not self._heard:
             return None
@@ -229,7 +229,7 @@ class Impersonator(Behaviour):
     """Votes in the name of others, and signs with its own key."""
 
     def on_tick(self) -> None:
-        """Everybody votes for what this villain has proposed, or for nothing."""
+        """Votes of all validators for a value of this round, or for nil."""
         self.villain.count(type(self).__name__)
         core, random = self.villain.core, self.villain.random
         values = [*core.tally.get_values(PREVOTE, core.round), None, bytes(32)]
@@ -249,7 +249,7 @@ class SyncLiar(Behaviour):
     """Claims to be far ahead, and serves blocks that are not final, not in order, or not blocks."""
 
     def on_request(self, peer: PeerId, request: Record) -> Record | None:
-        """A lie in most cases."""
+        """A lie in place of the height and of most blocks."""
         self.villain.count(type(self).__name__)
         ledger = self.villain.ledger
         match request:
@@ -282,7 +282,7 @@ class SyncLiar(Behaviour):
         return replace(final, block=final.block[:place] + bytes([flipped]) + final.block[place + 1 :])
 
     def _spoil_certificate(self, final: FinalBlock) -> FinalBlock:
-        """Too few, one as many, or one signature of another."""
+        """Too few signatures, one repeated, or one forged."""
         certificate, random = final.certificate, self.villain.random
         parts = list(certificate.signatures)
         place = random.randrange(len(parts))
@@ -298,7 +298,7 @@ class SyncLiar(Behaviour):
 
 
 class Echo(Behaviour):
-    """The control: with the colluders's keys it repeats every honest vote, to those alone who heard it.
+    """The control: all villains repeat every honest vote, to the side of its voter only.
 
     So each half of a network that is cut in two has a quorum whenever its honest members agree.
     """
@@ -308,11 +308,11 @@ class Echo(Behaviour):
         self._echoed: set[bytes] = set()
 
     def on_sending(self, peer: PeerId, message: ConsensusMessage) -> list[ConsensusMessage]:
-        """Says nothing of its own."""
+        """Sends nothing of the replica's."""
         return []
 
     def on_heard(self, peer: PeerId, message: ConsensusMessage) -> None:
-        """The same from each member, to the half that the voter is in."""
+        """The same vote from each villain, to the voter's side."""
         side = self.villain.get_side(peer)
         for signed in message.votes if isinstance(message, Votes) else ():
             if signed.vote.validator not in [keys.address for keys in self.villain.colluders]:

@@ -1,4 +1,4 @@
-"""Whether the honest kept the protocol's word, judged by arithmetic of its own.
+"""Whether honest validators followed the protocol, judged by arithmetic of its own.
 
 The checkers of `checkers` compute validity with the product's code, and would share its mistakes. Here only
 records are read: who signed what, which power that is, what a block says of its parent. Rules are those of
@@ -31,8 +31,8 @@ from tests.sim.checks.history import History
 PREVOTE, PRECOMMIT = VoteKind.PREVOTE, VoteKind.PRECOMMIT
 
 
-class _Said:
-    """All that was signed at one height."""
+class _HeightMessages:
+    """All messages signed at one height."""
 
     def __init__(self, members: ValidatorSet) -> None:
         self.powers = {member.address: member.power for member in members.validators}
@@ -59,7 +59,7 @@ def check_votes(
     history: History, sets: Mapping[Height, ValidatorSet], honest: Iterable[Address]
 ) -> list[Violation]:
     """Every vote of an honest validator is one that the rules allow."""
-    said = {height: _Said(members) for height, members in sets.items()}
+    said = {height: _HeightMessages(members) for height, members in sets.items()}
     messages = [one for slot in history.signed.values() for one in slot.values()]
     for one in messages:
         if isinstance(one, SignedVote):
@@ -82,7 +82,7 @@ def check_votes(
     ]
 
 
-def _judge(said: _Said, vote: Vote) -> str | None:
+def _judge(said: _HeightMessages, vote: Vote) -> str | None:
     if vote.block_hash is None:
         return None
     if vote.kind is PRECOMMIT:
@@ -97,7 +97,7 @@ def _judge(said: _Said, vote: Vote) -> str | None:
     return None if is_free else f"prevote against the lock of round {lock[0]} (L23, L29)"
 
 
-def _allows(said: _Said, proposal: Proposal, block_hash: Hash) -> bool:
+def _allows(said: _HeightMessages, proposal: Proposal, block_hash: Hash) -> bool:
     pol_round = proposal.pol_round
     is_new = pol_round is None
     return proposal.block_hash == block_hash and (
@@ -152,7 +152,7 @@ def check_seals(chains: Chains, sets: Mapping[Height, ValidatorSet], verify: Ver
 def check_headers(
     chain: Ledger, sets: Mapping[Height, ValidatorSet], history: History, start_ms: int
 ) -> list[Violation]:
-    """Headers follow each other, announce who decides next, and are of a time when they could be made."""
+    """Headers name their parents, announce the next set, and have times that were possible."""
     violations = []
     first_final = {}
     for fact in history.finalities:
@@ -241,7 +241,7 @@ def select(powers: list[int], priorities: list[int]) -> list[int]:
 
 
 def check_punishments(chain: Ledger, villains: Iterable[Address]) -> list[Violation]:
-    """Who was slashed for equivocation is a villain, was slashed once, and while it could still be."""
+    """Whoever was slashed for equivocation is a villain, slashed once, before the evidence expired."""
     villains = frozenset(villains)
     punished: list[Address] = []
     violations = []

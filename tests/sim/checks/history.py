@@ -1,4 +1,4 @@
-"""What happened in a run, as the checkers see it: facts, apart from the nodes that made them."""
+"""What happened in a run, as the checkers see it. It is kept apart from the nodes."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -86,7 +86,7 @@ class History:
         self.note_votes(build_certificate_votes(certificate))
 
     def note_final(self, fact: Finality, tx_ids: Iterable[Hash]) -> None:
-        """A node made a block final, and tells so whoever waits for its transactions."""
+        """A node made a block final, and acknowledges its transactions."""
         self.finalities.append(fact)
         for tx_id in tx_ids:
             self.acknowledged.setdefault(tx_id, Acknowledgement(fact.node, tx_id, fact.height))

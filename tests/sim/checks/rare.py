@@ -60,8 +60,8 @@ PRODUCT_STATES = (
 RARE_STATES = CORE_STATES + HISTORY_STATES + PRODUCT_STATES + ECONOMY_EVENTS
 
 
-class _Glimpse(NamedTuple):
-    """What matters of a core between two turns."""
+class _CoreState(NamedTuple):
+    """The part of a core's state that is compared between turns."""
 
     height: Height
     round: Round
@@ -70,9 +70,9 @@ class _Glimpse(NamedTuple):
     valid: tuple[Round | None, Hash | None]
 
 
-def _look(core: Core) -> _Glimpse:
+def _look(core: Core) -> _CoreState:
     locked, valid = (core.locked_round, core.locked_hash), (core.valid_round, core.valid_hash)
-    return _Glimpse(core.height, core.round, core.step, locked, valid)
+    return _CoreState(core.height, core.round, core.step, locked, valid)
 
 
 class CoreWatch:
@@ -80,7 +80,7 @@ class CoreWatch:
 
     def __init__(self, counts: Counter[str]) -> None:
         self._counts = counts
-        self._before: dict[int, tuple[Core, _Glimpse]] = {}
+        self._before: dict[int, tuple[Core, _CoreState]] = {}
 
     def on_turn(self, number: int, core: Core) -> None:
         """A turn of a machine has ended."""
@@ -94,7 +94,7 @@ class CoreWatch:
         elif now.locked[0] is not None and now.step < Step.DECIDED:
             self._counts["lock restored from the log"] += 1
 
-    def _compare(self, core: Core, before: _Glimpse, now: _Glimpse) -> None:
+    def _compare(self, core: Core, before: _CoreState, now: _CoreState) -> None:
         found = {
             "lock taken": before.locked[0] is None and now.locked[0] is not None,
             "lock moved up to another block": _has_moved(before, now) and before.locked[1] != now.locked[1],
@@ -109,8 +109,8 @@ class CoreWatch:
         if before.step is Step.PROPOSE and (now.step > Step.PROPOSE or now.round > before.round):
             self._judge_prevote(core, before)
 
-    def _judge_prevote(self, core: Core, before: _Glimpse) -> None:
-        """What the lock had to do with the prevote that a core has just cast."""
+    def _judge_prevote(self, core: Core, before: _CoreState) -> None:
+        """Counts how the lock decided the prevote that a core has just cast."""
         locked_round, locked_hash = before.locked
         known = core.proposals.get(before.round, ())
         if locked_round is None or not known:
@@ -129,20 +129,20 @@ class CoreWatch:
             self._counts["lock given up for a later polka"] += 1
 
 
-def _has_moved(before: _Glimpse, now: _Glimpse) -> bool:
+def _has_moved(before: _CoreState, now: _CoreState) -> bool:
     return None not in (before.locked[0], now.locked[0]) and before.locked[0] != now.locked[0]
 
 
-def _is_late_polka(before: _Glimpse, now: _Glimpse) -> bool:
+def _is_late_polka(before: _CoreState, now: _CoreState) -> bool:
     """L42-43 without L41: the valid value moves, the lock does not."""
     return before.valid != now.valid and before.locked == now.locked
 
 
-def _is_against(now: _Glimpse) -> bool:
+def _is_against(now: _CoreState) -> bool:
     return now.locked[1] is not None and now.locked[1] != now.valid[1]
 
 
-def _has_decided(before: _Glimpse, now: _Glimpse) -> bool:
+def _has_decided(before: _CoreState, now: _CoreState) -> bool:
     return before.step < Step.DECIDED <= now.step
 
 

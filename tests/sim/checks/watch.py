@@ -1,4 +1,4 @@
-"""What is looked at while it happens, because nobody can see it afterwards.
+"""Checks made during the run, because nothing shows afterwards what they need.
 
 - A signed message leaves an honest machine: at this instant its disk must hold, synced, the sign-state that
   forbids another one, and a log out of which a fresh core casts the very same vote. That is what a power loss
@@ -77,7 +77,7 @@ def read_durable_slot(disk: SimDisk) -> SignSlot | None:
 
 
 def is_logged(process: "Process", said: Message) -> bool:
-    """Whether the log that a power loss would leave makes a fresh core say this."""
+    """Whether a fresh core, fed with the log that a power loss would leave, emits this message."""
     data = process.machine.disk.read_durable(WAL)
     if data is None:
         return False
@@ -92,7 +92,7 @@ def is_logged(process: "Process", said: Message) -> bool:
 
 
 class Watch:
-    """Of one run."""
+    """The checks of one run."""
 
     def __init__(self, verify: Verify) -> None:
         self.violations: list[Violation] = []
@@ -106,7 +106,7 @@ class Watch:
     # Before it leaves.
 
     def on_sent(self, process: "Process", message: ConsensusMessage) -> None:
-        """An honest machine is sending this."""
+        """Called before an honest machine sends the message."""
         me, number = process.machine.keys.address, process.machine.number
         for who, said, _ in iterate_messages(message):
             name = number, encode(said)
@@ -134,7 +134,7 @@ class Watch:
     # As it arrives.
 
     def on_heard(self, process: "Process", message: ConsensusMessage) -> None:
-        """An honest machine is about to judge this."""
+        """Called before an honest machine handles the message."""
         core, number = process.replica.core, process.machine.number
         is_open = core.step < Step.DECIDED and not process.sync.is_syncing
         for who, said, signed in iterate_messages(message):

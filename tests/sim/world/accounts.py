@@ -1,4 +1,4 @@
-"""Who takes part, and the chain they start from: small, fast periods, so that eras end within a run."""
+"""The validators and users of a run, and its chain spec: periods are short, so that eras end within a run."""
 
 from functools import cache, cached_property
 from random import Random
@@ -53,12 +53,12 @@ class ValidatorKeys:
 
     @property
     def beacon_secret(self) -> Hash:
-        """What its reveals come from."""
+        """The secret of its beacon chain."""
         return self._seed(5)
 
     @cached_property
     def beacon_tip(self) -> Hash:
-        """What it has committed to at genesis."""
+        """The tip of its beacon chain, committed to at genesis."""
         return beacon.compute_chain(compute_chain_secret(self.beacon_secret, 0), BEACON_LINKS)
 
     @property
@@ -74,13 +74,13 @@ class ValidatorKeys:
 
 @cache
 def get_validator_keys(number: int) -> ValidatorKeys:
-    """Everybody is made once per process: keys cost time."""
+    """The keys of a validator, made once per process: making keys takes time."""
     return ValidatorKeys(number)
 
 
 @cache
 def get_user_keys() -> list[KeyPair]:
-    """Accounts that only send money."""
+    """The accounts of users."""
     return [KeyPair(bytes((9, number)) * 16) for number in range(USERS)]
 
 

@@ -1,6 +1,6 @@
-"""A node's clocks: the one on the wall, which may be wrong and jump, and the one that only counts.
+"""A node's clocks: the wall clock, which may be wrong and jump, and the monotonic one.
 
-Both run at the node's own speed, which a bad quartz makes differ from virtual time by up to a few percent.
+Both run at the node's own speed, which may differ from virtual time by some percent.
 """
 
 from random import Random
@@ -21,11 +21,11 @@ class SimClock:
         self.drift_ppm = 0
 
     def now_ms(self) -> int:
-        """What the wall clock shows."""
+        """The wall clock."""
         return self._start_ms + self.offset_ms + self._get_passed_ms()
 
     def elapsed_ms(self) -> int:
-        """What nobody sets."""
+        """The monotonic clock, from an arbitrary start."""
         return self._elapsed_start_ms + self._get_passed_ms()
 
     def _get_passed_ms(self) -> int:

@@ -39,7 +39,7 @@ class _Inode:
         self.dirty.clear()
 
     def lose(self) -> None:
-        """A sync has failed: the pages count as written, and are not."""
+        """A sync has failed: the system takes the pages for written, but they are not on disk."""
         self.dirty.clear()
 
     def _keep(self, start: int, stop: int) -> None:
@@ -119,7 +119,7 @@ class SimDisk:
     # What happens to the machine.
 
     def restart(self) -> None:
-        """The process is gone, the machine is not."""
+        """The process ended; the machine did not."""
         self._held.clear()
 
     def lose_power(self) -> None:
@@ -273,7 +273,7 @@ class SimStore:
         return self._values.iterate(prefix, start=start, stop=stop, is_reversed=is_reversed)
 
     def write_batch(self, entries: Iterable[Entry], *, sync: bool = True) -> None:
-        """As KeyValueStore.write_batch; what is not synced would need an undo: nobody asks for it."""
+        """As KeyValueStore.write_batch. Unsynced batches would need an undo, and the product has none."""
         assert sync, "the simulated store has no unsynced batches"
         if self._failure is not None:
             raise self._failure

@@ -71,7 +71,7 @@ class RunContext(Protocol):
 
 
 class Machine:
-    """What outlives a crash."""
+    """One machine of the network."""
 
     def __init__(
         self,
@@ -109,7 +109,7 @@ class Machine:
 
     @property
     def name(self) -> str:
-        """In traces and in the audit."""
+        """The name in traces and in the audit."""
         return str(self.number)
 
     @property
@@ -142,7 +142,7 @@ class Machine:
             self.end(failure)
 
     def end(self, cause: BaseException) -> None:
-        """The process is over; what an operator does is done, and it starts again later."""
+        """The process has ended: does what an operator would do, and starts another one later."""
         self.context.audit.note(self.name, "end", text=f"{type(cause).__name__}: {cause}")
         was_up, self.process, self.joining = self.is_up, None, None
         self.crash_at, self.crash_at_step = {}, 0

@@ -38,10 +38,10 @@ class End(Protocol):
     is_up: bool
 
     def on_connected(self, peer: int) -> None:
-        """Messages to this machine go out from now on."""
+        """The peer is connected: messages may be sent to it."""
 
     def on_disconnected(self, peer: int) -> None:
-        """They do not any more."""
+        """The connection to the peer is closed."""
 
     def on_message(self, peer: int, channel: str, data: bytes) -> None:
         """A message is here."""
@@ -56,7 +56,7 @@ class Conditions:
         self.duplicate_ppm = 0
 
     def heal(self) -> None:
-        """A good network, and still one with distances."""
+        """No loss and little jitter; distances stay."""
         self.jitter_ms, self.loss_ppm, self.duplicate_ppm = 5, 0, 0
 
 
@@ -88,7 +88,7 @@ class Network:
             self.schedule.after(delay_ms, lambda pair=(sender, receiver): self._notice(*pair))
 
     def heal(self, links: Iterable[tuple[int, int]]) -> None:
-        """Takes back one cut of each."""
+        """Undoes one cut of each link."""
         for link in links:
             left = self._cuts.get(link, 0) - 1
             if left > 0:
@@ -163,13 +163,13 @@ class Network:
         self._connect_later(one, other)
 
     def is_connected(self, one: int, other: int) -> bool:
-        """Whether there is a connection, dead or alive."""
+        """Whether there is a connection, even over a cut link."""
         return (min(one, other), max(one, other)) in self._connections
 
     # Messages.
 
     def send(self, sender: int, receiver: int, channel: str, data: bytes, *, is_lossy: bool = True) -> None:
-        """The message is on its way, or lost."""
+        """Delivers the message later, or loses it."""
         serial = self._connections.get((min(sender, receiver), max(sender, receiver)))
         if serial is None or self.is_cut(sender, receiver):
             return

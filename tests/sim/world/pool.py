@@ -1,4 +1,4 @@
-"""The pool's door and the duty to report equivocations, without a loop.
+"""Admission to the pool, and the duty to report equivocations, without a loop.
 
 The real ones (`node.mempool.gossip`, `node.duties.duties`) consist of tasks; the same code decides here:
 `PoolGossip.check`, the real mempool, the real call.
@@ -40,7 +40,7 @@ class Pool:
         self._check = PoolAdmission(ledger, signatures.verify)
 
     def connected(self, send: Callable[[PoolMessage], None]) -> None:
-        """A new peer hears what waits."""
+        """A new peer gets the transactions of the pool."""
         waiting = [pooled for tx_id in self._mempool.list_ids() if (pooled := self._mempool.get(tx_id))]
         if waiting:
             send(Transactions(tuple(encode(pooled.signed) for pooled in waiting)))
@@ -55,7 +55,7 @@ class Pool:
         return None
 
     def on_message(self, peer: PeerId, message: PoolMessage) -> None:
-        """What peers pass on; what is stale or known costs nothing."""
+        """Transactions that peers relay; known and stale ones are dropped."""
         if isinstance(message, Transactions):
             fresh = tuple(data for data in message.transactions if self._try(data))
             if fresh:

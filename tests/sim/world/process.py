@@ -188,7 +188,7 @@ class Process:
     # Turns.
 
     def turn(self, what: str, action: Callable[[], None]) -> None:
-        """Lets the process do something, if it still runs; ends it if that says so."""
+        """Runs `action` if the process still runs; a crash or a storage failure in it ends the process."""
         machine = self.machine
         if machine.process is not self:
             return
@@ -365,7 +365,7 @@ class Process:
         self.gossip.on_message(peer, message)
 
     def _note_heard(self, certificate: Certificate) -> None:
-        """A certificate is not passed on as such, and may hold votes of villains that nobody else got."""
+        """Records the votes of a certificate: it is not relayed, and may hold votes that nobody else got."""
         members, genesis_hash = self.replica.core.validator_set, self.ledger.genesis_hash
         for signed in build_certificate_votes(certificate):
             member = get_validator(members, signed.vote.validator)

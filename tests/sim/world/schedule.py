@@ -23,7 +23,7 @@ class Event:
         self.action = action
 
     def cancel(self) -> None:
-        """It is not to happen; nothing if it has."""
+        """The call does not happen; no effect if it has happened."""
         self.action = None
 
 
@@ -38,13 +38,13 @@ class Schedule:
         self._heap: list[tuple[int, float, int, Event]] = []
 
     def at(self, when_ms: int, action: Action) -> Event:
-        """Calls `action` at a time that is not over."""
+        """Calls `action` at this time, or now if it has passed."""
         event = Event(action)
         heappush(self._heap, (max(when_ms, self.now_ms), self._random.random(), next(self._serial), event))
         return event
 
     def after(self, delay_ms: int, action: Action) -> Event:
-        """Calls `action` so much later."""
+        """Calls `action` after this delay."""
         return self.at(self.now_ms + delay_ms, action)
 
     def step(self) -> bool:

@@ -8,7 +8,7 @@ from chain.transaction import SignedTransaction
 
 
 class Signatures:
-    """Verifies, and remembers good and bad; pure, so that it tells nothing from one node to another."""
+    """Verifies, and remembers the verdicts, which are the same on all nodes."""
 
     def __init__(self) -> None:
         self._known: dict[tuple[bytes, bytes, bytes], bool] = {}

@@ -1,4 +1,4 @@
-"""What validators do meanwhile: transfers, and stake that moves, so that the validator set changes.
+"""The transactions of a run: what users do, and stake that moves, so that the validator set changes.
 
 Each account submits in the order of its nonces and waits for its last transaction before the next one; one
 that is not final after a while is submitted again at another node, as a wallet would. Whoever submits
@@ -9,6 +9,7 @@ from collections.abc import Callable
 from random import Random
 
 from chain.modules import balances, offences, staking, validators
+from chain.modules.sessions import Settle
 from chain.primitives.codec import Record, encode
 from chain.primitives.keys import KeyPair
 from chain.runtime import build_call
@@ -19,8 +20,17 @@ from tests.sim.world.economy import Economy
 
 VIDYA = 10**9
 LIFETIME_BLOCKS = 40
+DUTY_BLOCKS = 4
 FEE_MAX = VIDYA // 10
 ECONOMY_SHARE = 0.5
+
+
+def build_duty(ledger: Ledger, key: KeyPair, call: Record) -> bytes:
+    """A duty, which has no nonce and pays no fee."""
+    valid_until = ledger.height + DUTY_BLOCKS
+    calls = (build_call(call),)
+    transaction = Transaction(1, ledger.genesis_hash, key.public_key, 0, valid_until, 0, 0, calls)
+    return encode(sign_transaction(key, transaction))
 
 
 def build_transaction(ledger: Ledger, key: KeyPair, *calls: Record) -> bytes:
@@ -39,7 +49,7 @@ def build_transaction(ledger: Ledger, key: KeyPair, *calls: Record) -> bytes:
 
 
 class Workload:
-    """Draws who does what next."""
+    """Draws the next transaction."""
 
     def __init__(self, random: Random, validators: list[ValidatorKeys], users: list[KeyPair]) -> None:
         self._random = random
@@ -51,7 +61,9 @@ class Workload:
         """The next transaction, by the state that some node has."""
         sender = self._random.choice(self._users)
         if self._random.random() < ECONOMY_SHARE:
-            return build_transaction(ledger, sender, self._economy.draw(ledger, sender))
+            call = self._economy.draw(ledger, sender)
+            build = build_duty if isinstance(call, Settle) else build_transaction
+            return build(ledger, sender, call)
         if not has_stake_moves or self._random.random() < 0.3:
             other = self._random.choice(self._users).public_key
             return build_transaction(ledger, sender, balances.Send(other, self._random.randint(1, 1_000)))
