@@ -86,6 +86,7 @@ ON_ERA_END: tuple[Hook, ...] = (
     escrow.on_era_end,
     lockers.on_era_end,
     rewards.on_era_end,
+    staking.on_era_end,
     validators.on_era_end,
 )
 ON_BLOCK_END: tuple[Hook, ...] = (

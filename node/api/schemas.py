@@ -163,10 +163,11 @@ class Proven(TypedDict):
 
 
 class Delegation(TypedDict):
-    """What an account has delegated, at its worth now."""
+    """What an account has delegated, at its worth now; `waiting` joins at the end of the era."""
 
     host: str
     amount: int
+    waiting: int
 
 
 class Account(TypedDict):

@@ -205,7 +205,7 @@ def _get_validator(
 ) -> ValidatorRewarded:
     who = entry.validator
     amount = 0 if is_excluded(state, who) else mul_div(pool, entry.weight, power_due)
-    bond, delegated = staking.get_bond(state, who), staking.get_pool(state, who).amount
+    bond, delegated = _get_shares_of_pay(state, who)
     commission_ppm = validators.get_commission(state, who)
     return ValidatorRewarded(
         validator=who,
@@ -222,6 +222,15 @@ def _get_validator(
         commission_ppm=commission_ppm,
         to_delegators=compute_delegators_part(amount, bond, delegated, commission_ppm),
     )
+
+
+def _get_shares_of_pay(state: StateReader, who: Address) -> tuple[Amount, Amount]:
+    """The own and the delegated stake that share a validator's pay: as elected, not as it became since.
+
+    A pool that is empty now has nobody to be paid.
+    """
+    elected = validators.get_elected_stake(state, who)
+    return elected.bond, elected.delegated if staking.get_pool(state, who).shares else 0
 
 
 def compute_delegators_part(amount: Amount, bond: Amount, delegated: Amount, commission_ppm: Ppm) -> Amount:

@@ -176,6 +176,7 @@ class ValidatorRewarded(Record):
     is_excluded: bool
     bond: Amount
     delegated: Amount
+    """As elected."""
     commission_ppm: Ppm
     to_delegators: Amount
 

@@ -25,6 +25,7 @@ from chain.modules.staking.effects import (
     unjail,
 )
 from chain.modules.staking.genesis import GenesisConfig, build_genesis, check_invariants
+from chain.modules.staking.joining import on_era_end
 from chain.modules.staking.ledger import (
     forget_fallen,
     get_bond,
@@ -35,8 +36,17 @@ from chain.modules.staking.ledger import (
     get_pool,
     get_power,
     get_standing,
+    get_waiting_delegation,
     is_jailed,
     is_tombstoned,
     list_fallen,
 )
-from chain.modules.staking.types import DELEGATIONS, LEDGERS, MODULE, STANDINGS, VALIDATOR_POT, HostTombstoned
+from chain.modules.staking.types import (
+    DELEGATIONS,
+    LEDGERS,
+    MODULE,
+    STANDINGS,
+    VALIDATOR_POT,
+    WAITING_DELEGATIONS,
+    HostTombstoned,
+)

@@ -3,7 +3,7 @@
 from chain.module import Context
 from chain.modules import balances
 from chain.modules.staking.ledger import (
-    compute_shares_bought,
+    buy,
     compute_unlock_era,
     compute_value,
     get_bond,
@@ -11,19 +11,20 @@ from chain.modules.staking.ledger import (
     get_parameters,
     get_pool,
     get_shares,
+    get_waiting_delegation,
     is_tombstoned,
     set_ledger,
     set_pool,
     set_shares,
 )
 from chain.modules.staking.types import (
-    DELEGATIONS,
     MODULE,
     NEW_POOL,
     POOLS,
     POT,
     UNBONDING_DELEGATIONS,
     UNBONDING_POOLS,
+    WAITING_DELEGATIONS,
     BondCommitted,
     Bonded,
     Delegated,
@@ -41,7 +42,7 @@ from chain.modules.staking.types import (
 )
 from chain.primitives.codec import Record, replace
 from chain.primitives.fixed_point import div_up
-from chain.primitives.types import HASH_BYTES, INTEGER_MAX, Address, Amount, Era, Uint
+from chain.primitives.types import HASH_BYTES, Address, Amount, Era
 
 DELEGATIONS_WITHDRAWN_MAX = 16
 
@@ -117,20 +118,23 @@ def withdraw(ctx: Context, sender: Address, call: Withdraw) -> None:
     _pay_out(ctx, sender, unlocked)
 
 
-@MODULE.call(4, Delegate, weight=120)
+@MODULE.call(4, Delegate, weight=240)
 def delegate(ctx: Context, sender: Address, call: Delegate) -> None:
-    """Buy shares of the host's pool at their current value, rounded down."""
+    """Put `amount` behind the host from the next era on: until then it earns nothing and answers for nothing.
+
+    So nobody takes a part of an era's pay with stake that was not elected.
+    """
     if is_tombstoned(ctx.state, call.host):
         raise HostTombstoned
     if get_bond(ctx.state, call.host) == 0:
         raise DelegationClosed
     if call.amount < get_parameters(ctx.state).delegation_min:
         raise DelegationTooSmall
-    pool, shares = _buy(get_pool(ctx.state, call.host), call.amount)
+    buy(get_pool(ctx.state, call.host), call.amount)
     balances.transfer(ctx, sender, POT, call.amount)
-    set_pool(POOLS, ctx.state, pool, call.host)
-    DELEGATIONS.set(ctx.state, get_shares(ctx.state, sender, call.host) + shares, sender, call.host)
-    ctx.emit(Delegated(sender, call.host, call.amount, shares))
+    waiting = get_waiting_delegation(ctx.state, sender, call.host)
+    WAITING_DELEGATIONS.set(ctx.state, waiting + call.amount, sender, call.host)
+    ctx.emit(Delegated(sender, call.host, call.amount))
 
 
 @MODULE.call(5, Undelegate, weight=180)
@@ -152,14 +156,6 @@ def undelegate(ctx: Context, sender: Address, call: Undelegate) -> None:
     ctx.emit(Undelegated(sender, call.host, call.amount, unlocks_in))
 
 
-def _buy(pool: StakePool, amount: Amount) -> tuple[StakePool, Uint]:
-    """The pool with `amount` added, and the shares bought; raises DelegationClosed for a worthless pool."""
-    shares = compute_shares_bought(pool, amount)
-    if shares == 0 or pool.shares + shares > INTEGER_MAX:
-        raise DelegationClosed
-    return StakePool(pool.amount + amount, pool.shares + shares), shares
-
-
 def _add_chunk(chunks: tuple[UnbondingChunk, ...], chunk: UnbondingChunk) -> tuple[UnbondingChunk, ...]:
     """One chunk per era: stake that unbonds in one era is liable for the same offences."""
     if chunks and chunks[-1].era == chunk.era:
@@ -176,7 +172,7 @@ def _unlock_chunks(ctx: Context, who: Address) -> Amount:
 
 
 def _add_unbonding(ctx: Context, who: Address, host: Address, amount: Amount) -> Era:
-    pool, shares = _buy(UNBONDING_POOLS.get(ctx.state, host, ctx.era) or NEW_POOL, amount)
+    pool, shares = buy(UNBONDING_POOLS.get(ctx.state, host, ctx.era) or NEW_POOL, amount)
     set_pool(UNBONDING_POOLS, ctx.state, pool, host, ctx.era)
     unlocks_in = compute_unlock_era(get_parameters(ctx.state), ctx.era)
     before = UNBONDING_DELEGATIONS.get(ctx.state, who, unlocks_in, host) or UnbondingDelegation(0, ctx.era)

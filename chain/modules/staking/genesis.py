@@ -12,6 +12,7 @@ from chain.modules.staking.types import (
     POT,
     UNBONDING_DELEGATIONS,
     UNBONDING_POOLS,
+    WAITING_DELEGATIONS,
     Parameters,
 )
 from chain.primitives.codec import Record
@@ -43,6 +44,7 @@ def check_invariants(state: StateReader) -> None:
     chunks = [chunk for ledger in ledgers for chunk in ledger.unlocking]
     pools = [pool for _, pool in (*POOLS.items(state), *UNBONDING_POOLS.items(state))]
     owed = sum(ledger.active for ledger in ledgers)
+    owed += sum(amount for _, amount in WAITING_DELEGATIONS.items(state))
     owed += sum(chunk.amount for chunk in chunks) + sum(pool.amount for pool in pools)
     held = balances.get_balance(state, POT)
     assert held == owed, f"staking pot holds {held}, owes {owed}"

@@ -12,13 +12,15 @@ from chain.modules.staking.types import (
     POOLS,
     STANDINGS,
     UNBONDING_POOLS,
+    WAITING_DELEGATIONS,
+    DelegationClosed,
     Parameters,
     StakePool,
     StakingLedger,
     Standing,
 )
 from chain.primitives.fixed_point import mul_div
-from chain.primitives.types import Address, Amount, Era, Height, Uint
+from chain.primitives.types import INTEGER_MAX, Address, Amount, Era, Height, Uint
 from chain.state import KeyPart, Overlay, StateReader, StorageMap
 
 
@@ -82,6 +84,19 @@ def get_liable_stake(state: StateReader, who: Address, offence_height: Height) -
 def get_shares(state: StateReader, who: Address, host: Address) -> Uint:
     """The shares of the host's pool that `who` owns."""
     return DELEGATIONS.get(state, who, host) or 0
+
+
+def buy(pool: StakePool, amount: Amount) -> tuple[StakePool, Uint]:
+    """The pool with `amount` added, and the shares bought; raises DelegationClosed for a worthless pool."""
+    shares = compute_shares_bought(pool, amount)
+    if shares == 0 or pool.shares + shares > INTEGER_MAX:
+        raise DelegationClosed
+    return StakePool(pool.amount + amount, pool.shares + shares), shares
+
+
+def get_waiting_delegation(state: StateReader, who: Address, host: Address) -> Amount:
+    """What `who` has delegated to `host` in this era, which joins its pool at the era's end."""
+    return WAITING_DELEGATIONS.get(state, who, host) or 0
 
 
 def get_delegation(state: StateReader, who: Address, host: Address) -> Amount:

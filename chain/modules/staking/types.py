@@ -77,6 +77,9 @@ STANDINGS = StorageMap(MODULE.index, 6, Standing)
 FALLEN = StorageMap(MODULE.index, 7, bool)
 """Host -> True: its bond or its pool became smaller in this block; deleted at its end."""
 
+WAITING_DELEGATIONS = StorageMap(MODULE.index, 8, int)
+"""(delegator, host) -> base units that join the host's pool at the end of the era."""
+
 NEW_LEDGER = StakingLedger()
 NEW_POOL = StakePool()
 NEW_STANDING = Standing()
@@ -111,12 +114,11 @@ class Withdrawn(Record):
 
 @MODULE.event(4)
 class Delegated(Record):
-    """`amount` was delegated to `host` for `shares` of its pool."""
+    """`amount` waits to join the pool of `host` at the end of the era."""
 
     account: Address
     host: Address
     amount: Amount
-    shares: Uint
 
 
 @MODULE.event(5)
@@ -177,6 +179,25 @@ class Tombstoned(Record):
 class DelegatorsRewarded(Record):
     """The pool of `host` grew by `amount`."""
 
+    host: Address
+    amount: Amount
+
+
+@MODULE.event(12)
+class DelegationJoined(Record):
+    """`amount` is `shares` of the pool of `host` from the next era on."""
+
+    account: Address
+    host: Address
+    amount: Amount
+    shares: Uint
+
+
+@MODULE.event(13)
+class DelegationReturned(Record):
+    """`amount` is free again: at the end of the era `host` could not be joined."""
+
+    account: Address
     host: Address
     amount: Amount
 

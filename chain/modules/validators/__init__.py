@@ -22,6 +22,7 @@ from chain.modules.validators.genesis import GenesisConfig, build_genesis, check
 from chain.modules.validators.queries import (
     get_commission,
     get_current,
+    get_elected_stake,
     get_members_at,
     get_next,
     get_parameters,

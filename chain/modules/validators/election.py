@@ -6,17 +6,19 @@ from chain.modules.validators.queries import get_candidate, get_parameters, get_
 from chain.modules.validators.types import (
     CANDIDATES,
     ELECTED_POWER,
+    ELECTED_STAKES,
     TARGET,
     UNPAID,
     Chilled,
     Elected,
+    ElectedStake,
     Parameters,
     RemovalDeferred,
     Removed,
 )
 from chain.primitives.codec import replace
 from chain.primitives.types import Address
-from chain.state import StateReader
+from chain.state import Overlay, StateReader
 from chain.validator_set import ValidatorChange
 
 
@@ -91,8 +93,18 @@ def set_target(
     TARGET.set(ctx.state, target)
     ELECTED_POWER.set(ctx.state, power)
     UNPAID.set(ctx.state, unpaid)
+    _note_stakes(ctx.state, target)
     ranking = tuple((member.address, member.power) for member in target)
     ctx.emit(Elected(ctx.era, candidates, power, ranking, unpaid))
+
+
+def _note_stakes(state: Overlay, target: tuple[ValidatorChange, ...]) -> None:
+    """Replace the stakes of the last election."""
+    for who, _ in list(ELECTED_STAKES.items(state)):
+        ELECTED_STAKES.delete(state, who)
+    for member in target:
+        bond, pool = staking.get_bond(state, member.address), staking.get_pool(state, member.address)
+        ELECTED_STAKES.set(state, ElectedStake(bond, pool.amount), member.address)
 
 
 def rank(state: StateReader, parameters: Parameters, names: list[Address]) -> tuple[ValidatorChange, ...]:

@@ -7,6 +7,7 @@ from chain.modules.validators.types import (
     CANDIDATES,
     CHANGES,
     CURRENT,
+    ELECTED_STAKES,
     EPOCH_ENDS,
     HISTORY,
     NEXT,
@@ -15,6 +16,7 @@ from chain.modules.validators.types import (
     TALLY,
     TARGET,
     Candidate,
+    ElectedStake,
     Parameters,
     Participation,
 )
@@ -101,6 +103,11 @@ def is_validator(state: StateReader, who: Address) -> bool:
 def get_candidate(state: StateReader, who: Address) -> Candidate | None:
     """The candidacy of an account, also after `chill`; None if it never stood."""
     return CANDIDATES.get(state, who)
+
+
+def get_elected_stake(state: StateReader, who: Address) -> ElectedStake:
+    """The stake with which an account was elected last; nothing if it was not."""
+    return ELECTED_STAKES.get(state, who) or ElectedStake(0, 0)
 
 
 def get_commission(state: StateReader, who: Address) -> Ppm:

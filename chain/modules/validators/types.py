@@ -44,6 +44,13 @@ class Participation(Record):
     weight: Uint = 0
 
 
+class ElectedStake(Record):
+    """The stake with which a validator was elected: its part and that of its delegators share its pay."""
+
+    bond: Amount
+    delegated: Amount
+
+
 class Tally(Record):
     """Participation in one epoch, by address."""
 
@@ -70,6 +77,8 @@ CHANGES = StorageValue(MODULE.index, 11, tuple[Height, ...])
 """The keys of HISTORY, ascending."""
 EPOCH_ENDS = StorageMap(MODULE.index, 12, int)
 """Epoch -> time of its last block, while evidence of that epoch is accepted."""
+ELECTED_STAKES = StorageMap(MODULE.index, 13, ElectedStake)
+"""Validator -> stake at the last election."""
 
 
 @MODULE.event(1)

@@ -9,6 +9,7 @@ from pydantic import StringConstraints
 from chain.modules import balances, escrow, membership, sessions, staking
 from chain.primitives.codec import encode
 from chain.primitives.types import Address, Height
+from chain.state import StateReader
 from node.api.context import AddressPath, Api, ApiOf, ViewOf
 from node.api.forms import format_record
 from node.api.routes.blocks import require_header
@@ -34,10 +35,23 @@ async def get_account(
     return _build_account(api, view, who, _prove_account(view, who) if prove else None)
 
 
+def _list_delegations(api: Api, state: StateReader, who: Address) -> list[Delegation]:
+    """By host, up to `DELEGATIONS_MAX` that count and as many that wait."""
+    stores = (staking.DELEGATIONS, staking.WAITING_DELEGATIONS)
+    hosts = [host for store in stores for host, _ in islice(store.items(state, who), DELEGATIONS_MAX)]
+    return [
+        Delegation(
+            host=api.format_address(host),
+            amount=staking.get_delegation(state, who, host),
+            waiting=staking.get_waiting_delegation(state, who, host),
+        )
+        for host in sorted(set(hosts))
+    ]
+
+
 def _build_account(api: Api, view: LedgerView, who: Address, proof: Proven | None) -> Account:
     state, prefix = view.state, api.prefix
     stored, member = balances.get_account(state, who), membership.get_membership(state, who)
-    hosts = (host for host, _ in islice(staking.DELEGATIONS.items(state, who), DELEGATIONS_MAX))
     return Account(
         address=api.format_address(who),
         height=view.height,
@@ -46,10 +60,7 @@ def _build_account(api: Api, view: LedgerView, who: Address, proof: Proven | Non
         balance=stored.free,
         withheld=escrow.get_withheld(state, who),
         bond=format_record(staking.get_ledger(state, who), prefix),
-        delegations=[
-            Delegation(host=api.format_address(host), amount=staking.get_delegation(state, who, host))
-            for host in hosts
-        ],
+        delegations=_list_delegations(api, state, who),
         delegated_to=staking.get_pool(state, who).amount,
         membership=format_record(member, prefix) if member else None,
         standing=format_record(staking.get_standing(state, who), prefix),

@@ -158,6 +158,7 @@ def test_slash_is_of_the_stake_of_the_offence(own: int, delegated: int, leaving:
     world.call(staking.calls.unbond, FOUR, staking.calls.Unbond(leaving * VIDYA))
     world.call(staking.calls.bond, FOUR, staking.Bond(own * VIDYA))
     world.call(staking.calls.delegate, MEMBER, staking.calls.Delegate(FOUR, delegated * VIDYA))
+    world.run(staking.on_era_end)
     events = world.call(offences.report, MEMBER, Report(build_evidence(4, 1)))
     (proven,) = find(events, offences.EquivocationProven)
     (slashed,) = find(events, staking.types.Slashed)

@@ -280,10 +280,26 @@ def test_slashed_money_for_validators_is_paid_out_of_the_pot() -> None:
     assert told.minted == paid - drawn
 
 
+def test_stake_of_the_last_block_takes_no_part_of_an_eras_pay() -> None:
+    """What is delegated or bonded in an era shares nothing of it; it is elected with the next."""
+    world, _, _ = build_hosted()
+    world.call(staking.calls.bond, ONE, staking.Bond(1_000 * VIDYA))
+    world.call(staking.calls.delegate, MEMBER, staking.calls.Delegate(ONE, 1_000 * VIDYA))
+    event = pick(finish(world), ValidatorRewarded, ONE)
+    assert (event.bond, event.delegated, event.to_delegators) == (1_000 * VIDYA, 0, 0)
+    assert staking.get_waiting_delegation(world.state, MEMBER, ONE) == 1_000 * VIDYA
+    assert staking.get_delegation(world.state, MEMBER, ONE) == 0
+    world.go_to_epoch(6)
+    assert staking.get_delegation(world.state, MEMBER, ONE) == 1_000 * VIDYA
+    event = pick(finish(world), ValidatorRewarded, ONE)
+    assert (event.bond, event.delegated) == (2_000 * VIDYA, 1_000 * VIDYA)
+
+
 def test_delegators_get_their_part_less_commission() -> None:
     """Half of the stake gets half of the pay less 1 %, added to its pool; the rest goes through escrow."""
     world, _, _ = build_hosted()
     world.call(staking.calls.delegate, MEMBER, staking.calls.Delegate(ONE, 1_000 * VIDYA))
+    world.go_to_epoch(6)
     world.call(validators.calls.set_commission, ONE, validators.calls.SetCommission(10_000))
     events = finish(world)
     event = pick(events, ValidatorRewarded, ONE)

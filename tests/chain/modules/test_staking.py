@@ -24,6 +24,7 @@ def build_world(bond: int = 100 * VIDYA) -> World:
 
 def delegate(world: World, who: bytes, vidya: int) -> None:
     world.call(staking.calls.delegate, who, Delegate(HOST, vidya * VIDYA))
+    world.run(staking.on_era_end)
 
 
 def test_bond_moves_balance_to_stake() -> None:
@@ -144,6 +145,7 @@ def test_many_exits_are_paid_in_bounded_portions() -> None:
     for host in hosts:
         world.call(staking.calls.bond, host, Bond(VIDYA))
         world.call(staking.calls.delegate, ALICE, Delegate(host, VIDYA))
+        world.run(staking.on_era_end)
         world.call(staking.calls.undelegate, ALICE, Undelegate(host, VIDYA))
     world.go_to_era(3)
     world.call(staking.calls.withdraw, ALICE, Withdraw())
@@ -214,6 +216,7 @@ def test_last_share_leaves_no_money_without_an_owner() -> None:
     staking.types.PARAMETERS.set(world.state, replace(STAKING, delegation_min=1))
     world.call(staking.calls.bond, HOST, Bond(1))
     world.call(staking.calls.delegate, ALICE, Delegate(HOST, 3))
+    world.run(staking.on_era_end)
     world.run(staking.reward_delegators, HOST, 7)
     world.refuse(staking.types.DelegationTooSmall, staking.calls.undelegate, ALICE, Undelegate(HOST, 9))
     world.call(staking.calls.undelegate, ALICE, Undelegate(HOST, 10))
@@ -238,6 +241,7 @@ def test_faults_of_hosting_leave_delegators_alone() -> None:
     """`slash_own` takes of the host's own stake; the pool of its delegators stays as it is."""
     world = build_world()
     world.call(staking.calls.delegate, ALICE, Delegate(HOST, 50 * VIDYA))
+    world.run(staking.on_era_end)
     (event,) = world.run(staking.slash_own, HOST, 100_000, "test")
     assert (event.bond, event.delegated, event.leaving) == (10 * VIDYA, 0, 0)
     assert staking.get_delegation(world.state, ALICE, HOST) == 50 * VIDYA
