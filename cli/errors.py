@@ -24,7 +24,7 @@ HINTS = {
     "membership.not_member": "`vidya tx join-collective`",
     "hosting.not_host": "`vidya join`, or `vidya tx register-host`",
     "hosting.uncovered_bytes": "`vidya tx bond AMOUNT`, then again",
-    "validators.bond_too_small": "`vidya tx bond AMOUNT`, then again",
+    "validators.bond_too_small": "`vidya query params` says how much (bond_min); `vidya tx bond AMOUNT`",
     "catalogue.not_listed": "`vidya search` lists what there is",
     "offences.still_jailed": "`vidya query hosts ADDRESS` says until when",
     "trust_expired": "`vidya light verify --trust HEIGHT:HASH` begins at a block that somebody trusted names",

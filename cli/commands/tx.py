@@ -195,6 +195,29 @@ def batch(
 
 
 @command(app)
+def history(
+    settings: Settings,
+    who: Annotated[str | None, typer.Argument(help="Address, or name of a key; else --from.")] = None,
+    blocks: Annotated[int, typer.Option(min=1, max=100_000, help="Newest blocks that are read.")] = 300,
+) -> None:
+    """What an account sent and received, its rewards and slashes, in the newest blocks."""
+    from cli.context.keys import find_account
+    from cli.context.network import connect
+    from cli.context.readable import Reader
+    from cli.screens.history import COLUMNS, build_history, iterate_history
+    from cli.terminal.output import Format
+    from cli.transactions.describing import Describer
+
+    network = connect(settings)
+    address = network.address(network.find_address(who) if who else find_account(settings).address)
+    found: Any = list(iterate_history(network, address, blocks))
+    if settings.format is Format.TABLE:
+        reader = Reader(network)
+        found = build_history(reader, Describer(network, reader=reader), found)
+    settings.emit(found, COLUMNS)
+
+
+@command(app)
 def sign(
     settings: Settings,
     file: Annotated[Path, typer.Argument(help="What --generate-only printed.")],

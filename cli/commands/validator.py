@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.errors import CliError, UsageFault
-from cli.exits import ExitCode
+from cli.errors import CliError
 from cli.terminal import output
 from cli.terminal.options import Settings, command
 
@@ -110,12 +109,11 @@ def audit(
 
 def confirm(settings: Settings, claim: str) -> None:
     """The operator stands by this, or the command ends."""
-    if settings.is_confirmed:
-        return
-    if not output.can_ask():
-        raise UsageFault("nobody is here to confirm this", "-y confirms it beforehand")
-    if not output.ask(f"Are you sure that {claim}? If not, the stake is at risk."):
-        raise CliError("not_confirmed", "nothing was changed", status=ExitCode.NOT_ALLOWED)
+    from cli.terminal.confirmation import Confirmation
+    from cli.terminal.confirmation import confirm as ask
+
+    shown = Confirmation([f"You say that {claim}"], lost_if=["that is not true: the stake"])
+    ask(settings, shown, "Is it true?", "nothing was changed")
 
 
 def emit(settings: Settings, state: "SignState") -> None:

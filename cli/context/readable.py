@@ -18,6 +18,7 @@ from cli.terminal.amounts import format_duration, format_share, format_size
 from cli.terminal.cells import Cell, format_cell, is_id, shorten
 from cli.terminal.output import Format
 from cli.terminal.streams import has_unicode
+from cli.terminal.wording import get_words
 
 
 def _fields(names: str) -> frozenset[str]:
@@ -26,8 +27,8 @@ def _fields(names: str) -> frozenset[str]:
 
 AMOUNTS = _fields(
     "active amount balance base_fee bond burned committed delegated delegated_to deposit earned escrow fee "
-    "fee_max free genesis income leaving limit listing_fee_min locked minted paid price_max_per_gib "
-    "price_per_gib refunded spent stake tip to_delegators to_lockers total withheld"
+    "fee_max free genesis income leaving limit listing_fee_min locked minted paid pledge_per_gib "
+    "price_max_per_gib price_per_gib refunded spent stake tip to_delegators to_lockers total withheld"
 )
 SIZES = _fields(
     "bytes bytes_downloaded bytes_held bytes_served bytes_total quota_bytes size_bytes used_bytes"
@@ -126,8 +127,8 @@ class Reader:
     def _read_event(self, event: Any) -> Any:
         if not isinstance(event, Mapping) or not isinstance(event.get("fields"), Mapping):
             return event
-        fields = self.read(event["fields"])
-        told = ", ".join(f"{name.replace('_', ' ')} {format_cell(value)}" for name, value in fields.items())
+        fields = {name: _shorten_list(value) for name, value in self.read(event["fields"]).items()}
+        told = ", ".join(f"{get_words(name)} {format_cell(value)}" for name, value in fields.items())
         return {"event": event.get("name"), "details": Cell(told)}
 
     @cached_property
@@ -152,6 +153,12 @@ class Reader:
             return {}
         titles = [one["title"] for one in found]
         return {one["id"]: format_cell(one["title"]) for one in found if titles.count(one["title"]) == 1}
+
+
+def _shorten_list(value: Any) -> Any:
+    """Records inside of an event are counted: they would not fit a line."""
+    is_records = isinstance(value, list) and bool(value) and isinstance(value[0], Mapping)
+    return f"{len(value)} entries" if is_records else value
 
 
 def make_readable(network: NetworkContext, data: Any) -> Any:

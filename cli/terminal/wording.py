@@ -32,6 +32,7 @@ WORDS = {
     "name": "name",
     "nonce_next": "next nonce",
     "pay_factor": "pay",
+    "pledge_per_gib": "pledge per GiB",
     "peer_id": "peer",
     "price_max_per_gib": "price per GiB at most",
     "price_per_gib": "price per GiB",

@@ -46,7 +46,7 @@ def test_every_call_of_an_account_is_a_verb() -> None:
     names = [verb.name for verb in verbs]
     calls = [spec for module in MODULES for spec in module.calls.values() if not spec.is_duty]
     assert [verb.spec for verb in verbs] == calls
-    assert len(set(names)) == len(names) and not {"batch", "sign", "broadcast"} & set(names)
+    assert len(set(names)) == len(names) and not {"batch", "sign", "broadcast", "history"} & set(names)
 
 
 @pytest.mark.parametrize("name", [verb.name for verb in list_verbs()])

@@ -15,10 +15,13 @@ from chain.modules.staking.calls import Bond, Unbond
 from cli.context.client import Client
 from cli.context.keys import WalletAccount
 from cli.context.network import NetworkContext
+from cli.context.readable import Reader
 from cli.errors import OutcomeUnknown, RequestRefused
 from cli.exits import ExitCode
+from cli.screens.history import build_history, iterate_history
 from cli.terminal.options import Settings, build_settings
 from cli.transactions import sending
+from cli.transactions.describing import Describer
 from node.keys import keystore
 from node.keys.derivation import KeyRole
 from tests.node.api.test_api_server import open_server
@@ -175,3 +178,21 @@ async def test_a_fee_bound_is_told_in_tokens(scene: Scene) -> None:
     with pytest.raises(RequestRefused, match=r"--fee-max allows 0\.0000001 VIDYA"):
         await trio.to_thread.run_sync(sending.send, network, scene.account, calls, wishes)
     assert scene.world.ledger.get_nonce(ALICE.address) == 0
+
+
+async def test_history_names_what_was_sent_and_received(scene: Scene) -> None:
+    """Both ends of a transfer find it, the newest first, and only what concerns them."""
+    first = await scene.send([Send(BOB.address, 3 * VIDYA)])
+    second = await scene.send([Bond(2 * VIDYA)])
+    network = NetworkContext(scene.settings, Client(scene.url))
+
+    def read(person: Any) -> list[dict[str, Any]]:
+        return list(iterate_history(network, network.address(person.address), 1000))
+
+    of_alice = await trio.to_thread.run_sync(read, ALICE)
+    of_bob = await trio.to_thread.run_sync(read, BOB)
+    assert [one["id"] for one in of_alice if one["kind"] == "transaction"] == [second["id"], first["id"]]
+    assert [one["id"] for one in of_bob] == [first["id"]]
+    reader = Reader(network, {})
+    (row,) = build_history(reader, Describer(network, reader=reader), of_bob)
+    assert str(row["what"]).startswith("Send 3 VIDYA") and str(row["outcome"]) == "done"
