@@ -102,7 +102,7 @@ def test_words_have_the_name_that_the_glossary_gives() -> None:
     """A name in code is a class, a type or a constant of the product, or one of its members."""
     sources = [path.read_text() for folder in PRODUCT for path in (ROOT / folder).rglob("*.py")]
     defined = {name for text in sources for name in DEFINED.findall(text)}
-    members = set(re.findall(r"(?:\bdef |\bself\.|^    )(\w+)", "\n".join(sources), re.MULTILINE))
+    members = set(re.findall(r"(?:^ +(?:async )?def |\bself\.|^    )(\w+)", "\n".join(sources), re.MULTILINE))
     names = [name.partition(".") for _, name in list_rows() if name]
     assert [name for name in names if name[0] not in defined or (name[2] and name[2] not in members)] == []
 
