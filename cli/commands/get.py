@@ -36,6 +36,10 @@ def get(
     rate: Annotated[
         str | None, typer.Option("--rate", metavar="SIZE", help="Bytes per second, at most.")
     ] = None,
+    files: Annotated[
+        list[str] | None,
+        typer.Option("--file", metavar="PATH", help="This file or folder of it alone; may be repeated."),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show price, time and hosts; buy nothing.")
     ] = False,
@@ -49,7 +53,7 @@ def get(
 
     network = connect(settings)
     entry = require_datum(network, find_datum(network, id))
-    target = (to or Path(entry["id"])).expanduser()
+    target, paths = (to or Path(entry["id"])).expanduser(), tuple(files or ())
     if is_complete_at(target, entry):
         output.say(f"{target} has all of it already, verified; nothing was bought")
         emit_result(settings, entry, target, 0, [])
@@ -58,13 +62,14 @@ def get(
         show_quote(network, entry)
         return
     folder = Folder(settings.home / "downloads" / entry["id"])
-    kept = look_at_store(folder, entry)
-    check_target(target, kept.manifest)
+    kept = look_at_store(folder, entry, paths)
+    check_target(target, kept.manifest, paths)
     if kept.is_complete:
-        export_again(settings, entry, folder, target)
+        export_again(settings, entry, folder, target, paths)
     else:
-        check_room(entry, folder, target, kept.held_bytes)
-        buy(network, entry, folder, target, max_price=max_price, rate=rate)
+        if not paths:
+            check_room(entry, folder, target, kept.held_bytes)
+        buy(network, entry, folder, target, paths=paths, max_price=max_price, rate=rate)
 
 
 def show_quote(network: "NetworkContext", entry: "Entry") -> None:
@@ -85,11 +90,13 @@ def check_room(entry: "Entry", folder: "Folder", target: Path, held_bytes: int) 
     check_space({folder.path: max(size - held_bytes, 0), target: size})
 
 
-def export_again(settings: Settings, entry: "Entry", folder: "Folder", target: Path) -> None:
-    """Writes the files of what an earlier try has fetched whole."""
+def export_again(
+    settings: Settings, entry: "Entry", folder: "Folder", target: Path, paths: tuple[str, ...]
+) -> None:
+    """Writes the files that an earlier try has fetched."""
     from cli.content.downloading import export_kept
 
-    export_kept(entry, folder, target)
+    export_kept(entry, folder, target, paths)
     output.say(f"{target}: complete, verified; an earlier try had paid for it")
     emit_result(settings, entry, target, 0, [])
     folder.forget()
@@ -101,6 +108,7 @@ def buy(
     folder: "Folder",
     target: Path,
     *,
+    paths: tuple[str, ...],
     max_price: str | None,
     rate: str | None,
 ) -> None:
@@ -118,7 +126,7 @@ def buy(
         usable = purchase.require_hosts(network, entry)
         purchase.ensure_member(network, account)
         opened = purchase.begin_session(network, account, usable, folder, price_max)
-    job = purchase.build_job(network, entry, opened)
+    job = purchase.build_job(network, entry, opened, paths)
     try:
         result = run_download(network, entry, job, folder, target, rate_max)
     except KeyboardInterrupt:

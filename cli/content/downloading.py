@@ -65,7 +65,7 @@ class DownloadRun:
                 result = await download(network, lane, job, self._show, self._limits)
             output.end_line()
             if result.is_complete:
-                await lane.run(lambda content: content.export(job.datum, self._target))
+                await lane.run(lambda content: content.export(job.datum, self._target, job.paths))
         self.result = result
 
     def _show(self, progress: Progress) -> None:
@@ -93,7 +93,7 @@ def describe(network: NetworkContext, title: str, progress: Progress) -> Transfe
     )
 
 
-def export_kept(entry: Entry, folder: Folder, target: Path) -> None:
-    """Writes the files of a datum that an earlier try has fetched whole."""
+def export_kept(entry: Entry, folder: Folder, target: Path, paths: tuple[str, ...]) -> None:
+    """Writes the files of a datum that an earlier try has fetched."""
     with open_store(folder, entry) as store:
-        store.export(bytes.fromhex(entry["id"]), target)
+        store.export(bytes.fromhex(entry["id"]), target, paths)

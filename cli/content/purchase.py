@@ -26,6 +26,7 @@ from cli.terminal import output
 from cli.transactions.sending import send
 from node.content.downloads import DownloadJob, SessionHost
 from node.home.home import write_private
+from storage.content.selection import compute_bitmap, select_files
 from storage.content.store import ContentStore
 
 QUOTA_SPARE_BYTES = 64 * 2**20
@@ -66,16 +67,18 @@ class Kept(NamedTuple):
     held_bytes: int = 0
 
 
-def look_at_store(folder: Folder, entry: Entry) -> Kept:
-    """What is in the store of an earlier try."""
+def look_at_store(folder: Folder, entry: Entry, paths: tuple[str, ...] = ()) -> Kept:
+    """What is in the store of an earlier try; complete if it has all of the wanted files."""
     datum = bytes.fromhex(entry["id"])
     if not folder.store.exists():
         return Kept()
     with open_store(folder, entry) as store:
-        manifest, status = store.get_manifest(datum), store.get_status(datum)
-        if manifest is None or status is None:
+        manifest = store.get_manifest(datum)
+        if manifest is None:
             return Kept()
-        return Kept(manifest, status.held_count == status.chunk_count, store.usage().used_bytes)
+        wanted = compute_bitmap(select_files(manifest, paths))
+        held = int.from_bytes(store.get_bitmap(datum), "little")
+        return Kept(manifest, not wanted & ~held, store.usage().used_bytes)
 
 
 def open_store(folder: Folder, entry: Entry) -> ContentStore:
@@ -178,7 +181,9 @@ def save_session(folder: Folder, opened: Opened) -> None:
     write_private(folder.session_file, json.encode(written))
 
 
-def build_job(network: NetworkContext, entry: Entry, opened: Opened) -> DownloadJob:
+def build_job(
+    network: NetworkContext, entry: Entry, opened: Opened, paths: tuple[str, ...] = ()
+) -> DownloadJob:
     """What to fetch and from whom."""
     addresses = {host["address"]: tuple(host["addresses"]) for host in entry["hosts"]}
     allotments = network.client.get(f"/v1/sessions/{opened.session}")["allotments"]
@@ -194,4 +199,5 @@ def build_job(network: NetworkContext, entry: Entry, opened: Opened) -> Download
             SessionHost(network.find_address(one["host"]), addresses.get(one["host"], ()), one["limit"])
             for one in allotments
         ),
+        paths=paths,
     )

@@ -7,7 +7,7 @@ only if it holds the datum already, or if an earlier try has left the manifest a
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from chain.content import Manifest, compute_datum_id
 from cli.errors import CliError
 from cli.terminal.amounts import format_size
 from storage.content.errors import SourceRefused
+from storage.content.selection import select_files
 from storage.content.tree import build_datum
 
 Entry = dict[str, Any]
@@ -42,17 +43,25 @@ def compute_size(folder: Path) -> int:
     return sum(path.lstat().st_size for path in folder.rglob("*") if path.is_file())
 
 
-def check_target(target: Path, manifest: Manifest | None) -> None:
-    """Raises TargetRefused if the files of a datum, of this manifest if it is known, cannot be written."""
+def check_target(target: Path, manifest: Manifest | None, paths: Sequence[str] = ()) -> None:
+    """Raises TargetRefused if the files of a datum, of this manifest if it is known, cannot be written.
+
+    Raises UnknownFile if a wanted file is not in the manifest.
+    """
     if target.exists() and not target.is_dir():
         raise TargetRefused("not_a_folder", f"{target} is a file, and --to names a folder", "--to DIR")
     check_writable(target)
+    if manifest is None and paths:
+        taken = [target / path for path in paths if os.path.lexists(target / path)]
+        if taken:
+            raise TargetRefused("export_conflict", f"{taken[0]} is in the way", "move it away, or --to DIR")
+        return
     if manifest is None:
         if target.is_dir() and any(target.iterdir()):
             hint = f"--to {target / 'NAME'}, or an empty folder"
             raise TargetRefused("target_not_empty", f"{target} has other files in it", hint)
         return
-    for file in manifest.files:
+    for file in (one.entry for one in select_files(manifest, paths)):
         place = target / file.path
         is_there = place.is_symlink() or place.exists()
         if is_there and (not place.is_file() or place.stat().st_size != file.size):

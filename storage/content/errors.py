@@ -3,6 +3,7 @@
 StorageError
 ├── QuotaExceeded      the datum does not fit the quota; nothing was written
 ├── UnknownDatum       the store does not have this datum
+├── UnknownFile        the datum has no file or folder of this path
 ├── ChunkMissing       the chunk is not held
 ├── CorruptChunk       a held chunk no longer verifies; it is marked missing
 ├── SourceRefused      the folder cannot be published: links, special files, no files
@@ -23,6 +24,10 @@ class QuotaExceeded(StorageError):
 
 class UnknownDatum(StorageError):
     """No such datum in this store."""
+
+
+class UnknownFile(StorageError):
+    """No such file or folder in the datum."""
 
 
 class ChunkMissing(StorageError):

@@ -13,7 +13,7 @@ Synchronous, and for one thread at a time. Not here: fetching, prices, proofs; f
 
 import errno
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from itertools import groupby, islice
@@ -24,6 +24,7 @@ from types import TracebackType
 from typing import Self
 
 from chain.content import (
+    CHUNK_BYTES,
     CHUNK_LEAVES,
     LEAF_BYTES,
     ChunkProof,
@@ -55,6 +56,7 @@ from storage.content.errors import (
 )
 from storage.content.export import export_files
 from storage.content.index import ChunkRecord, ContentIndex, PlaceRecord
+from storage.content.selection import PlacedFile, select_files
 from storage.content.tree import BuiltDatum, Progress, build_datum, compute_checksum
 from storage.errors import DiskFailed, StorageError, disk_errors
 from storage.files import FailureLatch
@@ -209,18 +211,30 @@ class ContentStore:
         with disk_errors(self._flat):
             self._flat_path(datum).unlink(missing_ok=True)
 
-    def export(self, datum: Hash, folder: Path) -> None:
-        """Writes the files of a complete datum below `folder`, which is made if it is not there.
+    def export(self, datum: Hash, folder: Path, paths: Collection[str] = ()) -> None:
+        """Writes the files of a datum below `folder`, which is made if it is not there: all, or those with
+        these paths or in these folders.
 
         Every byte is verified on its way. A file that is there and equal stays; anything else in the way is
-        ExportConflict. Raises UnknownDatum, ChunkMissing, CorruptChunk.
+        ExportConflict. Raises UnknownDatum, UnknownFile, ChunkMissing, CorruptChunk.
         """
         opened = self._load(datum)
-        for chunk in range(opened.chunk_count):
+        chosen = select_files(opened.manifest, paths)
+        for chunk in (chunk for one in chosen for chunk in one.chunks):
             if not opened.is_held(chunk):
                 raise ChunkMissing(chunk)
-        chunks = (self.read_chunk(datum, chunk)[0] for chunk in range(opened.chunk_count))
-        export_files(opened.manifest.files, chunks, folder)
+        if not paths:
+            chunks = (self.read_chunk(datum, chunk)[0] for chunk in range(opened.chunk_count))
+            export_files(opened.manifest.files, chunks, folder)
+        for one in chosen if paths else ():
+            export_files([one.entry], self._read_from(datum, one), folder)
+
+    def _read_from(self, datum: Hash, file: PlacedFile) -> Iterator[bytes]:
+        """The chunks of a file, the first one from the file's first byte on."""
+        skipped = file.offset % CHUNK_BYTES
+        for chunk in file.chunks:
+            yield self.read_chunk(datum, chunk)[0][skipped:]
+            skipped = 0
 
     # -- Chunks
 

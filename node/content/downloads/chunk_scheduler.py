@@ -28,6 +28,18 @@ class ChunkScheduler(Generic[H]):
         self._asked: dict[int, list[H]] = {}
         self._work: dict[H, list[int]] = {}
 
+    def restrict(self, wanted: int) -> None:
+        """Wants these chunks alone, one bit each; before any is asked for."""
+        assert not self._asked, "chunks under way would be lost"
+        self._all &= wanted
+        self._missing &= wanted
+        self._unasked &= wanted
+
+    @property
+    def wanted_count(self) -> int:
+        """Number of chunks that are wanted, held or missing."""
+        return self._all.bit_count()
+
     @property
     def missing_count(self) -> int:
         """Number of missing chunks."""

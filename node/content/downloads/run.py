@@ -29,6 +29,7 @@ from node.content.lane import ContentLane
 from p2p.errors import get_first_failure
 from p2p.network import Network
 from p2p.switch.rate_limiter import RateLimiter
+from storage.content.selection import compute_bitmap, select_files
 from storage.content.store import ContentStore
 from storage.errors import StorageError
 
@@ -47,17 +48,22 @@ async def download(
 ) -> DownloadResult:
     """Fetches the missing chunks of the job's datum; the result says what each host did.
 
-    Raises BadListing, and errors of the own disk: QuotaExceeded, DiskFull, DiskFailed.
+    Raises BadListing, UnknownFile, and errors of the own disk: QuotaExceeded, DiskFull, DiskFailed.
     """
-    held = await content.run(lambda store: _find_held(store, job))
+    held = await content.run(lambda store: _look_at_store(store, job))
     return await Download(network, content, job, progress, limits or DownloadLimits(), held).run()
 
 
-def _find_held(store: ContentStore, job: DownloadJob) -> int | None:
-    """The held chunks as a bitmap; None if the store does not know the datum."""
-    if store.get_manifest(job.datum) is None:
-        return None
-    return int.from_bytes(store.get_bitmap(job.datum), "little")
+class _Held(NamedTuple):
+    """What the store has of the datum: its manifest, None if it does not know it, and chunks as a bitmap."""
+
+    manifest: Manifest | None
+    bitmap: int
+
+
+def _look_at_store(store: ContentStore, job: DownloadJob) -> _Held:
+    manifest = store.get_manifest(job.datum)
+    return _Held(manifest, int.from_bytes(store.get_bitmap(job.datum), "little") if manifest else 0)
 
 
 class _Write(NamedTuple):
@@ -84,15 +90,17 @@ class Download:
         job: DownloadJob,
         progress: OnProgress,
         limits: DownloadLimits,
-        held: int | None,
+        held: _Held,
     ) -> None:
         self.network, self.content, self.job, self.limits = network, content, job, limits
-        self.scheduler: ChunkScheduler[int] = ChunkScheduler(job.chunk_count, held or 0)
+        self.scheduler: ChunkScheduler[int] = ChunkScheduler(job.chunk_count, held.bitmap)
         rate = limits.bytes_per_second_max
         self.rate_limiter = RateLimiter(rate, CHUNK_BYTES) if rate else None
         self._progress = progress
         self._connections = [HostConnection(self, index, host) for index, host in enumerate(job.hosts)]
-        self._is_known = held is not None
+        self._is_known = held.manifest is not None
+        if held.manifest is not None:
+            self._restrict(held.manifest)
         self._manifest_lock = trio.Lock()
         self._meter = RateMeter(self._count_bytes())
         self._is_complete = trio.Event()
@@ -159,8 +167,15 @@ class Download:
         async with self._manifest_lock:
             if not self._is_known:
                 manifest = await fetch()
+                self._restrict(manifest)
                 await self.content.run(lambda store: store.begin(manifest))
                 self._is_known = True
+                self.on_progress()
+
+    def _restrict(self, manifest: Manifest) -> None:
+        """Wants the files of the job alone; raises UnknownFile."""
+        if self.job.paths:
+            self.scheduler.restrict(compute_bitmap(select_files(manifest, self.job.paths)))
 
     async def keep(self, chunk: int, content: bytes, proof: ChunkProof, node: Hash) -> None:
         """Queues a verified chunk for the disk; waits while the queue is full."""
@@ -186,18 +201,23 @@ class Download:
     def _count_bytes(self) -> int:
         """Held bytes; until the end the last chunk counts as a full one."""
         if self.scheduler.is_complete:
-            return self.job.size_bytes
-        held = self.job.chunk_count - self.scheduler.missing_count
-        return min(held * CHUNK_BYTES, self.job.size_bytes - 1)
+            return self._total_bytes
+        held = self.scheduler.wanted_count - self.scheduler.missing_count
+        return min(held * CHUNK_BYTES, self._total_bytes - 1)
+
+    @property
+    def _total_bytes(self) -> int:
+        """Bytes of the wanted chunks, each counted as a full one where only some are wanted."""
+        return min(self.scheduler.wanted_count * CHUNK_BYTES, self.job.size_bytes)
 
     def _build_progress(self) -> Progress:
         done, rate = self._count_bytes(), self._meter.bytes_per_second
         reports = tuple(connection.report for connection in self._connections)
         return Progress(
             bytes_done=done,
-            bytes_total=self.job.size_bytes,
+            bytes_total=self._total_bytes,
             bytes_per_second=rate,
-            seconds_left=(self.job.size_bytes - done) // rate if rate else None,
+            seconds_left=(self._total_bytes - done) // rate if rate else None,
             paid=sum(report.paid for report in reports),
             hosts=reports,
         )

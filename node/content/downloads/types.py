@@ -70,6 +70,8 @@ class DownloadJob:
     price_per_gib: Amount
     voucher_key: KeyPair
     hosts: tuple[SessionHost, ...]
+    paths: tuple[str, ...] = ()
+    """Files and folders of the datum to fetch; all of it if none is named."""
 
     @property
     def chunk_count(self) -> int:

@@ -76,3 +76,18 @@ def test_hosts_that_do_not_answer_are_seen_before_anything_is_bought(
     assert get_nonce(network, "dave") == before
     network.run(*record, *host["addresses"])
     network.run(*command)
+
+
+def test_single_files_of_a_folder_cost_their_chunks_alone(network: Network, tmp_path: Path) -> None:
+    """One picture is written and paid; a path that is not there is named, and nothing is paid."""
+    datum, target = find_datum(network, "Moire patterns"), tmp_path / "got"
+    command = ("get", datum["id"], "--to", str(target), "--from", "alice", "-y", "--file")
+    got = network.run(*command, "moire-2.png").data
+    assert [path.name for path in target.iterdir()] == ["moire-2.png"]
+    source = Path(datum["source"]) / "moire-2.png"
+    assert (target / "moire-2.png").read_bytes() == source.read_bytes()
+    fetched = sum(host["bytes"] for host in got["hosts"])
+    assert source.stat().st_size <= fetched <= source.stat().st_size + 2 * 2**18 < datum["bytes"]
+    assert network.try_run(*command, "moire-2.png").code == "export_conflict"
+    refused = network.try_run(*command, "moire-9.png")
+    assert refused.exit != 0 and "moire-9.png" in refused.stderr and "moire-1.png" in refused.stderr

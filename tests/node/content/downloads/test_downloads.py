@@ -1,6 +1,7 @@
 """Downloads from honest hosts: several at once, resumed, with small allotments, with hosts that vanish."""
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,8 @@ from node.content.downloads import (
     download,
 )
 from node.content.lane import ContentLane
-from storage.content.errors import QuotaExceeded
+from storage.content.errors import QuotaExceeded, UnknownFile
+from storage.content.selection import compute_bitmap, select_files
 from storage.content.store import ContentStore
 from tests.node.cluster import VIDYA
 from tests.node.content.content_world import (
@@ -181,6 +183,35 @@ async def test_what_was_paid_is_written_before_an_interrupted_download_ends(scen
         signed = host.book.get(session)
         assert signed is not None and signed.voucher.bytes > CHUNK_BYTES
         assert signed.voucher.bytes <= held * CHUNK_BYTES
+
+
+async def test_some_files_cost_their_chunks_alone(scene: Scene) -> None:
+    """Only chunks with bytes of the file are fetched and paid; another try takes the rest."""
+    async with scene.running():
+        hosts = await scene.open_hosts(0)
+        network, content, store = await scene.open_reader()
+        session = scene.chain.open_session(scene.datum, PLENTY[:1])
+        job = replace(build_job(scene.chain, session, scene.manifest, hosts, PLENTY[:1]), paths=("b.bin",))
+        result = await download(network, content, job)
+        wanted = compute_bitmap(select_files(scene.manifest, ("b.bin",)))
+        assert result.is_complete and result.hosts[0].chunks == wanted.bit_count() < CHUNKS
+        assert int.from_bytes(store.get_bitmap(scene.datum), "little") == wanted
+        store.export(scene.datum, scene.path / "part", ("b.bin",))
+        assert (scene.path / "part" / "b.bin").read_bytes() == (scene.source / "b.bin").read_bytes()
+        assert (await download(network, content, replace(job, paths=()))).is_complete
+        check_same(scene, store)
+
+
+async def test_a_file_that_is_not_there_ends_the_download(scene: Scene) -> None:
+    """Nothing is paid, and the error names what there is."""
+    async with scene.running():
+        hosts = await scene.open_hosts(0)
+        network, content, _ = await scene.open_reader()
+        session = scene.chain.open_session(scene.datum, PLENTY[:1])
+        job = replace(build_job(scene.chain, session, scene.manifest, hosts, PLENTY[:1]), paths=("c.bin",))
+        with pytest.raises(UnknownFile, match=r"a\.bin"):
+            await download(network, content, job)
+        assert hosts[0].book.get(session) is None
 
 
 async def test_a_host_that_vanishes_is_replaced(scene: Scene) -> None:
