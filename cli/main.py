@@ -28,6 +28,7 @@ VERBS = {
     "wallet": "cli.commands.wallet",
     "tx": "cli.commands.tx",
     "query": "cli.commands.query",
+    "lock": "cli.commands.lock",
     "light": "cli.commands.light",
     "publish": "cli.commands.content",
     "get": "cli.commands.get",

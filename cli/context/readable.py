@@ -28,14 +28,15 @@ def _fields(names: str) -> frozenset[str]:
 AMOUNTS = _fields(
     "active amount balance base_fee bond burned committed delegated delegated_to deposit earned escrow fee "
     "fee_max free genesis income leaving limit listing_fee_min locked minted paid pledge_per_gib "
-    "price_max_per_gib price_per_gib refunded spent stake tip to_delegators to_lockers total withheld"
+    "price_max_per_gib price_per_gib refunded spent stake tip to_delegators to_lockers total withheld "
+    "accrued claimable claimed forfeited"
 )
 SIZES = _fields(
     "bytes bytes_downloaded bytes_held bytes_served bytes_total quota_bytes size_bytes used_bytes"
 )
 RATES = _fields("capacity bytes_per_second")
 EPOCHS = _fields("epoch from_epoch until_epoch last_proven hosted_from_epoch")
-ERAS = _fields("era since_era from_era unlocks_in commission_era")
+ERAS = _fields("commission_era ends_era era from_era since_era unlocks_in")
 HEIGHTS = _fields("expires_at valid_until listed_at opened_at deadline")
 TITLES_MAX = 1000
 _SECONDS_MAX = 253_402_300_799

@@ -15,6 +15,7 @@ WORDS = {
     "datum": "datum",
     "delegated_to": "delegated to it",
     "effective": "in effect",
+    "ends_era": "locked until",
     "events_start": "events at the start",
     "events_end": "events at the end",
     "extrinsics_root": "root of the body",
@@ -50,7 +51,7 @@ WORDS = {
     "voucher_key": "voucher key",
 }
 """Field -> words, where they are not the field's own."""
-_ENDINGS = ("_ms", "_bytes", "_ppm")
+_ENDINGS = ("_ms", "_bytes", "_ppm", "_ppb")
 
 
 def get_words(field: str) -> str:

@@ -41,6 +41,10 @@ SENTENCES = {
     "offences.report": "Report a double signature, by {sender}",
     "offences.unjail": "Leave jail as {sender}",
     "offences.declare_loss": "Declare {datum} lost by {sender}",
+    "lockers.lock_tokens": "Lock {amount} of {sender} for {weeks} weeks",
+    "lockers.extend_lock": "Promise {weeks} weeks from now on for lock {number} of {sender}",
+    "lockers.claim_lock": "Claim what has vested of lock {number}, to {sender}",
+    "lockers.leave_lock": "Leave lock {number}; its amount and what has vested go to {sender}",
 }
 """Name of a call -> what it does; fields of the call in braces."""
 
@@ -130,9 +134,13 @@ class Describer:
             bond = self._network.amount(spec.catalogue.parameters.curator_bond)
             yield f"you delist it, when nobody hosts it any more: {bond}"
 
-    def list_losses(self, calls: Sequence[Any]) -> list[str]:
+    def list_losses(self, calls: Sequence[Any], events: Sequence[Mapping[str, Any]] = ()) -> list[str]:
         """What makes one lose what is at stake, and how much of it."""
         told = [text for call in calls for text in self._list_losses_of(get_call_name(call))]
+        for event in events:
+            if forfeited := event.get("fields", {}).get("forfeited"):
+                amount = self._network.amount(forfeited)
+                told.append(f"you leave now: {amount} of what it accrued, which the other lockers keep")
         return list(dict.fromkeys(told))
 
     def _list_losses_of(self, name: str) -> Iterator[str]:
@@ -144,6 +152,8 @@ class Describer:
         if name in ("staking.bond", "hosting.register_subset"):
             share = format_share(offences.miss_jail_ppm)
             yield f"what you host is not proven in {share} of {window} epochs: {miss} of the stake, and jail"
+        if name in ("lockers.lock_tokens", "lockers.extend_lock"):
+            yield "you leave before that: what it has earned and has not vested, never the amount"
         if name == "staking.delegate":
             yield f"the host signs two votes in one place: {double} of the stake or more"
 

@@ -167,7 +167,7 @@ def confirm_draft(network: NetworkContext, account: WalletAccount, calls: Sequen
         actions=[describer.describe(call) for call in calls],
         cost=describer.describe_cost(made.effect),
         locked_until=describer.list_locks(calls, made.events),
-        lost_if=describer.list_losses(calls),
+        lost_if=describer.list_losses(calls, made.events),
     )
     confirm(network.settings, shown, "Send it?", "nothing was sent")
 

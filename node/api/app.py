@@ -20,6 +20,7 @@ from node.api.routes import (
     catalogue,
     content,
     hosting,
+    lockers,
     operations,
     possession,
     status,
@@ -30,7 +31,18 @@ from node.api.services import ApiServices
 from node.api.shown import ShownIndex
 from node.home.config import NodeConfig
 
-ROUTERS = (status, blocks, transactions, accounts, hosting, possession, catalogue, operations, content)
+ROUTERS = (
+    status,
+    blocks,
+    transactions,
+    accounts,
+    hosting,
+    possession,
+    catalogue,
+    lockers,
+    operations,
+    content,
+)
 _CODE_OF_STATUS = {404: "no_such_route", 405: "method_not_allowed"}
 
 

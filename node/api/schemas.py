@@ -269,6 +269,27 @@ class Supply(TypedDict):
     pots: dict[str, int]
 
 
+class Lockers(TypedDict):
+    """All locks together and their fund, in base units; `era` is that of the next block."""
+
+    height: int
+    era: int
+    locked: int
+    weight: int
+    fund: int
+    payable: int
+    accrued: int
+
+
+class Locks(TypedDict):
+    """The open locks of an account, by number."""
+
+    address: str
+    height: int
+    era: int
+    locks: list[Json]
+
+
 class Peers(TypedDict):
     """Connections, bans, and why peers are not used."""
 

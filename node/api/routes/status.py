@@ -12,6 +12,7 @@ from chain.modules import (
     escrow,
     fees,
     hosting,
+    lockers,
     membership,
     offences,
     possession,
@@ -42,6 +43,7 @@ _PARAMETERS: tuple[tuple[str, Any], ...] = (
     ("rewards", rewards.get_parameters),
     ("escrow", escrow.get_parameters),
     ("offences", offences.get_parameters),
+    ("lockers", lockers.get_parameters),
 )
 
 

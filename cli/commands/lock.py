@@ -1,0 +1,158 @@
+"""`vidya lock`: tokens locked for weeks, which share what the collective does not spend elsewhere.
+
+What a lock promises, until when its amount is locked, and what leaving early costs is shown before the
+question. Curves are computed here, from the chain spec, by the functions that the chain pays with.
+"""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cli.terminal import output
+from cli.terminal.options import Settings, command
+
+if TYPE_CHECKING:
+    from cli.context.network import NetworkContext
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, add_completion=False)
+
+Number = Annotated[int, typer.Argument(min=0, max=2**53, help="As `vidya lock list` numbers them.")]
+Weeks = Annotated[int, typer.Option(min=1, max=520, help="Weeks to promise.")]
+
+
+@app.callback()
+def lock() -> None:
+    """Lock tokens for weeks: make, list, extend, claim, leave; curve shows what a term is worth."""
+
+
+@command(app)
+def curve(settings: Settings) -> None:
+    """What a term weighs, and how what a lock has accrued vests, by the network's parameters."""
+    from cli.context.network import connect
+    from cli.screens.lockers import build_curve, draw_curve
+
+    built = build_curve(connect(settings).spec.lockers.parameters)
+    settings.emit(draw_curve(built) if settings.format is output.Format.TABLE else built)
+
+
+@command(app)
+def make(
+    settings: Settings, amount: Annotated[str, typer.Argument(help="Tokens to lock, as 12.5.")], weeks: Weeks
+) -> None:
+    """Lock an amount; what the term is worth is shown before the question."""
+    from chain.modules.lockers import LockTokens
+    from cli.context.network import connect
+
+    network = connect(settings)
+    call = LockTokens(network.parse_amount(amount), weeks)
+    say_promise(network, call.amount, weeks)
+    send_one(network, call, "lockers.Locked")
+
+
+@command(app)
+def extend(settings: Settings, number: Number, weeks: Weeks) -> None:
+    """Promise weeks from now on, for everything that the lock has accrued: claim first what has vested."""
+    from chain.modules.lockers import ExtendLock
+    from cli.context.network import connect
+
+    network = connect(settings)
+    found = find_lock(network, number)
+    if found["claimable"]:
+        output.warn(f"{network.amount(found['claimable'])} can be claimed now; `vidya lock claim {number}`")
+    say_promise(network, found["amount"], weeks)
+    send_one(network, ExtendLock(number, weeks), "lockers.LockExtended")
+
+
+@command(app)
+def claim(settings: Settings, number: Number) -> None:
+    """Take what has vested; the lock goes on."""
+    from chain.modules.lockers import ClaimLock
+    from cli.context.network import connect
+
+    send_one(connect(settings), ClaimLock(number), "lockers.LockClaimed")
+
+
+@command(app)
+def leave(settings: Settings, number: Number) -> None:
+    """Take the amount and what has vested; the rest stays with the other lockers, which is said before."""
+    from chain.modules.lockers import LeaveLock
+    from cli.context.network import connect
+
+    send_one(connect(settings), LeaveLock(number), "lockers.LockLeft")
+
+
+@command(app, "list")
+def list_locks(
+    settings: Settings,
+    who: Annotated[str | None, typer.Argument(metavar="[ADDRESS|NAME]", help="Whose; yours if none.")] = None,
+) -> None:
+    """Open locks: until when, what they have accrued, what could be claimed, what leaving would forfeit."""
+    from cli.context.keys import find_account
+    from cli.context.network import connect
+    from cli.context.readable import Reader
+    from cli.screens.lockers import LOCK_COLUMNS, build_lock
+
+    network = connect(settings)
+    address = find_account(settings).address if who is None else network.find_address(who)
+    locks = network.client.get(f"/v1/lockers/{network.address(address)}")["locks"]
+    if settings.format is output.Format.TABLE:
+        reader = Reader(network)
+        locks = [build_lock(reader, network.number, one) for one in locks]
+        say_totals(network)
+    settings.emit(locks, LOCK_COLUMNS)
+
+
+def find_lock(network: "NetworkContext", number: int) -> dict[str, Any]:
+    """The open lock of the account that signs; raises CliError."""
+    from cli.context.keys import find_account
+    from cli.errors import CliError
+    from cli.exits import ExitCode
+
+    address = network.address(find_account(network.settings).address)
+    locks = network.client.get(f"/v1/lockers/{address}")["locks"]
+    for one in locks:
+        if one["number"] == number:
+            found: dict[str, Any] = one
+            return found
+    raise CliError("not_found", f"there is no open lock {number}", "`vidya lock list`", ExitCode.NOT_FOUND)
+
+
+def send_one(network: "NetworkContext", call: Any, event: str) -> None:
+    """Signs and sends a call; shows the event that it leaves."""
+    from cli.context.keys import find_account
+    from cli.context.readable import Reader
+    from cli.screens.lockers import build_lock
+    from cli.transactions.sending import list_events, send
+
+    settings = network.settings
+    (fields,) = list_events(send(network, find_account(settings), [call]), event)
+    is_table = settings.format is output.Format.TABLE
+    settings.emit(build_lock(Reader(network), network.number, fields) if is_table else fields)
+
+
+def say_promise(network: "NetworkContext", amount: int, weeks: int) -> None:
+    """On stderr: what the amount weighs, and which share of its earnings may be taken after which time."""
+    import sys
+
+    from chain.modules.lockers import compute_weight
+    from cli.screens.lockers import build_promise, list_promise
+    from cli.terminal.style import render_for
+    from cli.terminal.tables import FoldingTable
+
+    parameters = network.spec.lockers.parameters
+    if not 1 <= weeks <= parameters.weeks_max:
+        return  # the dry run refuses it, with the bounds
+    weight = network.number(compute_weight(parameters, amount, weeks))
+    output.say(
+        f"{network.amount(amount)} for {weeks} of {parameters.weeks_max} weeks weighs {weight}; "
+        "of what it earns, yours is"
+    )
+    rows = build_promise(list_promise(parameters, weeks), parameters.week_eras)
+    output.say(render_for(FoldingTable(rows), sys.stderr).rstrip("\n"))
+
+
+def say_totals(network: "NetworkContext") -> None:
+    """On stderr: all locks together, and what waits for them."""
+    found = network.client.get("/v1/lockers")
+    locked, fund, payable = (network.amount(found[name]) for name in ("locked", "fund", "payable"))
+    output.say(f"all lockers: {locked} locked; the fund of {fund} pays {payable} at the end of the era")

@@ -1,0 +1,154 @@
+"""`vidya lock` over a real node: the curve, the promise before the question, and every unit of a lock."""
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+from typer.testing import CliRunner, Result
+
+from chain.modules import lockers
+from chain.primitives.power_law import ONE
+from cli.main import app
+from cli.screens.lockers import build_curve, list_promise
+from node.home.profiles import load_profile
+from node.keys import keystore
+from node.keys.derivation import KeyRole
+from tests.node.api.test_api_server import open_server
+from tests.node.api.world import ALICE, World
+from tests.node.cluster import VIDYA
+
+pytestmark = pytest.mark.network
+
+
+class Scene:
+    """A node, and the wallet of alice; blocks are made while a command waits."""
+
+    def __init__(self, world: World, port: int, folder: Path) -> None:
+        self.world = world
+        (folder / "password").write_text("pw")
+        self._options = ["--api", f"http://127.0.0.1:{port}", "--home", str(folder)]
+        self._options += ["--password-file", str(folder / "password"), "--from", "alice", "-y"]
+        secret = bytes((1, ALICE.number)) * 16
+        profile = keystore.Profile.DEVNET
+        keystore.create(folder / "wallet", "alice", secret, "pw", role=KeyRole.ACCOUNT, profile=profile)
+
+    async def run(self, *words: str) -> Result:
+        """What a command line says, and its exit code."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._make_blocks)
+            line = ["lock", *words, *self._options]
+            result = await trio.to_thread.run_sync(CliRunner().invoke, app, line)
+            nursery.cancel_scope.cancel()
+        return result
+
+    async def ask(self, *words: str) -> Any:
+        """The JSON of a command that succeeds."""
+        result = await self.run(*words, "-o", "json")
+        assert result.exit_code == 0, result.output
+        return json.loads(result.stdout)
+
+    async def _make_blocks(self) -> None:
+        while True:
+            await trio.sleep(0.05)
+            self.world.make_block()
+
+    def wait_era(self, era: int) -> None:
+        """Blocks up to the first of an era."""
+        system = self.world.ledger.get_parameters()
+        while self.world.ledger.height < era * system.epoch_blocks * system.era_epochs:
+            self.world.make_block()
+
+
+@pytest.fixture
+async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
+    """A node that listens."""
+    async with open_server() as (world, port):
+        yield Scene(world, port, tmp_path)
+
+
+async def test_a_lock_is_made_extended_claimed_and_left(scene: Scene) -> None:
+    """Through its whole life the command tells what the chain did, and leaving forfeits what it had said."""
+    made = await scene.run("make", "100", "--weeks", "1")
+    assert made.exit_code == 0, made.output
+    assert "locked until era " in made.stderr and "lost if you leave before that" in made.stderr
+    assert "for 1 of 8 weeks weighs " in made.stderr and "YOURS" in made.stderr
+    (lock,) = await scene.ask("list")
+    assert (lock["number"], lock["amount"], lock["weeks"]) == (0, 100 * VIDYA, 1)
+    scene.wait_era(lock["ends_era"] + 1)
+    claimed = await scene.ask("claim", "0")
+    assert 0 < claimed["amount"] < claimed["accrued"] and claimed["served_ppb"] == ONE
+    extended = await scene.ask("extend", "0", "--weeks", "8")
+    assert extended["weeks"] == 8 and extended["ends_era"] > lock["ends_era"]
+    left = await scene.run("leave", "0", "-o", "json")
+    told = json.loads(left.stdout)
+    assert told["forfeited"] > 0 and told["amount"] == 100 * VIDYA
+    whole, rest = divmod(told["forfeited"], VIDYA)
+    assert f"lost if you leave now: {whole:,}.{rest:09}".rstrip("0") in left.stderr
+    assert (await scene.ask("list")) == []
+
+
+async def test_leaving_gives_back_the_amount_to_the_unit(scene: Scene) -> None:
+    """Afterwards the account has what it had and what it was paid, less fees of transactions."""
+    before = scene.world.ledger.get_free(ALICE.address)
+    await scene.ask("make", "100", "--weeks", "8")
+    scene.wait_era(4)
+    (lock,) = await scene.ask("list", "alice")
+    assert lock["forfeited"] > 0
+    told = await scene.ask("leave", "0")
+    fees = before + told["paid"] - scene.world.ledger.get_free(ALICE.address)
+    assert 0 < fees < VIDYA // 100
+    assert lockers.get_lock(scene.world.ledger.state, ALICE.address, 0) is None
+
+
+async def test_refusals_are_told(scene: Scene) -> None:
+    """No such lock, a term out of bounds and an amount too small are errors with their codes."""
+    for words, code in (
+        (("make", "100", "--weeks", "9"), "lockers.term_out_of_bounds"),
+        (("make", "0.5", "--weeks", "2"), "lockers.amount_too_small"),
+        (("claim", "3"), "lockers.no_such_lock"),
+        (("extend", "3", "--weeks", "2"), "not_found"),
+    ):
+        result = await scene.run(*words, "-o", "json")
+        assert result.exit_code != 0 and json.loads(result.stderr.splitlines()[-1])["error"]["code"] == code
+
+
+async def test_tables_read_in_tokens_and_percent(scene: Scene) -> None:
+    """Tables show the curve with bars and the locks in tokens, never billionths."""
+    curve = await scene.run("curve")
+    assert curve.exit_code == 0 and "########" in curve.stdout and "100%" in curve.stdout
+    await scene.ask("make", "100", "--weeks", "2")
+    listed = await scene.run("list")
+    assert "100 VIDYA" in listed.stdout and "LOST IF LEFT" in listed.stdout and "ppb" not in listed.stdout
+    assert "all lockers: 100 VIDYA locked" in listed.stderr
+
+
+@pytest.mark.parametrize("profile", ["public", "devnet", "minimal"])
+def test_the_curve_is_what_the_chain_computes(profile: str) -> None:
+    """Weights and shares of the tables are those of the state machine, ascending, up to the whole."""
+    parameters = load_profile(profile).lockers.parameters
+    curve = build_curve(parameters)
+    for row in curve["weight"]:
+        assert row["share_ppb"] == lockers.compute_weight(parameters, ONE, row["weeks"])
+    for row in curve["vesting"]:
+        served = lockers.Lock(ONE, 1, 0, 0, 0, 0, 0, accrued=ONE)
+        assert row["share_ppb"] == lockers.compute_claimable(parameters, served, row["eras"] + 1)
+    for rows in curve.values():
+        shares = [row["share_ppb"] for row in rows]
+        assert shares == sorted(shares) and shares[-1] == ONE
+
+
+@pytest.mark.parametrize("weeks", [1, 26, 52])
+def test_the_promise_is_what_a_lock_can_claim(weeks: int) -> None:
+    """The share shown for an age is what a lock with a billion accrued could claim then, to a billionth."""
+    parameters = load_profile("public").lockers.parameters
+    end = lockers.compute_end(parameters, 0, weeks)
+    lock = lockers.Lock(ONE, weeks, 0, 0, end, 0, 0, accrued=ONE)
+    rows = list_promise(parameters, weeks)
+    for row in rows:
+        era = row["after_eras"] + 1
+        assert row["yours_ppb"] == lockers.compute_claimable(parameters, lock, era)
+        assert row["is_locked"] == (era < end)
+    assert rows[-1]["yours_ppb"] == ONE
