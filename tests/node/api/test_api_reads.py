@@ -229,7 +229,7 @@ async def test_parameters_and_fees() -> None:
     """Every module's parameters are shown, and the base fee is that of the next block."""
     async with open_client() as client:
         params, fees = await client.get("/v1/params"), await client.get("/v1/fees")
-        assert params["fees"] == fees["parameters"] and len(params) == 13
+        assert params["fees"] == fees["parameters"] and len(params) == 14
         assert fees["base_fee"] == params["fees"]["base_fee_min"]
 
 
