@@ -110,9 +110,10 @@ def _list_stake(world: World, ctx: Context) -> list[Case]:
 
 
 def _list_validators(world: World, ctx: Context) -> list[Case]:
-    who, key = world.hosts[2], make_key("fresh", 0).public_key
+    who, key = world.hosts[2], make_key("fresh", 0)
+    validate = validators.sign_candidacy(key, ctx.genesis_hash, who, 50_000)
     return [
-        Case("a new key", 0, who, validators.Validate(key, 50_000)),
+        Case("a new key", 0, who, validate),
         Case("", 0, who, validators.calls.Chill()),
         Case("", 0, who, validators.calls.SetCommission(55_000)),
     ]

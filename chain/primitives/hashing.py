@@ -46,6 +46,7 @@ class Domain(IntEnum):
     SIGN_PROPOSAL = 67
     SIGN_VOUCHER = 68
     SIGN_CONTENT_REQUEST = 70
+    SIGN_CANDIDACY = 71
 
 
 _KEYS = {domain: blake3(b"vidya " + domain.name.encode()).digest() for domain in Domain}

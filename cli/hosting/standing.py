@@ -7,7 +7,7 @@ from chain.modules.beacon import CHAINS, NEXT_CHAINS, CommitChain, compute_chain
 from chain.modules.hosting import RegisterHost
 from chain.modules.membership import Join
 from chain.modules.staking import Bond
-from chain.modules.validators import Validate
+from chain.modules.validators import sign_candidacy
 from chain.primitives.types import Amount
 from chain.spec_builder import BEACON_LINKS
 from cli.content.catalogue import get_if_there
@@ -64,7 +64,7 @@ def list_missing_calls(network: NetworkContext, account: WalletAccount, home: Ho
     if stored["bond"]["active"] < wish.stake:
         calls.append(Bond(wish.stake - stored["bond"]["active"]))
     calls += list_host_calls(home, wish, None if host is None else host["host"])
-    calls += list_candidacy_calls(network, text, home, wish)
+    calls += list_candidacy_calls(network, account, home, wish)
     if not has_beacon(network, account):
         calls.append(CommitChain(*build_beacon(home)))
     if stored["membership"] is None:
@@ -85,13 +85,16 @@ def list_host_calls(home: Home, wish: Wish, known: dict[str, Any] | None) -> lis
     return [RegisterHost(peer, addresses, wish.capacity)]
 
 
-def list_candidacy_calls(network: NetworkContext, text: str, home: Home, wish: Wish) -> list[Any]:
+def list_candidacy_calls(
+    network: NetworkContext, account: WalletAccount, home: Home, wish: Wish
+) -> list[Any]:
     """The candidacy, if the account does not stand or stands with another node's key."""
     candidates = {one["address"]: one for one in network.list_pages("/v1/validators", "candidates")}
-    key, known = home.load_key(KeyRole.CONSENSUS).public_key, candidates.get(text)
-    if known is not None and known["consensus_key"] == key.hex() and not known["is_chilled"]:
+    key, known = home.load_key(KeyRole.CONSENSUS), candidates.get(network.address(account.address))
+    if known is not None and known["consensus_key"] == key.public_key.hex() and not known["is_chilled"]:
         return []
-    return [Validate(key, wish.commission_ppm if known is None else known["commission_ppm"])]
+    commission_ppm = wish.commission_ppm if known is None else known["commission_ppm"]
+    return [sign_candidacy(key, network.genesis_hash, account.address, commission_ppm)]
 
 
 def has_beacon(network: NetworkContext, account: WalletAccount) -> bool:

@@ -12,10 +12,10 @@ small to go on: if too few candidates qualify, members that only miss proofs sta
 Invariants: every set is valid and never empty; a consensus key belongs to one account forever.
 Not here: rewards, slashes, possession proofs.
 
-Files: types, queries, calls, commits, election, sets, genesis (and invariants).
+Files: types, queries, candidacy, calls, commits, election, sets, genesis (and invariants).
 """
 
-from chain.modules.validators.calls import Validate
+from chain.modules.validators.candidacy import Validate, sign_candidacy
 from chain.modules.validators.commits import forfeit, process_last_commit
 from chain.modules.validators.election import end_candidacy, on_era_end, remove
 from chain.modules.validators.genesis import GenesisConfig, build_genesis, check_invariants

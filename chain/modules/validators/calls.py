@@ -3,6 +3,7 @@
 from chain.errors import InvalidKey
 from chain.module import Context
 from chain.modules import staking
+from chain.modules.validators.candidacy import Validate, get_key_proof_bytes
 from chain.modules.validators.queries import get_candidate, get_parameters
 from chain.modules.validators.types import (
     CANDIDATES,
@@ -14,6 +15,7 @@ from chain.modules.validators.types import (
     Chilled,
     CommissionChanged,
     CommissionOutOfBounds,
+    KeyNotProven,
     KeyTaken,
     NotCandidate,
     UnusableKey,
@@ -22,13 +24,6 @@ from chain.primitives.codec import Record, replace
 from chain.primitives.keys import check_public_key
 from chain.primitives.types import PPM, Address, Era, Ppm, PublicKey
 from chain.state import StateReader
-
-
-class Validate(Record):
-    """Stand for election with this consensus key."""
-
-    consensus_key: PublicKey
-    commission_ppm: Ppm
 
 
 class Chill(Record):
@@ -41,20 +36,28 @@ class SetCommission(Record):
     commission_ppm: Ppm
 
 
-@MODULE.call(1, Validate, weight=160)
+@MODULE.call(1, Validate, weight=240)
 def validate(ctx: Context, sender: Address, call: Validate) -> None:
     """Stand from the next election on. Call it again to change the key, or to stand after `chill`."""
+    check_key(ctx.state, sender, call.consensus_key)
+    message = get_key_proof_bytes(ctx.genesis_hash, sender)
+    if not ctx.verify(call.consensus_key, message, call.key_proof):
+        raise KeyNotProven
+    stand(ctx, sender, call.consensus_key, call.commission_ppm)
+
+
+def stand(ctx: Context, sender: Address, consensus_key: PublicKey, commission_ppm: Ppm) -> None:
+    """Make the account a candidate; the caller has checked the key."""
     if staking.is_tombstoned(ctx.state, sender):
         raise staking.HostTombstoned
     bond_min = get_parameters(ctx.state).bond_min
     if staking.get_bond(ctx.state, sender) < bond_min:
         raise BondTooSmall(f"needs {bond_min}")
-    _check_key(ctx.state, sender, call.consensus_key)
     known = get_candidate(ctx.state, sender)
-    commission_era = _check_commission(ctx, known, call.commission_ppm)
-    KEYS.set(ctx.state, sender, call.consensus_key)
-    CANDIDATES.set(ctx.state, Candidate(call.consensus_key, call.commission_ppm, commission_era), sender)
-    ctx.emit(CandidateRegistered(sender, call.consensus_key, call.commission_ppm))
+    commission_era = _check_commission(ctx, known, commission_ppm)
+    KEYS.set(ctx.state, sender, consensus_key)
+    CANDIDATES.set(ctx.state, Candidate(consensus_key, commission_ppm, commission_era), sender)
+    ctx.emit(CandidateRegistered(sender, consensus_key, commission_ppm))
 
 
 @MODULE.call(2, Chill, weight=60)
@@ -80,7 +83,8 @@ def set_commission(ctx: Context, sender: Address, call: SetCommission) -> None:
     ctx.emit(CommissionChanged(sender, call.commission_ppm))
 
 
-def _check_key(state: StateReader, who: Address, key: PublicKey) -> None:
+def check_key(state: StateReader, who: Address, key: PublicKey) -> None:
+    """Raises UnusableKey or KeyTaken unless the account may stand with this key."""
     try:
         check_public_key(key)
     except InvalidKey as error:

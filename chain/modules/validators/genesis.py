@@ -2,7 +2,7 @@
 
 from chain.errors import InvalidChainSpec
 from chain.module import Context
-from chain.modules.validators.calls import Validate, validate
+from chain.modules.validators.calls import check_key, stand
 from chain.modules.validators.election import rank, set_target
 from chain.modules.validators.queries import get_current, get_next, get_previous
 from chain.modules.validators.types import (
@@ -41,7 +41,7 @@ class GenesisConfig(Record):
 
 
 def build_genesis(ctx: Context, config: GenesisConfig) -> None:
-    """All named accounts stand and are elected; no proofs are needed."""
+    """All named accounts stand and are elected; possession and keys need no proof (see `candidacy`)."""
     parameters = config.parameters
     if not 0 < parameters.validators_min <= parameters.validators_max <= VALIDATORS_ELECTED_MAX:
         bounds = f"1 <= validators_min <= validators_max <= {VALIDATORS_ELECTED_MAX}"
@@ -50,7 +50,8 @@ def build_genesis(ctx: Context, config: GenesisConfig) -> None:
         raise InvalidChainSpec(f"validators: {POWER_UNIT_MIN} <= power_unit <= bond_min")
     PARAMETERS.set(ctx.state, parameters)
     for who, key, commission_ppm in config.validators:
-        validate(ctx, who, Validate(key, commission_ppm))
+        check_key(ctx.state, who, key)
+        stand(ctx, who, key, commission_ppm)
     target = rank(ctx.state, parameters, [who for who, _, _ in config.validators])
     set_target(ctx, target, (), len(target))
     _start(ctx.state, build_validator_set(target))

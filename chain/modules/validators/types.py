@@ -153,3 +153,8 @@ class CommissionOutOfBounds(DispatchError):
 @MODULE.error(5)
 class NotCandidate(DispatchError):
     """The account does not stand for election."""
+
+
+@MODULE.error(6)
+class KeyNotProven(DispatchError):
+    """The consensus key has not signed that this account stands with it."""

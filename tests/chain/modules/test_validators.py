@@ -26,17 +26,18 @@ from chain.votes import CommitCertificate
 from tests.chain.support.worlds import (
     EPOCH_BLOCKS,
     ERA_BLOCKS,
+    GENESIS_HASH,
     VALIDATORS,
     VIDYA,
     World,
     account,
+    build_candidacy,
     build_certificate,
     build_collective,
     consensus_key,
 )
 
 ONE, TWO, THREE, FOUR, NEWCOMER = (account(number) for number in (1, 2, 3, 4, 5))
-KEY_1, KEY_5 = consensus_key(1).public_key, consensus_key(5).public_key
 
 
 def members(validator_set: ValidatorSet) -> dict[bytes, int]:
@@ -65,7 +66,7 @@ def stand(world: World, number: int, vidya: int) -> None:
     who = account(number)
     world.call(staking.calls.bond, who, Bond(vidya * VIDYA))
     world.call(beacon.commit_chain, who, beacon.CommitChain(b"t" * 32, 100))
-    world.call(validators.calls.validate, who, Validate(consensus_key(number).public_key, 0))
+    world.call(validators.calls.validate, who, build_candidacy(number))
 
 
 def test_genesis_elects_who_is_named() -> None:
@@ -79,10 +80,10 @@ def test_genesis_elects_who_is_named() -> None:
 @pytest.mark.parametrize(
     ("error", "handler", "who", "arguments"),
     [
-        (validators.types.BondTooSmall, validators.calls.validate, NEWCOMER, Validate(KEY_5, 0)),
-        (validators.types.UnusableKey, validators.calls.validate, ONE, Validate(NO_HASH, 0)),
-        (validators.types.KeyTaken, validators.calls.validate, ONE, Validate(consensus_key(2).public_key, 0)),
-        (validators.types.CommissionOutOfBounds, validators.calls.validate, ONE, Validate(KEY_1, 1)),
+        (validators.types.BondTooSmall, validators.calls.validate, NEWCOMER, build_candidacy(5)),
+        (validators.types.UnusableKey, validators.calls.validate, ONE, Validate(NO_HASH, 0, bytes(64))),
+        (validators.types.KeyTaken, validators.calls.validate, ONE, build_candidacy(2, ONE)),
+        (validators.types.CommissionOutOfBounds, validators.calls.validate, ONE, build_candidacy(1, ONE, 1)),
         (validators.types.CommissionOutOfBounds, validators.calls.set_commission, ONE, SetCommission(1)),
         (validators.types.NotCandidate, validators.calls.chill, NEWCOMER, Chill()),
         (validators.types.NotCandidate, validators.calls.set_commission, NEWCOMER, SetCommission(1)),
@@ -97,12 +98,11 @@ def test_commission_moves_one_step_per_era() -> None:
     """From the era after the last change on it may move by a step, by either call, and then no more."""
     world = build_collective()
     world.go_to_era(1)
-    key = consensus_key(1).public_key
     step_ppm = VALIDATORS.commission_step_ppm
     too_far = SetCommission(step_ppm + 1)
     world.refuse(validators.types.CommissionOutOfBounds, validators.calls.set_commission, ONE, too_far)
     world.call(validators.calls.set_commission, ONE, SetCommission(step_ppm))
-    world.refuse(validators.types.CommissionOutOfBounds, validators.calls.validate, ONE, Validate(key, 0))
+    world.refuse(validators.types.CommissionOutOfBounds, validators.calls.validate, ONE, build_candidacy(1))
     assert validators.get_commission(world.state, ONE) == step_ppm
 
 
@@ -110,23 +110,33 @@ def test_tombstoned_can_not_stand() -> None:
     """A tombstoned account cannot stand again, with any key."""
     world = build_collective()
     world.run(staking.tombstone, ONE)
-    world.refuse(
-        staking.HostTombstoned, validators.calls.validate, ONE, Validate(consensus_key(9).public_key, 0)
-    )
+    world.refuse(staking.HostTombstoned, validators.calls.validate, ONE, build_candidacy(9, ONE))
+
+
+def test_a_key_stands_only_for_the_account_that_it_signed() -> None:
+    """Without the key's own signature of account and network nobody stands with it, its owner too."""
+    world = build_collective()
+    world.call(staking.calls.bond, NEWCOMER, Bond(200 * VIDYA))
+    key = consensus_key(5)
+    foreign_network = validators.sign_candidacy(key, b"o" * 32, NEWCOMER, 0)
+    foreign_account = validators.sign_candidacy(key, GENESIS_HASH, account(6), 0)
+    other_key = replace(build_candidacy(6, NEWCOMER), consensus_key=key.public_key)
+    unsigned = Validate(key.public_key, 0, bytes(64))
+    for call in (foreign_network, foreign_account, other_key, unsigned):
+        world.refuse(validators.types.KeyNotProven, validators.calls.validate, NEWCOMER, call)
+    world.call(validators.calls.validate, NEWCOMER, build_candidacy(5))
 
 
 def test_key_change_takes_effect_by_election_and_the_old_key_stays_taken() -> None:
     """A new key signs two heights after the election; nobody else can ever use the old one."""
     world = build_collective()
     new_key = consensus_key(11).public_key
-    world.call(validators.calls.validate, ONE, Validate(new_key, 0))
+    world.call(validators.calls.validate, ONE, build_candidacy(11, ONE))
     elect(world)
     step(world, 3)
     keys = {member.address: member.consensus_key for member in validators.get_current(world.state).validators}
     assert keys[ONE] == new_key
-    world.refuse(
-        validators.types.KeyTaken, validators.calls.validate, TWO, Validate(consensus_key(1).public_key, 0)
-    )
+    world.refuse(validators.types.KeyTaken, validators.calls.validate, TWO, build_candidacy(1, TWO))
 
 
 def test_sets_move_by_one_selection_per_block() -> None:
@@ -197,7 +207,7 @@ def test_no_beacon_chain_no_election() -> None:
     """A candidate that could not reveal in the next epoch is passed over."""
     world = build_collective()
     world.call(staking.calls.bond, NEWCOMER, Bond(200 * VIDYA))
-    world.call(validators.calls.validate, NEWCOMER, Validate(consensus_key(5).public_key, 0))
+    world.call(validators.calls.validate, NEWCOMER, build_candidacy(5))
     assert NEWCOMER not in [who for who, _ in elect(world).validators]
 
 

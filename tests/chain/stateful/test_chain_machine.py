@@ -139,7 +139,9 @@ class ChainMachine(RuleBasedStateMachine):
         tip = self.rig.learn_chain(person, number)
         register = hosting.RegisterHost(bytes((sender + 1,)), (), 1_000)
         commit = beacon.CommitChain(tip, len(person.compute_links(number)) - 1)
-        validate = validators.Validate(person.consensus.public_key, commission)
+        validate = validators.sign_candidacy(
+            person.consensus, self.rig.genesis_hash, person.address, commission
+        )
         self.add(sender, staking.Bond(50 * VIDYA), register)
         self.add(sender, commit)
         self.add(sender, validate)

@@ -13,7 +13,6 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from chain.modules import beacon, offences, staking, validators
 from chain.modules.staking import Bond
 from chain.modules.staking.calls import Unbond
-from chain.modules.validators import Validate
 from chain.modules.validators.calls import Chill
 from chain.primitives.types import Address
 from chain.validator_set import (
@@ -34,6 +33,7 @@ from tests.chain.support.worlds import (
     ERA_BLOCKS,
     VIDYA,
     account,
+    build_candidacy,
     build_collective,
     consensus_key,
     run_block,
@@ -66,7 +66,7 @@ class SetMachine(RuleBasedStateMachine):
         if not beacon.has_links(self.world.state, who, self.world.context().epoch + 1):
             self.world.call(beacon.commit_chain, who, beacon.CommitChain(b"t" * 32, 1_000))
         if staking.get_bond(self.world.state, who) >= 10 * VIDYA:
-            self.world.call(validators.calls.validate, who, Validate(consensus_key(number).public_key, 0))
+            self.world.call(validators.calls.validate, who, build_candidacy(number))
 
     @rule(number=NUMBERS, share=st.sampled_from((1, 2, 10)))
     def leave(self, number: int, share: int) -> None:
@@ -90,7 +90,7 @@ class SetMachine(RuleBasedStateMachine):
             return
         before = validators.queries.get_target(self.world.state), validators.get_next(self.world.state)
         self.world.call(validators.calls.chill, who, Chill())
-        self.world.call(validators.calls.validate, who, Validate(candidate.consensus_key, 0))
+        self.world.call(validators.calls.validate, who, build_candidacy(number))
         assert before == (
             validators.queries.get_target(self.world.state),
             validators.get_next(self.world.state),

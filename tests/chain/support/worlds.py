@@ -221,6 +221,12 @@ def consensus_key(number: int) -> KeyPair:
     return KeyPair(bytes((number, 1)) * 16)
 
 
+def build_candidacy(number: int, who: Address | None = None, commission_ppm: int = 0) -> validators.Validate:
+    """The call by which an account, by default `number`, stands with the consensus key of `number`."""
+    standing = account(number) if who is None else who
+    return validators.sign_candidacy(consensus_key(number), GENESIS_HASH, standing, commission_ppm)
+
+
 def build_collective(*, is_listed: bool = False, **changes: int) -> World:
     """Accounts 1 to 4 are validators with a bond of 100, accounts 1 to 9 own 1000 more each.
 

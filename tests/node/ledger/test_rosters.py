@@ -10,7 +10,7 @@ from chain.light import (
     build_rules,
     verify_adjacent,
 )
-from chain.modules.validators import Validate
+from chain.modules.validators import sign_candidacy
 from chain.modules.validators.calls import Chill
 from chain.primitives.codec import Record
 from chain.primitives.types import Height
@@ -44,7 +44,12 @@ def forge() -> Forge:
     forge = Forge(4)
     leaver = forge.people[3]
     grow(forge, ERA_BLOCKS, leaver, Chill())
-    grow(forge, ERA_BLOCKS, leaver, Validate(leaver.keys.consensus.public_key, 0))
+    grow(
+        forge,
+        ERA_BLOCKS,
+        leaver,
+        sign_candidacy(leaver.keys.consensus, forge.genesis_hash, leaver.address, 0),
+    )
     grow(forge, 10)
     return forge
 

@@ -77,7 +77,7 @@ class Workload:
             return offences.Unjail()
         candidate = validators.queries.get_candidate(ledger.state, who)
         if candidate is None or candidate.is_chilled:
-            return validators.Validate(keys.consensus.public_key, 0)
+            return validators.sign_candidacy(keys.consensus, ledger.genesis_hash, who, 0)
         bond = staking.get_bond(ledger.state, who)
         moves: list[Callable[[], Record]] = [
             lambda: staking.Bond(self._random.randint(1, 2_000) * VIDYA),
