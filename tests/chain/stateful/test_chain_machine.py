@@ -140,7 +140,7 @@ class ChainMachine(RuleBasedStateMachine):
         register = hosting.RegisterHost(bytes((sender + 1,)), (), 1_000)
         commit = beacon.CommitChain(tip, len(person.compute_links(number)) - 1)
         validate = validators.sign_candidacy(
-            person.consensus, self.rig.genesis_hash, person.address, commission
+            person.consensus, self.rig.live.genesis_hash, person.address, commission
         )
         self.add(sender, staking.Bond(50 * VIDYA), register)
         self.add(sender, commit)
