@@ -1,1 +1,1 @@
-"""The `vidya` command: one file per group; data goes to stdout, talk to stderr; no logic of its own."""
+"""The `vidya` command: one file per group; results go to stdout, remarks to stderr; no chain logic."""

@@ -1,4 +1,4 @@
-"""Errors as people see them: what happened, why, and the next command.
+"""Errors of commands: what happened, why, and the next command.
 
 CliError                 anything a command ends with on purpose; carries its exit code
 ├── UsageFault           what was typed cannot be meant
@@ -75,7 +75,7 @@ _EXPECTED = {
     "storage.errors": "StorageError",
     "p2p.errors": "NetworkError",
 }
-"""Trees of expected failures of the layers below, by module: whoever raised one has loaded its module."""
+"""Expected failures of the layers below, by module. What was raised has its module loaded."""
 
 _EXITS = {
     "KeyNotFound": ExitCode.NOT_FOUND,
@@ -108,7 +108,7 @@ def list_expected() -> tuple[type[BaseException], ...]:
 
 
 def explain(error: BaseException) -> CliError:
-    """The error as the user is told it."""
+    """The error in the words of the user."""
     if isinstance(error, CliError):
         return error
     if isinstance(error, OSError) and type(error).__module__ == "builtins":

@@ -1,4 +1,4 @@
-"""ExitCode codes of `vidya`, fixed: scripts branch on them (docs/guide/wallet.md lists them).
+"""Exit codes of `vidya`, fixed: scripts branch on them (docs/guide/wallet.md lists them).
 
 Which one an error gets follows from its `code`, the string that CLI, API and docs share.
 """

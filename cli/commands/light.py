@@ -1,4 +1,4 @@
-"""`vidya light`: the chain without a node of one's own. Any node is asked, none is believed.
+"""`vidya light`: the chain without a node of one's own. Any node is asked, none is trusted.
 
 `verify` follows the headers from the chain spec, or from a block that the user names, and holds the result
 against witnesses. What was verified is kept in the home, so that the next time begins there. `sample` draws
@@ -41,7 +41,7 @@ Anchor = Annotated[
 
 @app.callback()
 def light() -> None:
-    """The chain without a node of one's own: any node is asked, none is believed."""
+    """The chain without a node of one's own: any node is asked, none is trusted."""
 
 
 @command(app)
@@ -83,7 +83,7 @@ def sample(
     trust: Anchor = None,
     epochs: Annotated[int, typer.Option(min=1, max=10_000, help="So many, as each is judged.")] = 1,
 ) -> None:
-    """Check 16 possession proofs of an epoch, drawn by chance: that hosts have shown what was asked."""
+    """Check 16 possession proofs of an epoch, drawn at random: that hosts have shown what was asked."""
     from cli.commands.query import show
     from cli.context.network import load_spec
     from cli.errors import CliError
@@ -95,18 +95,18 @@ def sample(
     client, (api,) = open_client(settings, spec, node, [], trust)
     found = list(islice(iterate_samples(api, client), epochs))
     draws = [one for each in found for one in each["draws"]]
-    lacking = [one for one in draws if one["outcome"] == "not_shown"]
+    missing = [one for one in draws if one["outcome"] == "not_shown"]
     told = {
         "epochs": found,
         "shown": sum(one["outcome"] == "shown" for one in draws),
         "missed": sum(one["outcome"] == "missed" for one in draws),
-        "not_shown": len(lacking),
+        "not_shown": len(missing),
         "unnoticed_if_missing": describe_chances(len(draws)),
     }
     show(build_network(settings, spec, api), told, build_sample)
-    if lacking:
+    if missing:
         hint = "another node may show it; if none does, validators have let it pass"
-        message = f"{len(lacking)} of {len(draws)} proofs are not shown; {lacking[0]['reason']}"
+        message = f"{len(missing)} of {len(draws)} proofs are not shown; {missing[0]['reason']}"
         raise CliError("not_shown", message, hint, ExitCode.NOT_PROVEN)
 
 

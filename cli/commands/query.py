@@ -15,7 +15,7 @@ Id = Annotated[str, typer.Argument(help="64 hexadecimal digits.")]
 DatumId = Annotated[str, typer.Argument(metavar="ID|TITLE", help="Id, its beginning, or the title.")]
 Prove = Annotated[bool, typer.Option("--prove", help="Verify it here, by a state proof and its certificate.")]
 Chain = Annotated[
-    Path | None, typer.Option("--chain", metavar="FILE", help="Believe no node: trust this chain spec alone.")
+    Path | None, typer.Option("--chain", metavar="FILE", help="Trust this chain spec alone, and no node.")
 ]
 Anchor = Annotated[
     str | None,

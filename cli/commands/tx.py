@@ -44,7 +44,7 @@ WISHES: dict[str, tuple[Any, Any]] = {
 
 
 class CallGroup(TyperGroup):
-    """Makes the verbs out of the state machine when one of them is wanted."""
+    """Builds the verbs from the state machine when the first is used."""
 
     def list_commands(self, ctx: Any) -> list[str]:
         """All verbs, in the order of modules."""
@@ -139,7 +139,15 @@ def run_calls(network: "NetworkContext", calls: list[Any], values: dict[str, Any
         )
     else:
         check_ready(network, network.address(account.address), calls)
-        network.settings.emit(show_amounts(network, sending.send(network, account, calls, wishes)))
+        show_outcome(network, sending.send(network, account, calls, wishes))
+
+
+def show_outcome(network: "NetworkContext", found: dict[str, Any]) -> None:
+    """What became of a transaction."""
+    from cli.commands.query import show
+    from cli.screens.blocks import build_outcome
+
+    show(network, found, build_outcome)
 
 
 def describe_draft(made: Any) -> dict[str, Any]:
@@ -167,7 +175,7 @@ def describe_unsigned(network: "NetworkContext", made: Any) -> dict[str, Any]:
 
 
 def show_amounts(network: "NetworkContext", data: Any) -> Any:
-    """For people, amounts and sizes in their units; programs get what the API gives."""
+    """Amounts and sizes in their units for a table; JSON stays as the API gives it."""
     from cli.context.readable import make_readable
 
     return make_readable(network, data)
@@ -254,6 +262,6 @@ def broadcast(
     network = connect(settings)
     tx_id = sending.submit_bytes(network, data)
     if no_wait:
-        settings.emit({"id": tx_id, "status": "pooled", "valid_until": valid_until})
+        show_outcome(network, {"id": tx_id, "status": "pooled", "valid_until": valid_until})
     else:
-        settings.emit(show_amounts(network, sending.wait_final(network, tx_id, valid_until)))
+        show_outcome(network, sending.wait_final(network, tx_id, valid_until))

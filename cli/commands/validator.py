@@ -1,4 +1,4 @@
-"""`vidya validator`: the files that a validator's honesty rests on: moved, renewed, audited. Asks no node."""
+"""`vidya validator`: keys and sign-state of a validator: moved, renewed, audited. Asks no node."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -39,7 +39,7 @@ def export(
 
     password = read_password(settings, file.name, is_new=True)
     state = export_validator(Home(settings.home), file, password, profile=choose_profile(weak))
-    output.say(f"the node in {settings.home} validates no more; `vidya validator import` goes on elsewhere")
+    output.say(f"the node in {settings.home} no longer validates; `vidya validator import` moves it")
     emit(settings, state)
 
 
@@ -108,7 +108,7 @@ def audit(
 
 
 def confirm(settings: Settings, claim: str) -> None:
-    """The operator stands by this, or the command ends."""
+    """Asks the operator to confirm a claim; raises CliError, UsageFault."""
     from cli.terminal.confirmation import Confirmation
     from cli.terminal.confirmation import confirm as ask
 

@@ -1,4 +1,4 @@
-"""`vidya wallet`: keys of this machine. Asks no node but for the prefix of addresses.
+"""`vidya wallet`: keys of this machine. A node is asked only for the prefix of addresses.
 
 A new key is a mnemonic of 24 words; its account is the first of them (docs/spec/keys.md).
 """
@@ -118,7 +118,7 @@ def export(
     name: ExistingName,
     file: Annotated[Path | None, typer.Option(help="Write the secret there, mode 0600.")] = None,
 ) -> None:
-    """Show the words or the seed of a key, on a terminal or into a file: who has them has the money."""
+    """Show the words or the seed of a key, on a terminal or into a file: they give access to the money."""
     from cli.context.keys import find_key, read_password
     from node.home.home import write_private
     from node.keys import keystore
@@ -127,7 +127,7 @@ def export(
     secret = keystore.export_secret(folder, name, read_password(settings, name))
     if file is not None:
         write_private(file, secret.encode() + b"\n")
-        output.say(f"the secret of {name} is in {file}; nobody else should read it")
+        output.say(f"the secret of {name} is in {file}; keep it secret")
     elif output.is_private_screen():
         output.show_secret([secret])
     else:
@@ -211,13 +211,13 @@ def read_secret_text(file: Path | None) -> str:
 
 
 def show_words(name: str, words: str) -> None:
-    """The mnemonic, for paper; elsewhere than on a terminal only how to see it."""
+    """Shows the mnemonic on a terminal, to be written down; elsewhere says how to see it."""
     if not output.is_private_screen():
         output.say(f"the 24 words of {name} are shown on a terminal only: `vidya wallet export {name}`")
         return
     listed = words.split()
     output.show_secret(
-        ["Write these words down; with them anybody can restore the key, without them nobody:", ""]
+        ["Write these words down. With them anybody can restore the key; without them nobody can:", ""]
     )
     lines = [f"  {n + 1:2} {word}" for n, word in enumerate(listed)]
     output.show_secret(["".join(part.ljust(18) for part in lines[row::6]) for row in range(6)])
@@ -225,7 +225,7 @@ def show_words(name: str, words: str) -> None:
 
 
 def _check_free(folder: Path, name: str) -> None:
-    """Before any password is typed."""
+    """Raises KeystoreError if the name is taken or unfit; before a password is typed."""
     from node.keys import keystore
 
     keystore.check_name(name)

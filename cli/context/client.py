@@ -1,4 +1,4 @@
-"""The HTTP API as the CLI sees it: paths in, JSON out, failures as `CliError`.
+"""The client of the HTTP API: paths in, JSON out, failures as `CliError`.
 
 Error codes of the API pass through unchanged. Control routes get the node's token, if its home is at hand.
 """
@@ -66,7 +66,7 @@ class Client:
             raise self._build_unreachable("what answers there is no vidya node") from error
 
     def _read(self, stream: httpx.Response) -> httpx.Response:
-        """The answer with all of its body; a node may be anybody's, so the body has a bound."""
+        """The answer with its whole body, which has a bound: the node is not trusted."""
         body = bytearray()
         for part in stream.iter_bytes():
             body += part

@@ -42,7 +42,7 @@ class NetworkContext:
 
     @cached_property
     def genesis_hash(self) -> "Hash":
-        """The name of the network, computed here out of the spec."""
+        """The hash that names the network, computed here from the spec."""
         from chain.genesis import compute_genesis_hash
 
         return compute_genesis_hash(self.spec)
@@ -114,7 +114,7 @@ def connect(settings: Settings) -> NetworkContext:
 
 
 def connect_own(settings: Settings) -> NetworkContext:
-    """The node of the home, which does what its operator asks; raises CliError if none runs."""
+    """The node of the home, with the token for control requests; raises CliError if none runs."""
     from cli.context.client import Client
 
     url, token = get_home_url(settings.home), find_token(settings.home)
@@ -165,7 +165,7 @@ def get_home_url(home: Path) -> str | None:
 
 
 def find_token(home: Path) -> str | None:
-    """What the node of a home wants to see before it does something for its operator."""
+    """The token that the node of a home demands for control requests; None if there is none."""
     return _read_line(home / "api-token")
 
 

@@ -1,1 +1,1 @@
-"""The chain without a node of one's own: trust in headers, proofs of values, evidence of forks, samples."""
+"""The light client: trust in headers, proofs of values, evidence of forks, samples of proofs."""

@@ -129,7 +129,7 @@ def _compute_checksum(data: bytes) -> bytes:
 
 
 class LightClient:
-    """Trust in headers of one network, gained over one node and held against others."""
+    """Trust in headers of one network, gained from one node and compared with witnesses."""
 
     def __init__(
         self,
@@ -256,12 +256,12 @@ class LightClient:
             raise ForgedHeader("another header than the trusted one of this height")
 
     def _look_for_fork(self, newest: LightBlock) -> None:
-        """What contradicts older trust may be no lie: raises Divergence if the node can show its history."""
+        """Raises Divergence if the node can show the history that contradicts what is trusted."""
         with suppress(CliError, ForgedHeader, TrustExpired):
             self._cross_check(self._api, [newest])
 
     def _cross_check(self, api: NodeApi, trace: Sequence[LightBlock]) -> None:
-        """Holds all that is trusted, down to genesis, against another node; raises Divergence, LightError."""
+        """Compares all trusted blocks, down to genesis, with another node; raises Divergence, LightError."""
         known = {block.header.height: block for block in (*self._file.load(), *trace)}
         known[0] = build_genesis_light_block(self.spec)
         history = [known[height] for height in sorted(known) if height <= trace[-1].header.height]
@@ -303,7 +303,7 @@ class LightClient:
 
 
 def _compare_headers(witness: NodeApi, header: Header) -> None:
-    """Below what is trusted: whoever has another header is on another chain, or lies."""
+    """Below the trusted height: a witness with another header is on another chain, or lies."""
     if fetch_light_block(witness, header.height).header != header:
         raise ForgedHeader("another header than the trusted chain has at this height")
 

@@ -1,4 +1,4 @@
-"""What is done with a fork that was seen: it is kept for people, and reported to nodes.
+"""A fork that was seen: it is kept in a file, and reported to nodes.
 
 A report is a duty: it costs nothing, and any key may bring it. The key here is made for the purpose and
 forgotten, so nobody gets the reporter's share. Amnesia (signing two blocks in two rounds) cannot be
@@ -35,7 +35,7 @@ class SubmitApi(NodeApi, Protocol):
 
 
 def keep(folder: Path, found: Divergence) -> Path:
-    """Writes what shows the fork, hex of the canonical encodings; the file's path."""
+    """Writes both blocks of the fork as hex of their canonical encodings; returns the file's path."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     file = folder / f"divergence-{found.ours.header.height}.json"
     blocks = {"common": found.common, "ours": found.ours, "theirs": found.theirs}
@@ -45,7 +45,7 @@ def keep(folder: Path, found: Divergence) -> Path:
 
 
 def submit(spec: ChainSpec, evidence: Sequence[DuplicateVote], apis: Sequence[SubmitApi]) -> int:
-    """Hands reports to all nodes; how many a node took. What a node thinks of them is said, not raised."""
+    """Sends reports to all nodes; returns how many some node accepted. Refusals are said, not raised."""
     key, taken = KeyPair(secrets.token_bytes(32)), set[int]()
     for api in apis:
         try:

@@ -16,7 +16,7 @@ from chain.primitives.types import Hash
 from cli.light.client import LightClient, describe_header, parse_light_block
 
 Trust = Callable[[LightBlock], str]
-"""Raises LightError unless the block may be believed; says on whose word."""
+"""Raises LightError unless the block is trusted; returns what that trust rests on."""
 
 
 class ProofFailed(ChainError):
@@ -24,7 +24,7 @@ class ProofFailed(ChainError):
 
 
 class ProvenValues(NamedTuple):
-    """Values of a state, and what vouches for them. A value of None: there is none under that key."""
+    """Values of a state and the block that proves them. None: there is no value under that key."""
 
     block: LightBlock
     trusted: str

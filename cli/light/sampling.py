@@ -45,7 +45,7 @@ class EpochOver(Exception):
 
 
 class ProvenState:
-    """The state of an epoch, of which every value was proven here."""
+    """The state of an epoch; each value that is read was proven here."""
 
     def __init__(self, api: NodeApi, client: LightClient, accept: Callable[[Header], None]) -> None:
         self._api, self._accept = api, accept

@@ -67,3 +67,17 @@ def build_transaction(reader: Reader, describer: Describer, found: Mapping[str, 
         told["tip"] = reader.read(receipt["tip"], "tip") if receipt["tip"] else None
         told["events"] = reader.read(receipt["events"], "events") or None
     return {label: value for label, value in told.items() if value is not None}
+
+
+def build_outcome(reader: Reader, found: Mapping[str, Any]) -> dict[str, Any]:
+    """What a verb of `tx` ends with: the id, and what became of the transaction."""
+    block = f" in block {found['height']}" if "height" in found else ""
+    told: dict[str, Any] = {
+        "transaction": found["id"],
+        "status": Cell(f"{found['status']}{block}", _STYLES.get(found["status"], "")),
+    }
+    if "valid_until" in found:
+        told["valid until"] = reader.read(found["valid_until"], "valid_until")
+    if "fee" in found:
+        told |= {"fee": reader.read(found["fee"], "fee"), "events": reader.read(found["events"], "events")}
+    return told

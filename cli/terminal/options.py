@@ -34,7 +34,7 @@ class Settings:
     """What holds for one command."""
 
     api: str | None
-    """Typed; what the environment says counts after the node of a home that was typed."""
+    """As typed; `cli.context.network.find_url` says which node is asked."""
     home: Path
     is_home_typed: bool
     sender: str | None
@@ -42,7 +42,7 @@ class Settings:
     password_file: Path | None
     is_confirmed: bool
     is_quiet: bool = False
-    """Of verbs that send many transactions: costs are not said one by one."""
+    """Transactions are not shown one by one: for verbs that send many."""
     is_wide: bool = False
     """Ids whole in tables."""
     is_verbose: bool = False
@@ -198,7 +198,7 @@ def remember(ctx: typer.Context, **given: Any) -> None:
 
 
 def build_callback(doc: str) -> Callable[..., None]:
-    """What the root of all commands runs first: it takes the options that stand before the verb."""
+    """The callback of the root command: it takes the options that stand before the verb."""
 
     def root(**values: Any) -> None:
         values.pop("version")
@@ -249,13 +249,13 @@ def ending(given: dict[str, Any]) -> Iterator[Settings]:
 
 
 def _say(error: CliError, given: dict[str, Any]) -> typer.Exit:
-    """Says the error; what ends the command."""
+    """Says the error; returns the exception that ends the command."""
     output.say_error(error, given.get("format") or get_usual_format())
     return typer.Exit(error.exit)
 
 
 def get_usual_format() -> Format:
-    """What the environment asks for; a table if that is nothing we know."""
+    """The format of VIDYA_OUTPUT; a table if that names no format."""
     wanted = os.environ.get("VIDYA_OUTPUT", "")
     return Format(wanted) if wanted in list(Format) else Format.TABLE
 

@@ -128,5 +128,5 @@ def ask(question: str) -> bool:
 
 
 def show_secret(lines: Sequence[str]) -> None:
-    """Words that are for the eyes in front of this terminal: stdout, whatever `-o` says."""
+    """Writes secret words to the terminal on stdout, whatever `-o` says."""
     write_result("".join(f"{line}\n" for line in lines))

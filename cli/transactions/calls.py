@@ -29,7 +29,7 @@ SIZES = frozenset(("size_bytes", "capacity"))
 SHARES = frozenset(("commission_ppm",))
 COUNTS = frozenset(("links", "expires_at", "epoch", "weeks", "number"))
 POSITIONAL_MAX = 2
-"""Calls with more fields than people keep in order take them as options."""
+"""Calls with more fields take them as options: their order is hard to remember."""
 
 Read = Callable[[NetworkContext, str], Any]
 
@@ -54,7 +54,7 @@ class Verb(NamedTuple):
 
     @property
     def help(self) -> str:
-        """The first sentence of what the call says about itself."""
+        """The first line of the call's docstring."""
         return (self.spec.kind.__doc__ or "").split("\n")[0]
 
 
@@ -170,7 +170,7 @@ def read_batch(network: NetworkContext, document: Any) -> list[Any]:
 
 
 def read_call(network: NetworkContext, number: int, entry: Any) -> Any:
-    """One entry of a batch; amounts are base units, as in all JSON of ours."""
+    """One entry of a batch; amounts are base units, as in all JSON."""
     name = entry.get("call", entry.get("name")) if isinstance(entry, dict) else None
     spec = list_batch_names().get(str(name))
     if spec is None:

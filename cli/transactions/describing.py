@@ -86,7 +86,7 @@ class Describer:
         return f"{verb} as {sender}{': ' if told else ''}{told}"
 
     def _show(self, field: str, value: Any) -> str:
-        """Who is known is told by name and short address; who is not, by the whole address."""
+        """A known account by name and short address, an unknown one by its whole address."""
         read = self._reader.read(value, field)
         if isinstance(read, Cell) and isinstance(value, str) and is_id(value):
             return f"{read.text} ({shorten(value)})"

@@ -58,11 +58,6 @@ def get_path(guide: str) -> Path:
     return ROOT / "docs" / "guide" / f"{guide}.md"
 
 
-def parse_steps(text: str) -> list[Step]:
-    """The commands of a document, in order."""
-    return [step for block in _FENCE.findall(text) for step in parse_block(block)]
-
-
 def parse_block(block: str) -> list[Step]:
     """The commands of one block."""
     steps: list[Step] = []
