@@ -1,4 +1,4 @@
-"""What a peer lacks: a summary of what a core knows, and the answer to another's summary.
+"""What a peer is missing: a summary of what a core knows, and the answer to another core's summary.
 
 The proof of Tendermint assumes that what one honest node has, all get (C14). Links lose messages, so nodes
 exchange summaries: one bit per validator for each value voted for. The bits are per value, not per slot,
@@ -44,7 +44,7 @@ Message = CommitCertificate | PolkaCertificate | SignedProposal | SignedVote
 
 
 class InvalidSummary(ChainError):
-    """The summary does not fit the validator set, or has not the one form it should."""
+    """The summary does not fit the validator set, or is not in canonical form."""
 
 
 class ValueSummary(Record):
@@ -117,7 +117,7 @@ def _iterate_missing(core: Core, summary: VoteSummary) -> Iterator[Message]:
 
 
 def _get_rounds_of_interest(core: Core) -> list[Round]:
-    """The current round, the next, those that proposals refer to, and as many before as there is room for."""
+    """The current round, the next, those that proposals refer to, and as many earlier ones as fit."""
     proposals = (received.signed.proposal for received in core.proposals.get(core.round, ()))
     referred = [proposal.pol_round for proposal in proposals if proposal.pol_round is not None]
     wanted = [core.round, core.round + 1, *referred, *range(core.round - 1, -1, -1)]
@@ -125,7 +125,7 @@ def _get_rounds_of_interest(core: Core) -> list[Round]:
 
 
 def _get_rounds_for(core: Core, summary: VoteSummary) -> list[Round]:
-    """The rounds to look at for a peer: ours and that before, which let it enter ours; then what it names."""
+    """The rounds to compare: ours, the one before, which lets the peer enter ours, and those that it names."""
     ours = [core.round, core.round - 1] if core.round >= max(summary.round, 1) else [core.round]
     named = [entry.round for entry in reversed(summary.rounds)]
     return list(dict.fromkeys([*ours, *named]))
@@ -149,7 +149,7 @@ def _get_missing_proposals(core: Core, entry: RoundSummary) -> list[SignedPropos
 
 
 def _iterate_missing_votes(core: Core, entry: RoundSummary) -> Iterator[PolkaCertificate | SignedVote]:
-    """Values with most power first; a whole certificate in place of votes where the peer lacks a polka."""
+    """Values with most power first; a certificate in place of votes where the peer has no polka."""
     for kind in VoteKind:
         for value in core.tally.get_values(kind, entry.round):
             votes = core.tally.get_votes_for(kind, entry.round, value)
@@ -173,7 +173,7 @@ def _build_bits(core: Core, votes: Iterable[SignedVote]) -> bytes:
 
 
 def _get_mask(entry: RoundSummary, kind: VoteKind, block_hash: Hash | None) -> int:
-    """Whose votes for a value the peer has; nobody's where it does not name the value."""
+    """Bit mask of the validators whose vote for the value the peer has; 0 if it does not name the value."""
     matching = (value.bits for value in entry.values if (value.kind, value.block_hash) == (kind, block_hash))
     return int.from_bytes(next(matching, b""), "little")
 

@@ -116,7 +116,7 @@ class Core:
         return self.handle(HeightStarted(self.height))
 
     def handle(self, received: Input) -> list[Output]:
-        """Take one input in, apply every rule it enables, and return what is to be done, in order."""
+        """Applies one input and every rule it enables; returns what to do, in order."""
         self._take_in(received)
         fired = 0
         while self._apply_first_enabled_rule():
@@ -207,7 +207,7 @@ class Core:
             self._emit(ReportEquivocation(evidence))
 
     def _on_block_built(self, height: Height, round: Round, block_hash: Hash) -> None:
-        """L18 of a value asked from the application."""
+        """L18, for a block that the application was asked for."""
         is_awaited = (height, round, self.step) == (self.height, self.round, Step.PROPOSE)
         if is_awaited and self._has_fired("build", round) and self._fire_once("propose", round):
             self._send_proposal(block_hash, None)
@@ -348,7 +348,7 @@ class Core:
         self._schedule(TimeoutKind.REBROADCAST)
 
     def _propose(self) -> None:
-        """L14-18: the valid value, never merely the locked one; else a new block."""
+        """L14-18: propose the valid value (not the locked one), else a new block."""
         if self.valid_hash is None:
             self._fire_once("build", self.round)
             self._emit(BuildBlock(self.height, self.round))
@@ -410,7 +410,7 @@ class Core:
         return None
 
     def _fire_once(self, rule: str, subject: Round | Hash) -> bool:
-        """Whether this is the first time, which it then no longer is."""
+        """Whether the rule has not fired for the subject yet; from now on it has."""
         is_first = not self._has_fired(rule, subject)
         self._fired.add((rule, subject))
         return is_first

@@ -1,4 +1,4 @@
-"""Proposer-based time: when a proposed block's time is believed.
+"""Proposer-based time: when the time of a proposed block is accepted.
 
 The proposer stamps the block with its clock, which must exceed the time of the block before. A validator
 prevotes a *new* block only if it came neither later than the message delay allows nor from the future:

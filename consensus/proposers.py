@@ -9,7 +9,7 @@ from chain.validator_set import ValidatorSet, compute_proposer, rotate
 
 
 class Proposers:
-    """The proposers of one height, extended as far as somebody asked."""
+    """The proposers of one height, computed up to the highest round asked for."""
 
     def __init__(self, validator_set: ValidatorSet) -> None:
         self._next_set = validator_set

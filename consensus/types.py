@@ -21,7 +21,7 @@ from chain.votes import (
 
 
 class Step(IntEnum):
-    """Where a height stands; the order is that of time."""
+    """The step of a height; steps are in the order of time."""
 
     UNSTARTED = 0
     PROPOSE = 1
@@ -59,7 +59,7 @@ class ProposalReceived(Record, tag=2):
 
 
 class VoteReceived(Record, tag=3):
-    """A vote whose signature holds; the node's own votes come back in by this door."""
+    """A vote whose signature is valid. The node's own votes come back as this input."""
 
     signed: SignedVote
 
@@ -158,13 +158,13 @@ class ScheduleTimeout(Record, tag=5):
 
 
 class ReportEquivocation(Record, tag=6):
-    """A validator signed two messages for one slot; the pair belongs into a block."""
+    """A validator signed two messages for one slot; the pair is evidence for a block."""
 
     evidence: Evidence
 
 
 class Rebroadcast(Record, tag=7):
-    """Send these again: own messages of this round, and what brought the node to its round and value."""
+    """Send again: own messages of this round, and the votes that led to its round and valid value."""
 
     proposal: SignedProposal | None
     votes: tuple[SignedVote, ...]

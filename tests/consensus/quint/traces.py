@@ -9,12 +9,12 @@ exactly and in order:
   outputs  timeouts, votes, proposals, blocks asked for, decisions, with their rounds and values
   state    height, round, step, locked and valid value and round, after the group's last step
 
-What the specification has and we have not: `ErrorOutput` for an input that is out of place (we ignore it: no
-output, same state), `SkipRound` as a step of its own, a precommit timeout after the decision. What we have
-and it has not is left out of the comparison: FetchBlock, the rebroadcast clock, and the propose timeout of a
-proposer that proposes its valid value again. In `PRELOADED` set-up code hands a late validator votes that the
-trace does not show: all that the others cast until then. `DEVIATIONS` lists, with the reason, every place
-where more than that differs, and what ours must be there instead.
+What the specification has and our core has not: `ErrorOutput` for an input that is out of place (we ignore
+it: no output, same state), `SkipRound` as a step of its own, a precommit timeout after the decision. What our
+core has and the specification has not is left out of the comparison: FetchBlock, the rebroadcast clock, and
+the propose timeout of a proposer that proposes its valid value again. In `PRELOADED` set-up code gives a late
+validator votes that the trace does not show: all that the others cast until then. `DEVIATIONS` lists, with the
+reason, every place where more than that differs, and what ours must be there instead.
 
 Traces of `consensusTest` drive the rules alone and `votekeeperTest` the tally alone; each has its own replay.
 """
