@@ -125,7 +125,7 @@ def _get_rounds_of_interest(core: Core) -> list[Round]:
 
 
 def _get_rounds_for(core: Core, summary: VoteSummary) -> list[Round]:
-    """The rounds to compare: ours, the one before, which lets the peer enter ours, and those that it names."""
+    """The rounds to compare: ours, the one before, which lets the peer enter ours, those it names."""
     ours = [core.round, core.round - 1] if core.round >= max(summary.round, 1) else [core.round]
     named = [entry.round for entry in reversed(summary.rounds)]
     return list(dict.fromkeys([*ours, *named]))

@@ -13,8 +13,8 @@ What the specification has and our core has not: `ErrorOutput` for an input that
 it: no output, same state), `SkipRound` as a step of its own, a precommit timeout after the decision. What our
 core has and the specification has not is left out of the comparison: FetchBlock, the rebroadcast clock, and
 the propose timeout of a proposer that proposes its valid value again. In `PRELOADED` set-up code gives a late
-validator votes that the trace does not show: all that the others cast until then. `DEVIATIONS` lists, with the
-reason, every place where more than that differs, and what ours must be there instead.
+validator votes that the trace does not show: all that the others cast until then. `DEVIATIONS` lists, with
+the reason, every place where more than that differs, and what ours must be there instead.
 
 Traces of `consensusTest` drive the rules alone and `votekeeperTest` the tally alone; each has its own replay.
 """
