@@ -47,6 +47,7 @@ HISTORY_STATES = (
     "nil polka",
 )
 PRODUCT_STATES = (
+    "killed between two jobs of the lane",
     "state sync finished",
     "state sync resumed after a crash",
     "own message repeated",

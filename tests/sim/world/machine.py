@@ -144,6 +144,8 @@ class Machine:
     def end(self, cause: BaseException) -> None:
         """The process has ended: does what an operator would do, and starts another one later."""
         self.context.audit.note(self.name, "end", text=f"{type(cause).__name__}: {cause}")
+        if self.process is not None and self.process.has_waiting_jobs and isinstance(cause, Crashed):
+            self.context.rare["killed between two jobs of the lane"] += 1
         was_up, self.process, self.joining = self.is_up, None, None
         self.crash_at, self.crash_at_step = {}, 0
         if isinstance(cause, Crashed) and cause.is_power_loss:

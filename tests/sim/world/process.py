@@ -229,6 +229,11 @@ class Process:
         if len(self._jobs) == 1:
             self._begin_job()
 
+    @property
+    def has_waiting_jobs(self) -> bool:
+        """Whether work of the lane is not done yet."""
+        return bool(self._jobs)
+
     def _begin_job(self) -> None:
         duration_ms = self._random.choice((0, 0, 1, 1, 2, 5, self.machine.disk.slow_ms))
         self._context.schedule.after(duration_ms, lambda: self.turn("job", self._do_job))
