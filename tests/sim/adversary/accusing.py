@@ -33,7 +33,7 @@ HEARD_MAX = 400
 PROPOSALS_MAX = 40
 VALID_BLOCKS = 3
 SUBMIT_SHARE = 0.3
-EXPIRED_SHARE = 0.2
+EXPIRED_SHARE = 0.6
 
 Differs = Callable[[Vote, Vote], bool]
 
