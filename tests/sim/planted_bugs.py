@@ -54,6 +54,23 @@ SEEDS_OF: dict[str, tuple[int, ...]] = {
     "certificate unchecked in gossip": (3, 14),
     "what is lost is never sent again": (1,),
     "what a crash interrupted is not taken up again": (3, 12),
+    "any polka frees from the lock": (32,),
+    "batch of the chain store not synced": (1,),
+    "body of a locked block dropped, with room for two bodies": (48,),
+    "certificate of another block served to light clients accepted": (71,),
+    "evidence of a prevote and a precommit accepted": (21,),
+    "evidence of two rounds accepted": (21,),
+    "expired evidence accepted": (209,),
+    "lock never moves to another block": (76,),
+    "lock not moved up by its own block": (201,),
+    "nil precommits counted for a block": (1,),
+    "older polka frees from the lock": (32,),
+    "part of a snapshot unchecked": (130,),
+    "polka for nil unlocks": (25,),
+    "seen votes told apart by signature": (99,),
+    "two thirds are a quorum": (9,),
+    "valid block proposed again with the polka of round 0": (57,),
+    "votes of others counted as own after a crash": (3,),
 }
 
 CONSENSUS_BUGS = (
