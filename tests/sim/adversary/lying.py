@@ -30,6 +30,7 @@ class SnapshotLiar(Behaviour):
     def __init__(self, villain: Villain) -> None:
         super().__init__(villain)
         self._manifests: dict[bytes, bytes] = {}
+        self._true_names: dict[bytes, bytes] = {}
 
     def on_request(self, peer: PeerId, request: Record) -> Record | None:
         """A lie about snapshots in place of each answer; light blocks are shown as they are."""
@@ -38,6 +39,9 @@ class SnapshotLiar(Behaviour):
                 return self._offer(self.villain.answer_honestly(request))
             case SnapshotManifestRequest(name) if name in self._manifests:
                 return SnapshotManifestReply(self._manifests[name])
+            case SnapshotPartRequest(name, part) if name in self._true_names:
+                # The parts of a false manifest are true: only the manifest's height gives it away.
+                return self.villain.answer_honestly(SnapshotPartRequest(self._true_names[name], part))
             case SnapshotPartRequest():
                 return self._spoil(self.villain.answer_honestly(request))
         return None
@@ -55,6 +59,7 @@ class SnapshotLiar(Behaviour):
                 forged = encode(replace(manifest, height=manifest.height + 1))
                 name = compute_manifest_hash(forged)
                 self._manifests[name] = forged
+                self._true_names[name] = offer.manifest_hash
                 offers += [replace(offer, manifest_hash=name)]
         return Snapshots(tuple(offers))
 
