@@ -2,8 +2,11 @@
 
 Every unit is in exactly one account. A module that holds money (bonds, deposits, pools) owns a *pot*: an
 account that no key can sign for. So the supply identity is one line: the sum of all accounts is genesis +
-minted - burned (`check_invariants`), and each module's own invariant says what its pot must hold.
+minted - burned (`check_invariants`), and each module's own invariant says what its pot must hold. What is
+burned is counted by its cause; what is minted, by its pool, in `rewards`.
 """
+
+from enum import StrEnum
 
 from chain.errors import DispatchError, InvalidChainSpec
 from chain.module import Context, Module
@@ -21,12 +24,42 @@ class Account(Record):
     free: Amount = 0
 
 
+class BurnCause(StrEnum):
+    """Why units are burned; each is a field of `BurnedByCause`."""
+
+    FEES = "fees"
+    LISTING = "listing"
+    JOINING = "joining"
+    DOWNLOADS = "downloads"
+    SLASHES = "slashes"
+    DEMANDS = "demands"
+    OWN = "own"
+
+
+class BurnedByCause(Record):
+    """Base units burned since genesis, by cause."""
+
+    fees: Amount = 0
+    """Of transactions."""
+    listing: Amount = 0
+    joining: Amount = 0
+    """The burned part of joining fees."""
+    downloads: Amount = 0
+    """The burned part of what was settled."""
+    slashes: Amount = 0
+    demands: Amount = 0
+    """Fees of challenges that the host has met."""
+    own: Amount = 0
+    """By their owners."""
+
+
 class Supply(Record):
-    """Units at genesis, minted and burned since, in base units."""
+    """Units at genesis, minted and burned since, in base units; `burned` is the sum of its causes."""
 
     genesis: Amount = 0
     minted: Amount = 0
     burned: Amount = 0
+    burned_by: BurnedByCause = BurnedByCause()
 
 
 ACCOUNTS = StorageMap(MODULE.index, 1, Account)
@@ -100,7 +133,7 @@ def burn_own(ctx: Context, sender: Address, call: Burn) -> None:
     """Destroy `amount` of the sender's units."""
     if call.amount == 0:
         raise ZeroAmount
-    burn(ctx, sender, call.amount)
+    burn(ctx, sender, call.amount, BurnCause.OWN)
     ctx.emit(Burned(sender, call.amount))
 
 
@@ -121,13 +154,14 @@ def mint(ctx: Context, payee: Address, amount: Amount) -> None:
     SUPPLY.set(ctx.state, replace(supply, minted=supply.minted + amount))
 
 
-def burn(ctx: Context, payer: Address, amount: Amount) -> None:
+def burn(ctx: Context, payer: Address, amount: Amount, cause: BurnCause) -> None:
     """Destroy `amount`; raises InsufficientBalance and changes nothing if the payer has less."""
     if amount == 0:
         return
     _take(ctx.state, payer, amount)
     supply = get_supply(ctx.state)
-    SUPPLY.set(ctx.state, replace(supply, burned=supply.burned + amount))
+    causes = replace(supply.burned_by, **{cause: getattr(supply.burned_by, cause) + amount})
+    SUPPLY.set(ctx.state, replace(supply, burned=supply.burned + amount, burned_by=causes))
 
 
 def _give(state: Overlay, who: Address, amount: Amount) -> None:
@@ -176,7 +210,7 @@ def get_balance(state: StateReader, who: Address) -> Amount:
 
 
 def get_supply(state: StateReader) -> Supply:
-    """Genesis, minted and burned units."""
+    """Genesis, minted and burned units, these also by cause."""
     return SUPPLY.require(state)
 
 
@@ -204,6 +238,9 @@ def _set(state: Overlay, who: Address, account: Account) -> None:
 
 
 def check_invariants(state: StateReader) -> None:
-    """Supply identity: all accounts together hold genesis + minted - burned."""
+    """Supply identity: all accounts together hold genesis + minted - burned; every burn has a cause."""
+    supply = get_supply(state)
+    causes = sum(getattr(supply.burned_by, cause) for cause in BurnCause)
+    assert causes == supply.burned, f"burned {supply.burned}, by causes {causes}"
     held = sum(account.free for _, account in ACCOUNTS.items(state))
     assert held == get_total_supply(state), f"accounts hold {held}, supply is {get_total_supply(state)}"

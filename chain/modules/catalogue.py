@@ -180,7 +180,7 @@ def list_datum(ctx: Context, sender: Address, call: ListDatum) -> None:
         raise SizeOutOfBounds
     _check_texts(call)
     fee = compute_listing_fee(parameters, call.size_bytes)
-    balances.burn(ctx, sender, fee)
+    balances.burn(ctx, sender, fee, balances.BurnCause.LISTING)
     balances.transfer(ctx, sender, POT, parameters.curator_bond)
     DATUMS.set(ctx.state, _build_datum(ctx, sender, call, parameters.curator_bond), datum_id)
     _count(ctx.state, datums=1, size_bytes=call.size_bytes)

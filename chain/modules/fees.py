@@ -53,7 +53,7 @@ def charge(ctx: Context, transaction: Transaction, weight: Weight) -> Amount:
     if free < transaction.fee_max + transaction.tip:
         needed = transaction.fee_max + transaction.tip
         raise InvalidTransaction("insufficient_balance", f"needs {needed} for the fee, has {free}")
-    balances.burn(ctx, transaction.sender, fee)
+    balances.burn(ctx, transaction.sender, fee, balances.BurnCause.FEES)
     balances.transfer(ctx, transaction.sender, ctx.proposer, transaction.tip)
     WEIGHT_USED.set(ctx.state, get_weight_used(ctx.state) + weight)
     return fee

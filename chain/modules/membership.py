@@ -115,7 +115,7 @@ def join(ctx: Context, sender: Address, call: Join) -> None:
         raise AlreadyMember if before.unlocks_in is None else StillLocked
     balances.transfer(ctx, sender, POT, parameters.lock)
     balances.transfer(ctx, sender, lockers.FUND, parameters.fee_lockers)
-    balances.burn(ctx, sender, parameters.fee_burned)
+    balances.burn(ctx, sender, parameters.fee_burned, balances.BurnCause.JOINING)
     MEMBERSHIPS.set(ctx.state, Membership(parameters.lock, ctx.era), sender)
     COUNT.set(ctx.state, get_count(ctx.state) + 1)
     ctx.emit(Joined(sender, parameters.lock, parameters.fee_lockers, parameters.fee_burned))

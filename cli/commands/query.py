@@ -226,16 +226,17 @@ def params(settings: Settings) -> None:
 
 
 @command(app)
-def supply(settings: Settings) -> None:
+def supply(
+    settings: Settings,
+    why: Annotated[bool, typer.Option("--why", help="Minted by pool, burned by cause.")] = False,
+) -> None:
     """How many tokens there are, minted and burned, and what the pots hold."""
     from cli.context.network import connect
+    from cli.screens.supply import build_supply
 
     network = connect(settings)
     found = network.client.get("/v1/supply")
-    if settings.format is output.Format.TABLE:
-        pots = {name: network.amount(units) for name, units in found.pop("pots").items()}
-        found = {**{name: network.amount(units) for name, units in found.items()}, "pots": pots}
-    settings.emit(found)
+    settings.emit(build_supply(network, found, why) if settings.format is output.Format.TABLE else found)
 
 
 @command(app)

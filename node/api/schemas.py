@@ -260,11 +260,13 @@ class Session(TypedDict):
 
 
 class Supply(TypedDict):
-    """The supply and its parts, and what the pots of modules hold."""
+    """The supply and its parts, why they were minted and burned, and what the pots of modules hold."""
 
     genesis: int
     minted: int
+    minted_by: dict[str, int]
     burned: int
+    burned_by: dict[str, int]
     total: int
     pots: dict[str, int]
 

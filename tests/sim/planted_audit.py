@@ -190,13 +190,13 @@ ECONOMY_BUGS = (
     plant_one(
         "slashed stake not burned",
         "chain.modules.staking.effects",
-        "    balances.burn(ctx, POT, burned)\n",
+        "    balances.burn(ctx, POT, burned, balances.BurnCause.SLASHES)\n",
         "",
     ),
     plant_one(
         "burned part of a settlement not burned",
         "chain.modules.sessions.calls",
-        "    balances.burn(ctx, POT, parts.burned)\n",
+        "    balances.burn(ctx, POT, parts.burned, balances.BurnCause.DOWNLOADS)\n",
         "",
     ),
     plant_one(

@@ -208,7 +208,7 @@ CHAIN_BUGS = (
     _bug(
         "burned money stays in the supply",
         "chain.modules.balances",
-        "    SUPPLY.set(ctx.state, replace(supply, burned=supply.burned + amount))\n",
+        "    SUPPLY.set(ctx.state, replace(supply, burned=supply.burned + amount, burned_by=causes))\n",
         "",
     ),
 )

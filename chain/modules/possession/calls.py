@@ -97,7 +97,7 @@ def _meet_demand(ctx: Context, host: Address, epoch: Epoch, datum_id: Hash) -> N
     demand = DEMANDS.get(ctx.state, epoch, host, datum_id)
     assert demand is not None
     DEMANDS.delete(ctx.state, epoch, host, datum_id)
-    balances.burn(ctx, POT, demand.fee)
+    balances.burn(ctx, POT, demand.fee, balances.BurnCause.DEMANDS)
     ctx.emit(DemandProven(host, datum_id, epoch, demand.fee))
 
 

@@ -26,6 +26,7 @@ from chain.modules.rewards.hooks import (
     GenesisConfig,
     build_genesis,
     check_invariants,
+    get_minted,
     get_parameters,
     get_pay_per_gib,
     on_epoch_end,

@@ -152,7 +152,7 @@ def settle(ctx: Context, sender: Address, call: Settle) -> None:
     parts = compute_split(get_parameters(ctx.state), amount)
     balances.transfer(ctx, POT, voucher.host, parts.income)
     balances.transfer(ctx, POT, lockers.FUND, parts.to_lockers)
-    balances.burn(ctx, POT, parts.burned)
+    balances.burn(ctx, POT, parts.burned, balances.BurnCause.DOWNLOADS)
     _claim(ctx, voucher, allotment)
     grown = replace(session, bytes=session.bytes + size_bytes, amount=session.amount + amount)
     SESSIONS.set(ctx.state, grown, voucher.session)

@@ -203,5 +203,5 @@ def _share_out(
     balances.transfer(ctx, POT, VALIDATOR_POT, validators)
     if reporter is not None:
         balances.transfer(ctx, POT, reporter, reward)
-    balances.burn(ctx, POT, burned)
+    balances.burn(ctx, POT, burned, balances.BurnCause.SLASHES)
     return repair, validators, reward, burned

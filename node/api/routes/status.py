@@ -100,13 +100,15 @@ async def get_fees(api: ApiOf, view: ViewOf) -> Fees:
 
 
 @router.get("/supply")
-async def get_supply(view: ViewOf) -> Supply:
-    """How many base units there are, and those that modules hold for others."""
+async def get_supply(api: ApiOf, view: ViewOf) -> Supply:
+    """How many base units there are, minted by pool and burned by cause, and what modules hold for others."""
     supply = balances.get_supply(view.state)
     return Supply(
         genesis=supply.genesis,
         minted=supply.minted,
+        minted_by=format_record(rewards.get_minted(view.state), api.prefix),
         burned=supply.burned,
+        burned_by=format_record(supply.burned_by, api.prefix),
         total=balances.get_total_supply(view.state),
         pots=_get_pots(view),
     )

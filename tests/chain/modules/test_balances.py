@@ -8,6 +8,7 @@ from chain.errors import InvalidChainSpec
 from chain.modules import balances
 from chain.modules.balances import (
     Burn,
+    BurnCause,
     Burned,
     InsufficientBalance,
     PotAddress,
@@ -41,7 +42,8 @@ def test_burn_takes_out_of_the_supply() -> None:
     """Burned units are in no account and no longer in the supply."""
     world = World({ALICE: 10})
     assert world.call(balances.burn_own, ALICE, Burn(3)) == [Burned(ALICE, 3)]
-    assert balances.get_supply(world.state) == balances.Supply(genesis=10, minted=0, burned=3)
+    by_cause = balances.BurnedByCause(own=3)
+    assert balances.get_supply(world.state) == balances.Supply(genesis=10, burned=3, burned_by=by_cause)
     assert balances.get_total_supply(world.state) == 7
 
 
@@ -83,7 +85,7 @@ def test_units_appear_and_disappear_only_here(steps: list[tuple[str, bytes, byte
             elif what == "mint":
                 world.run(balances.mint, payee, amount)
             else:
-                world.run(balances.burn, payer, amount)
+                world.run(balances.burn, payer, amount, BurnCause.FEES)
         except InsufficientBalance:
             assert what != "mint" and amount > owned[payer]
             continue
@@ -127,6 +129,25 @@ def test_genesis_leaves_room_for_emission() -> None:
     for _ in range(27):
         supply += supply * 8 // 100
     assert supply < 2**63
+
+
+def test_a_burn_is_counted_by_its_cause() -> None:
+    """Each cause has a field of the record, and only that field grows."""
+    world = World({ALICE: 100})
+    assert list(balances.BurnedByCause.__struct_fields__) == [cause.value for cause in BurnCause]
+    for number, cause in enumerate(BurnCause, start=1):
+        world.run(balances.burn, ALICE, number, cause)
+    by_cause = balances.get_supply(world.state).burned_by
+    assert [getattr(by_cause, cause) for cause in BurnCause] == list(range(1, len(BurnCause) + 1))
+
+
+def test_invariants_see_a_burn_without_a_cause() -> None:
+    """A unit that is burned and counted under no cause is found."""
+    world = World({ALICE: 10})
+    balances.ACCOUNTS.set(world.state, balances.Account(0, 9), ALICE)
+    balances.SUPPLY.set(world.state, balances.Supply(genesis=10, burned=1))
+    with pytest.raises(AssertionError, match="by causes"):
+        balances.check_invariants(world.state)
 
 
 def test_invariants_see_a_unit_too_many() -> None:

@@ -48,7 +48,7 @@ def test_emission_follows_the_supply_of_the_era() -> None:
     """Burning and minting change the emission of the next era, not of this one."""
     world, _, _ = build_hosted()
     before = rewards.payments.get_pools(world.state, world.epoch_end_ms())
-    world.run(balances.burn, TREASURY, SUPPLY // 2)
+    world.run(balances.burn, TREASURY, SUPPLY // 2, balances.BurnCause.OWN)
     world.go_to_epoch(5)
     assert rewards.payments.get_pools(world.state, world.epoch_end_ms()).emission == before.emission
     world.go_to_epoch(6)
