@@ -1,5 +1,6 @@
 """What the API says about the chain, checked against the chain."""
 
+from chain import runtime
 from chain.block import Header, compute_header_hash
 from chain.commitment import Proof, check_proof
 from chain.genesis import compute_genesis_hash, parse_chain_spec
@@ -223,6 +224,36 @@ async def test_supply_adds_up() -> None:
         assert supply["total"] == sum(
             account.free for _, account in balances.ACCOUNTS.items(world.ledger.state)
         )
+
+
+async def test_supply_says_why() -> None:
+    """Minted by pool and burned by cause are what fees and events say, to the unit."""
+    async with open_client() as client:
+        world, parameters = client.world, membership.get_parameters(client.world.ledger.state)
+        calls = (membership.Join(), DATUM, balances.Burn(5))
+        listed = world.make_block(world.sign(ALICE, *calls, fee_max=5 * VIDYA)).receipts.transactions[0]
+        receipts = world.make_block().receipts
+        while world.ledger.height % world.ledger.get_parameters().epoch_blocks:
+            receipts = world.make_block().receipts
+        paid = pick_event(receipts.end, "rewards.EpochRewarded")
+        supply = await client.get("/v1/supply")
+        burned = {name: units for name, units in supply["burned_by"].items() if units}
+        listing = pick_event(listed.events, "catalogue.Listed").burned
+        assert burned == {"fees": listed.fee, "joining": parameters.fee_burned, "listing": listing, "own": 5}
+        assert supply["burned"] == sum(burned.values())
+        assert supply["minted_by"] == {
+            "hosting": paid.hosting_paid,
+            "uploads": paid.uploads_paid,
+            "validators": paid.validators_paid,
+            "lockers": paid.lockers_paid,
+        }
+        assert supply["minted"] == sum(supply["minted_by"].values()) > 0
+
+
+def pick_event(events, name: str):
+    """The only event of this name."""
+    (found,) = [event for kind, event in map(runtime.decode_event, events) if kind == name]
+    return found
 
 
 async def test_parameters_and_fees() -> None:
