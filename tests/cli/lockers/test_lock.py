@@ -39,7 +39,7 @@ class Scene:
         """What a command line says, and its exit code."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._make_blocks)
-            line = ["lock", *words, *self._options]
+            line = [*words, *self._options]
             result = await trio.to_thread.run_sync(CliRunner().invoke, app, line)
             nursery.cancel_scope.cancel()
         return result
@@ -71,33 +71,33 @@ async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
 
 async def test_a_lock_is_made_extended_claimed_and_left(scene: Scene) -> None:
     """Through its whole life the command tells what the chain did, and leaving forfeits what it had said."""
-    made = await scene.run("make", "100", "--weeks", "1")
+    made = await scene.run("lock", "make", "100", "--weeks", "1")
     assert made.exit_code == 0, made.output
     assert "locked until era " in made.stderr and "lost if you leave before that" in made.stderr
     assert "for 1 of 8 weeks weighs " in made.stderr and "YOURS" in made.stderr
-    (lock,) = await scene.ask("list")
+    (lock,) = await scene.ask("lock", "list")
     assert (lock["number"], lock["amount"], lock["weeks"]) == (0, 100 * VIDYA, 1)
     scene.wait_era(lock["ends_era"] + 1)
-    claimed = await scene.ask("claim", "0")
+    claimed = await scene.ask("lock", "claim", "0")
     assert 0 < claimed["amount"] < claimed["accrued"] and claimed["served_ppb"] == ONE
-    extended = await scene.ask("extend", "0", "--weeks", "8")
+    extended = await scene.ask("lock", "extend", "0", "--weeks", "8")
     assert extended["weeks"] == 8 and extended["ends_era"] > lock["ends_era"]
-    left = await scene.run("leave", "0", "-o", "json")
+    left = await scene.run("lock", "leave", "0", "-o", "json")
     told = json.loads(left.stdout)
     assert told["forfeited"] > 0 and told["amount"] == 100 * VIDYA
     whole, rest = divmod(told["forfeited"], VIDYA)
     assert f"lost if you leave now: {whole:,}.{rest:09}".rstrip("0") in left.stderr
-    assert (await scene.ask("list")) == []
+    assert (await scene.ask("lock", "list")) == []
 
 
 async def test_leaving_gives_back_the_amount_to_the_unit(scene: Scene) -> None:
     """Afterwards the account has what it had and what it was paid, less fees of transactions."""
     before = scene.world.ledger.get_free(ALICE.address)
-    await scene.ask("make", "100", "--weeks", "8")
+    await scene.ask("lock", "make", "100", "--weeks", "8")
     scene.wait_era(4)
-    (lock,) = await scene.ask("list", "alice")
+    (lock,) = await scene.ask("lock", "list", "alice")
     assert lock["forfeited"] > 0
-    told = await scene.ask("leave", "0")
+    told = await scene.ask("lock", "leave", "0")
     fees = before + told["paid"] - scene.world.ledger.get_free(ALICE.address)
     assert 0 < fees < VIDYA // 100
     assert lockers.get_lock(scene.world.ledger.state, ALICE.address, 0) is None
@@ -106,10 +106,10 @@ async def test_leaving_gives_back_the_amount_to_the_unit(scene: Scene) -> None:
 async def test_refusals_are_told(scene: Scene) -> None:
     """No such lock, a term out of bounds and an amount too small are errors with their codes."""
     for words, code in (
-        (("make", "100", "--weeks", "9"), "lockers.term_out_of_bounds"),
-        (("make", "0.5", "--weeks", "2"), "lockers.amount_too_small"),
-        (("claim", "3"), "lockers.no_such_lock"),
-        (("extend", "3", "--weeks", "2"), "not_found"),
+        (("lock", "make", "100", "--weeks", "9"), "lockers.term_out_of_bounds"),
+        (("lock", "make", "0.5", "--weeks", "2"), "lockers.amount_too_small"),
+        (("lock", "claim", "3"), "lockers.no_such_lock"),
+        (("lock", "extend", "3", "--weeks", "2"), "not_found"),
     ):
         result = await scene.run(*words, "-o", "json")
         assert result.exit_code != 0 and json.loads(result.stderr.splitlines()[-1])["error"]["code"] == code
@@ -117,10 +117,10 @@ async def test_refusals_are_told(scene: Scene) -> None:
 
 async def test_tables_read_in_tokens_and_percent(scene: Scene) -> None:
     """Tables show the curve with bars and the locks in tokens, never billionths."""
-    curve = await scene.run("curve")
+    curve = await scene.run("lock", "curve")
     assert curve.exit_code == 0 and "########" in curve.stdout and "100%" in curve.stdout
-    await scene.ask("make", "100", "--weeks", "2")
-    listed = await scene.run("list")
+    await scene.ask("lock", "make", "100", "--weeks", "2")
+    listed = await scene.run("lock", "list")
     assert "100 VIDYA" in listed.stdout and "LOST IF LEFT" in listed.stdout and "ppb" not in listed.stdout
     assert "all lockers: 100 VIDYA locked" in listed.stderr
 
