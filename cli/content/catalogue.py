@@ -9,6 +9,7 @@ from cli.context.keys import WalletAccount
 from cli.context.network import NetworkContext
 from cli.errors import CliError, RequestRefused
 from cli.exits import ExitCode
+from cli.terminal import output
 from cli.transactions.sending import send
 
 PUBLISH_SECONDS_MAX = 3600.0
@@ -36,9 +37,14 @@ def require_datum(network: NetworkContext, datum: str) -> dict[str, Any]:
 def publish(network: NetworkContext, path: Path) -> dict[str, Any]:
     """Has the node host a file or folder where it lies; reads all of it."""
     body = {"path": str(path.resolve())}
-    published: dict[str, Any] = network.client.post(
-        "/v1/content/publish", body, seconds_max=PUBLISH_SECONDS_MAX
-    )
+    try:
+        published: dict[str, Any] = network.client.post(
+            "/v1/content/publish", body, seconds_max=PUBLISH_SECONDS_MAX
+        )
+    except KeyboardInterrupt:
+        output.end_line()
+        output.say("stopped; nothing is listed. The node reads on; run it again when it has finished")
+        raise
     return published
 
 

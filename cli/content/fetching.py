@@ -40,6 +40,10 @@ def fetch_into_node(network: NetworkContext, account: WalletAccount, datums: Seq
             for entry, job in jobs:
                 if (reason := wait_download(network, entry["datum"]["title"], job)) is not None:
                     failures[entry["id"]] = reason
+        except KeyboardInterrupt:
+            output.end_line()
+            output.say("stopped; what was fetched stays, run it again. Closing the sessions: deposits return")
+            raise
         finally:
             close_sessions(network, account, [session.session for _, session in opened])
     for datum, reason in failures.items():

@@ -148,6 +148,29 @@ def test_interrupted_join_says_that_its_node_runs(
         assert find_process(home.path) is None
 
 
+@pytest.mark.parametrize("by", SIGNALS, ids=lambda one: one.name)
+def test_a_node_ends_cleanly_at_any_moment(network: Network, tmp_path: Path, by: signal.Signals) -> None:
+    """While it opens its keys, and when it is up: no traceback, and no note of a process is left."""
+    home = Home(tmp_path / "observer")
+    chain = str(network.devnet.chain_file)
+    network.run("node", "init", "--chain", chain, "--home", str(home.path), "--api-port", "0")
+    with running(network, "node", "start", "--home", str(home.path)) as process:
+        wait_for("the process to run the command", lambda: has_handlers(process.pid), 30)
+        exit_code, _ = end(process, by)
+        assert exit_code in (0, 128 + by)
+    with running(network, "node", "start", "--home", str(home.path)) as process:
+        read_until(process, "Ctrl-C stops it")
+        exit_code, _ = end(process, by)
+    assert exit_code == 0
+    assert not home.pid_file.exists() and not home.api_url_file.exists()
+
+
+def has_handlers(pid: int) -> bool:
+    """Whether the program has its handlers: the signals are no longer those of a fresh interpreter."""
+    caught = next(line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if "SigCgt" in line)
+    return bool(int(caught.split()[1], 16) >> (signal.SIGTERM - 1) & 1)
+
+
 def test_watching_the_status_ends_with_its_reader(network: Network) -> None:
     """Blocks go to stdout, one line each, and `| head -2` ends it without a word."""
     with running(network, "status", "--watch") as process:
