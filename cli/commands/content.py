@@ -52,9 +52,11 @@ def publish(
         output.say(f"it is listed already, as {name!r} by {listed['datum']['lister']}; that stays as it is")
     if not no_host:
         ensure_registered(network, account, [bytes.fromhex(datum)])
-    told = {"datum": datum, "title": name, "is_new": listed is None, "size_bytes": published["size_bytes"]}
     from_epoch = None if no_host else get_first_epoch(network, account, datum)
+    told = {"datum": datum, "title": name, "size_bytes": published["size_bytes"]}
     told |= {"files": published["files"], "hosted_from_epoch": from_epoch}
+    if settings.format is not output.Format.TABLE:
+        told["is_new"] = listed is None
     settings.emit(make_readable(network, told))
 
 

@@ -1,11 +1,14 @@
 """`vidya host`: what your own node (--home) hosts."""
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from cli.terminal import output
 from cli.terminal.options import Settings, command
+
+if TYPE_CHECKING:
+    from cli.context.network import NetworkContext
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, add_completion=False)
 
@@ -46,7 +49,7 @@ def drop(
         bool, typer.Option("--forget", help="Delete the bytes; only what is not registered.")
     ] = False,
 ) -> None:
-    """Stop to host datums: registered until two epochs later, and to be proven until then."""
+    """Stop hosting datums: they are registered until two epochs later, and must be proven until then."""
     from chain.modules.hosting import RegisterSubset
     from cli.content.holdings import list_holdings
     from cli.context.keys import find_account
@@ -56,23 +59,42 @@ def drop(
     from cli.transactions.sending import list_events, send
 
     network, account = connect_own(settings), find_account(settings)
-    datums = [bytes.fromhex(find_datum(network, one)) for one in ids]
+    names = [find_datum(network, one) for one in ids]
     held = list_holdings(network, account.address)
-    registered = tuple(
-        datum for datum in datums if (one := held.get(datum.hex())) and one["until_epoch"] is None
-    )
     if forget:
-        if still := [datum.hex() for datum in datums if is_in_effect(network, held.get(datum.hex()))]:
-            raise UsageFault(f"still to be proven: {', '.join(still)}", "`vidya host list` says until when")
-        settings.emit([network.client.delete(f"/v1/content/{datum.hex()}") for datum in datums])
+        forget_datums(network, names, held)
         return
+    registered = [name for name in names if name in held and held[name]["until_epoch"] is None]
+    for name in names:
+        if name not in registered:
+            output.say(f"not registered by {account.name}, or dropped already: {name}")
     if not registered:
         raise UsageFault("none of these is registered by this account", "`vidya host list`")
-    outcome = send(network, account, [RegisterSubset((), registered)])
+    outcome = send(network, account, [RegisterSubset((), tuple(map(bytes.fromhex, registered)))])
     settings.emit(list_events(outcome, "hosting.HoldingDropped"), ("datum", "until_epoch"))
 
 
-def is_in_effect(network: Any, holding: dict[str, Any] | None) -> bool:
+def forget_datums(network: "NetworkContext", names: list[str], held: dict[str, Any]) -> None:
+    """Has the node delete each that it may; raises CliError with those that stay, and why."""
+    from cli.errors import CliError
+
+    deleted, failures = [], {}
+    for name in names:
+        if is_in_effect(network, held.get(name)):
+            failures[name] = "still to be proven"
+            continue
+        try:
+            deleted.append(network.client.delete(f"/v1/content/{name}"))
+        except CliError as error:
+            failures[name] = error.message
+    network.settings.emit(deleted, ("datum",))
+    if failures:
+        told = "; ".join(f"{name}: {reason}" for name, reason in failures.items())
+        message = f"{len(failures)} of {len(names)} datums were not deleted: {told}"
+        raise CliError("not_deleted", message, "`vidya host list` says until when they are to be proven")
+
+
+def is_in_effect(network: "NetworkContext", holding: dict[str, Any] | None) -> bool:
     """Whether a holding must still be proven."""
     if holding is None:
         return False

@@ -62,6 +62,18 @@ def test_a_second_run_takes_the_new_settings(network: Network, fred: Home) -> No
     assert get_account(network, fred)["bond"]["active"] == STAKE * UNIT  # type: ignore[index]
 
 
+def test_what_can_be_deleted_is_deleted_though_another_cannot(network: Network, fred: Home) -> None:
+    """Of two datums the registered one stays and is named; the other one is gone from the disk."""
+    home = ("--home", str(fred.path), "--from", "fred", "-y")
+    (network.folder / "note").write_text("a note of some words")
+    extra = network.run("publish", "note", "--no-host", *home).data["datum"]
+    kept = network.summary["datums"][0]["id"]
+    outcome = network.try_run("host", "drop", kept, extra, "--forget", *home)
+    assert outcome.code == "not_deleted" and kept in outcome.stderr
+    assert [one["datum"] for one in outcome.data] == [extra]
+    assert extra not in [one["datum"] for one in network.run("host", "list", *home[:2]).data]
+
+
 def test_leaving_goes_step_by_step(network: Network, fred: Home) -> None:
     """The first run drops and unbonds what is free, a later one the rest of the bond; `steps` says when."""
     command = ("leave", "--home", str(fred.path), "--from", "fred", "-y")
