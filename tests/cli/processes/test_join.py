@@ -56,7 +56,7 @@ def test_a_second_run_takes_the_new_settings(network: Network, fred: Home) -> No
     outcome = join(network, fred, "--disk", "20MB")
     assert outcome.exit == 0, outcome.stderr
     assert find_process(fred.path) not in (None, before)
-    assert "lost:" in outcome.stderr and "locked:" in outcome.stderr
+    assert "lost if" in outcome.stderr and "locked until" in outcome.stderr
     content = network.run("host", "list", "--home", str(fred.path))
     assert len(content.data) == 3 and all(one["registered"] for one in content.data)
     assert get_account(network, fred)["bond"]["active"] == STAKE * UNIT  # type: ignore[index]
