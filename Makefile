@@ -1,7 +1,7 @@
 # Every task of a developer, and the start of a network, is a target here: `make help` lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup devnet test e2e fix lint type bench mutants sim sim-long sim-mutants chaos lock clean
+.PHONY: help setup devnet test e2e fix lint type bench mutants sim sim-long sim-mutants chaos attacks-economy lock clean
 
 PYTHON ?= python3
 SEEDS ?= 300
@@ -11,6 +11,9 @@ CHAOS_SECONDS := $(or $(SECONDS),600)
 LONG_SECONDS := $(or $(SECONDS),1800)
 KILLS ?= 200
 SEED ?= 1
+RULES ?= second
+EPOCHS ?= 2880
+ATTACK_SEEDS ?= 20
 BIN := .venv/bin
 STAMP := .venv/.installed
 CODE := chain consensus storage p2p node cli bench examples tests
@@ -18,7 +21,7 @@ PROSE := $(CODE) docs Makefile pyproject.toml *.md
 PIP_INSTALL := $(BIN)/pip --disable-pip-version-check install --quiet --no-deps
 
 help:  ## show this list
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(STAMP)  ## virtual environment in .venv with the locked dependencies and the project
 	@:
@@ -78,6 +81,9 @@ sim-mutants: setup  ## plants faults in the product, one at a time, and shows th
 
 chaos: setup  ## real nodes under load, killed again and again: SECONDS=600 KILLS=200 SEED=1; ends with a verdict
 	@$(BIN)/python -m tests.e2e.chaos --seconds $(CHAOS_SECONDS) --kills $(KILLS) --seed $(SEED)
+
+attacks-economy: setup  ## attackers against the real economy, one table: RULES=second EPOCHS=2880 ATTACK_SEEDS=20, minutes
+	@$(BIN)/python -m tests.economy --rules $(RULES) --epochs $(EPOCHS) --seeds $(ATTACK_SEEDS)
 
 mutants: setup  ## breaks each rule of consensus on purpose and shows that a test sees it
 	@$(BIN)/python -m tests.consensus.mutants

@@ -1,0 +1,31 @@
+"""`python -m tests.economy --epochs 2880 --seeds 20 --rules second`: the table of attacks."""
+
+import argparse
+import sys
+
+from tests.economy.catalogue import AGENTS
+from tests.economy.table import format_table, run_all
+from tests.economy.world.rules import FIRST, SECOND
+
+
+def main() -> None:
+    """Run the agents and print the table."""
+    parser = argparse.ArgumentParser(prog="python -m tests.economy", description=__doc__)
+    parser.add_argument("--rules", choices=(FIRST, SECOND), default=SECOND)
+    parser.add_argument("--epochs", type=int, default=2_880, help="public epochs, 96 a day")
+    parser.add_argument(
+        "--scale", type=int, default=8, help="public epochs that one simulated epoch stands for"
+    )
+    parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--agents", nargs="*", choices=tuple(AGENTS), default=tuple(AGENTS))
+    given = parser.parse_args()
+    names = tuple(given.agents)
+    outcomes = run_all(
+        given.rules, range(1, given.seeds + 1), given.scale, given.epochs, names, given.workers
+    )
+    sys.stdout.write(format_table(outcomes, given.scale) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,78 @@
+"""Runs agents over seeds, in parallel, and prints one table."""
+
+from concurrent.futures import ProcessPoolExecutor
+from functools import cache
+from itertools import product
+from statistics import mean
+
+from tests.economy.catalogue import AGENTS
+from tests.economy.world.admission import open_arena
+from tests.economy.world.arena import Arena
+from tests.economy.world.compare import Outcome
+from tests.economy.world.rules import SECOND, VIDYA
+
+NOTHING = VIDYA // 100
+"""A profit below this is rounding."""
+Job = tuple[str, str, int, int, int]
+
+
+@cache
+def build_arena(rules: str, seed: int, scale: int) -> Arena:
+    """The arena of a seed; runs use copies."""
+    return open_arena(rules, seed, scale)
+
+
+def play(job: Job) -> tuple[str, Outcome]:
+    """One agent on one seed."""
+    rules, name, seed, scale, epochs = job
+    outcome = AGENTS[name](build_arena(rules, seed, scale), epochs // scale)
+    return name, outcome if rules == SECOND else outcome._replace(missing="")
+
+
+def run_all(
+    rules: str, seeds: range, scale: int, epochs: int, names: tuple[str, ...], workers: int
+) -> dict[str, list[Outcome]]:
+    """The outcomes of each agent, one per seed."""
+    jobs = [(rules, name, seed, scale, epochs) for seed, name in product(seeds, names)]
+    outcomes: dict[str, list[Outcome]] = {name: [] for name in names}
+    if workers == 1:
+        for name, outcome in map(play, jobs):
+            outcomes[name].append(outcome)
+        return outcomes
+    with ProcessPoolExecutor(workers) as pool:
+        for name, outcome in pool.map(play, jobs):
+            outcomes[name].append(outcome)
+    return outcomes
+
+
+def judge(outcomes: list[Outcome]) -> str:
+    """What the runs of an agent show, by its best seed."""
+    best = max(outcomes, key=lambda one: one.profit - one.bound)
+    if best.profit <= NOTHING:
+        verdict = "no profit"
+    else:
+        verdict = "within its bound" if best.profit <= best.bound else "PROFITS"
+    return f"{verdict}; rule not built yet: {best.missing}" if best.missing else verdict
+
+
+def format_table(outcomes: dict[str, list[Outcome]], scale: int) -> str:
+    """A Markdown table: means over the seeds, and the largest profit, in VIDYA; detection in epochs."""
+    head = "| agent | profit | largest | harm | detected after | bound | verdict |"
+    rows = [head, "|---|--:|--:|--:|--:|--:|---|"]
+    for name, runs in outcomes.items():
+        times = [run.detected * scale for run in runs if run.detected is not None]
+        cells = (
+            name,
+            _show(mean(run.profit for run in runs)),
+            _show(max(run.profit for run in runs)),
+            _show(mean(run.harm for run in runs)),
+            f"{mean(times):,.0f}" if times else "never",
+            _show(mean(run.bound for run in runs)),
+            judge(runs),
+        )
+        rows.append("| " + " | ".join(cells) + " |")
+    return "\n".join(rows)
+
+
+def _show(amount: float) -> str:
+    return f"{amount / VIDYA:,.2f}" if abs(amount) < 100 * VIDYA else f"{amount / VIDYA:,.0f}"

@@ -1,0 +1,85 @@
+"""A share of the attack table, small enough for every run of the tests."""
+
+import pytest
+
+from chain.modules.lockers import LockTokens
+from tests.economy.catalogue import AGENTS
+from tests.economy.table import build_arena, judge, play
+from tests.economy.world.arena import ATTACKERS, HONEST
+from tests.economy.world.compare import Outcome
+from tests.economy.world.rules import FIRST, SECOND, VIDYA
+
+SCALE, EPOCHS = 8, 192
+QUICK = (
+    "ghost host, accomplice's disk",
+    "partial storer",
+    "skipper",
+    "small-item farmer",
+    "exit before detection",
+    "fine drainer",
+    "link withholder",
+    "fast blocks",
+    "griefing challenger",
+    "receipt forger",
+)
+SEEN = {
+    "ghost host, accomplice's disk": 8_000,
+    "small-item farmer": 10_000,
+    "fine drainer": 90,
+    "fast blocks": 20_000,
+    "griefing challenger": 20,
+    "key ager": 5_000,
+}
+"""Least profit in VIDYA, in two days, that the first edition must show."""
+
+
+def show(name: str, rules: str) -> Outcome:
+    return play((rules, name, 1, SCALE, EPOCHS))[1]
+
+
+@pytest.mark.parametrize("name", QUICK)
+def test_no_profit_under_the_rules_that_are_built(name: str) -> None:
+    """None of these agents gains anything over the honest use of what it has."""
+    assert judge([show(name, SECOND)]) == "no profit"
+
+
+@pytest.mark.parametrize("name", SEEN)
+def test_the_simulator_sees_what_the_first_edition_paid(name: str) -> None:
+    """The same agent profits under the first edition, in the order of size that was measured then."""
+    outcome = show(name, FIRST)
+    assert outcome.profit >= SEEN[name] * VIDYA
+    assert judge([outcome]).startswith("PROFITS")
+    assert judge([show(name, SECOND)]) == "no profit"
+
+
+def test_rules_that_only_bound_keep_their_bound() -> None:
+    """Copies on one disk behind five networks earn something, and less than five true copies."""
+    outcome = show("replicas behind 5 networks", SECOND)
+    assert 0 < outcome.profit <= outcome.bound
+
+
+def test_whoever_misses_is_named_at_once() -> None:
+    """A host without an eighth of its bytes is named by the chain within days."""
+    outcome = show("partial storer", SECOND)
+    assert outcome.detected is not None
+    assert outcome.detected * SCALE < EPOCHS
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", AGENTS)
+def test_profit_only_where_a_rule_is_missing(name: str) -> None:
+    """Every agent that profits names the rule that is not built yet."""
+    outcome = play((SECOND, name, 2, SCALE, 960))[1]
+    assert not judge([outcome]).startswith("PROFITS") or outcome.missing
+
+
+def test_a_copy_of_the_arena_is_independent() -> None:
+    """What happens on a copy leaves the arena as it was; both can go on."""
+    arena = build_arena(SECOND, 1, SCALE)
+    before = arena.wealth(*HONEST, *ATTACKERS)
+    copy = arena.fork()
+    copy.call(ATTACKERS[0], LockTokens(10 * VIDYA, 2))
+    copy.run(4)
+    assert copy.wealth(ATTACKERS[0]) == arena.wealth(ATTACKERS[0])
+    assert copy.wealth(*HONEST) > arena.wealth(*HONEST)
+    assert arena.wealth(*HONEST, *ATTACKERS) == before
