@@ -14,7 +14,7 @@ def main() -> None:
     parser.add_argument("--rules", choices=(FIRST, SECOND), default=SECOND)
     parser.add_argument("--epochs", type=int, default=2_880, help="public epochs, 96 a day")
     parser.add_argument(
-        "--scale", type=int, default=8, help="public epochs that one simulated epoch stands for"
+        "--scale", type=int, default=12, help="public epochs that one simulated epoch stands for"
     )
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--workers", type=int, default=2)

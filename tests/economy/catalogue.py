@@ -8,6 +8,7 @@ from tests.economy.hosting import (
     ghost_host,
     junk,
     key_ager,
+    network_squatter,
     partial_storer,
     replicas,
     shared_disk,
@@ -15,7 +16,7 @@ from tests.economy.hosting import (
     small_item_farmer,
     subset_flapper,
 )
-from tests.economy.market import credit_thief, curator_blocker, receipt_forger, self_dealer
+from tests.economy.market import credit_thief, curator_blocker, match_crowder, receipt_forger, self_dealer
 from tests.economy.stake import (
     early_locker,
     fast_blocks,
@@ -53,4 +54,6 @@ AGENTS: dict[str, Run] = {
     "receipt forger": receipt_forger.run,
     "credit thief": credit_thief.run,
     "curator blocker": curator_blocker.run,
+    "network squatter": network_squatter.run,
+    "match crowder": match_crowder.run,
 }
