@@ -1,0 +1,121 @@
+"""Properties of the economy that hold for all courses, not only for the agents of the table."""
+
+from itertools import accumulate, pairwise
+from math import comb
+from random import Random
+
+import pytest
+
+from chain.modules import possession, rewards
+from chain.modules.hosting import RegisterHost
+from chain.modules.possession.history import compute_missed, compute_proven, count_misses
+from chain.modules.rewards.types import EpochRewarded, HostingRewarded
+from chain.primitives.types import PPM
+from node.home.profiles import load_profile
+from tests.economy.table import build_arena
+from tests.economy.world.arena import ATTACKERS, HONEST, MEMBERS, Arena
+from tests.economy.world.rules import GIB, SECOND
+from tests.economy.world.trade import buy, open_session
+
+PUBLIC = load_profile("public")
+WINDOW = PUBLIC.possession.parameters.window_epochs
+JAIL = PUBLIC.offences.parameters.miss_jail_ppm * WINDOW // PPM
+ERAS = 1_000_000
+SCALE = 12
+
+
+def test_a_tenth_of_misses_in_each_era_never_leads_to_jail() -> None:
+    """A window spans two eras, which together have fewer misses than jail needs, wherever these lie."""
+    assert PUBLIC.system.parameters.era_epochs == WINDOW
+    assert 2 * (WINDOW // 10) < JAIL
+
+
+def test_no_jail_in_a_million_eras_at_ninety_percent_uptime() -> None:
+    """Independent misses of 10 %: two neighbouring eras, which hold any window, stay below jail."""
+    chances = [comb(WINDOW, misses) * 0.1**misses * 0.9 ** (WINDOW - misses) for misses in range(WINDOW + 1)]
+    drawn = Random(1).choices(range(WINDOW + 1), cum_weights=list(accumulate(chances)), k=ERAS)
+    assert max(before + after for before, after in pairwise(drawn)) < JAIL
+    beyond = sum(chances[JAIL:])
+    assert ERAS * WINDOW * beyond < 1e-9
+
+
+def test_the_worst_course_at_ninety_percent_is_not_jailed_by_the_real_history() -> None:
+    """All misses of two eras in a row, no credits: the real count of the real window stays below jail."""
+    parameters = PUBLIC.possession.parameters
+    history = possession.types.NEW_HISTORY
+    for era in range(4):
+        course = [False] * (WINDOW // 10) + [True] * (WINDOW - WINDOW // 10)
+        for is_proven in course if era % 2 else reversed(course):
+            history = (compute_proven if is_proven else compute_missed)(parameters, history)
+            history = possession.types.History(history.window)
+            assert count_misses(history) < JAIL
+
+
+def test_the_bound_can_be_reached() -> None:
+    """At half uptime the count reaches jail: the tests above can fail."""
+    history = possession.types.NEW_HISTORY
+    for number in range(2 * WINDOW):
+        step = compute_missed if number % 2 else compute_proven
+        history = possession.types.History(step(PUBLIC.possession.parameters, history).window)
+    assert count_misses(history) >= JAIL
+
+
+def pay_epoch(arena: Arena, act) -> tuple[list[EpochRewarded], list[HostingRewarded]]:
+    """What an epoch pays in which `act` happens."""
+    arena.random = Random(0)
+    arena.events = []
+    arena.run(1, act)
+    found = [event for _, event in arena.events]
+    return (
+        [event for event in found if isinstance(event, EpochRewarded)],
+        [event for event in found if isinstance(event, HostingRewarded)],
+    )
+
+
+def add_keys(arena: Arena) -> None:
+    """Keys that register as hosts and hold nothing."""
+    for number, key in enumerate(ATTACKERS):
+        arena.call(key, RegisterHost(key[:8], (f"/ip4/28.{number}.0.1/tcp/1",), 10**9))
+
+
+def announce(arena: Arena) -> None:
+    """Sessions that are opened and never used."""
+    for member in (*MEMBERS, *ATTACKERS):
+        open_session(arena, member, HONEST[0], min(arena.contents), GIB)
+
+
+@pytest.mark.parametrize("perturb", [add_keys, announce])
+def test_rule_p_keys_and_intents_move_no_pool(perturb) -> None:
+    """The pools, every host's hosting pay and what lockers get are the same to the base unit."""
+    base = build_arena(SECOND, 3, SCALE).fork()
+    base.run(base.era_epochs)
+    assert pay_epoch(base.fork(), None) == pay_epoch(base.fork(), perturb)
+
+
+def test_rule_p_traffic_moves_hosting_by_its_match_alone() -> None:
+    """Bought traffic leaves all pools and weights; hosting can only lose what was minted as match."""
+    base = build_arena(SECOND, 3, SCALE).fork()
+    base.run(base.era_epochs)
+
+    def trade(arena: Arena) -> None:
+        for member in MEMBERS:
+            buy(arena, member, HONEST[0], min(arena.contents), 10 * GIB)
+
+    (calm,), quiet = pay_epoch(base.fork(), None)
+    (busy,), loud = pay_epoch(base.fork(), trade)
+    assert busy.pools == calm.pools
+    assert [one.weight for one in loud] == [one.weight for one in quiet]
+    moved = calm.hosting_paid - busy.hosting_paid
+    assert 0 <= moved <= busy.uploads_paid
+    assert busy.uploads_paid > 0
+
+
+def test_every_unit_of_an_epoch_is_minted_for_a_pool() -> None:
+    """Emission is paid in full: what hosting leaves goes to lockers, but for what an absent host loses."""
+    arena = build_arena(SECOND, 3, SCALE).fork()
+    (paid,), hosts = pay_epoch(arena, None)
+    lost = sum(one.pool * one.weight // max(one.weight_total, 1) for one in hosts if one.amount == 0)
+    assert paid.minted <= paid.pools.emission + paid.pools.validator_pot
+    assert paid.lockers_paid >= paid.pools.lockers
+    assert paid.minted + lost + paid.pools.validators - paid.validators_paid + 10 >= paid.pools.emission
+    assert rewards.get_parameters(arena.state) == PUBLIC.rewards.parameters
