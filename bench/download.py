@@ -44,7 +44,7 @@ class OpenSessions:
 
     def __init__(self, datum: Hash, root: Hash) -> None:
         self.state = Overlay(MemoryState())
-        listed = catalogue.Datum(root, DATUM_BYTES, "title", "label", (), "", HOST, 1, 0)
+        listed = catalogue.Datum(root, DATUM_BYTES, "title", "label", (), "", HOST, 1, 0, 0, 0, 0)
         catalogue.DATUMS.set(self.state, listed, datum)
         key = VOUCHER_KEY.public_key
         session = sessions.types.Session(HOST, datum, key, PRICE_PER_GIB, expires_at=1000, ends_at=2000)

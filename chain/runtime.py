@@ -29,22 +29,15 @@ from chain.block import (
 from chain.commitment import TreeUpdate
 from chain.errors import DecodeError, DispatchError, ForgedBody, InvalidBlock, InvalidTransaction
 from chain.module import CallSpec, Context, Module
-from chain.modules import (
-    balances,
-    beacon,
-    catalogue,
-    escrow,
-    fees,
-    hosting,
-    lockers,
-    membership,
-    offences,
-    possession,
-    rewards,
-    sessions,
-    staking,
-    system,
-    validators,
+from chain.modules import balances, beacon, fees, system, validators
+from chain.modules.schedule import (
+    MODULES,
+    ON_BLOCK_END,
+    ON_BLOCK_START,
+    ON_EPOCH_END,
+    ON_EPOCH_START,
+    ON_ERA_END,
+    Hook,
 )
 from chain.primitives.codec import Record, decode, encode, replace
 from chain.primitives.keys import is_signed_by
@@ -53,48 +46,6 @@ from chain.state import Changes, Overlay, StateReader
 from chain.transaction import TRANSACTION_BYTES_MAX, Call, SignedTransaction, Transaction, check_signature
 from chain.validator_set import compute_hash, compute_priorities_hash
 from chain.votes import Verify
-
-MODULES: tuple[Module, ...] = (
-    system.MODULE,
-    balances.MODULE,
-    fees.MODULE,
-    staking.MODULE,
-    validators.MODULE,
-    membership.MODULE,
-    beacon.MODULE,
-    catalogue.MODULE,
-    hosting.MODULE,
-    possession.MODULE,
-    sessions.MODULE,
-    rewards.MODULE,
-    escrow.MODULE,
-    offences.MODULE,
-    lockers.MODULE,
-)
-
-Hook = Callable[[Context], None]
-ON_BLOCK_START: tuple[Hook, ...] = (
-    possession.on_block_start,
-    offences.on_block_start,
-    sessions.on_block_start,
-    hosting.on_block_start,
-)
-ON_EPOCH_START: tuple[Hook, ...] = (hosting.on_epoch_start, possession.on_epoch_start)
-ON_EPOCH_END: tuple[Hook, ...] = (offences.on_epoch_end, rewards.on_epoch_end, beacon.on_epoch_end)
-ON_ERA_END: tuple[Hook, ...] = (
-    possession.on_era_end,
-    escrow.on_era_end,
-    lockers.on_era_end,
-    rewards.on_era_end,
-    staking.on_era_end,
-    validators.on_era_end,
-)
-ON_BLOCK_END: tuple[Hook, ...] = (
-    hosting.on_block_end,
-    fees.on_block_end,
-    validators.on_block_end,
-    system.on_block_end,
-)
 
 _MODULE_OF = {module.index: module for module in MODULES}
 _EVENT_NUMBER = {kind: (module.index, index) for module in MODULES for index, kind in module.events.items()}
@@ -477,21 +428,3 @@ def build_call(arguments: Record) -> Call:
             if spec.kind is type(arguments):
                 return Call(module.index, spec.index, encode(arguments))
     raise KeyError(type(arguments).__name__)
-
-
-def check_invariants(state: StateReader) -> None:
-    """Check every module's invariants, by assertion; for tests and `vidya doctor`."""
-    balances.check_invariants(state)
-    for module in (
-        staking,
-        membership,
-        catalogue,
-        hosting,
-        possession,
-        sessions,
-        escrow,
-        lockers,
-        rewards,
-        validators,
-    ):
-        module.check_invariants(state)

@@ -14,9 +14,9 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 
 from chain.block import EventRecord
 from chain.modules import possession, sessions
+from chain.modules.schedule import MODULES
 from chain.primitives.codec import decode
 from chain.primitives.types import Address
-from chain.runtime import MODULES
 from node.ledger.ledger import CommittedBlock
 
 _log = structlog.get_logger("metrics")

@@ -124,14 +124,17 @@ def _list_hosting(world: World, ctx: Context) -> list[Case]:
     listing = build_listing(make_id("listed", 0))
     listed = catalogue.compute_datum_id(listing)
     catalogue.list_datum(ctx, lister, listing)
-    for number in range(2):
-        catalogue.DOWNLOADERS.set(ctx.state, True, listed, world.accounts[130 + number])
+    _pay_for(world, ctx, listed)
+    sponsored = _list_sponsored(world, ctx)
     known = hosting.get_host(ctx.state, host)
     assert known is not None
     named, spare = tuple(world.datums[: len(world.spare_datums)]), tuple(world.spare_datums)
     return [
         Case("longest texts", 0, lister, build_listing(make_id("listed", 1))),
-        Case("with downloads", 0, lister, catalogue.Delist(listed)),
+        Case("29 members have paid", 0, lister, catalogue.Delist(listed)),
+        Case("the last, admits", 0, world.accounts[121], catalogue.Sponsor(sponsored, 100 * VIDYA)),
+        Case("ends the admission", 0, world.accounts[200], catalogue.LeaveSponsorship(world.datums[0])),
+        Case("", 0, world.accounts[201], catalogue.WithdrawSponsorship(world.datums[0])),
         Case(
             "8 long addresses", 0, host, hosting.RegisterHost(known.peer_id, known.addresses, known.capacity)
         ),
@@ -141,6 +144,32 @@ def _list_hosting(world: World, ctx: Context) -> list[Case]:
         Case("256 dropped", 256, host, hosting.RegisterSubset((), named)),
         Case("256 each", 512, host, hosting.RegisterSubset(spare, named)),
     ]
+
+
+def _pay_for(world: World, ctx: Context, datum_id: Hash) -> None:
+    """All but one of the members that lift the cap of a datum have paid for it."""
+    count = catalogue.get_parameters(ctx.state).outside_members - 1
+    for number in range(count):
+        catalogue.DOWNLOADERS.set(ctx.state, True, datum_id, world.accounts[130 + number])
+    datum = catalogue.get_datum(ctx.state, datum_id)
+    assert datum is not None
+    catalogue.DATUMS.set(ctx.state, replace(datum, members=count), datum_id)
+
+
+def _list_sponsored(world: World, ctx: Context) -> Hash:
+    """A datum that waits for its last sponsor; another has one that can leave and one that has left."""
+    waiting, admitted = world.spare_datums[0], world.datums[0]
+    for number in range(catalogue.types.SPONSORS_MAX - 1):
+        catalogue.sponsor(ctx, world.accounts[200 + number], catalogue.Sponsor(admitted, VIDYA))
+    datum = catalogue.get_datum(ctx.state, admitted)
+    assert datum is not None
+    catalogue.DATUMS.set(ctx.state, replace(datum, needed=datum.sponsored), admitted)
+    gone = catalogue.Sponsorship(VIDYA, unlocks_in=1)
+    catalogue.SPONSORSHIPS.set(ctx.state, gone, admitted, world.accounts[201])
+    spare = catalogue.get_datum(ctx.state, waiting)
+    assert spare is not None
+    catalogue.DATUMS.set(ctx.state, replace(spare, is_due=True), waiting)
+    return waiting
 
 
 def _ask(count: int) -> Step:
@@ -176,11 +205,7 @@ def build_opening(world: World, datum_id: Hash, hosts: int, expires_at: int) -> 
 
 def _list_sessions(world: World, ctx: Context) -> list[Case]:
     payer, datum_id, host = world.members[2], world.datums[-1], world.hosts[0]
-    for number in range(2):
-        catalogue.DOWNLOADERS.set(ctx.state, True, datum_id, world.accounts[130 + number])
-    datum = catalogue.get_datum(ctx.state, datum_id)
-    assert datum is not None
-    catalogue.DATUMS.set(ctx.state, replace(datum, members=2), datum_id)
+    _pay_for(world, ctx, datum_id)
     session_id = sessions.get_next_session_id(ctx.state, world.genesis_hash, payer)
     opening = build_opening(world, datum_id, sessions.types.HOSTS_MAX, world.height + 100)
     sessions.calls.open_session(ctx, payer, opening)
@@ -190,7 +215,7 @@ def _list_sessions(world: World, ctx: Context) -> list[Case]:
     return [
         Case("1 host", 1, other, build_opening(world, datum_id, 1, expires_at)),
         Case("32 hosts", 32, other, opening),
-        Case("admits the datum", 0, world.accounts[141], sessions.Settle(signed)),
+        Case("by the member that lifts the cap", 0, world.accounts[141], sessions.Settle(signed)),
         Case("32 hosts", 0, payer, sessions.CloseSession(session_id)),
     ]
 

@@ -12,7 +12,7 @@ from bench.weights.clock import KeyCost, measure
 from bench.weights.world import GIB, HOSTS_PER_BLOCK, SECRET, World, make_id
 from chain import runtime
 from chain.module import Context
-from chain.modules import beacon, hosting, possession, sessions, validators
+from chain.modules import beacon, hosting, possession, schedule, sessions, validators
 from chain.primitives.codec import replace
 from chain.primitives.types import Height
 from chain.votes import (
@@ -94,10 +94,10 @@ def _list_cases(world: World) -> Iterator[HookCase]:
     era_end = (world.epoch // world.parameters.era_epochs + 1) * (
         world.parameters.era_epochs * world.parameters.epoch_blocks
     )
-    starts = runtime.ON_BLOCK_START
+    starts = schedule.ON_BLOCK_START
     yield HookCase("inherents", "100 signatures", world.height, (_build_inherents(world),))
     yield HookCase("block start", "nothing due", world.height, starts)
-    yield HookCase("block end", "no change of the set", world.height, runtime.ON_BLOCK_END)
+    yield HookCase("block end", "no change of the set", world.height, schedule.ON_BLOCK_END)
     yield HookCase("block start", "all judged proven", deadline, starts, _prove_from(world, 0))
     yield HookCase("block start", "10 of 100 jailed", deadline, starts, _miss(world, b"m" * 48, 3))
     yield HookCase("block start", "10 of 100 gone", deadline, starts, _miss(world, b"c" * 96, 95))
@@ -110,9 +110,9 @@ def _list_cases(world: World) -> Iterator[HookCase]:
     ending = world.height + 11 + sessions.get_parameters(world.state).settle_blocks
     yield HookCase("block start", "1024 allotments end", ending, starts)
     start = world.first_height(world.epoch + 1)
-    yield HookCase("epoch start", "no change", start, runtime.ON_EPOCH_START)
-    yield HookCase("epoch end", "all proven", epoch_end, runtime.ON_EPOCH_END, _prove_from(world, 0))
-    yield HookCase("era end", "30 grants each", era_end, runtime.ON_ERA_END, _prove_from(world, 0))
+    yield HookCase("epoch start", "no change", start, schedule.ON_EPOCH_START)
+    yield HookCase("epoch end", "all proven", epoch_end, schedule.ON_EPOCH_END, _prove_from(world, 0))
+    yield HookCase("era end", "30 grants each", era_end, schedule.ON_ERA_END, _prove_from(world, 0))
 
 
 def _build_inherents(world: World) -> Step:

@@ -13,10 +13,10 @@ from chain.module import CallSpec
 from chain.modules import hosting, possession, sessions
 from chain.modules.hosting import RegisterSubset
 from chain.modules.possession import Prove, ProvenLeaf
+from chain.modules.schedule import MODULES
 from chain.modules.sessions import HostAllotment, OpenSession
 from chain.primitives.codec import Record
 from chain.primitives.types import NO_HASH
-from chain.runtime import MODULES
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "spec" / "weights.md"
 CALLS, HOOKS = "calls", "hooks"

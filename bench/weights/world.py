@@ -228,13 +228,12 @@ def build_listing(files_hash: Hash) -> catalogue.ListDatum:
 
 
 def admit(ctx: Context, datum_id: Hash) -> None:
-    """As if enough members had paid for the datum."""
+    """As if its unpaid eras were over, it were sponsored, and enough members had paid for it."""
     datum = catalogue.get_datum(ctx.state, datum_id)
     assert datum is not None
-    needed = catalogue.get_parameters(ctx.state).admission_members
-    catalogue.DATUMS.set(ctx.state, replace(datum, members=needed), datum_id)
-    totals = catalogue.get_totals(ctx.state)
-    catalogue.TOTALS.set(ctx.state, replace(totals, admitted=totals.admitted + 1))
+    outside = catalogue.get_parameters(ctx.state).outside_members
+    admitted = replace(datum, is_due=True, needed=0, members=outside)
+    catalogue.effects.store(ctx, datum_id, admitted)
 
 
 def _age_host(ctx: Context, host: Address) -> None:

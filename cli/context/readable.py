@@ -27,16 +27,16 @@ def _fields(names: str) -> frozenset[str]:
 
 AMOUNTS = _fields(
     "active amount balance base_fee bond burned committed delegated delegated_to deposit earned escrow fee "
-    "fee_max free genesis income leaving limit listing_fee_min locked minted paid pledge_per_gib "
-    "price_max_per_gib price_per_gib refunded spent stake tip to_delegators to_lockers total withheld "
-    "accrued claimable claimed forfeited"
+    "accrued claimable claimed fee_max forfeited free fresh genesis income leaving limit "
+    "listing_fee_min locked minted needed paid pledge_per_gib price_max_per_gib price_per_gib refunded "
+    "required spent sponsored stake tip to_delegators to_lockers total withheld"
 )
 SIZES = _fields(
     "bytes bytes_downloaded bytes_held bytes_served bytes_total quota_bytes size_bytes used_bytes"
 )
 RATES = _fields("capacity bytes_per_second")
 EPOCHS = _fields("epoch from_epoch until_epoch last_proven hosted_from_epoch")
-ERAS = _fields("commission_era ends_era era from_era since_era unlocks_in")
+ERAS = _fields("bond_until commission_era earns_from ends_era era from_era since_era unlocks_in wanted_in")
 HEIGHTS = _fields("expires_at valid_until listed_at opened_at deadline")
 TITLES_MAX = 1000
 _SECONDS_MAX = 253_402_300_799

@@ -9,9 +9,9 @@ from typing import Annotated, Any, NamedTuple, cast, get_args, get_origin
 
 from chain.jsonable import from_json, get_fields
 from chain.module import CallSpec, Module
+from chain.modules.schedule import MODULES
 from chain.primitives.codec import check_bounds
 from chain.primitives.errors import DecodeError
-from chain.runtime import MODULES
 from cli.context.names import find_datum, parse_id
 from cli.context.network import NetworkContext
 from cli.errors import UsageFault

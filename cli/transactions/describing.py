@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from chain.jsonable import to_json
-from chain.runtime import MODULES
+from chain.modules.schedule import MODULES
 from cli.context.network import NetworkContext
 from cli.context.readable import Reader
 from cli.terminal.amounts import format_duration, format_share
@@ -31,6 +31,9 @@ SENTENCES = {
     "membership.withdraw_lock": "Withdraw the lock of {sender}",
     "catalogue.list_datum": "List {title} ({size_bytes}, {category}) in the catalogue, by {sender}",
     "catalogue.delist": "Take {datum} out of the catalogue",
+    "catalogue.sponsor": "Bond {amount} of {sender} as a sponsor of {datum}",
+    "catalogue.leave_sponsorship": "Give notice as a sponsor of {datum}, by {sender}",
+    "catalogue.withdraw_sponsorship": "Withdraw the bond of {sender} for {datum}",
     "hosting.register_host": "Register {sender} as a host at {addresses}",
     "hosting.register_subset": "Change what {sender} hosts: {add_count} more, {drop_count} fewer",
     "possession.prove": "Prove {leaves_count} leaves of {host} for epoch {epoch}",
@@ -132,7 +135,11 @@ class Describer:
             yield f"you leave the collective, and {self._describe_eras(eras)} after that: {lock}"
         elif name == "catalogue.list_datum":
             bond = self._network.amount(spec.catalogue.parameters.curator_bond)
-            yield f"you delist it, when nobody hosts it any more: {bond}"
+            eras = spec.catalogue.parameters.curator_bond_eras
+            yield f"{self._describe_eras(eras)} have passed after this one, whoever hosts it then: {bond}"
+        elif name == "catalogue.sponsor":
+            eras = spec.catalogue.parameters.sponsor_notice_eras
+            yield f"you give notice, and {self._describe_eras(eras)} after that"
 
     def list_losses(self, calls: Sequence[Any], events: Sequence[Mapping[str, Any]] = ()) -> list[str]:
         """What makes one lose what is at stake, and how much of it."""
@@ -156,6 +163,8 @@ class Describer:
             yield "you leave before that: what it has earned and has not vested, never the amount"
         if name == "staking.delegate":
             yield f"the host signs two votes in one place: {double} of the stake or more"
+        if name == "catalogue.sponsor":
+            yield "a jury finds the datum to be junk: all of the bond"
 
     def _describe_eras(self, eras: int) -> str:
         parameters = self._network.spec.system.parameters

@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from chain.modules.schedule import MODULES
 from chain.primitives.codec import encode, replace
-from chain.runtime import MODULES, build_call
+from chain.runtime import build_call
 from chain.transaction import (
     TRANSACTION_VERSION,
     Transaction,

@@ -15,16 +15,10 @@ from chain.genesis import (
     parse_chain_spec,
 )
 from chain.modules import names
+from chain.modules.schedule import check_invariants
 from chain.primitives.hashing import Domain, hash_bytes
 from chain.primitives.keys import KeyPair
-from chain.runtime import (
-    build_block,
-    build_call,
-    check_invariants,
-    decode_event,
-    execute_block,
-    get_error_code,
-)
+from chain.runtime import build_block, build_call, decode_event, execute_block, get_error_code
 from chain.spec_builder import GenesisValidator, build_spec
 from chain.state import Changes
 from chain.transaction import SignedTransaction, Transaction, sign_transaction

@@ -17,10 +17,10 @@ HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 
 EDITS = (
-    # The runtime: the module's calls, events and errors, and its invariant.
-    ("chain/runtime.py", "\n    membership,\n", "    names,\n"),
-    ("chain/runtime.py", "    offences.MODULE,\n", "    names.MODULE,\n"),
-    ("chain/runtime.py", "        rewards,\n", "        names,\n"),
+    # The schedule: the module's calls, events and errors, and its invariant.
+    ("chain/modules/schedule.py", "\n    membership,\n", "    names,\n"),
+    ("chain/modules/schedule.py", "    offences.MODULE,\n", "    names.MODULE,\n"),
+    ("chain/modules/schedule.py", "        rewards,\n", "        names,\n"),
     # Genesis: the module's section in the chain spec, and what it writes.
     ("chain/genesis.py", "\n    membership,\n", "    names,\n"),
     ("chain/genesis.py", "    rewards: rewards.GenesisConfig\n", "    names: names.GenesisConfig\n"),

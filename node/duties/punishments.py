@@ -11,10 +11,10 @@ from chain.block import EventRecord
 from chain.jsonable import get_fields
 from chain.modules import offences
 from chain.modules.possession.types import Missed
+from chain.modules.schedule import MODULES
 from chain.modules.staking.types import Jailed, Slashed, Tombstoned
 from chain.primitives.codec import Record, decode
 from chain.primitives.types import Address, Height
-from chain.runtime import MODULES
 from node.ledger.ledger import CommittedBlock
 
 _log = structlog.get_logger("punishments")

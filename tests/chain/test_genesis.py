@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from chain import runtime
 from chain.errors import InvalidChainSpec
 from chain.genesis import (
     CHAIN_SPEC_BYTES_MAX,
@@ -19,7 +18,7 @@ from chain.genesis import (
     parse_chain_spec,
 )
 from chain.jsonable import get_fields
-from chain.modules import balances, beacon, staking, validators
+from chain.modules import balances, beacon, schedule, staking, validators
 from chain.primitives.codec import encode, replace
 from chain.primitives.hashing import Domain, hash_bytes
 from chain.primitives.types import NO_HASH
@@ -69,7 +68,11 @@ PUBLIC = [
     ("catalogue", "listing_fee_per_gib", 5 * VIDYA),
     ("catalogue", "listing_fee_min", VIDYA // 100),
     ("catalogue", "curator_bond", 25 * VIDYA),
-    ("catalogue", "admission_members", 3),
+    ("catalogue", "curator_bond_eras", 90),
+    ("catalogue", "unpaid_eras", 7),
+    ("catalogue", "sponsor_eras", 7),
+    ("catalogue", "sponsor_copies", 5),
+    ("catalogue", "outside_members", 30),
     ("hosting", "pledge_eras", 20),
     ("hosting", "pledge_per_gib_min", VIDYA),
     ("hosting", "pledge_step_ppm", 50_000),
@@ -103,6 +106,8 @@ PUBLIC = [
     ("rewards", "scarce_below", 3),
     ("rewards", "scarce_ppm", 1_250_000),
     ("rewards", "weight_ppm_max", 2_000_000),
+    ("rewards", "halving_eras", 30),
+    ("rewards", "subtree_ppm", 50_000),
     ("offences", "equivocation_ppm_min", 50_000),
     ("offences", "miss_jail_ppm", 500_000),
     ("offences", "jail_epochs", 4),
@@ -257,7 +262,7 @@ def test_the_genesis_hash_names_everything_but_the_seeds() -> None:
 def test_genesis_holds_the_invariants_and_names_its_validators() -> None:
     """Before the first block all is in order; the header leads to the spec."""
     rig = build_rig()
-    runtime.check_invariants(rig.state)
+    schedule.check_invariants(rig.state)
     header = rig.live.head
     assert (header.height, header.time_ms, header.proposer) == (0, rig.spec.time_ms, NO_HASH)
     assert header.parent_hash == rig.live.genesis_hash

@@ -11,12 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chain import runtime
 from chain.block import Block, BlockReceipts
 from chain.errors import DecodeError
 from chain.genesis import ChainSpec
 from chain.jsonable import from_json, get_fields, to_json
-from chain.modules import balances, offences
+from chain.modules import balances, offences, schedule
 from chain.primitives.codec import Record
 from chain.transaction import SignedTransaction
 from chain.votes import (
@@ -33,8 +32,8 @@ ALICE = b"a" * 32
 ALICE_TEXT = to_json(balances.Burned(ALICE, 1), PREFIX)["account"]
 
 KINDS: list[Any] = [
-    *(spec.kind for module in runtime.MODULES for spec in module.calls.values()),
-    *(kind for module in runtime.MODULES for kind in module.events.values()),
+    *(spec.kind for module in schedule.MODULES for spec in module.calls.values()),
+    *(kind for module in schedule.MODULES for kind in module.events.values()),
     Block,
     BlockReceipts,
     SignedTransaction,

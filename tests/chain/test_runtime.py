@@ -9,7 +9,7 @@ from chain import runtime
 from chain.block import Inherents, compute_extrinsics_root
 from chain.errors import ChainError, InvalidBlock, InvalidTransaction
 from chain.jsonable import get_fields
-from chain.modules import balances, catalogue, fees, offences, sessions, system, validators
+from chain.modules import balances, catalogue, fees, offences, schedule, sessions, system, validators
 from chain.primitives.codec import Record, encode, replace
 from chain.primitives.types import NO_HASH
 from chain.runtime import BlockRun, build_call
@@ -291,19 +291,19 @@ def test_ids_of_transactions_are_what_the_header_binds(rig: Rig) -> None:
 
 def test_numbers_of_modules_calls_events_and_errors_are_unique() -> None:
     """And each call has arguments of its own, so that a record names its call."""
-    assert len({module.index for module in runtime.MODULES}) == len(runtime.MODULES)
-    assert len({module.name for module in runtime.MODULES}) == len(runtime.MODULES)
-    kinds = [spec.kind for module in runtime.MODULES for spec in module.calls.values()]
+    assert len({module.index for module in schedule.MODULES}) == len(schedule.MODULES)
+    assert len({module.name for module in schedule.MODULES}) == len(schedule.MODULES)
+    kinds = [spec.kind for module in schedule.MODULES for spec in module.calls.values()]
     assert len(set(kinds)) == len(kinds)
-    events = [kind for module in runtime.MODULES for kind in module.events.values()]
+    events = [kind for module in schedule.MODULES for kind in module.events.values()]
     assert len(set(events)) == len(events)
-    codes = [kind.code for module in runtime.MODULES for kind in module.errors.values()]
+    codes = [kind.code for module in schedule.MODULES for kind in module.errors.values()]
     assert len(set(codes)) == len(codes)
 
 
 def test_every_refusal_and_every_call_says_in_one_sentence_what_it_is() -> None:
     """People read these in the CLI."""
-    for module in runtime.MODULES:
+    for module in schedule.MODULES:
         for kind in module.errors.values():
             assert (kind.__doc__ or "").split("\n")[0].endswith("."), kind
         for spec in module.calls.values():
@@ -314,7 +314,7 @@ def test_every_call_fits_into_a_lane_of_the_smallest_block() -> None:
     """The heaviest arguments that the codec lets through, in the largest envelope, weigh less."""
     envelope = fees.compute_envelope_weight(build_rig().spec.fees.parameters, TRANSACTION_BYTES_MAX)
     duties = system.compute_duty_weight_max(system.BLOCK_WEIGHT_MIN)
-    for module in runtime.MODULES:
+    for module in schedule.MODULES:
         for spec in module.calls.values():
             lane = duties if spec.is_duty else system.BLOCK_WEIGHT_MIN - duties
             weight = spec.weight if isinstance(spec.weight, int) else spec.weight(build_longest(spec.kind))

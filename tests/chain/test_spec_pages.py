@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from chain import runtime
 from chain.block import (
     BlockReceipts,
     Header,
@@ -17,7 +16,7 @@ from chain.block import (
 from chain.genesis import BUILDERS, ChainSpec
 from chain.jsonable import get_fields
 from chain.list_tree import compute_list_root
-from chain.modules import balances, fees, system
+from chain.modules import balances, fees, schedule, system
 from chain.primitives.codec import encode
 from chain.primitives.keys import KeyPair
 from chain.runtime import build_call
@@ -81,13 +80,13 @@ def test_every_module_and_call_is_listed_with_its_number(read) -> None:  # type:
     """In the order of their numbers, duties marked."""
     rows = re.findall(r"^\| (\d+) \| (\w+) \| (.*?) ?\| (?:`\w+\.md`|here) \|$", read("blocks"), re.MULTILINE)
     expected = []
-    for module in sorted(runtime.MODULES, key=lambda module: module.index):
+    for module in sorted(schedule.MODULES, key=lambda module: module.index):
         names = [spec.name + " (duty)" * spec.is_duty for _, spec in sorted(module.calls.items())]
         expected.append((str(module.index), module.name, ", ".join(names)))
     assert rows == expected
 
 
-def get_hook_line(name: str, hooks: tuple[runtime.Hook, ...]) -> str:
+def get_hook_line(name: str, hooks: tuple[schedule.Hook, ...]) -> str:
     """How the page lists the hooks of a stage."""
     modules = [hook.__module__.split(".")[2] for hook in hooks]
     return f"{name}: {', '.join(modules)}"
@@ -98,11 +97,11 @@ def test_hooks_are_listed_in_their_order(read) -> None:  # type: ignore[no-untyp
     text = read("blocks").replace("hooks of ", "").replace("**", "")
     text = re.sub(r", in the (first|last) block of an (epoch|era):", ":", text)
     for name, hooks in (
-        ("Block start", runtime.ON_BLOCK_START),
-        ("Epoch start", runtime.ON_EPOCH_START),
-        ("Epoch end", runtime.ON_EPOCH_END),
-        ("Era end", runtime.ON_ERA_END),
-        ("Block end", runtime.ON_BLOCK_END),
+        ("Block start", schedule.ON_BLOCK_START),
+        ("Epoch start", schedule.ON_EPOCH_START),
+        ("Epoch end", schedule.ON_EPOCH_END),
+        ("Era end", schedule.ON_ERA_END),
+        ("Block end", schedule.ON_BLOCK_END),
     ):
         assert get_hook_line(name, hooks) in text, name
 

@@ -14,7 +14,7 @@ from bench.weights.table import (
     read_table,
 )
 from chain.modules import fees, system
-from chain.runtime import MODULES
+from chain.modules.schedule import MODULES
 from chain.transaction import TRANSACTION_BYTES_MAX
 from node.home.profiles import load_profile
 

@@ -85,7 +85,7 @@ def test_exit_codes_are_fixed() -> None:
 
 def test_codes_that_decide_are_codes_of_the_chain() -> None:
     """Every code with an exit code or a hint of its own exists in the state machine, the API or the CLI."""
-    from chain.runtime import MODULES
+    from chain.modules.schedule import MODULES
 
     known = {error.code for module in MODULES for error in module.errors.values()}
     named = [code for code in (*HINTS, *_codes_with_exits()) if "." in code]

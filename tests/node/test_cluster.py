@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from chain import runtime
-from chain.modules import balances
+from chain.modules import balances, schedule
 from chain.primitives.codec import decode
 from chain.transaction import SignedTransaction
 from node.app import Node
@@ -46,7 +45,7 @@ async def test_four_validators_agree_and_every_invariant_holds(tmp_path: Path) -
     spec, hub = build_cluster_spec(4), MemoryHub()
     async with AsyncExitStack() as stack:
         nodes = await open_all(stack, hub, spec, tmp_path, 4)
-        nodes[0].replica.listeners.append(lambda _: runtime.check_invariants(nodes[0].ledger.state))
+        nodes[0].replica.listeners.append(lambda _: schedule.check_invariants(nodes[0].ledger.state))
         await wait_for_all(nodes, 45)
         for height in range(46):
             assert len({node.ledger.chain.get_header(height) for node in nodes}) == 1

@@ -28,7 +28,6 @@ from chain.modules.rewards.hooks import (
     check_invariants,
     get_minted,
     get_parameters,
-    get_pay_per_gib,
     on_epoch_end,
     on_era_end,
 )

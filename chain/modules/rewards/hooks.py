@@ -10,7 +10,6 @@ from chain.modules.rewards.types import (
     MINTED,
     PAID_UNTIL_MS,
     PARAMETERS,
-    PAY_PER_GIB,
     SUPPLY,
     EpochRewarded,
     HostingPay,
@@ -41,11 +40,11 @@ def on_epoch_end(ctx: Context) -> None:
     for share in payments.hosting:
         _pay(ctx, share.host, share.amount)
         ctx.emit(replace(share, factors=share.factors[:DATUMS_LISTED_MAX]))
+    _count_hosted(ctx, payments)
     drawn = _fill_validator_pot(ctx, payments)
     for validator in payments.validators:
         _pay_validator(ctx, validator)
     balances.mint(ctx, lockers.FUND, payments.lockers)
-    _count_hosted(ctx, payments)
     _count(ctx, payments, drawn)
 
 
@@ -107,14 +106,14 @@ def _count(ctx: Context, payments: Payments, drawn: Amount) -> None:
 
 
 def on_era_end(ctx: Context) -> None:
-    """The emission of the next era is computed from the current supply; pledges follow the era's pay."""
+    """The next era's emission follows the current supply; pledges and bonds follow this era's pay."""
     SUPPLY.set(ctx.state, balances.get_total_supply(ctx.state))
     hosted = HOSTING_PAY.get(ctx.state) or HostingPay()
     era_epochs = system.get_parameters(ctx.state).era_epochs
     pay_per_gib = mul_div(hosted.paid, catalogue.GIB * era_epochs, max(hosted.byte_epochs, 1))
-    PAY_PER_GIB.set(ctx.state, pay_per_gib)
     HOSTING_PAY.delete(ctx.state)
     hosting.on_era_paid(ctx, pay_per_gib)
+    catalogue.record_pay(ctx, pay_per_gib)
 
 
 class GenesisConfig(Record):
@@ -136,6 +135,8 @@ def build_genesis(ctx: Context, config: GenesisConfig) -> None:
 def _check_parameters(parameters: Parameters) -> None:
     if parameters.hosting_ppm + parameters.upload_ppm + parameters.validator_ppm > PPM:
         raise InvalidChainSpec("rewards: the pools share at most 1000000 of the emission")
+    if parameters.subtree_ppm > PPM:
+        raise InvalidChainSpec("rewards: subtree_ppm at most 1000000")
     eras = [step.eras_from for step in parameters.tenure]
     factors = [step.factor_ppm for step in parameters.tenure]
     if eras != sorted(eras) or factors != sorted(factors):
@@ -156,11 +157,6 @@ def check_no_profit(parameters: Parameters, split: sessions.Parameters) -> None:
 def get_parameters(state: StateReader) -> Parameters:
     """The parameters of rewards."""
     return PARAMETERS.require(state)
-
-
-def get_pay_per_gib(state: StateReader) -> Amount:
-    """What a proven and admitted GiB earned in the last era, in base units; 0 before the first ended."""
-    return PAY_PER_GIB.get(state) or 0
 
 
 def get_minted(state: StateReader) -> Minted:

@@ -18,7 +18,7 @@ from chain.modules.rewards.types import (
     UploadRewarded,
     ValidatorRewarded,
 )
-from chain.modules.rewards.weights import count_copies, is_excluded, list_subsets, weigh
+from chain.modules.rewards.weights import is_excluded, weigh_hosts
 from chain.modules.validators import Participation
 from chain.primitives.fixed_point import mul_div, mul_ppm
 from chain.primitives.types import (
@@ -53,7 +53,7 @@ def get_payments(state: StateReader, epoch: Epoch, now_ms: TimeMs) -> Payments:
     uploads = _get_uploads(state, epoch, pools.uploads)
     available = pools.hosting + pools.uploads - sum(payment.amount for payment in uploads)
     hosting_ = _get_hosting(state, epoch, available)
-    payable = hosting_[0].pool if hosting_ else 0
+    payable = _get_payable(hosting_)
     return Payments(
         pools,
         pools.lockers + available - payable,
@@ -142,24 +142,32 @@ def compute_match(match_ppm: Ppm, burned: Amount, pool: Amount, burned_total: Am
     return min(mul_ppm(burned, match_ppm), mul_div(pool, burned, burned_total))
 
 
+def _get_payable(payments: tuple[HostingRewarded, ...]) -> Amount:
+    """The part of the hosting pool that is for hosts: without what the bound on one lister's data leaves."""
+    if not payments or payments[0].weight_total == 0:
+        return 0
+    weight = sum(payment.weight_paid for payment in payments)
+    return mul_div(payments[0].pool, weight, payments[0].weight_total)
+
+
 def _get_hosting(state: StateReader, epoch: Epoch, available: Amount) -> tuple[HostingRewarded, ...]:
-    parameters, subsets = PARAMETERS.require(state), tuple(list_subsets(state, epoch))
-    copies = count_copies(subsets)
-    weighed = [(subset, weigh(parameters, subset, copies)) for subset in subsets]
+    parameters = PARAMETERS.require(state)
+    weighed = weigh_hosts(state, parameters, epoch)
     total = sum(one.weight for _, factors in weighed for one in factors)
     pool = min(available, _get_hosting_bound(state, parameters, total))
     payments = []
     for subset, factors in weighed:
-        weight = sum(one.weight for one in factors)
+        weight_paid = sum(mul_ppm(one.weight, one.capped_ppm) for one in factors)
         is_proven = possession.is_proven(state, subset.host, epoch)
-        is_paid = is_proven and weight > 0
+        is_paid = is_proven and weight_paid > 0
         payments.append(
             HostingRewarded(
                 host=subset.host,
                 epoch=epoch,
-                amount=mul_div(pool, weight, total) if is_paid else 0,
+                amount=mul_div(pool, weight_paid, total) if is_paid else 0,
                 pool=pool,
-                weight=weight,
+                weight=sum(one.weight for one in factors),
+                weight_paid=weight_paid,
                 weight_total=total,
                 pay_factor_ppm=subset.pay_factor,
                 is_proven=is_proven,

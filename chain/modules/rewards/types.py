@@ -39,7 +39,11 @@ class Parameters(Record):
     tenure: tuple[Tenure, ...]
     """Ascending by eras; the factor is 1 before the first step."""
     weight_ppm_max: Ppm
-    """Bound on the product of all factors of a byte."""
+    """Bound on the product of pay factor, scarcity and tenure of a byte."""
+    halving_eras: Uint32
+    """A datum's weight halves each time that so many eras pass in which nobody wanted it; 0: never."""
+    subtree_ppm: Ppm
+    """Bound on the share of the hosting pool for data of one lister that few others have paid for."""
     are_networks_counted: bool
     """Whether hosts in one network (/24, /48) are one copy; off where all nodes share one machine."""
 
@@ -83,14 +87,12 @@ SUPPLY = StorageValue(MODULE.index, 1, int)
 MINTED = StorageValue(MODULE.index, 2, Minted)
 HOSTING_PAY = StorageValue(MODULE.index, 4, HostingPay)
 """Of this era."""
-PAY_PER_GIB = StorageValue(MODULE.index, 5, int)
-"""What a proven and admitted GiB earned in the last era, in base units."""
 PAID_UNTIL_MS = StorageValue(MODULE.index, 3, int)
 """Chain time at the end of the last epoch that was paid."""
 
 
 class DatumFactors(Record):
-    """Why a datum weighs `size_bytes` x `factor_ppm`: the product of the factors, divided by `sharers`."""
+    """Why a datum weighs `weight`: `size_bytes` x the product of the factors, divided by `sharers`."""
 
     datum: Hash
     size_bytes: Uint
@@ -102,8 +104,12 @@ class DatumFactors(Record):
     tenure_eras: Uint32
     """Eras that the host has proven since it registered the datum."""
     tenure_ppm: Ppm
+    demand_ppm: Ppm
+    """Halved for each stretch of `halving_eras` without demand."""
     factor_ppm: Ppm
     weight: Uint
+    capped_ppm: Ppm
+    """The part of the weight that is paid: less than all where its lister's data reach `subtree_ppm`."""
 
 
 @MODULE.event(1)
@@ -124,7 +130,7 @@ class EpochRewarded(Record):
 
 @MODULE.event(2)
 class HostingRewarded(Record):
-    """`amount` = `pool` x `weight` / `weight_total`; nothing if not proven, or excluded (jail, tombstone).
+    """`amount` = `pool` x `weight_paid` / `weight_total`; nothing if not proven, or excluded.
 
     `pool` is what hosting may pay: bounded by `hosting_price_ppm` of the price per weighted GiB and era.
     """
@@ -134,6 +140,8 @@ class HostingRewarded(Record):
     amount: Amount
     pool: Amount
     weight: Uint
+    weight_paid: Uint
+    """`weight`, less what exceeds the bound on data of one lister; the lockers get what that leaves."""
     weight_total: Uint
     pay_factor_ppm: Ppm
     is_proven: bool

@@ -3,11 +3,12 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from chain.modules import catalogue, hosting, possession, staking
+from chain.modules import catalogue, hosting, possession, staking, system
 from chain.modules.hosting import SubsetEntry
 from chain.modules.rewards.types import PARAMETERS, DatumFactors, Parameters
+from chain.primitives.codec import replace
 from chain.primitives.fixed_point import mul_div, mul_ppm
-from chain.primitives.types import PPM, Address, Epoch, Hash, Ppm
+from chain.primitives.types import PPM, Address, Epoch, Era, Hash, Ppm
 from chain.state import StateReader
 
 
@@ -24,25 +25,54 @@ class HostSubset(NamedTuple):
     """Admitted datums only."""
 
 
+class DatumTerms(NamedTuple):
+    """What an admitted datum's entry in the catalogue makes of its weight."""
+
+    demand_ppm: Ppm
+    capped_with: Address | None
+    """The lister whose data share a bound; None once enough other members have paid for the datum."""
+
+
+Weighed = list[tuple[HostSubset, tuple[DatumFactors, ...]]]
+TermsOf = dict[Hash, DatumTerms | None]
+"""By datum; None for those that are not admitted. Each is read once, however many hosts hold it."""
 Copies = dict[Hash, dict[str, int]]
 """Datum -> network -> hosts there that earn with it."""
 
 
-def list_subsets(state: StateReader, epoch: Epoch) -> Iterator[HostSubset]:
-    """Of every host that holds something admitted in this epoch, in the order of accounts."""
-    are_networks_counted = PARAMETERS.require(state).are_networks_counted
-    known: dict[Hash, bool] = {}
+def weigh_hosts(state: StateReader, parameters: Parameters, epoch: Epoch) -> Weighed:
+    """Every host that holds something admitted in this epoch, with the factors of each such datum."""
+    terms: TermsOf = {}
+    subsets = tuple(list_subsets(state, epoch, terms))
+    copies = count_copies(subsets)
+    weighed = [(subset, weigh(parameters, subset, copies, terms)) for subset in subsets]
+    return cap(weighed, parameters, terms)
+
+
+def list_subsets(state: StateReader, epoch: Epoch, terms: TermsOf) -> Iterator[HostSubset]:
+    """Of every host that holds something admitted in this epoch, in the order of accounts; fills `terms`."""
+    parameters = PARAMETERS.require(state)
+    era = epoch // system.get_parameters(state).era_epochs
     for who, _ in hosting.list_subset_totals(state):
         subset, host = hosting.get_subset(state, who, epoch), hosting.get_host(state, who)
         assert host is not None
         for one in subset:
-            if one.datum not in known:
-                known[one.datum] = catalogue.is_admitted(state, one.datum)
-        held = tuple(one for one in subset if known[one.datum])
+            if one.datum not in terms:
+                terms[one.datum] = _get_terms(state, parameters, one.datum, era)
+        held = tuple(one for one in subset if terms[one.datum] is not None)
         if held:
-            network = host.network if are_networks_counted else who.hex()
+            network = host.network if parameters.are_networks_counted else who.hex()
             pay_factor = possession.get_pay_factor(state, who)
             yield HostSubset(who, network, pay_factor, host.proven_eras, is_excluded(state, who), held)
+
+
+def _get_terms(state: StateReader, parameters: Parameters, datum_id: Hash, era: Era) -> DatumTerms | None:
+    datum = catalogue.get_datum(state, datum_id)
+    if datum is None or not catalogue.is_earning(datum):
+        return None
+    unwanted = era - max(datum.wanted_in, datum.earns_from)
+    is_known = datum.members >= catalogue.get_parameters(state).outside_members
+    return DatumTerms(compute_demand(parameters, unwanted), None if is_known else datum.lister)
 
 
 def count_copies(subsets: tuple[HostSubset, ...]) -> Copies:
@@ -56,17 +86,20 @@ def count_copies(subsets: tuple[HostSubset, ...]) -> Copies:
     return copies
 
 
-def weigh(parameters: Parameters, subset: HostSubset, copies: Copies) -> tuple[DatumFactors, ...]:
+def weigh(
+    parameters: Parameters, subset: HostSubset, copies: Copies, terms: TermsOf
+) -> tuple[DatumFactors, ...]:
     """The factors of each datum of a subset, the heaviest first, ties by datum."""
     earning = 0 if subset.is_excluded else subset.pay_factor
     factors = []
     for one in subset.held:
-        networks = copies.get(one.datum, {})
+        networks, of_datum = copies.get(one.datum, {}), terms[one.datum]
+        assert of_datum is not None
         sharers = max(networks.get(subset.network, 0), 1)
         scarcity = compute_scarcity(parameters, len(networks))
         eras = subset.proven_eras - one.from_proven_eras
         tenure = compute_tenure(parameters, eras)
-        factor = compute_factor(parameters, earning, scarcity, tenure, sharers)
+        factor = compute_factor(parameters, earning, scarcity, tenure, sharers, of_datum.demand_ppm)
         factors.append(
             DatumFactors(
                 datum=one.datum,
@@ -76,11 +109,47 @@ def weigh(parameters: Parameters, subset: HostSubset, copies: Copies) -> tuple[D
                 scarcity_ppm=scarcity,
                 tenure_eras=eras,
                 tenure_ppm=tenure,
+                demand_ppm=of_datum.demand_ppm,
                 factor_ppm=factor,
                 weight=mul_ppm(one.size_bytes, factor),
+                capped_ppm=PPM,
             )
         )
     return tuple(sorted(factors, key=lambda one: (-one.weight, one.datum)))
+
+
+def cap(weighed: Weighed, parameters: Parameters, terms: TermsOf) -> Weighed:
+    """Bound what is paid of data whose lister has, with all such data, too much of the weight."""
+    groups: dict[Address, int] = {}
+    for _, factors in weighed:
+        for one in factors:
+            lister = _get_group(terms, one.datum)
+            if lister is not None:
+                groups[lister] = groups.get(lister, 0) + one.weight
+    total = sum(one.weight for _, factors in weighed for one in factors)
+    bound = mul_ppm(total, parameters.subtree_ppm)
+    caps = {lister: mul_div(PPM, bound, weight) for lister, weight in groups.items() if weight > bound}
+    if not caps:
+        return weighed
+    return [(subset, tuple(_lower(one, caps, terms) for one in factors)) for subset, factors in weighed]
+
+
+def _lower(factors: DatumFactors, caps: dict[Address, Ppm], terms: TermsOf) -> DatumFactors:
+    lister = _get_group(terms, factors.datum)
+    return factors if lister not in caps else replace(factors, capped_ppm=caps[lister])
+
+
+def _get_group(terms: TermsOf, datum_id: Hash) -> Address | None:
+    of_datum = terms[datum_id]
+    assert of_datum is not None
+    return of_datum.capped_with
+
+
+def compute_demand(parameters: Parameters, unwanted_eras: int) -> Ppm:
+    """1, halved for each stretch of `halving_eras` in which nobody wanted the datum; rounded down."""
+    if parameters.halving_eras == 0:
+        return PPM
+    return PPM >> max(unwanted_eras, 0) // parameters.halving_eras
 
 
 def compute_scarcity(parameters: Parameters, copies: int) -> Ppm:
@@ -97,10 +166,16 @@ def compute_tenure(parameters: Parameters, eras: int) -> Ppm:
 
 
 def compute_factor(
-    parameters: Parameters, pay_factor: Ppm, scarcity: Ppm, tenure: Ppm, sharers: int = 1
+    parameters: Parameters,
+    pay_factor: Ppm,
+    scarcity: Ppm,
+    tenure: Ppm,
+    sharers: int = 1,
+    demand: Ppm = PPM,
 ) -> Ppm:
-    """The product, rounded down and bounded; hosts that are one copy share it."""
-    return min(pay_factor * scarcity * tenure // (PPM * PPM), parameters.weight_ppm_max) // sharers
+    """The product, bounded, times the demand; hosts that are one copy share it. Rounded down."""
+    product = min(pay_factor * scarcity * tenure // (PPM * PPM), parameters.weight_ppm_max)
+    return mul_ppm(product, demand) // sharers
 
 
 def is_excluded(state: StateReader, who: Address) -> bool:

@@ -36,16 +36,16 @@ KEY = VOUCHER_KEY.public_key
 
 
 @cache
-def _build(admission_members: int) -> tuple[Market, Hash]:
-    world = Market(admission_members=admission_members)
+def _build() -> tuple[Market, Hash]:
+    world = Market()
     datum = world.publish(1, SIZE, (ONE, TWO, THREE))
     world.go_to_epoch(4)
     return world, datum
 
 
-def build(admission_members: int = 0) -> tuple[Market, Hash]:
+def build() -> tuple[Market, Hash]:
     """A world in the first block of an epoch, where the first three hosts hold a datum; a copy of its own."""
-    world, datum = _build(admission_members)
+    world, datum = _build()
     return world.fork(), datum
 
 
@@ -289,17 +289,18 @@ def test_endings_are_bounded_and_late_ones_pay_nothing(monkeypatch: pytest.Monke
     assert counts == [3, 1, 0]
 
 
-def test_paying_for_all_of_a_datum_counts_once_for_its_admission() -> None:
-    """The session that pays for the last byte tells the catalogue, over all hosts together."""
-    world, datum = build(admission_members=2)
-    for payer, members, is_admitted in ((MEMBER, 0, False), (MEMBER, 1, False), (OTHER, 1, True)):
+def test_paying_for_all_of_a_datum_is_demand() -> None:
+    """The session that pays for the last byte tells the catalogue; members count once."""
+    world, datum = build()
+    for payer, members in ((MEMBER, 0), (MEMBER, 1), (OTHER, 1)):
         session = world.open(datum, VIDYA, VIDYA, payer=payer)
         world.call(sessions.calls.close_session, payer, CloseSession(session))
         world.settle(session, ONE, SIZE - 1)
         known = catalogue.get_datum(world.state, datum)
         assert known is not None and known.members == members
         world.settle(session, TWO, 1)
-        assert catalogue.is_admitted(world.state, datum) == is_admitted
+    known = catalogue.get_datum(world.state, datum)
+    assert known is not None and (known.members, known.wanted_in) == (2, world.context().era)
 
 
 @given(st.integers(0, 2**48), st.integers(0, 2**48), st.integers(1, 10**13))

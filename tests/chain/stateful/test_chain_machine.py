@@ -28,6 +28,7 @@ from chain.modules import (
     membership,
     offences,
     possession,
+    schedule,
     sessions,
     staking,
     validators,
@@ -47,7 +48,7 @@ COINS = st.one_of(st.integers(0, 3), st.integers(1, 300).map(lambda coins: coins
 AMOUNTS = st.one_of(COINS, st.integers(0, INTEGER_MAX))
 TIPS = st.sampled_from((0, 0, 1, VIDYA // 1000))
 PENDING_MAX = 4
-SPECS = [(module, spec) for module in runtime.MODULES for spec in module.calls.values()]
+SPECS = [(module, spec) for module in schedule.MODULES for spec in module.calls.values()]
 POT = staking.types.POT
 
 
@@ -156,6 +157,16 @@ class ChainMachine(RuleBasedStateMachine):
                 content.files_hash, content.root, content.size, "a title", "text", ("tag",), ""
             ),
         )
+
+    @rule(sender=PEOPLE, datum=DATUMS, amount=st.integers(1, 3), is_leaving=st.booleans())
+    def sponsor(self, sender: int, datum: int, amount: int, is_leaving: bool) -> None:
+        """Bond for a datum, or give notice and take the bond back."""
+        name = self.datums[datum]
+        if is_leaving:
+            self.add(sender, catalogue.LeaveSponsorship(name))
+            self.add(sender, catalogue.WithdrawSponsorship(name))
+        else:
+            self.add(sender, catalogue.Sponsor(name, amount * VIDYA))
 
     @rule(sender=PEOPLE, datums=st.sets(DATUMS, min_size=1), is_dropping=st.booleans())
     def change_subset(self, sender: int, datums: set[int], is_dropping: bool) -> None:
@@ -271,7 +282,7 @@ class ChainMachine(RuleBasedStateMachine):
             self._check_each(candidates)
             result, _ = self.rig.build(candidates, turn=turn, signers=signers, is_revealing=is_revealing)
             self.rig.commit(result)
-            runtime.check_invariants(self.rig.state)
+            schedule.check_invariants(self.rig.state)
             is_revealing = True
 
     def _check_each(self, candidates: list[SignedTransaction]) -> None:
@@ -349,6 +360,7 @@ def take_step(machine: ChainMachine, chance: Random) -> None:
         lambda: machine.stand(who, chance.randrange(20_000)),
         lambda: machine.list_datum(who, datum),
         lambda: machine.add(who, catalogue.Delist(machine.datums[datum])),
+        lambda: machine.sponsor(who, datum, 1, chance.random() < 0.3),
         lambda: machine.change_subset(who, {datum, other % 4}, chance.random() < 0.3),
         lambda: machine.open_session(who, datum, coins, chance.randrange(1, 13)),
         lambda: machine.settle(who, chance.randrange(1_100_000)),

@@ -315,7 +315,7 @@ def build_short_profile() -> ChainSpec:
         "sessions": change("sessions", settle_blocks=2, lifetime_blocks_max=12),
         "hosting": change("hosting", delay_epochs=2, drop_interval_epochs=3),
         "membership": change("membership", unlocking_eras=1),
-        "catalogue": change("catalogue", admission_members=1),
+        "catalogue": change("catalogue", unpaid_eras=1, sponsor_min=VIDYA, sponsor_per_gib_min=VIDYA),
     }
     return replace(profile, **changed)
 

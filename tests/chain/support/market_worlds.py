@@ -8,7 +8,6 @@ from collections.abc import Iterable
 from copy import copy
 from functools import cache
 
-from chain import runtime
 from chain.modules import (
     balances,
     beacon,
@@ -20,6 +19,7 @@ from chain.modules import (
     offences,
     possession,
     rewards,
+    schedule,
     sessions,
     staking,
     system,
@@ -85,6 +85,8 @@ REWARDS = rewards.types.Parameters(
     scarce_ppm=1_250_000,
     tenure=(rewards.types.Tenure(1, 1_100_000), rewards.types.Tenure(3, 1_200_000)),
     weight_ppm_max=2_000_000,
+    halving_eras=0,
+    subtree_ppm=1_000_000,
     are_networks_counted=False,
 )
 LOCKERS = lockers.Parameters(
@@ -108,11 +110,11 @@ class Market(World):
         *,
         sold: sessions.Parameters = SESSIONS,
         paid: rewards.types.Parameters = REWARDS,
-        admission_members: int = 0,
+        listed: catalogue.Parameters = CATALOGUE,
     ) -> None:
         owned = dict.fromkeys((*HOSTS, *MEMBERS, LISTER, STRANGER), 10_000 * VIDYA)
         owned[TREASURY] = SUPPLY - sum(owned.values())
-        super().__init__(owned, checks=(runtime.check_invariants,))
+        super().__init__(owned, checks=(schedule.check_invariants,))
         self.contents: dict[Hash, Content] = {}
         self.signers = [1, 2, 3, 4]
         ctx = self.context()
@@ -124,9 +126,7 @@ class Market(World):
             staking.calls.bond(ctx, host, staking.Bond(BOND))
             address = f"/ip4/127.0.0.1/tcp/{number}"
             hosting.calls.register_host(ctx, host, RegisterHost(b"peer", (address,), 1_000))
-        catalogue.build_genesis(
-            ctx, catalogue.GenesisConfig(replace(CATALOGUE, admission_members=admission_members))
-        )
+        catalogue.build_genesis(ctx, catalogue.GenesisConfig(listed))
         hosting.build_genesis(ctx, hosting.GenesisConfig(HOSTING))
         possession.build_genesis(ctx, possession.GenesisConfig(POSSESSION))
         membership.build_genesis(ctx, membership.GenesisConfig(MEMBERSHIP, (*MEMBERS, *HOSTS[:2])))
@@ -152,10 +152,10 @@ class Market(World):
         ctx = self.context()
         validators.process_last_commit(ctx, self._build_commit())
         beacon.process_reveal(ctx, self._reveal())
-        for hook in runtime.ON_BLOCK_START:
+        for hook in schedule.ON_BLOCK_START:
             hook(ctx)
         if self.height == system.compute_first_height(SYSTEM, ctx.epoch):
-            for hook in runtime.ON_EPOCH_START:
+            for hook in schedule.ON_EPOCH_START:
                 hook(ctx)
         self.check()
         return ctx.events
@@ -174,12 +174,12 @@ class Market(World):
         """End the block that began, as the runtime does."""
         ctx = self.context()
         if system.is_epoch_end(SYSTEM, self.height):
-            for hook in runtime.ON_EPOCH_END:
+            for hook in schedule.ON_EPOCH_END:
                 hook(ctx)
         if system.is_era_end(SYSTEM, self.height):
-            for hook in runtime.ON_ERA_END:
+            for hook in schedule.ON_ERA_END:
                 hook(ctx)
-        for hook in runtime.ON_BLOCK_END:
+        for hook in schedule.ON_BLOCK_END:
             hook(ctx)
         self.check()
         return ctx.events
@@ -212,9 +212,13 @@ class Market(World):
         call = catalogue.ListDatum(content.files_hash, content.root, size, "a title", "text", (), "")
         self.call(catalogue.list_datum, LISTER, call)
         self.contents[content.datum] = content
-        for host in hosts:
-            self.call(hosting.calls.register_subset, host, RegisterSubset((content.datum,), ()))
+        self.host_all(content.datum, hosts)
         return content.datum
+
+    def host_all(self, datum: Hash, hosts: Iterable[Address] = HOSTS) -> None:
+        """Have hosts register a datum."""
+        for host in hosts:
+            self.call(hosting.calls.register_subset, host, RegisterSubset((datum,), ()))
 
     def prove(self, hosts: Iterable[Address]) -> None:
         """Hosts prove the leaves that they owe in this epoch."""

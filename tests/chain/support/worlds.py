@@ -77,7 +77,14 @@ CATALOGUE = catalogue.Parameters(
     listing_fee_per_gib=5 * VIDYA,
     listing_fee_min=VIDYA // 100,
     curator_bond=25 * VIDYA,
-    admission_members=0,
+    curator_bond_eras=3,
+    unpaid_eras=0,
+    sponsor_eras=0,
+    sponsor_copies=5,
+    sponsor_per_gib_min=0,
+    sponsor_min=0,
+    sponsor_notice_eras=1,
+    outside_members=2,
     datum_bytes_max=2**40,
 )
 HOSTING = hosting.types.Parameters(
@@ -282,6 +289,7 @@ def run_block(world: World, during: Callable[[World], object] | None = None) -> 
         during(world)
     if system.is_epoch_end(SYSTEM, world.height):
         events += world.run(offences.on_epoch_end)
+        events += world.run(catalogue.on_epoch_end)
         events += world.run(beacon.on_epoch_end)
     if system.is_era_end(SYSTEM, world.height):
         events += world.run(possession.on_era_end)

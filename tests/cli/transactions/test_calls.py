@@ -9,10 +9,10 @@ from typer.testing import CliRunner
 from chain.modules.balances import Send
 from chain.modules.hosting import RegisterHost, RegisterSubset
 from chain.modules.membership import Join
+from chain.modules.schedule import MODULES
 from chain.modules.sessions import HostAllotment, OpenSession
 from chain.modules.validators.calls import SetCommission
 from chain.primitives.addresses import encode_address
-from chain.runtime import MODULES
 from cli.context.client import Client
 from cli.context.network import NetworkContext
 from cli.errors import CliError, UsageFault

@@ -6,9 +6,9 @@ import pytest
 
 from chain.modules.balances import Send
 from chain.modules.hosting import RegisterSubset
+from chain.modules.schedule import MODULES
 from chain.modules.staking import Bond
 from chain.primitives.addresses import encode_address
-from chain.runtime import MODULES
 from cli.context.client import Client
 from cli.context.network import NetworkContext
 from cli.terminal.options import build_settings

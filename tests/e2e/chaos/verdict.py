@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from typing import NamedTuple
 
-from chain import runtime
 from chain.genesis import ChainSpec
+from chain.modules import schedule
 from chain.votes import build_certificate_votes
 from node.ledger.ledger import Ledger
 from storage.errors import StorageError
@@ -88,7 +88,7 @@ def check_states(ledgers: Mapping[str, Ledger]) -> Finding:
         try:
             ledger.chain.check_integrity(ledger.height + 1)
             ledger.state.check_integrity()
-            runtime.check_invariants(ledger.state)
+            schedule.check_invariants(ledger.state)
         except (StorageError, AssertionError) as error:
             faults.append(f"{name}: {error!r}")
     return Finding("stores whole, supply exact", not faults, "; ".join(faults) or f"{len(ledgers)} stores")

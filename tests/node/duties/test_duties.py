@@ -12,10 +12,11 @@ import trio
 from chain.content import CHUNK_BYTES, Manifest, compute_datum_id
 from chain.errors import InvalidTransaction
 from chain.modules import possession, sessions, staking
+from chain.modules.schedule import check_invariants
 from chain.modules.sessions import SignedVoucher, Voucher
 from chain.primitives.keys import KeyPair
 from chain.primitives.types import Hash
-from chain.runtime import check_invariants, decode_call
+from chain.runtime import decode_call
 from chain.votes import DuplicateVote, Evidence, SignedVote, Vote, VoteKind, get_vote_signing_bytes
 from node.duties.duties import EVIDENCE_MAX, VALID_BLOCKS, Duties, Hosting
 from node.ledger.lane import Lane

@@ -8,11 +8,10 @@ nodes have stored.
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from chain import runtime
 from chain.block import Block, compute_header_hash
 from chain.errors import ChainError
 from chain.genesis import ChainSpec
-from chain.modules import staking
+from chain.modules import schedule, staking
 from chain.primitives.types import Address, Hash, Height, Round
 from chain.validator_set import ValidatorSet, compute_total_power, get_validator, has_honest_member
 from chain.votes import (
@@ -97,7 +96,7 @@ def replay(spec: ChainSpec, chain: Ledger, verify: Verify) -> Replay:
         try:
             _check_final(ledger, sets[height], block, certificate, verify)
             ledger.move_head(ledger.commit(ledger.execute(block), certificate))
-            runtime.check_invariants(ledger.state)
+            schedule.check_invariants(ledger.state)
         except (ChainError, AssertionError) as error:
             violations.append(Violation("validity", f"height {height}: {type(error).__name__}: {error}"))
             break

@@ -26,7 +26,7 @@ from tests.chain.support.market_worlds import (
     finish,
     pick,
 )
-from tests.chain.support.worlds import BLOCK_MS, EPOCH_BLOCKS, ERA_EPOCHS, VIDYA
+from tests.chain.support.worlds import BLOCK_MS, CATALOGUE, EPOCH_BLOCKS, ERA_EPOCHS, VIDYA
 
 ONE, TWO, THREE, FOUR = HOSTS
 MIB = 2**20
@@ -180,7 +180,7 @@ def test_who_is_excluded_gets_nothing_of_any_pool(punish: str) -> None:
 
 def test_only_admitted_data_earns() -> None:
     """Hosting a datum that is not admitted pays nothing, and nothing is minted for it."""
-    world = Market(admission_members=1)
+    world = Market(listed=replace(CATALOGUE, sponsor_min=VIDYA))
     world.publish(1, SMALL)
     world.go_to_epoch(3)
     events = finish(world)
@@ -384,7 +384,7 @@ def test_the_emission_is_minted_in_full() -> None:
 
 def test_what_nobody_hosts_goes_to_lockers() -> None:
     """Without admitted data the pools of hosting and uploads are the lockers' beside their own."""
-    world = Market(admission_members=1)
+    world = Market(listed=replace(CATALOGUE, sponsor_min=VIDYA))
     world.publish(1, SMALL)
     world.go_to_epoch(3)
     fund = world.lockers_fund

@@ -1,4 +1,4 @@
-"""Catalogue: the costs of an entry, refusals, admission, and delisting."""
+"""Catalogue: the costs of an entry, refusals, demand, delisting, and the queues of eras."""
 
 import pytest
 from hypothesis import given
@@ -14,10 +14,10 @@ from chain.content import (
 from chain.errors import DispatchError, InvalidChainSpec
 from chain.modules import balances, catalogue
 from chain.modules.catalogue import GIB, CatalogueTotals, Delist, ListDatum
-from chain.primitives.codec import replace
+from chain.primitives.codec import Record, replace
 from tests.chain.support.worlds import CATALOGUE, VIDYA, World, account
 
-ALICE, BOB, POOR = account(1), account(2), account(3)
+ALICE, BOB, POOR, STRANGER = account(1), account(2), account(3), account(4)
 ROOT = b"r" * 32
 MANIFEST = build_manifest((FileEntry("one.ogg", GIB), FileEntry("two.ogg", 2 * GIB)), ROOT)
 DATUM, FILES_HASH = compute_datum_id(MANIFEST), compute_files_hash(MANIFEST)
@@ -26,13 +26,30 @@ SONGS = ListDatum(
 )
 
 
-def build_world(admission_members: int = 0) -> World:
+def build_world(**changes: int) -> World:
     world = World(
         {ALICE: 1_000 * VIDYA, BOB: 1_000 * VIDYA, POOR: 30 * VIDYA}, checks=(catalogue.check_invariants,)
     )
-    parameters = replace(CATALOGUE, admission_members=admission_members)
+    parameters = replace(CATALOGUE, **changes)
     catalogue.build_genesis(world.context(), catalogue.GenesisConfig(parameters))
     return world
+
+
+def get_datum(world: World) -> catalogue.Datum:
+    datum = catalogue.get_datum(world.state, DATUM)
+    assert datum is not None
+    return datum
+
+
+def end_eras(world: World, count: int) -> list[Record]:
+    """So many eras end; the world is in the first block of the next. Returns what the last end told."""
+    events: list[Record] = []
+    for _ in range(count):
+        world.go_to_era(world.context().era + 1)
+        world.height -= 1
+        events = world.run(catalogue.on_epoch_end)
+        world.height += 1
+    return events
 
 
 def test_listing_burns_by_size_and_locks_the_bond() -> None:
@@ -40,7 +57,7 @@ def test_listing_burns_by_size_and_locks_the_bond() -> None:
     world = build_world()
     events = world.call(catalogue.list_datum, ALICE, SONGS)
     assert events == [
-        catalogue.Listed(DATUM, ALICE, 3 * GIB, 15 * VIDYA, 25 * VIDYA),
+        catalogue.Listed(DATUM, ALICE, 3 * GIB, 15 * VIDYA, 25 * VIDYA, bond_until=4, earns_from=0),
         catalogue.Admitted(DATUM, 0),
     ]
     assert world.balance(ALICE) == 960 * VIDYA
@@ -130,39 +147,71 @@ def test_the_lister_takes_back_what_nobody_hosts() -> None:
     world.call(catalogue.list_datum, BOB, SONGS)
 
 
-def test_admission_needs_different_members() -> None:
-    """The datum is admitted by the second member that paid for all of it, not by one that paid twice."""
-    world = build_world(admission_members=2)
-    world.call(catalogue.list_datum, ALICE, SONGS)
-    assert not catalogue.is_admitted(world.state, DATUM)
-    assert world.run(catalogue.record_paid_download, DATUM, ALICE) == []
-    assert world.run(catalogue.record_paid_download, DATUM, ALICE) == []
-    assert not catalogue.is_admitted(world.state, DATUM)
-    assert world.run(catalogue.record_paid_download, DATUM, BOB) == [catalogue.Admitted(DATUM, 2)]
-    assert catalogue.is_admitted(world.state, DATUM)
-    assert catalogue.get_totals(world.state).admitted == 1
-    assert list(catalogue.DOWNLOADERS.items(world.state)) == []
-    assert world.run(catalogue.record_paid_download, DATUM, POOR) == []
-
-
-def test_a_datum_taken_back_starts_anew() -> None:
-    """Delisting deletes the paid downloads: a new entry of the same datum needs all members again."""
-    world = build_world(admission_members=2)
-    world.call(catalogue.list_datum, ALICE, SONGS)
-    world.run(catalogue.record_paid_download, DATUM, ALICE)
-    world.call(catalogue.delist, ALICE, Delist(DATUM))
-    assert list(catalogue.DOWNLOADERS.items(world.state)) == []
-    world.call(catalogue.list_datum, ALICE, SONGS)
-    world.run(catalogue.record_paid_download, DATUM, ALICE)
-    assert not catalogue.is_admitted(world.state, DATUM)
-
-
 def test_payment_for_what_is_not_listed_changes_nothing() -> None:
     """A session may outlive an entry."""
-    world = build_world(admission_members=1)
+    world = build_world()
     before = dict(world.state.changes)
     world.run(catalogue.record_paid_download, DATUM, ALICE)
     assert world.state.changes == before
+
+
+def test_demand_is_what_others_pay_for() -> None:
+    """A member that pays for all of it counts once and says when it was wanted; its lister never does."""
+    world = build_world(outside_members=2)
+    world.call(catalogue.list_datum, ALICE, SONGS)
+    world.go_to_era(3)
+    world.run(catalogue.record_paid_download, DATUM, ALICE)
+    assert get_datum(world).wanted_in == get_datum(world).members == 0
+    for era, member, members in ((3, BOB, 1), (4, BOB, 1), (5, POOR, 2), (6, STRANGER, 2)):
+        world.go_to_era(era)
+        world.run(catalogue.record_paid_download, DATUM, member)
+        assert (get_datum(world).wanted_in, get_datum(world).members) == (era, members)
+    assert len(list(catalogue.DOWNLOADERS.items(world.state))) == 2
+
+
+def test_what_was_paid_for_is_forgotten_with_the_entry() -> None:
+    """Delisting deletes the record of who paid: a new entry of the same datum starts over."""
+    world = build_world()
+    world.call(catalogue.list_datum, ALICE, SONGS)
+    world.run(catalogue.record_paid_download, DATUM, BOB)
+    world.call(catalogue.delist, ALICE, Delist(DATUM))
+    assert list(catalogue.DOWNLOADERS.items(world.state)) == []
+
+
+def test_the_curator_bond_returns_by_time() -> None:
+    """After three full eras the lister has its bond, hosted or not; delisting then returns none."""
+    world = build_world()
+    world.call(catalogue.list_datum, ALICE, SONGS)
+    world.run(catalogue.count_holding, DATUM, 1)
+    assert end_eras(world, 3) == []
+    assert end_eras(world, 1) == [catalogue.CuratorBondReturned(DATUM, ALICE, 25 * VIDYA)]
+    assert (world.balance(ALICE), world.balance(catalogue.POT)) == (985 * VIDYA, 0)
+    world.run(catalogue.count_holding, DATUM, -1)
+    assert world.call(catalogue.delist, ALICE, Delist(DATUM)) == [catalogue.Delisted(DATUM, ALICE, 0)]
+    assert end_eras(world, 9) == []
+
+
+def test_a_datum_taken_back_and_listed_again_has_one_bond() -> None:
+    """The queues forget a delisted entry: its bond returns once, in the time of the new entry."""
+    world = build_world(unpaid_eras=2)
+    world.call(catalogue.list_datum, ALICE, SONGS)
+    end_eras(world, 1)
+    world.call(catalogue.delist, ALICE, Delist(DATUM))
+    world.call(catalogue.list_datum, BOB, SONGS)
+    told = [end_eras(world, 1) for _ in range(5)]
+    bond = [catalogue.CuratorBondReturned(DATUM, BOB, 25 * VIDYA)]
+    assert told == [[], [], [catalogue.Admitted(DATUM, 0)], bond, []]
+
+
+def test_a_queue_is_worked_off_in_bounded_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What one epoch's end does not reach waits for the next, the oldest first."""
+    monkeypatch.setattr(catalogue.effects, "DUE_PER_EPOCH_MAX", 2)
+    world = build_world(curator_bond=VIDYA)
+    for number in range(3):
+        world.call(catalogue.list_datum, ALICE, replace(SONGS, root=bytes((number,)) * 32))
+    world.go_to_era(4)
+    world.height -= 1
+    assert [len(world.run(catalogue.on_epoch_end)) for _ in range(3)] == [2, 1, 0]
 
 
 def test_genesis_refuses_sizes_that_the_tree_can_not_hold() -> None:
