@@ -22,6 +22,7 @@ from chain.modules import (
     escrow,
     fees,
     hosting,
+    juries,
     lockers,
     membership,
     offences,
@@ -68,6 +69,7 @@ class ChainSpec(Record):
     validators: validators.GenesisConfig
     offences: offences.GenesisConfig
     rewards: rewards.GenesisConfig
+    juries: juries.GenesisConfig
     seeds: Annotated[tuple[str, ...], Meta(max_length=32)] = ()
 
 
@@ -87,6 +89,7 @@ BUILDERS: tuple[tuple[str, Any], ...] = (
     ("validators", validators.build_genesis),
     ("offences", offences.build_genesis),
     ("rewards", rewards.build_genesis),
+    ("juries", juries.build_genesis),
 )
 
 

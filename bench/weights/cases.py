@@ -25,6 +25,7 @@ from chain.modules import (
     beacon,
     catalogue,
     hosting,
+    juries,
     lockers,
     membership,
     offences,
@@ -64,7 +65,7 @@ def prepare_and_list(world: World) -> list[Case]:
     """All cases; what they need is committed to the world."""
     ctx = world.open_context(world.height)
     of_hosts = (_list_validators, _list_hosting, _list_possession, _list_offences)
-    groups = (_list_money, _list_stake, *of_hosts, _list_sessions, _list_lockers)
+    groups = (_list_money, _list_stake, *of_hosts, _list_sessions, _list_lockers, _list_juries)
     cases = [case for group in groups for case in group(world, ctx)]
     world.commit(ctx.state.changes)
     return cases
@@ -251,4 +252,25 @@ def _list_lockers(world: World, ctx: Context) -> list[Case]:
         Case("", 0, who, lockers.ExtendLock(0, 52)),
         Case("", 0, who, lockers.ClaimLock(1)),
         Case("", 0, who, lockers.LeaveLock(2)),
+    ]
+
+
+def _list_juries(world: World, ctx: Context) -> list[Case]:
+    """Case 0 takes commitments, case 1 verdicts; the datum of the challenge has 31 sponsors."""
+    juror, retiring, salt = world.members[5], world.members[6], make_id("salt", 0)
+    for who in (juror, retiring):
+        juries.calls.serve_as_juror(ctx, who, juries.ServeAsJuror(100 * VIDYA))
+    commitment = juries.compute_commitment(world.genesis_hash, 1, juror, True, salt)
+    juries.types.CASE_COUNT.set(ctx.state, 2)
+    times = world.epoch - 1, world.epoch - juries.get_parameters(ctx.state).commit_epochs
+    for number, drawn_in in enumerate(times):
+        case = juries.types.Case(world.datums[1 + number], LISTER, VIDYA, drawn_in, is_drawn=True)
+        juries.types.CASES.set(ctx.state, case, number)
+        juries.types.SEATS.set(ctx.state, juries.types.Seat(commitment), number, juror)
+    return [
+        Case("more", 0, juror, juries.ServeAsJuror(VIDYA)),
+        Case("", 0, retiring, juries.RetireAsJuror()),
+        Case("31 sponsors", 0, world.accounts[150], juries.ChallengeDatum(world.datums[0])),
+        Case("", 0, juror, juries.CommitVerdict(0, commitment)),
+        Case("", 0, juror, juries.RevealVerdict(1, True, salt)),
     ]

@@ -9,10 +9,10 @@ from typing import NamedTuple
 
 from bench.weights.cases import build_opening
 from bench.weights.clock import KeyCost, measure
-from bench.weights.world import GIB, HOSTS_PER_BLOCK, SECRET, World, make_id
+from bench.weights.world import GIB, HOSTS_PER_BLOCK, LISTER, SECRET, VIDYA, World, make_id
 from chain import runtime
 from chain.module import Context
-from chain.modules import beacon, hosting, possession, schedule, sessions, validators
+from chain.modules import beacon, hosting, juries, membership, possession, schedule, sessions, validators
 from chain.primitives.codec import replace
 from chain.primitives.types import Height
 from chain.votes import (
@@ -25,6 +25,7 @@ from chain.votes import (
 )
 
 ABSENT_HOSTS = 10
+JURORS = 1_000
 SESSIONS = 100
 """More than may end in one block."""
 LINKS = 1_000
@@ -113,6 +114,49 @@ def _list_cases(world: World) -> Iterator[HookCase]:
     yield HookCase("epoch start", "no change", start, schedule.ON_EPOCH_START)
     yield HookCase("epoch end", "all proven", epoch_end, schedule.ON_EPOCH_END, _prove_from(world, 0))
     yield HookCase("era end", "30 grants each", era_end, schedule.ON_ERA_END, _prove_from(world, 0))
+    yield HookCase("epoch end", "8 data challenged", epoch_end, (juries.on_epoch_end,), _challenge(world))
+    drawing, deciding = _open_cases(world, start, is_drawn=False), _open_cases(world, start, is_drawn=True)
+    yield HookCase("epoch start", "8 juries drawn of 1000", start, (juries.on_epoch_start,), drawing)
+    yield HookCase("epoch start", "8 data found junk", start, (juries.on_epoch_start,), deciding)
+
+
+def _challenge(world: World) -> Step:
+    """As many data as allowed are challenged in this epoch."""
+
+    def adjust(ctx: Context) -> None:
+        for datum_id in world.datums[10 : 10 + juries.get_parameters(ctx.state).cases_per_epoch_max]:
+            juries.calls.challenge_datum(ctx, LISTER, juries.ChallengeDatum(datum_id))
+
+    return adjust
+
+
+def _open_cases(world: World, height: Height, *, is_drawn: bool) -> Step:
+    """As many cases as an epoch may have, whose jury is due, or their decision: by all, against all hosts."""
+
+    def adjust(ctx: Context) -> None:
+        _challenge(world)(ctx)
+        lock, bond = membership.Membership(1, 0), juries.types.Juror(100 * VIDYA, 0, seats=8)
+        for who in world.accounts[1_000 : 1_000 + JURORS]:
+            membership.MEMBERSHIPS.set(ctx.state, lock, who)
+            juries.types.JURORS.set(ctx.state, bond, who)
+        epoch = ctx.epoch
+        beacon.SEEDS.set(ctx.state, make_id("seed", 1), epoch)
+        for number in juries.queries.list_agenda(ctx.state, epoch + beacon.DELAY_EPOCHS):
+            case = juries.get_case(ctx.state, number)
+            assert case is not None
+            juries.types.CASES.set(ctx.state, replace(case, drawn_in=epoch, is_drawn=is_drawn), number)
+            juries.types.AGENDA.set(ctx.state, True, epoch, number)
+            _seat(world, ctx, number)
+
+    return adjust
+
+
+def _seat(world: World, ctx: Context, number: int) -> None:
+    """A full jury that has voted for junk, and a share of every host's pay."""
+    for who in world.accounts[1_000 : 1_000 + juries.get_parameters(ctx.state).jury_size]:
+        juries.types.SEATS.set(ctx.state, juries.types.Seat(None, is_junk=True), number, who)
+    for host in world.hosts:
+        juries.types.TAINTS.set(ctx.state, juries.types.Taint(100_000, 0), number, host)
 
 
 def _build_inherents(world: World) -> Step:

@@ -245,7 +245,7 @@ def _age_host(ctx: Context, host: Address) -> None:
     staking.calls.delegate(ctx, LISTER, staking.calls.Delegate(host, 1_000 * VIDYA))
     for era in range(ctx.era - release, ctx.era):
         staking.types.UNBONDING_POOLS.set(ctx.state, staking.types.StakePool(VIDYA, VIDYA), host, era)
-        escrow.GRANTS.set(ctx.state, escrow.Grant(VIDYA, release), host, era)
+        escrow.GRANTS.set(ctx.state, escrow.Grant(VIDYA, release, VIDYA // 2), host, era)
     escrow.WITHHELD.set(ctx.state, release * VIDYA, host)
     balances.transfer(ctx, LISTER, escrow.POT, release * VIDYA)
     balances.transfer(ctx, LISTER, staking.types.POT, release * VIDYA)

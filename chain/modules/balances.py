@@ -33,6 +33,7 @@ class BurnCause(StrEnum):
     DOWNLOADS = "downloads"
     SLASHES = "slashes"
     DEMANDS = "demands"
+    JURIES = "juries"
     OWN = "own"
 
 
@@ -49,6 +50,8 @@ class BurnedByCause(Record):
     slashes: Amount = 0
     demands: Amount = 0
     """Fees of challenges that the host has met."""
+    juries: Amount = 0
+    """Bonds that were forfeited by a verdict, fines of silent jurors, and withheld pay for junk."""
     own: Amount = 0
     """By their owners."""
 

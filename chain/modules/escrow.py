@@ -12,7 +12,7 @@ from chain.module import Context, Module
 from chain.modules import balances
 from chain.primitives.codec import Record, replace
 from chain.primitives.fixed_point import mul_ppm
-from chain.primitives.types import HASH_BYTES, PPM, Address, Amount, Ppm, Uint32
+from chain.primitives.types import HASH_BYTES, PPM, Address, Amount, Era, Ppm, Uint32
 from chain.state import Overlay, StateReader, StorageMap, StorageValue
 
 MODULE = Module("escrow", index=12)
@@ -41,6 +41,8 @@ class Grant(Record):
 
     amount: Amount
     eras_left: Uint32
+    hosting: Amount = 0
+    """The part of `amount` that is pay for hosting; it is released at the same pace."""
 
 
 PARAMETERS = StorageValue(MODULE.index, 0, Parameters)
@@ -68,7 +70,13 @@ class Released(Record):
 
 
 def pay(
-    ctx: Context, who: Address, amount: Amount, proven_eras: int, source: Address | None = None
+    ctx: Context,
+    who: Address,
+    amount: Amount,
+    proven_eras: int,
+    source: Address | None = None,
+    *,
+    is_hosting: bool = False,
 ) -> Amount:
     """Pay `who` a reward from `source` (None: newly minted); returns the part that is withheld.
 
@@ -78,7 +86,7 @@ def pay(
     withheld = amount - mul_ppm(amount, PPM - share_ppm)
     _move(ctx, source, who, amount - withheld)
     _move(ctx, source, POT, withheld)
-    _add_grant(ctx, who, withheld)
+    _add_grant(ctx, who, withheld, withheld if is_hosting else 0)
     if amount > 0:
         ctx.emit(Paid(who, amount, proven_eras, share_ppm, withheld))
     return withheld
@@ -89,11 +97,27 @@ def seize(ctx: Context, who: Address, ppm: Ppm, payee: Address) -> Amount:
     seized = 0
     for key, grant in GRANTS.items(ctx.state, who):
         taken = mul_ppm(grant.amount, ppm)
-        _set_grant(ctx.state, replace(grant, amount=grant.amount - taken), who, key)
+        left = grant.hosting - mul_ppm(grant.hosting, ppm)
+        _set_grant(ctx.state, replace(grant, amount=grant.amount - taken, hosting=left), who, key)
         seized += taken
     _set_withheld(ctx.state, who, get_withheld(ctx.state, who) - seized)
     balances.transfer(ctx, POT, payee, seized)
     return seized
+
+
+def burn_hosting(ctx: Context, who: Address, ppm: Ppm, since_era: Era) -> Amount:
+    """Burn `ppm` of the hosting pay withheld from `who` in `since_era` and later, rounded up; returns it."""
+    burned = 0
+    for key, grant in GRANTS.items(ctx.state, who):
+        if int.from_bytes(key, "big") < since_era:
+            continue
+        taken = grant.hosting - mul_ppm(grant.hosting, PPM - ppm)
+        left = replace(grant, amount=grant.amount - taken, hosting=grant.hosting - taken)
+        _set_grant(ctx.state, left, who, key)
+        burned += taken
+    _set_withheld(ctx.state, who, get_withheld(ctx.state, who) - burned)
+    balances.burn(ctx, POT, burned, balances.BurnCause.JURIES)
+    return burned
 
 
 def on_era_end(ctx: Context) -> None:
@@ -104,7 +128,8 @@ def on_era_end(ctx: Context) -> None:
         if int.from_bytes(era, "big") >= ctx.era:
             continue
         part = grant.amount // grant.eras_left
-        remaining = Grant(grant.amount - part, grant.eras_left - 1)
+        hosting = grant.hosting - grant.hosting // grant.eras_left
+        remaining = Grant(grant.amount - part, grant.eras_left - 1, hosting)
         _set_grant(ctx.state, remaining, who, era)
         released[who] = released.get(who, 0) + part
     for who, amount in released.items():  # in the order of the scan, which is the order of addresses
@@ -126,11 +151,12 @@ def _move(ctx: Context, source: Address | None, payee: Address, amount: Amount) 
         balances.transfer(ctx, source, payee, amount)
 
 
-def _add_grant(ctx: Context, who: Address, amount: Amount) -> None:
+def _add_grant(ctx: Context, who: Address, amount: Amount, hosting: Amount) -> None:
     if amount == 0:
         return
     grant = GRANTS.get(ctx.state, who, ctx.era) or Grant(0, get_parameters(ctx.state).release_eras)
-    GRANTS.set(ctx.state, replace(grant, amount=grant.amount + amount), who, ctx.era)
+    grown = replace(grant, amount=grant.amount + amount, hosting=grant.hosting + hosting)
+    GRANTS.set(ctx.state, grown, who, ctx.era)
     _set_withheld(ctx.state, who, get_withheld(ctx.state, who) + amount)
 
 
@@ -187,6 +213,7 @@ def check_invariants(state: StateReader) -> None:
     owed: dict[Address, Amount] = {}
     for key, grant in GRANTS.items(state):
         assert grant.amount > 0 and grant.eras_left > 0, "an empty grant is kept"
+        assert 0 <= grant.hosting <= grant.amount, "more is withheld for hosting than in all"
         who = key[:HASH_BYTES]
         owed[who] = owed.get(who, 0) + grant.amount
     assert owed == dict(WITHHELD.items(state)), "withheld per account differs from its grants"

@@ -13,6 +13,7 @@ from chain.modules import (
     escrow,
     fees,
     hosting,
+    juries,
     lockers,
     membership,
     offences,
@@ -41,6 +42,7 @@ MODULES: tuple[Module, ...] = (
     escrow.MODULE,
     offences.MODULE,
     lockers.MODULE,
+    juries.MODULE,
 )
 
 Hook = Callable[[Context], None]
@@ -50,11 +52,16 @@ ON_BLOCK_START: tuple[Hook, ...] = (
     sessions.on_block_start,
     hosting.on_block_start,
 )
-ON_EPOCH_START: tuple[Hook, ...] = (hosting.on_epoch_start, possession.on_epoch_start)
+ON_EPOCH_START: tuple[Hook, ...] = (
+    hosting.on_epoch_start,
+    possession.on_epoch_start,
+    juries.on_epoch_start,
+)
 ON_EPOCH_END: tuple[Hook, ...] = (
     offences.on_epoch_end,
     rewards.on_epoch_end,
     catalogue.on_epoch_end,
+    juries.on_epoch_end,
     beacon.on_epoch_end,
 )
 ON_ERA_END: tuple[Hook, ...] = (
@@ -85,6 +92,7 @@ def check_invariants(state: StateReader) -> None:
         sessions,
         escrow,
         lockers,
+        juries,
         rewards,
         validators,
     ):

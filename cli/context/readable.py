@@ -35,7 +35,9 @@ SIZES = _fields(
     "bytes bytes_downloaded bytes_held bytes_served bytes_total quota_bytes size_bytes used_bytes"
 )
 RATES = _fields("capacity bytes_per_second")
-EPOCHS = _fields("epoch from_epoch until_epoch last_proven hosted_from_epoch")
+EPOCHS = _fields(
+    "decided_in drawn_in epoch from_epoch hosted_from_epoch last_proven reveals_from until_epoch"
+)
 ERAS = _fields("bond_until commission_era earns_from ends_era era from_era since_era unlocks_in wanted_in")
 HEIGHTS = _fields("expires_at valid_until listed_at opened_at deadline")
 TITLES_MAX = 1000

@@ -19,6 +19,7 @@ BURNED_WORDS = {
     "downloads": "part of paid downloads",
     "slashes": "part of slashes",
     "demands": "fees of challenges that were met",
+    "juries": "bonds lost by a verdict, silent jurors, withheld pay for junk",
     "own": "by their owners",
 }
 """Pool or cause -> words; what has none is told by its name."""

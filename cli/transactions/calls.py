@@ -27,7 +27,7 @@ NAMES = {
 AMOUNTS = frozenset(("amount", "price_max_per_gib"))
 SIZES = frozenset(("size_bytes", "capacity"))
 SHARES = frozenset(("commission_ppm",))
-COUNTS = frozenset(("links", "expires_at", "epoch", "weeks", "number"))
+COUNTS = frozenset(("case", "links", "expires_at", "epoch", "weeks", "number"))
 POSITIONAL_MAX = 2
 """Calls with more fields take them as options: their order is hard to remember."""
 
@@ -88,6 +88,8 @@ def choose_reader(name: str, kind: Any) -> tuple[str, Read]:
     inner = get_args(kind)[0] if get_origin(kind) is Annotated else kind
     if inner is bytes:
         return _choose_bytes_reader(name, kind)
+    if inner is bool:
+        return "YES|NO", lambda _, text: read_flag(text)
     if inner is int:
         return _choose_number_reader(name)
     if inner is str:
@@ -121,6 +123,13 @@ def _choose_number_reader(name: str) -> tuple[str, Read]:
 def read_id(text: str) -> bytes:
     """32 bytes in hex."""
     return bytes.fromhex(parse_id(text, "thing of this kind"))
+
+
+def read_flag(text: str) -> bool:
+    """`yes` or `no`."""
+    if text not in ("yes", "no"):
+        raise UsageFault(f"{text[:40]!r} is neither yes nor no")
+    return text == "yes"
 
 
 def read_number(text: str) -> int:

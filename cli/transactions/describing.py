@@ -34,6 +34,11 @@ SENTENCES = {
     "catalogue.sponsor": "Bond {amount} of {sender} as a sponsor of {datum}",
     "catalogue.leave_sponsorship": "Give notice as a sponsor of {datum}, by {sender}",
     "catalogue.withdraw_sponsorship": "Withdraw the bond of {sender} for {datum}",
+    "juries.serve_as_juror": "Lock {amount} of {sender} as a juror's bond",
+    "juries.retire_as_juror": "Retire as a juror, and take the bond of {sender} back",
+    "juries.challenge_datum": "Challenge {datum} as junk, by {sender}",
+    "juries.commit_verdict": "Commit to a verdict in case {case}, as {sender}",
+    "juries.reveal_verdict": "Reveal the verdict in case {case}, as {sender}: junk {is_junk}",
     "hosting.register_host": "Register {sender} as a host at {addresses}",
     "hosting.register_subset": "Change what {sender} hosts: {add_count} more, {drop_count} fewer",
     "possession.prove": "Prove {leaves_count} leaves of {host} for epoch {epoch}",
@@ -137,6 +142,10 @@ class Describer:
             bond = self._network.amount(spec.catalogue.parameters.curator_bond)
             eras = spec.catalogue.parameters.curator_bond_eras
             yield f"{self._describe_eras(eras)} have passed after this one, whoever hosts it then: {bond}"
+        elif name == "juries.challenge_datum":
+            yield "the jury has decided"
+        elif name == "juries.serve_as_juror":
+            yield "you retire, which you can whenever you sit in no jury"
         elif name == "catalogue.sponsor":
             eras = spec.catalogue.parameters.sponsor_notice_eras
             yield f"you give notice, and {self._describe_eras(eras)} after that"
@@ -165,6 +174,11 @@ class Describer:
             yield f"the host signs two votes in one place: {double} of the stake or more"
         if name == "catalogue.sponsor":
             yield "a jury finds the datum to be junk: all of the bond"
+        if name == "juries.challenge_datum":
+            yield "the jury does not find the datum to be junk: all of the bond"
+        if name == "juries.serve_as_juror":
+            share = format_share(spec.juries.parameters.silent_ppm)
+            yield f"you are drawn and reveal no verdict: {share} of the bond"
 
     def _describe_eras(self, eras: int) -> str:
         parameters = self._network.spec.system.parameters

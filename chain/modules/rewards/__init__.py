@@ -33,3 +33,4 @@ from chain.modules.rewards.hooks import (
 )
 from chain.modules.rewards.payments import get_era_pay
 from chain.modules.rewards.types import MODULE
+from chain.modules.rewards.weights import list_datum_shares

@@ -38,7 +38,7 @@ def on_epoch_end(ctx: Context) -> None:
         _pay(ctx, upload.host, upload.amount)
         ctx.emit(upload)
     for share in payments.hosting:
-        _pay(ctx, share.host, share.amount)
+        _pay(ctx, share.host, share.amount, is_hosting=True)
         ctx.emit(replace(share, factors=share.factors[:DATUMS_LISTED_MAX]))
     _count_hosted(ctx, payments)
     drawn = _fill_validator_pot(ctx, payments)
@@ -48,8 +48,10 @@ def on_epoch_end(ctx: Context) -> None:
     _count(ctx, payments, drawn)
 
 
-def _pay(ctx: Context, who: Address, amount: Amount, source: Address | None = None) -> None:
-    escrow.pay(ctx, who, amount, _get_proven_eras(ctx.state, who), source)
+def _pay(
+    ctx: Context, who: Address, amount: Amount, source: Address | None = None, *, is_hosting: bool = False
+) -> None:
+    escrow.pay(ctx, who, amount, _get_proven_eras(ctx.state, who), source, is_hosting=is_hosting)
 
 
 def _get_proven_eras(state: StateReader, who: Address) -> int:

@@ -7,7 +7,7 @@ from chain.modules import catalogue, hosting, possession, staking, system
 from chain.modules.hosting import SubsetEntry
 from chain.modules.rewards.types import PARAMETERS, DatumFactors, Parameters
 from chain.primitives.codec import replace
-from chain.primitives.fixed_point import mul_div, mul_ppm
+from chain.primitives.fixed_point import div_up, mul_div, mul_ppm
 from chain.primitives.types import PPM, Address, Epoch, Era, Hash, Ppm
 from chain.state import StateReader
 
@@ -33,6 +33,14 @@ class DatumTerms(NamedTuple):
     """The lister whose data share a bound; None once enough other members have paid for the datum."""
 
 
+class DatumShare(NamedTuple):
+    """The part of a host's hosting pay that comes from one datum, rounded up."""
+
+    host: Address
+    datum: Hash
+    share_ppm: Ppm
+
+
 Weighed = list[tuple[HostSubset, tuple[DatumFactors, ...]]]
 TermsOf = dict[Hash, DatumTerms | None]
 """By datum; None for those that are not admitted. Each is read once, however many hosts hold it."""
@@ -47,6 +55,29 @@ def weigh_hosts(state: StateReader, parameters: Parameters, epoch: Epoch) -> Wei
     copies = count_copies(subsets)
     weighed = [(subset, weigh(parameters, subset, copies, terms)) for subset in subsets]
     return cap(weighed, parameters, terms)
+
+
+def list_datum_shares(state: StateReader, epoch: Epoch, datums: tuple[Hash, ...]) -> list[DatumShare]:
+    """What part of each host's hosting pay comes from each of these datums, by the weights of an epoch.
+
+    The pay factor is one for all that a host holds, so the share does not depend on it: whoever misses a
+    proof, or is in jail, has the same share.
+    """
+    parameters, terms = PARAMETERS.require(state), TermsOf()
+    subsets = tuple(list_subsets(state, epoch, terms))
+    copies = count_copies(subsets)
+    paid = [subset._replace(pay_factor=PPM, is_excluded=False) for subset in subsets]
+    weighed = cap([(one, weigh(parameters, one, copies, terms)) for one in paid], parameters, terms)
+    return [share for subset, factors in weighed for share in _list_shares(subset.host, factors, datums)]
+
+
+def _list_shares(
+    host: Address, factors: tuple[DatumFactors, ...], datums: tuple[Hash, ...]
+) -> list[DatumShare]:
+    weights = {one.datum: mul_ppm(one.weight, one.capped_ppm) for one in factors}
+    total = max(sum(weights.values()), 1)
+    shares = ((datum, div_up(PPM * weights[datum], total)) for datum in datums if datum in weights)
+    return [DatumShare(host, datum, share_ppm) for datum, share_ppm in shares if share_ppm]
 
 
 def list_subsets(state: StateReader, epoch: Epoch, terms: TermsOf) -> Iterator[HostSubset]:

@@ -1,5 +1,7 @@
 """Escrow: shares by age, linear release, seizure, and the pot that always owes what it holds."""
 
+from functools import partial
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -86,6 +88,22 @@ def test_seize_takes_from_every_grant_of_one_host_only() -> None:
     assert escrow.get_withheld(world.state, HOST) == 0
 
 
+def test_junk_pay_is_burned_out_of_hosting_pay_alone() -> None:
+    """A share of what is withheld of hosting pay, from an era on, rounded up; other pay stays."""
+    world = build_world()
+    world.run(escrow.pay, HOST, 1_000, 0)
+    pay_hosting = partial(escrow.pay, is_hosting=True)
+    world.run(pay_hosting, HOST, 1_000, 0)
+    world.go_to_era(1)
+    world.run(pay_hosting, HOST, 1_001, 0)
+    before = balances.get_supply(world.state).burned
+    world.run(escrow.burn_hosting, HOST, 500_000, 1)
+    assert balances.get_supply(world.state).burned - before == 376
+    world.run(escrow.burn_hosting, HOST, 1_000_000, 0)
+    assert escrow.get_withheld(world.state, HOST) == 750
+    world.run(escrow.burn_hosting, OTHER, 1_000_000, 0)
+
+
 @given(
     st.lists(
         st.tuples(st.integers(0, 2), st.integers(0, 10**15), st.integers(0, 8), st.integers(0, 1_000_000)),
@@ -93,14 +111,15 @@ def test_seize_takes_from_every_grant_of_one_host_only() -> None:
     )
 )
 def test_no_unit_is_lost(steps: list[tuple[int, int, int, int]]) -> None:
-    """Over any payments, seizures and releases, what was minted is with hosts, in the pot or seized."""
+    """Over any payments, seizures and releases, what was minted is with hosts, withheld, taken or burned."""
     world = World({})
     for step, (who, amount, age, ppm) in enumerate(steps):
         world.go_to_era(step)
-        world.run(escrow.pay, account(who + 1), amount, age)
+        world.run(partial(escrow.pay, is_hosting=ppm % 2 == 0), account(who + 1), amount, age)
         world.run(escrow.seize, account(who + 1), ppm, TREASURY)
+        world.run(escrow.burn_hosting, account(who + 1), ppm // 2, step - 1 if step else 0)
         world.run(escrow.on_era_end)
-    minted = balances.get_supply(world.state).minted
+    minted = balances.get_supply(world.state).minted - balances.get_supply(world.state).burned
     held = sum(world.balance(account(who)) for who in (1, 2, 3))
     assert minted == held + world.balance(escrow.POT) + world.balance(TREASURY)
 

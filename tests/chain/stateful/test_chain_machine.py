@@ -25,6 +25,7 @@ from chain.modules import (
     catalogue,
     fees,
     hosting,
+    juries,
     membership,
     offences,
     possession,
@@ -167,6 +168,25 @@ class ChainMachine(RuleBasedStateMachine):
             self.add(sender, catalogue.WithdrawSponsorship(name))
         else:
             self.add(sender, catalogue.Sponsor(name, amount * VIDYA))
+
+    @rule(sender=PEOPLE, datum=DATUMS, is_junk=st.booleans())
+    def judge(self, sender: int, datum: int, is_junk: bool) -> None:
+        """Challenge a datum, and have drawn jurors commit and reveal until the case is decided."""
+        self.add(sender, juries.ChallengeDatum(self.datums[datum]))
+        genesis_hash, salt = self.rig.live.genesis_hash, bytes(32)
+        for call in ("commit", "commit", "reveal", "reveal"):
+            self.advance([self.rig.height] * 4)
+            for key, _ in juries.types.SEATS.items(self.rig.state):
+                case, who = int.from_bytes(key[:8], "big"), key[8:]
+                commitment = juries.compute_commitment(genesis_hash, case, who, is_junk, salt)
+                committing = juries.CommitVerdict(case, commitment)
+                revealing = juries.RevealVerdict(case, is_junk, salt)
+                self.add(self.rig.by_address[who].number, committing if call == "commit" else revealing)
+
+    @rule(sender=PEOPLE, amount=st.integers(90, 200), is_leaving=st.booleans())
+    def serve(self, sender: int, amount: int, is_leaving: bool) -> None:
+        """Bond as a juror, or retire."""
+        self.add(sender, juries.RetireAsJuror() if is_leaving else juries.ServeAsJuror(amount * VIDYA))
 
     @rule(sender=PEOPLE, datums=st.sets(DATUMS, min_size=1), is_dropping=st.booleans())
     def change_subset(self, sender: int, datums: set[int], is_dropping: bool) -> None:
@@ -361,6 +381,8 @@ def take_step(machine: ChainMachine, chance: Random) -> None:
         lambda: machine.list_datum(who, datum),
         lambda: machine.add(who, catalogue.Delist(machine.datums[datum])),
         lambda: machine.sponsor(who, datum, 1, chance.random() < 0.3),
+        lambda: machine.serve(who, 150, chance.random() < 0.3),
+        lambda: machine.judge(who, datum, chance.random() < 0.5),
         lambda: machine.change_subset(who, {datum, other % 4}, chance.random() < 0.3),
         lambda: machine.open_session(who, datum, coins, chance.randrange(1, 13)),
         lambda: machine.settle(who, chance.randrange(1_100_000)),

@@ -14,6 +14,7 @@ from chain.modules import (
     catalogue,
     fees,
     hosting,
+    juries,
     lockers,
     membership,
     offences,
@@ -99,6 +100,19 @@ LOCKERS = lockers.Parameters(
     fund_divisor=6,
     pay_ppm_max=2_000,
 )
+JURIES = juries.Parameters(
+    jury_size=5,
+    jurors_min=7,
+    juror_bond_min=100 * VIDYA,
+    juror_eras=1,
+    challenge_bond_max=100 * VIDYA,
+    commit_epochs=2,
+    reveal_epochs=2,
+    cases_per_epoch_max=2,
+    winner_ppm=400_000,
+    jurors_ppm=100_000,
+    silent_ppm=10_000,
+)
 FEES = fees.Parameters(base_fee_min=1_000, transaction_weight=100, byte_weight_ppm=50_000)
 
 
@@ -111,8 +125,9 @@ class Market(World):
         sold: sessions.Parameters = SESSIONS,
         paid: rewards.types.Parameters = REWARDS,
         listed: catalogue.Parameters = CATALOGUE,
+        people: Iterable[Address] = (),
     ) -> None:
-        owned = dict.fromkeys((*HOSTS, *MEMBERS, LISTER, STRANGER), 10_000 * VIDYA)
+        owned = dict.fromkeys((*HOSTS, *MEMBERS, LISTER, STRANGER, *people), 10_000 * VIDYA)
         owned[TREASURY] = SUPPLY - sum(owned.values())
         super().__init__(owned, checks=(schedule.check_invariants,))
         self.contents: dict[Hash, Content] = {}
@@ -136,6 +151,7 @@ class Market(World):
         validators.build_genesis(ctx, validators.GenesisConfig(VALIDATORS, keys))
         offences.build_genesis(ctx, offences.GenesisConfig(OFFENCES))
         rewards.build_genesis(ctx, rewards.GenesisConfig(paid))
+        juries.build_genesis(ctx, juries.GenesisConfig(JURIES))
         self.check()
         self.start_block()
 

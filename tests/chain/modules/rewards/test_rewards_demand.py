@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chain.errors import InvalidChainSpec
-from chain.modules import catalogue, rewards
+from chain.modules import catalogue, rewards, staking
 from chain.modules.rewards.types import EpochRewarded, HostingRewarded
 from chain.primitives.codec import replace
 from chain.primitives.types import PPM, Hash
@@ -152,6 +152,20 @@ def test_an_era_without_pay_is_recorded_as_nothing() -> None:
     world = Market()
     world.go_to_epoch(2)
     assert catalogue.get_pay_per_gib(world.state) == 0
+
+
+def test_the_share_of_a_datum_does_not_depend_on_proofs() -> None:
+    """A host in jail, and one that missed, has the share of its weight that the datum has; rounded up."""
+    world, common, rare = build_hosted()
+    shares = rewards.list_datum_shares(world.state, 4, (common, rare))
+    weights = SMALL * 11 // 10, LARGE * 125 * 11 // 1_000
+    parts = {(one.host, one.datum): one.share_ppm for one in shares}
+    assert parts[ONE, common] == -(-weights[0] * PPM // sum(weights))
+    assert parts[ONE, rare] == -(-weights[1] * PPM // sum(weights))
+    assert parts[HOSTS[1], common] == PPM and (HOSTS[1], rare) not in parts
+    world.run(staking.jail, ONE, 99)
+    (jailed,) = rewards.list_datum_shares(world.state, 4, (rare,))
+    assert jailed == rewards.weights.DatumShare(ONE, rare, parts[ONE, rare])
 
 
 def test_genesis_refuses_a_share_above_the_whole() -> None:
