@@ -137,9 +137,7 @@ def _open(ctx: Context, sender: Address, datum_id: Hash) -> None:
 
 @MODULE.call(4, CommitVerdict, weight=70)
 def commit_verdict(ctx: Context, sender: Address, call: CommitVerdict) -> None:
-    """Once the jury is drawn and before verdicts are revealed; may be replaced until then. Emits
-    VerdictCommitted.
-    """
+    """Once the jury is drawn and before reveals; the last one counts. Emits VerdictCommitted."""
     case, seat = _require(ctx.state, call.case, sender)
     if not case.is_drawn or ctx.epoch >= compute_reveals_from(ctx.state, case):
         raise WrongPhase
