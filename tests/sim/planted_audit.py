@@ -120,12 +120,6 @@ GOSSIP_BUGS = (
         ),
     ),
     plant_one(
-        "block not logged with the vote for it",
-        REPLICA,
-        "            self._journal.note_block(block_hash, block)\n",
-        "            pass\n",
-    ),
-    plant_one(
         "votes of others counted as own after a crash",
         "node.replica.signing.policy",
         "case VoteReceived(signed) if signed.vote.validator == me:",

@@ -71,6 +71,14 @@ SEEDS_OF: dict[str, tuple[int, ...]] = {
     "two thirds are a quorum": (9,),
     "valid block proposed again with the polka of round 0": (57,),
     "votes of others counted as own after a crash": (3,),
+    "announced roster unchecked by light clients": (258,),
+    "light client skips without a third of the trusted power": (66,),
+    "snapshot manifest of another height accepted": (130,),
+    "slashed stake not burned": (22,),
+    "minted money given twice": (1,),
+    "proposer priority off by one": (1,),
+    "priorities not centred": (1,),
+    "burned part of a settlement not burned": (4,),
 }
 
 CONSENSUS_BUGS = (

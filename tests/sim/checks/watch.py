@@ -114,13 +114,6 @@ class Watch:
                 self._sent[name] = None
                 self._check_durable(process, said)
 
-    def has_sent(self, process: "Process", message: ConsensusMessage) -> bool:
-        """Whether the machine has sent a message of its own in this before."""
-        me, number = process.machine.keys.address, process.machine.number
-        return any(
-            who == me and (number, encode(said)) in self._sent for who, said, _ in iterate_messages(message)
-        )
-
     def _check_durable(self, process: "Process", said: Message) -> None:
         if process.machine.disk.is_flipped:
             return

@@ -44,6 +44,7 @@ from storage.errors import StorageError
 from storage.sign_state import LastSignState
 from storage.wal import Wal
 from tests.sim.checks.history import Finality, Reported
+from tests.sim.checks.watch import iterate_messages
 from tests.sim.world.disk import SimStore
 from tests.sim.world.machine import SIGN_STATE, WAL, Crashed, Machine
 from tests.sim.world.pool import Duties, Pool
@@ -92,6 +93,7 @@ class Process:
         self._peers: dict[PeerId, int] = {}
         self._asked: dict[int, Callable[[bytes | NetworkError], None]] = {}
         self._asked_count = 0
+        self._said: set[bytes] = set()
         self._open()
         self.mempool = Mempool()
         self.reveals = Reveals(machine.keys.beacon_secret)
@@ -268,13 +270,19 @@ class Process:
 
     def broadcast(self, message: ConsensusMessage, but: Collection[PeerId] = ()) -> None:
         """As World."""
-        if self.is_honest and self._context.watch.has_sent(self, message):
-            self._context.rare["own message repeated"] += 1
+        self._count_repeated(message)
         self._note_sent(message)
         data = encode(message)
         for peer in self._peers:
             if peer not in but:
                 self._send(peer, "consensus", data)
+
+    def _count_repeated(self, message: ConsensusMessage) -> None:
+        """Counts what this process says to all once more (C14)."""
+        own = [encode(said) for who, said, _ in iterate_messages(message) if who == self.machine.keys.address]
+        if self.is_honest and any(said in self._said for said in own):
+            self._context.rare["own message repeated"] += 1
+        self._said.update(own)
 
     def _note_sent(self, message: ConsensusMessage) -> None:
         if self.is_honest:
