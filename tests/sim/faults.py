@@ -25,6 +25,7 @@ CUT_MS = (500, 9_000)
 BACKUP_HEIGHTS_MIN = 3
 """A younger backup than this need not have left a trace on the chain of what is missing in it."""
 CENSOR_MS = (4_000, 20_000)
+JOINING_MS = 4_000
 OFTEN_FAILING = 60
 """Disk operations of a few signatures."""
 
@@ -173,10 +174,17 @@ def crash_at_point(context: FaultContext) -> None:
 
 
 def crash_joining(context: FaultContext) -> None:
-    """A crash of every node that is fetching a snapshot."""
-    for machine in context.machines:
-        if machine.joining is not None:
-            machine.crash(is_power_loss=context.random.random() < 0.5)
+    """A crash of each node that fetches a snapshot, as soon as it has begun to."""
+    is_power_loss, until_ms = context.random.random() < 0.5, context.schedule.now_ms + JOINING_MS
+
+    def look() -> None:
+        fetching = [one for one in context.machines if one.joining is not None and one.joining.has_plan]
+        for machine in fetching:
+            machine.crash(is_power_loss=is_power_loss)
+        if not fetching and not context.is_healed and context.schedule.now_ms < until_ms:
+            context.schedule.after(1, look)
+
+    look()
 
 
 def crash_in_disk(context: FaultContext) -> None:

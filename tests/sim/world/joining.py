@@ -37,6 +37,11 @@ class JoiningProcess:
         self._steps: Steps | None = None
         self._staging = Staging(SimStore(machine.disk, machine.disk.staged))
 
+    @property
+    def has_plan(self) -> bool:
+        """Whether it has begun to fetch a snapshot."""
+        return self._staging.get_plan() is not None
+
     def start(self) -> None:
         """Everything else follows in later turns."""
         if self._staging.get_plan() is not None:
