@@ -101,6 +101,7 @@ def _list_stake(world: World, ctx: Context) -> list[Case]:
     leave_stake(ctx, exiting, range(ERA - 22, ERA))
     leave_stake(ctx, host, range(ERA - 22, ERA))
     staking.calls.delegate(ctx, delegating, staking.calls.Delegate(host, 100 * VIDYA))
+    staking.on_era_end(ctx)
     return [
         Case("21 chunks leaving", 0, host, staking.Bond(VIDYA)),
         Case("22 chunks leaving, one free", 0, host, staking.calls.Unbond(VIDYA)),

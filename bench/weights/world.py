@@ -112,12 +112,12 @@ class World:
         tip = beacon.compute_chain(SECRET, LINKS)
         addresses = tuple("/dns4/" + "a" * 122 for _ in range(hosting.types.ADDRESSES_MAX))
         seats = [
-            GenesisValidator(host, key.public_key, 10_000 * VIDYA, 50_000, tip, LINKS, b"p" * 38, addresses)
+            GenesisValidator(host, key.public_key, 40_000 * VIDYA, 50_000, tip, LINKS, b"p" * 38, addresses)
             for host, key in zip(self.hosts, self.consensus_keys, strict=True)
         ]
         owned = [(LISTER, 50_000_000 * VIDYA)]
         owned += [(who, 1_000 * VIDYA) for who in self.accounts[1:]]
-        owned += [(host, 20_000 * VIDYA) for host in self.hosts]
+        owned += [(host, 60_000 * VIDYA) for host in self.hosts]
         profile = load_profile("public")
         return build_spec(
             profile, name="weights", time_ms=0, seats=seats, accounts=owned, members=self.members
@@ -243,6 +243,7 @@ def _age_host(ctx: Context, host: Address) -> None:
     possession.types.HISTORIES.set(ctx.state, possession.types.History(window, 4, 3, 0, ctx.epoch - 1), host)
     leave_stake(ctx, host, range(ctx.era - unbonding, ctx.era))
     staking.calls.delegate(ctx, LISTER, staking.calls.Delegate(host, 1_000 * VIDYA))
+    staking.on_era_end(ctx)
     for era in range(ctx.era - release, ctx.era):
         staking.types.UNBONDING_POOLS.set(ctx.state, staking.types.StakePool(VIDYA, VIDYA), host, era)
         escrow.GRANTS.set(ctx.state, escrow.Grant(VIDYA, release, VIDYA // 2), host, era)
