@@ -137,7 +137,7 @@ def delegate(ctx: Context, sender: Address, call: Delegate) -> None:
     ctx.emit(Delegated(sender, call.host, call.amount))
 
 
-@MODULE.call(5, Undelegate, weight=180)
+@MODULE.call(5, Undelegate, weight=240)
 def undelegate(ctx: Context, sender: Address, call: Undelegate) -> None:
     """Sell shares worth `amount`, rounded up, and buy shares of the host's unbonding pool of this era."""
     pool, owned = get_pool(ctx.state, call.host), get_shares(ctx.state, sender, call.host)
