@@ -9,6 +9,7 @@ import trio
 from chain.primitives.types import Hash
 from cli.nodes.homes import find_cause
 from cli.signals import build_interruption
+from node.logs import configure_logs
 from node.network.light_peer import open_light_network
 from node.stopping import run_until_stopped
 from p2p.errors import NetworkError
@@ -27,6 +28,7 @@ class Target(NamedTuple):
 
 def find_unreachable(genesis_hash: Hash, targets: Sequence[Target]) -> dict[str, str]:
     """Account -> why it was not reached, for those that were not. Raises KeyboardInterrupt."""
+    configure_logs("error")  # what peers do is no part of what a command says
     failures: dict[str, str] = {}
 
     async def work() -> None:
