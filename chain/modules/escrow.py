@@ -37,7 +37,7 @@ class Parameters(Record):
 
 
 class Grant(Record):
-    """Rewards of one account and era that are still withheld; released in `parts` more era ends."""
+    """Rewards of one account and era that are still withheld; released at `eras_left` more era ends."""
 
     amount: Amount
     eras_left: Uint32
@@ -201,6 +201,16 @@ def compute_share(parameters: Parameters, proven_eras: int) -> Ppm:
 def get_withheld(state: StateReader, who: Address) -> Amount:
     """Base units withheld from an account, over all eras."""
     return WITHHELD.get(state, who) or 0
+
+
+def list_grants(state: StateReader, who: Address) -> tuple[tuple[Era, Grant], ...]:
+    """(era, grant) of everything that is withheld from an account, the oldest first."""
+    return tuple((int.from_bytes(era, "big"), grant) for era, grant in GRANTS.items(state, who))
+
+
+def compute_last_release(grant: Grant, era: Era, current: Era) -> Era:
+    """The era at whose end the last part of a grant of `era` is released."""
+    return max(current, era + 1) + grant.eras_left - 1
 
 
 def get_parameters(state: StateReader) -> Parameters:

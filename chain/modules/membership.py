@@ -1,7 +1,7 @@
 """Membership: the gate that an account passes before it may download.
 
 A member locks an amount, which it gets back some eras after it leaves, and pays a joining fee: part of it
-goes to the fee pool, the rest is burned. Reading the chain needs no membership.
+goes to the fund of lockers, the rest is burned. Reading the chain needs no membership.
 
 The design has two gates: a fixed gate with a dynamic download price (`fixed_gate`), and a fixed price with a
 gate that costs more as members outnumber capacity (`fixed_price`). This program knows the first and refuses

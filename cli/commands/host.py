@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cli.hosting import earnings
 from cli.terminal import output
 from cli.terminal.options import Settings, command
 
@@ -18,7 +19,7 @@ COLUMNS = ("datum", "size_bytes", "here", "registered", "from_epoch", "until_epo
 
 @app.callback()
 def host() -> None:
-    """Hosting: add, drop, list, status. Each asks your own node (--home)."""
+    """Hosting: add, drop, list, status ask your own node (--home); explain asks any."""
 
 
 @command(app)
@@ -161,3 +162,6 @@ def status(settings: Settings) -> None:
     }
     settings.emit(make_readable(network, record))
     warn_of_account(network, own)
+
+
+command(app)(earnings.explain)

@@ -23,6 +23,7 @@ from node.api.routes import (
     lockers,
     operations,
     possession,
+    rewards,
     status,
     transactions,
 )
@@ -38,6 +39,7 @@ ROUTERS = (
     accounts,
     hosting,
     possession,
+    rewards,
     catalogue,
     lockers,
     operations,

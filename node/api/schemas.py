@@ -219,6 +219,22 @@ class Host(TypedDict):
     next: str | None
 
 
+class Pay(TypedDict):
+    """What the running epoch pays an account, by pool, with all factors; and what is withheld from it."""
+
+    address: str
+    height: int
+    epoch: int
+    last_block: int
+    hosting: Json | None
+    upload: Json | None
+    validator: Json | None
+    proven_eras: int
+    withheld_ppm: int
+    withheld: int
+    grants: list[Json]
+
+
 class Owing(TypedDict):
     """Hosts that owe a proof in the epoch, ascending, in pages."""
 

@@ -31,6 +31,6 @@ from chain.modules.rewards.hooks import (
     on_epoch_end,
     on_era_end,
 )
-from chain.modules.rewards.payments import get_era_pay
+from chain.modules.rewards.payments import explain_host, get_epoch_end_ms, get_era_pay
 from chain.modules.rewards.types import MODULE
 from chain.modules.rewards.weights import list_datum_shares

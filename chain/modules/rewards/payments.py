@@ -96,6 +96,11 @@ def get_pools(state: StateReader, now_ms: TimeMs) -> Pools:
     )
 
 
+def get_epoch_end_ms(state: StateReader) -> TimeMs:
+    """When the running epoch ends, if it lasts as long as intended."""
+    return PAID_UNTIL_MS.require(state) + get_epoch_ms(state)
+
+
 def get_epoch_ms(state: StateReader) -> int:
     """The intended length of an epoch."""
     parameters = system.get_parameters(state)

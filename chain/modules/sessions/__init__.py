@@ -6,8 +6,8 @@ amount; only the highest one counts. A host settles its highest voucher once per
 was closed; the rest of the deposit returns. Vouchers are signed by a key that is made for the session, so
 that the account's key stays in the wallet.
 
-Of a settled amount the host gets 70 %, the fee pool 10 %; the rest, with rounding, is burned. `rewards` may
-match the amounts burned per host and epoch.
+Of a settled amount the host gets 70 %, the fund of lockers 10 %; the rest, with rounding, is burned.
+`rewards` may match the amounts burned per host and epoch.
 
 Settling is a duty: it pays no fee and any account may send it. Its number is bounded by its price: a
 settlement adds at least `settle_min`, of which a part is burned. One smaller settlement per host is allowed;

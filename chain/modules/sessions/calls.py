@@ -145,7 +145,7 @@ def _check_opening(ctx: Context, sender: Address, call: OpenSession, parameters:
 
 @MODULE.call(2, Settle, weight=SETTLE_WEIGHT, is_duty=True)
 def settle(ctx: Context, sender: Address, call: Settle) -> None:
-    """Open to any account: split what the voucher adds between host, fee pool and burn. Emits Settled."""
+    """Open to any account: split what the voucher adds between host, lockers and burn. Emits Settled."""
     voucher = call.signed.voucher
     session, allotment = _check_voucher(ctx, call.signed)
     amount, size_bytes = voucher.amount - allotment.amount, voucher.bytes - allotment.bytes
@@ -200,7 +200,7 @@ def _check_voucher(ctx: Context, signed: SignedVoucher) -> tuple[Session, Allotm
 
 
 def compute_split(parameters: Parameters, amount: Amount) -> Split:
-    """Income and fee pool round down; the rest is burned."""
+    """Income and the part of lockers round down; the rest is burned."""
     income, to_lockers = mul_ppm(amount, parameters.host_ppm), mul_ppm(amount, parameters.lockers_ppm)
     return Split(income, to_lockers, amount - income - to_lockers)
 

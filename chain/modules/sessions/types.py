@@ -94,7 +94,7 @@ class SessionOpened(Record):
 
 @MODULE.event(2)
 class Settled(Record):
-    """Newly settled: `amount` for `bytes` at `price_per_gib`, split into income, fee pool and burned."""
+    """Newly settled: `amount` for `bytes` at `price_per_gib`, split into income, lockers and burned."""
 
     session: Hash
     host: Address

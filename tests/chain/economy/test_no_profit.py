@@ -53,7 +53,7 @@ def test_genesis_refuses_splits_by_which_faking_pays(split: tuple[int, int, int]
 
 
 def wealth(world: Market, coalition: tuple[bytes, ...]) -> int:
-    """All that a coalition has or will get, with the whole fee pool as its own."""
+    """All that a coalition has or will get, with the whole fund of lockers as its own."""
     keys = sorted({*coalition})
     own = sum(world.balance(who) + escrow.get_withheld(world.state, who) for who in keys)
     return own + world.lockers_fund

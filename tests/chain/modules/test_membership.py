@@ -21,7 +21,7 @@ def build_world(*members: bytes) -> World:
 
 
 def test_join_locks_pays_and_burns() -> None:
-    """The gate costs 50: 45 locked, 3 to the fee pool, 2 burned; the member is one at once."""
+    """The gate costs 50: 45 locked, 3 to the fund of lockers, 2 burned; the member is one at once."""
     world = build_world()
     events = world.call(membership.join, ALICE, Join())
     assert events == [membership.Joined(ALICE, 45 * VIDYA, 3 * VIDYA, 2 * VIDYA)]

@@ -3,70 +3,25 @@
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-import trio
-from typer.testing import CliRunner, Result
 
 from chain.modules import lockers
 from chain.primitives.power_law import ONE
-from cli.main import app
 from cli.screens.lockers import build_curve, list_promise
 from node.home.profiles import load_profile
-from node.keys import keystore
-from node.keys.derivation import KeyRole
-from tests.node.api.test_api_server import open_server
-from tests.node.api.world import ALICE, World
+from tests.cli.lockers.scene import Scene, open_scene
+from tests.node.api.world import ALICE
 from tests.node.cluster import VIDYA
 
 pytestmark = pytest.mark.network
 
 
-class Scene:
-    """A node, and the wallet of alice; blocks are made while a command waits."""
-
-    def __init__(self, world: World, port: int, folder: Path) -> None:
-        self.world = world
-        (folder / "password").write_text("pw")
-        self._options = ["--api", f"http://127.0.0.1:{port}", "--home", str(folder)]
-        self._options += ["--password-file", str(folder / "password"), "--from", "alice", "-y"]
-        secret = bytes((1, ALICE.number)) * 16
-        profile = keystore.Profile.DEVNET
-        keystore.create(folder / "wallet", "alice", secret, "pw", role=KeyRole.ACCOUNT, profile=profile)
-
-    async def run(self, *words: str) -> Result:
-        """What a command line says, and its exit code."""
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._make_blocks)
-            line = [*words, *self._options]
-            result = await trio.to_thread.run_sync(CliRunner().invoke, app, line)
-            nursery.cancel_scope.cancel()
-        return result
-
-    async def ask(self, *words: str) -> Any:
-        """The JSON of a command that succeeds."""
-        result = await self.run(*words, "-o", "json")
-        assert result.exit_code == 0, result.output
-        return json.loads(result.stdout)
-
-    async def _make_blocks(self) -> None:
-        while True:
-            await trio.sleep(0.05)
-            self.world.make_block()
-
-    def wait_era(self, era: int) -> None:
-        """Blocks up to the first of an era."""
-        system = self.world.ledger.get_parameters()
-        while self.world.ledger.height < era * system.epoch_blocks * system.era_epochs:
-            self.world.make_block()
-
-
 @pytest.fixture
 async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
     """A node that listens."""
-    async with open_server() as (world, port):
-        yield Scene(world, port, tmp_path)
+    async with open_scene(tmp_path) as opened:
+        yield opened
 
 
 async def test_a_lock_is_made_extended_claimed_and_left(scene: Scene) -> None:

@@ -1,0 +1,104 @@
+"""Earnings of a host: what this epoch pays and why, and what is withheld until when."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from chain.primitives.fixed_point import mul_div
+from chain.primitives.types import PPM
+from cli.context.readable import Reader
+from cli.terminal.amounts import format_share, format_size
+from cli.terminal.cells import Cell
+
+if TYPE_CHECKING:
+    from cli.context.network import NetworkContext
+
+
+def build_pay(network: "NetworkContext", reader: Reader, found: Mapping[str, Any]) -> dict[str, Any]:
+    """The payments of the running epoch with their factors, and what is withheld from the account."""
+    hosting = found["hosting"]
+    factors = hosting["factors"] if hosting else []
+    told: dict[str, Any] = {
+        "account": reader.build_name(found["address"]),
+        "epoch": f"{found['epoch']}, ends with block {reader.read(found['last_block'], 'deadline')}",
+        "hosting": _tell_hosting(network, hosting),
+        "uploads": _tell_upload(network, found["upload"]),
+        "validating": _tell_validator(network, found["validator"]),
+        "proven eras": found["proven_eras"],
+        "withheld of new pay": format_share(found["withheld_ppm"]),
+        "withheld now": network.amount(found["withheld"]),
+        "data": [_build_factors(network, reader, hosting, one) for one in factors],
+        "withheld by era": [_build_grant(network, reader, one) for one in found["grants"]],
+    }
+    return {label: value for label, value in told.items() if value != []}
+
+
+def _tell_hosting(network: "NetworkContext", paid: Mapping[str, Any] | None) -> str:
+    if paid is None:
+        return "nothing: no admitted datum is in effect"
+    if paid["is_excluded"]:
+        return "nothing: the account is in jail or tombstoned"
+    share = f"{_gib(paid['weight'])} of {_gib(paid['weight_total'])} weighted GiB"
+    if not paid["is_proven"]:
+        return f"nothing yet: the proof of this epoch is missing; {share}"
+    return f"{network.amount(paid['amount'])}: {share}, of a pool of {network.number(paid['pool'])}"
+
+
+def _tell_upload(network: "NetworkContext", paid: Mapping[str, Any] | None) -> str:
+    if paid is None:
+        return "nothing: no sale was settled in this epoch"
+    share, burned = format_share(paid["match_ppm"]), network.number(paid["burned"])
+    return f"{network.amount(paid['amount'])}: at most {share} of the {burned} that its sales burned"
+
+
+def _tell_validator(network: "NetworkContext", paid: Mapping[str, Any] | None) -> str:
+    if paid is None:
+        return "nothing: it has signed no block of this epoch"
+    signed = f"{paid['commits_signed']} of {paid['commits_due']} blocks signed"
+    return (
+        f"{network.amount(paid['amount'])}: {signed}; {network.number(paid['to_delegators'])} to delegators"
+    )
+
+
+def _gib(weight: int) -> str:
+    """A weight in GiB, to a millionth."""
+    millionths = weight * PPM >> 30
+    return f"{millionths // PPM:,}.{millionths % PPM:06}"
+
+
+def compute_datum_pay(hosting: Mapping[str, Any], factors: Mapping[str, Any]) -> int:
+    """The part of a host's pay that one datum earns, in base units, rounded down."""
+    if not hosting["is_proven"] or hosting["weight_total"] == 0:
+        return 0
+    return mul_div(hosting["pool"], factors["weight"], hosting["weight_total"])
+
+
+def _build_factors(
+    network: "NetworkContext", reader: Reader, hosting: Mapping[str, Any], one: Mapping[str, Any]
+) -> dict[str, Any]:
+    """A datum weighs its size times the factors, divided by those that share its copy."""
+    names = ("scarcity_ppm", "tenure_ppm")
+    return {
+        "datum": reader.read(one["datum"], "datum"),
+        "size": Cell(format_size(one["size_bytes"]), is_number=True),
+        "proofs": _build_factor(hosting["pay_factor_ppm"]),
+        "copies": one["copies"],
+        **{name.removesuffix("_ppm"): _build_factor(one[name]) for name in names},
+        "sharers": one["sharers"],
+        "pays": Cell(network.amount(compute_datum_pay(hosting, one)), is_number=True),
+    }
+
+
+def _build_factor(ppm: int) -> Cell:
+    """`1.25`, all digits that matter."""
+    digits = f"{ppm % PPM:06}".rstrip("0")
+    return Cell(f"{ppm // PPM}{'.' if digits else ''}{digits}", is_number=True)
+
+
+def _build_grant(network: "NetworkContext", reader: Reader, one: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "earned in era": one["era"],
+        "withheld": Cell(network.amount(one["amount"]), is_number=True),
+        "next part": Cell(network.amount(one["next_release"]), is_number=True),
+        "at the end of era": reader.read(one["next_release_era"], "era"),
+        "last part": reader.read(one["last_release_era"], "era"),
+    }

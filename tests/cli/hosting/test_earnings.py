@@ -1,0 +1,91 @@
+"""`vidya host explain`: what a node answers, and what the screen makes of it."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chain.jsonable import to_json
+from chain.modules import rewards
+from cli.context.network import NetworkContext
+from cli.context.readable import Reader
+from cli.screens.earnings import build_pay, compute_datum_pay
+from cli.terminal.cells import format_cell
+from cli.terminal.options import build_settings
+from node.home.profiles import load_profile
+from tests.chain.support.market_worlds import HOSTS, build_hosted
+from tests.cli.lockers.scene import open_scene
+from tests.cli.screens.screens import Recorded
+from tests.node.cluster import VIDYA
+
+
+def build_network() -> NetworkContext:
+    """The devnet profile; of the node only the position is asked."""
+    answers: dict[str, Any] = {"/v1/status": {"height": 45}, "/v1/datums": {"datums": []}}
+    network = NetworkContext(build_settings({"home": "/nonexistent"}), Recorded(answers))
+    network.__dict__["spec"] = load_profile("devnet")
+    return network
+
+
+def explain_world(is_proven: bool) -> dict[str, Any]:
+    """The answer of the API about a host of a world in which all hosts hold data."""
+    world, _, _ = build_hosted()
+    if is_proven:
+        world.prove(HOSTS)
+    told = rewards.explain_host(world.state, HOSTS[0], 4, world.epoch_end_ms())
+    return {
+        "address": "vdev1host",
+        "epoch": 4,
+        "last_block": 50,
+        **to_json(told, "vdev"),
+        "proven_eras": 1,
+        "withheld_ppm": 750_000,
+        "withheld": 3 * VIDYA,
+        "grants": [
+            {"era": 0, "amount": 3, "next_release": 1, "next_release_era": 2, "last_release_era": 4},
+        ],
+    }
+
+
+def test_the_parts_of_each_datum_add_up_to_the_pay() -> None:
+    """What each datum pays, added, is the host's pay, less a unit of rounding per datum."""
+    hosting = explain_world(is_proven=True)["hosting"]
+    parts = [compute_datum_pay(hosting, one) for one in hosting["factors"]]
+    assert len(parts) == 2 and min(parts) > 0
+    assert 0 <= hosting["amount"] - sum(parts) < len(parts)
+
+
+def test_the_screen_names_amount_weight_and_every_factor() -> None:
+    """Pay in tokens with the share of the pool; a row per datum with its factors; what is withheld."""
+    network = build_network()
+    found = explain_world(is_proven=True)
+    told = build_pay(network, Reader(network, {}), found)
+    assert told["hosting"].startswith(network.amount(found["hosting"]["amount"]))
+    assert "weighted GiB, of a pool of " in told["hosting"] and told["uploads"].startswith("nothing: no sale")
+    rare = told["data"][0]
+    assert format_cell(rare["scarcity"]) == "1.25" and rare["copies"] == 1 and rare["sharers"] == 1
+    assert told["withheld now"] == "3 VIDYA" and "75%" in told["withheld of new pay"]
+    (grant,) = told["withheld by era"]
+    assert format_cell(grant["next part"]) == "0.000000001 VIDYA"
+
+
+def test_an_epoch_that_is_not_proven_yet_says_so() -> None:
+    """Without the proof nothing is paid, and the screen says why."""
+    network = build_network()
+    found = explain_world(is_proven=False)
+    assert found["hosting"]["amount"] == 0
+    told = build_pay(network, Reader(network, {}), found)
+    assert told["hosting"].startswith("nothing yet: the proof of this epoch is missing")
+
+
+@pytest.mark.network
+async def test_a_real_node_explains_its_account(tmp_path: Path) -> None:
+    """A validator that holds nothing: its pay so far, and grants that add up to what is withheld."""
+    async with open_scene(tmp_path) as scene:
+        for _ in range(12):
+            scene.world.make_block()
+        told = await scene.ask("host", "explain")
+        assert told["validator"]["amount"] > 0 and told["hosting"] is None and told["epoch"] == 1
+        assert sum(one["amount"] for one in told["grants"]) == told["withheld"]
+        shown = await scene.run("host", "explain")
+        assert shown.exit_code == 0 and "blocks signed" in shown.stdout
