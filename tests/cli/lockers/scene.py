@@ -28,18 +28,19 @@ class Scene:
         profile = keystore.Profile.DEVNET
         keystore.create(folder / "wallet", "alice", secret, "pw", role=KeyRole.ACCOUNT, profile=profile)
 
-    async def run(self, *words: str) -> Result:
+    async def run(self, *words: str, are_blocks_made: bool = True) -> Result:
         """What a command line says, and its exit code."""
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._make_blocks)
+            if are_blocks_made:
+                nursery.start_soon(self._make_blocks)
             line = [*words, *self._options]
             result = await trio.to_thread.run_sync(CliRunner().invoke, app, line)
             nursery.cancel_scope.cancel()
         return result
 
-    async def ask(self, *words: str) -> Any:
+    async def ask(self, *words: str, are_blocks_made: bool = True) -> Any:
         """The JSON of a command that succeeds."""
-        result = await self.run(*words, "-o", "json")
+        result = await self.run(*words, "-o", "json", are_blocks_made=are_blocks_made)
         assert result.exit_code == 0, result.output
         return json.loads(result.stdout)
 
