@@ -95,10 +95,11 @@ def _build_factor(ppm: int) -> Cell:
 
 
 def _build_grant(network: "NetworkContext", reader: Reader, one: Mapping[str, Any]) -> dict[str, Any]:
+    """A release at the end of an era can be spent in the next one."""
     return {
         "earned in era": one["era"],
         "withheld": Cell(network.amount(one["amount"]), is_number=True),
         "next part": Cell(network.amount(one["next_release"]), is_number=True),
-        "at the end of era": reader.read(one["next_release_era"], "era"),
-        "last part": reader.read(one["last_release_era"], "era"),
+        "paid in era": reader.read(one["next_release_era"] + 1, "era"),
+        "last part": reader.read(one["last_release_era"] + 1, "era"),
     }
