@@ -116,7 +116,7 @@ def list_figures(spec: dict[str, Any]) -> list[str]:
     sections = {name: section for name, section in spec.items() if isinstance(section, dict)}
     part = {name: section["parameters"] for name, section in sections.items() if "parameters" in section}
     gate, rewards, sales = part["membership"], part["rewards"], part["sessions"]
-    system, offences = part["system"], part["offences"]
+    system, offences, listing = part["system"], part["offences"], part["catalogue"]
     epoch_s = system["block_ms"] * system["epoch_blocks"] // 1000
     era_s = epoch_s * system["era_epochs"]
     assert (era_s, gate["unlocking_eras"], offences["jail_epochs"] * epoch_s) == (86_400, 7, 3_600)
@@ -135,8 +135,12 @@ def list_figures(spec: dict[str, Any]) -> list[str]:
         f"{percent(sales['host_ppm'])} of the price",
         f'"{percent(sales["lockers_ppm"])}"',
         f'"{percent(burned)}"',
-        f"{part['catalogue']['listing_fee_per_gib'] // VIDYA} VIDYA per GiB",
-        f"locks {part['catalogue']['curator_bond'] // VIDYA}",
+        f"{listing['listing_fee_per_gib'] // VIDYA} VIDYA per GiB",
+        f"locks {listing['curator_bond'] // VIDYA} for {listing['curator_bond_eras']} days",
+        f"only after {listing['unpaid_eras']} days",
+        f"what {listing['sponsor_copies']} copies earn in {listing['sponsor_eras']} days",
+        f"nobody has wanted for {rewards['halving_eras']} days",
+        f"after each {rewards['halving_eras']} more",
         f"{percent(rewards['hosting_ppm'])} for proven bytes",
         f"up to {percent(rewards['upload_ppm'])} to match",
         f"{percent(rewards['validator_ppm'])} for signed blocks",

@@ -1,6 +1,6 @@
-"""`vidya host explain`: what hosting pays now, and what of it is withheld."""
+"""`vidya host explain` and `vidya host forecast`: what hosting pays now, and what more of it would bring."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from cli.context.network import NetworkContext
 
 Who = Annotated[str | None, typer.Argument(metavar="[ADDRESS|NAME]", help="Whose; your node's if none.")]
+FORECASTS_MAX = 1_000
 
 
 def explain(settings: Settings, who: Who = None) -> None:
@@ -25,13 +26,46 @@ def explain(settings: Settings, who: Who = None) -> None:
     settings.emit(build_pay(network, Reader(network), found) if is_table else found)
 
 
-def find_host(network: "NetworkContext", who: str | None) -> str:
-    """The address of the account named, else of the node's own; raises CliError if it has none."""
+def forecast(settings: Settings, who: Who = None) -> None:
+    """What a GiB of each datum would bring in an era, how much of it withheld, and until when."""
+    from itertools import islice
+
+    from cli.context.network import connect
+    from cli.context.readable import Reader
+    from cli.screens.earnings import FORECAST_COLUMNS, build_forecast
+
+    network = connect(settings)
+    host = find_host(network, who, is_required=False)
+    found: list[Any] = list(islice(network.list_pages("/v1/forecast", "forecasts", host=host), FORECASTS_MAX))
+    found.sort(key=lambda one: (-one["pay_per_gib"], one["datum"]))
+    if settings.format is output.Format.TABLE:
+        reader = Reader(network)
+        found = [build_forecast(network, reader, one) for one in found]
+        say_terms(network, host)
+    settings.emit(found, FORECAST_COLUMNS)
+
+
+def find_host(network: "NetworkContext", who: str | None, *, is_required: bool = True) -> str | None:
+    """The address of the account named, else of the node's own; raises CliError if there must be one."""
     from cli.errors import CliError
 
     if who is not None:
         return network.address(network.find_address(who))
     own: str | None = network.get_status()["account"]
-    if own is None:
+    if own is None and is_required:
         raise CliError("no_account", "this node observes: it hosts for nobody", "name an account")
     return own
+
+
+def say_terms(network: "NetworkContext", host: str | None) -> None:
+    """On stderr: for whom, what must be pledged, how much of the pay is withheld until when."""
+    from cli.terminal.amounts import format_share
+
+    found = network.client.get("/v1/forecast", host=host, limit=1)
+    pledge, share = network.amount(found["pledge_per_gib"]), format_share(found["withheld_ppm"])
+    until = found["released_until_era"]
+    output.say(f"per era, for {'a new host' if host is None else 'this host'}, if nobody else moves")
+    output.say(
+        f"pledged per GiB: {pledge}; withheld: {share}, "
+        f"the last part until era {until + 1} ({network.clock.describe_era(until + 1)})"
+    )

@@ -1,16 +1,27 @@
-"""Earnings of a host: what this epoch pays and why, and what is withheld until when."""
+"""Earnings of a host: what this epoch pays and why, what is withheld, what more data would bring."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from chain.primitives.fixed_point import mul_div
+from chain.primitives.fixed_point import mul_div, mul_ppm
 from chain.primitives.types import PPM
 from cli.context.readable import Reader
 from cli.terminal.amounts import format_share, format_size
 from cli.terminal.cells import Cell
+from cli.terminal.tables import Column
 
 if TYPE_CHECKING:
     from cli.context.network import NetworkContext
+
+FORECAST_COLUMNS = (
+    Column("datum"),
+    Column("size_bytes", "size"),
+    Column("copies"),
+    Column("factor_ppm", "factor"),
+    Column("pay_per_gib", "a GiB earns"),
+    Column("withheld_per_gib", "withheld"),
+    Column("pays", "earns"),
+)
 
 
 def build_pay(network: "NetworkContext", reader: Reader, found: Mapping[str, Any]) -> dict[str, Any]:
@@ -37,7 +48,7 @@ def _tell_hosting(network: "NetworkContext", paid: Mapping[str, Any] | None) -> 
         return "nothing: no admitted datum is in effect"
     if paid["is_excluded"]:
         return "nothing: the account is in jail or tombstoned"
-    share = f"{_gib(paid['weight'])} of {_gib(paid['weight_total'])} weighted GiB"
+    share = f"{_gib(paid['weight_paid'])} of {_gib(paid['weight_total'])} weighted GiB"
     if not paid["is_proven"]:
         return f"nothing yet: the proof of this epoch is missing; {share}"
     return f"{network.amount(paid['amount'])}: {share}, of a pool of {network.number(paid['pool'])}"
@@ -69,14 +80,15 @@ def compute_datum_pay(hosting: Mapping[str, Any], factors: Mapping[str, Any]) ->
     """The part of a host's pay that one datum earns, in base units, rounded down."""
     if not hosting["is_proven"] or hosting["weight_total"] == 0:
         return 0
-    return mul_div(hosting["pool"], factors["weight"], hosting["weight_total"])
+    weight = mul_ppm(factors["weight"], factors["capped_ppm"])
+    return mul_div(hosting["pool"], weight, hosting["weight_total"])
 
 
 def _build_factors(
     network: "NetworkContext", reader: Reader, hosting: Mapping[str, Any], one: Mapping[str, Any]
 ) -> dict[str, Any]:
     """A datum weighs its size times the factors, divided by those that share its copy."""
-    names = ("scarcity_ppm", "tenure_ppm")
+    names = ("scarcity_ppm", "tenure_ppm", "demand_ppm", "capped_ppm")
     return {
         "datum": reader.read(one["datum"], "datum"),
         "size": Cell(format_size(one["size_bytes"]), is_number=True),
@@ -103,3 +115,28 @@ def _build_grant(network: "NetworkContext", reader: Reader, one: Mapping[str, An
         "paid in era": reader.read(one["next_release_era"] + 1, "era"),
         "last part": reader.read(one["last_release_era"] + 1, "era"),
     }
+
+
+def build_forecast(network: "NetworkContext", reader: Reader, one: Mapping[str, Any]) -> dict[str, Any]:
+    """A row: what a GiB would bring in an era, or why nothing."""
+    return {
+        "datum": Cell(one["title"], full=f"{one['title']}  {one['datum']}"),
+        "size_bytes": reader.read(one["size_bytes"], "size_bytes"),
+        "copies": one["copies"],
+        "factor_ppm": _build_factor(one["factor_ppm"]),
+        "pay_per_gib": Cell(network.amount(one["pay_per_gib"]), is_number=True),
+        "withheld_per_gib": Cell(network.amount(one["withheld_per_gib"]), is_number=True),
+        "pays": tell_admission(network, one),
+    }
+
+
+def tell_admission(network: "NetworkContext", one: Mapping[str, Any]) -> str:
+    """Whether a datum earns, and if not, what it waits for."""
+    if one["is_admitted"]:
+        return "yes"
+    if one["is_junk"]:
+        return "no: a jury found it junk"
+    missing = max(one["required"] - one["sponsored"], 0)
+    waits = [] if one["is_due"] else [f"era {one['earns_from']}"]
+    waits += [f"sponsors of {network.amount(missing)} more"] if missing else []
+    return f"no: waits for {' and '.join(waits) or 'the end of the epoch'}"

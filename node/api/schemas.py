@@ -235,6 +235,19 @@ class Pay(TypedDict):
     grants: list[Json]
 
 
+class Forecasts(TypedDict):
+    """A page of the catalogue with what a GiB of each datum would bring in an era, as things are."""
+
+    epoch: int
+    era: int
+    proven_eras: int
+    withheld_ppm: int
+    released_until_era: int
+    pledge_per_gib: int
+    forecasts: list[Json]
+    next: str | None
+
+
 class Owing(TypedDict):
     """Hosts that owe a proof in the epoch, ascending, in pages."""
 

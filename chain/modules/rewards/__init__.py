@@ -19,9 +19,11 @@ the upload pool.
 
 Invariant: all units that exist beyond genesis were minted here.
 
-Files: types, payments (computes what an epoch pays), hooks (pay it; genesis, invariants).
+Files: types, weights and payments (compute what an epoch pays), forecast (what one more GiB would bring),
+hooks (pay it; genesis, invariants).
 """
 
+from chain.modules.rewards.forecast import forecast_datum, survey
 from chain.modules.rewards.hooks import (
     GenesisConfig,
     build_genesis,
@@ -32,5 +34,5 @@ from chain.modules.rewards.hooks import (
     on_era_end,
 )
 from chain.modules.rewards.payments import explain_host, get_epoch_end_ms, get_era_pay
-from chain.modules.rewards.types import MODULE
+from chain.modules.rewards.types import MODULE, DatumForecast
 from chain.modules.rewards.weights import list_datum_shares

@@ -159,7 +159,7 @@ def _get_hosting(state: StateReader, epoch: Epoch, available: Amount) -> tuple[H
     parameters = PARAMETERS.require(state)
     weighed = weigh_hosts(state, parameters, epoch)
     total = sum(one.weight for _, factors in weighed for one in factors)
-    pool = min(available, _get_hosting_bound(state, parameters, total))
+    pool = min(available, get_hosting_bound(state, parameters, total))
     payments = []
     for subset, factors in weighed:
         weight_paid = sum(mul_ppm(one.weight, one.capped_ppm) for one in factors)
@@ -184,7 +184,7 @@ def _get_hosting(state: StateReader, epoch: Epoch, available: Amount) -> tuple[H
     return tuple(payments)
 
 
-def _get_hosting_bound(state: StateReader, parameters: Parameters, weight: Uint) -> Amount:
+def get_hosting_bound(state: StateReader, parameters: Parameters, weight: Uint) -> Amount:
     """The most that hosting may pay in an epoch for `weight`, at the current price of a download."""
     if parameters.hosting_price_ppm == 0:
         return INTEGER_MAX if weight else 0

@@ -189,6 +189,24 @@ class ValidatorRewarded(Record):
     to_delegators: Amount
 
 
+class DatumForecast(Record):
+    """What one more GiB of a datum would bring an honest host in an era, if all else stays as it is."""
+
+    datum: Hash
+    is_admitted: bool
+    copies: Uint32
+    """Networks that would earn with it, the new host's included."""
+    sharers: Uint32
+    """Earning hosts in the new host's network, itself included."""
+    scarcity_ppm: Ppm
+    tenure_ppm: Ppm
+    demand_ppm: Ppm
+    factor_ppm: Ppm
+    capped_ppm: Ppm
+    pay_per_gib: Amount
+    """Base units, before a part is withheld; 0 if the datum is not admitted."""
+
+
 class HostExplanation(Record):
     """The payments of an epoch to one account, by pool; None where it gets none."""
 

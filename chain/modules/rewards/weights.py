@@ -89,7 +89,7 @@ def list_subsets(state: StateReader, epoch: Epoch, terms: TermsOf) -> Iterator[H
         assert host is not None
         for one in subset:
             if one.datum not in terms:
-                terms[one.datum] = _get_terms(state, parameters, one.datum, era)
+                terms[one.datum] = get_terms(state, parameters, one.datum, era)
         held = tuple(one for one in subset if terms[one.datum] is not None)
         if held:
             network = host.network if parameters.are_networks_counted else who.hex()
@@ -97,7 +97,8 @@ def list_subsets(state: StateReader, epoch: Epoch, terms: TermsOf) -> Iterator[H
             yield HostSubset(who, network, pay_factor, host.proven_eras, is_excluded(state, who), held)
 
 
-def _get_terms(state: StateReader, parameters: Parameters, datum_id: Hash, era: Era) -> DatumTerms | None:
+def get_terms(state: StateReader, parameters: Parameters, datum_id: Hash, era: Era) -> DatumTerms | None:
+    """The terms of a datum; None if it is not admitted."""
     datum = catalogue.get_datum(state, datum_id)
     if datum is None or not catalogue.is_earning(datum):
         return None
@@ -154,7 +155,7 @@ def cap(weighed: Weighed, parameters: Parameters, terms: TermsOf) -> Weighed:
     groups: dict[Address, int] = {}
     for _, factors in weighed:
         for one in factors:
-            lister = _get_group(terms, one.datum)
+            lister = get_group(terms, one.datum)
             if lister is not None:
                 groups[lister] = groups.get(lister, 0) + one.weight
     total = sum(one.weight for _, factors in weighed for one in factors)
@@ -166,11 +167,12 @@ def cap(weighed: Weighed, parameters: Parameters, terms: TermsOf) -> Weighed:
 
 
 def _lower(factors: DatumFactors, caps: dict[Address, Ppm], terms: TermsOf) -> DatumFactors:
-    lister = _get_group(terms, factors.datum)
+    lister = get_group(terms, factors.datum)
     return factors if lister not in caps else replace(factors, capped_ppm=caps[lister])
 
 
-def _get_group(terms: TermsOf, datum_id: Hash) -> Address | None:
+def get_group(terms: TermsOf, datum_id: Hash) -> Address | None:
+    """The lister whose data share a bound with this admitted datum; None if it is not bounded."""
     of_datum = terms[datum_id]
     assert of_datum is not None
     return of_datum.capped_with

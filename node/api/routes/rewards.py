@@ -1,13 +1,16 @@
-"""What the running epoch pays an account, with all factors, and what is withheld from it."""
+"""What hosting pays: an account in the running epoch, with all factors; what one more GiB would bring."""
 
-from fastapi import APIRouter
+from typing import Annotated
 
-from chain.modules import escrow, hosting, rewards, system
+from fastapi import APIRouter, Query
+
+from chain.modules import catalogue, escrow, hosting, rewards, system
 from chain.primitives.codec import Record
-from chain.primitives.types import Address, Era
-from node.api.context import AddressPath, Api, ApiOf, ViewOf, get_epoch
+from chain.primitives.fixed_point import mul_ppm
+from chain.primitives.types import PPM, Address, Era, Ppm
+from node.api.context import AddressPath, Api, ApiOf, Cursor, Limit, ViewOf, get_epoch, read_page
 from node.api.forms import Json, format_record
-from node.api.schemas import Pay
+from node.api.schemas import Forecasts, Pay
 from node.ledger.ledger import LedgerView
 
 router = APIRouter(prefix="/v1", tags=["hosts"])
@@ -55,3 +58,51 @@ def _list_grants(view: LedgerView, who: Address, current: Era) -> list[Json]:
         }
         for era, grant in escrow.list_grants(view.state, who)
     ]
+
+
+@router.get("/forecast")
+async def list_forecasts(
+    api: ApiOf,
+    view: ViewOf,
+    host: Annotated[str, Query(max_length=90, description="for this account; else for a new host")] = "",
+    after: Cursor = "",
+    limit: Limit = 100,
+) -> Forecasts:
+    """What a GiB of each datum would bring one more host in an era, if nobody else moves."""
+    who = api.parse_address(host) if host else None
+    state, epoch = view.state, get_epoch(view)
+    found = rewards.survey(state, epoch)
+    page = read_page(view, catalogue.DATUMS, after=after, limit=limit)
+    parameters = escrow.get_parameters(state)
+    proven_eras = 0 if who is None else get_proven_eras(view, who)
+    share_ppm = escrow.compute_share(parameters, proven_eras)
+    return Forecasts(
+        epoch=epoch,
+        era=found.era,
+        proven_eras=proven_eras,
+        withheld_ppm=share_ppm,
+        released_until_era=found.era + parameters.release_eras,
+        pledge_per_gib=hosting.get_pledge_per_gib(state),
+        forecasts=[
+            _format_forecast(api, view, datum, rewards.forecast_datum(state, found, datum_id, who), share_ppm)
+            for datum_id, datum in page.entries
+        ],
+        next=page.next,
+    )
+
+
+def _format_forecast(
+    api: Api, view: LedgerView, datum: catalogue.Datum, forecast: rewards.DatumForecast, share_ppm: Ppm
+) -> Json:
+    pay = forecast.pay_per_gib
+    return {
+        **format_record(forecast, api.prefix),
+        "title": datum.title,
+        "size_bytes": datum.size_bytes,
+        "withheld_per_gib": pay - mul_ppm(pay, PPM - share_ppm),
+        "is_junk": datum.is_junk,
+        "is_due": datum.is_due,
+        "earns_from": datum.earns_from,
+        "sponsored": datum.sponsored,
+        "required": catalogue.get_required(view.state, datum) if datum.needed is None else datum.needed,
+    }

@@ -1,4 +1,4 @@
-"""`vidya host explain`: what a node answers, and what the screen makes of it."""
+"""`vidya host explain` and `vidya host forecast`: what a node answers, and what the screens make of it."""
 
 from pathlib import Path
 from typing import Any
@@ -9,13 +9,15 @@ from chain.jsonable import to_json
 from chain.modules import rewards
 from cli.context.network import NetworkContext
 from cli.context.readable import Reader
-from cli.screens.earnings import build_pay, compute_datum_pay
+from cli.screens.earnings import build_pay, compute_datum_pay, tell_admission
 from cli.terminal.cells import format_cell
 from cli.terminal.options import build_settings
 from node.home.profiles import load_profile
 from tests.chain.support.market_worlds import HOSTS, build_hosted
 from tests.cli.lockers.scene import open_scene
 from tests.cli.screens.screens import Recorded
+from tests.node.api.test_api_reads import DATUM
+from tests.node.api.world import ALICE
 from tests.node.cluster import VIDYA
 
 
@@ -78,10 +80,28 @@ def test_an_epoch_that_is_not_proven_yet_says_so() -> None:
     assert told["hosting"].startswith("nothing yet: the proof of this epoch is missing")
 
 
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"is_admitted": True}, "yes"),
+        ({"is_junk": True}, "no: a jury found it junk"),
+        ({"is_due": False}, "no: waits for era 7 and sponsors of 4 VIDYA more"),
+        ({"sponsored": 10 * VIDYA, "is_due": False}, "no: waits for era 7"),
+        ({"sponsored": 10 * VIDYA}, "no: waits for the end of the epoch"),
+    ],
+)
+def test_a_datum_that_earns_nothing_says_what_it_waits_for(changes: dict[str, Any], told: str) -> None:
+    """Time, sponsors, both, or a verdict that ended it."""
+    entry = {"is_admitted": False, "is_junk": False, "is_due": True, "earns_from": 7}
+    entry |= {"sponsored": 6 * VIDYA, "required": 10 * VIDYA}
+    assert tell_admission(build_network(), entry | changes) == told
+
+
 @pytest.mark.network
-async def test_a_real_node_explains_its_account(tmp_path: Path) -> None:
-    """A validator that holds nothing: its pay so far, and grants that add up to what is withheld."""
+async def test_both_verbs_answer_over_a_real_node(tmp_path: Path) -> None:
+    """The validator of the node is explained; what a GiB brings splits into withheld and free."""
     async with open_scene(tmp_path) as scene:
+        scene.world.make_block(scene.world.sign(ALICE, DATUM))
         for _ in range(12):
             scene.world.make_block()
         told = await scene.ask("host", "explain", are_blocks_made=False)
@@ -89,3 +109,9 @@ async def test_a_real_node_explains_its_account(tmp_path: Path) -> None:
         assert sum(one["amount"] for one in told["grants"]) == told["withheld"]
         shown = await scene.run("host", "explain", are_blocks_made=False)
         assert shown.exit_code == 0 and "blocks signed" in shown.stdout
+        rows = await scene.ask("host", "forecast", are_blocks_made=False)
+        (row,) = rows
+        assert row["title"] == DATUM.title and row["withheld_per_gib"] <= row["pay_per_gib"]
+        shown = await scene.run("host", "forecast", are_blocks_made=False)
+        assert shown.exit_code == 0 and "pledged per GiB: " in shown.stderr
+        assert DATUM.title in shown.stdout

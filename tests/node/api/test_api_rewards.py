@@ -2,9 +2,12 @@
 
 from chain import runtime
 from chain.jsonable import to_json
-from chain.modules import escrow
+from chain.modules import catalogue, escrow, hosting
 from chain.primitives.addresses import encode_address
-from tests.node.api.world import BOB, VALIDATOR, Client, open_client
+from chain.primitives.fixed_point import mul_ppm
+from chain.primitives.types import PPM
+from tests.node.api.test_api_reads import DATUM
+from tests.node.api.world import ALICE, BOB, VALIDATOR, Client, open_client
 
 
 def name(client: Client, person) -> str:
@@ -53,6 +56,26 @@ async def test_what_is_withheld_is_told_by_era() -> None:
             assert one["next_release"] == grant.amount // grant.eras_left
             assert one["next_release_era"] == max(era, of + 1)
             assert one["last_release_era"] == of + escrow.get_parameters(state).release_eras
+
+
+async def test_a_forecast_splits_what_a_gib_brings() -> None:
+    """Every entry is listed with what it would bring, split as escrow would, and what it waits for."""
+    async with open_client() as client:
+        world = client.world
+        world.make_block(world.sign(ALICE, DATUM))
+        told = await client.get("/v1/forecast", params={"host": name(client, VALIDATOR)})
+        state = world.ledger.state
+        (one,) = told["forecasts"]
+        datum = catalogue.get_datum(state, bytes.fromhex(one["datum"]))
+        share = escrow.compute_share(escrow.get_parameters(state), told["proven_eras"])
+        assert (told["withheld_ppm"], told["next"]) == (share, None)
+        assert told["pledge_per_gib"] == hosting.get_pledge_per_gib(state)
+        assert one["is_admitted"] == catalogue.is_earning(datum)
+        assert (one["earns_from"], one["sponsored"]) == (datum.earns_from, datum.sponsored)
+        assert one["required"] == catalogue.get_required(state, datum)
+        assert one["withheld_per_gib"] == one["pay_per_gib"] - mul_ppm(one["pay_per_gib"], PPM - share)
+        alone = await client.get("/v1/forecast")
+        assert alone["proven_eras"] == 0 and alone["forecasts"][0]["copies"] == 1
 
 
 async def test_an_account_that_earns_nothing_is_told_so() -> None:

@@ -1,0 +1,137 @@
+"""Rewards: what one more GiB of a datum would bring, computed by the functions that pay.
+
+The newcomer proves every epoch and registers now. All else stays as it is: the other hosts keep their
+weights, although one more copy of a datum may make theirs smaller. So a forecast is what the next era pays
+if nobody else moves, and no promise.
+"""
+
+from typing import NamedTuple
+
+from chain.modules import hosting, system
+from chain.modules.catalogue import GIB
+from chain.modules.rewards.payments import get_epoch_end_ms, get_hosting_bound, get_payments
+from chain.modules.rewards.types import PARAMETERS, DatumForecast, Parameters
+from chain.modules.rewards.weights import (
+    Copies,
+    TermsOf,
+    compute_factor,
+    compute_scarcity,
+    compute_tenure,
+    count_copies,
+    get_group,
+    get_terms,
+    list_subsets,
+    weigh,
+)
+from chain.primitives.fixed_point import mul_div, mul_ppm
+from chain.primitives.types import PPM, Address, Amount, Epoch, Era, Hash, Ppm, Uint
+from chain.state import StateReader
+
+
+class HostingSurvey(NamedTuple):
+    """All that decides what one more GiB earns, read once."""
+
+    parameters: Parameters
+    epoch: Epoch
+    era: Era
+    era_epochs: int
+    available: Amount
+    """What an epoch has for hosting before it is bounded by price."""
+    weight_total: Uint
+    group_weights: dict[Address, int]
+    """Of the data of each lister that share a bound."""
+    copies: Copies
+    terms: TermsOf
+
+
+def survey(state: StateReader, epoch: Epoch) -> HostingSurvey:
+    """Weighs every host of the epoch: about 4 us for each holding of each host."""
+    parameters, terms = PARAMETERS.require(state), TermsOf()
+    subsets = tuple(list_subsets(state, epoch, terms))
+    copies = count_copies(subsets)
+    factors = [one for subset in subsets for one in weigh(parameters, subset, copies, terms)]
+    groups: dict[Address, int] = {}
+    for one in factors:
+        if (lister := get_group(terms, one.datum)) is not None:
+            groups[lister] = groups.get(lister, 0) + one.weight
+    payments = get_payments(state, epoch, get_epoch_end_ms(state))
+    matched = sum(upload.amount for upload in payments.uploads)
+    era_epochs = system.get_parameters(state).era_epochs
+    return HostingSurvey(
+        parameters=parameters,
+        epoch=epoch,
+        era=epoch // era_epochs,
+        era_epochs=era_epochs,
+        available=payments.pools.hosting + payments.pools.uploads - matched,
+        weight_total=sum(one.weight for one in factors),
+        group_weights=groups,
+        copies=copies,
+        terms=terms,
+    )
+
+
+def forecast_datum(
+    state: StateReader,
+    found: HostingSurvey,
+    datum_id: Hash,
+    who: Address | None = None,
+    size_bytes: int = GIB,
+) -> DatumForecast:
+    """What `size_bytes` more of a datum would bring in an era to `who`, or to a host in a new network."""
+    parameters = found.parameters
+    terms = get_terms(state, parameters, datum_id, found.era)
+    networks = found.copies.get(datum_id, {})
+    others = networks.get(_get_network(state, parameters, who), 0)
+    is_counted = others > 0 and who is not None and hosting.is_holding(state, who, datum_id, found.epoch)
+    copies, sharers = len(networks) + (others == 0), others + (not is_counted)
+    scarcity = compute_scarcity(parameters, copies)
+    tenure = compute_tenure(parameters, _count_tenure_eras(state, who, datum_id))
+    demand = 0 if terms is None else terms.demand_ppm
+    factor = compute_factor(parameters, PPM, scarcity, tenure, sharers, demand)
+    weight = mul_ppm(size_bytes, factor)
+    capped = PPM if terms is None else _get_cap(found, terms.capped_with, weight)
+    return DatumForecast(
+        datum=datum_id,
+        is_admitted=terms is not None,
+        copies=copies,
+        sharers=sharers,
+        scarcity_ppm=scarcity,
+        tenure_ppm=tenure,
+        demand_ppm=demand,
+        factor_ppm=factor,
+        capped_ppm=capped,
+        pay_per_gib=_pay(state, found, weight, capped),
+    )
+
+
+def _get_network(state: StateReader, parameters: Parameters, who: Address | None) -> str:
+    """As `weights` tells networks apart; that of an account that is not a host is new."""
+    host = None if who is None else hosting.get_host(state, who)
+    if who is None or host is None:
+        return ""
+    return host.network if parameters.are_networks_counted else who.hex()
+
+
+def _count_tenure_eras(state: StateReader, who: Address | None, datum_id: Hash) -> int:
+    """Eras that the account has proven since it registered the datum; 0 if it has not."""
+    host = None if who is None else hosting.get_host(state, who)
+    holding = None if who is None else hosting.get_holding(state, who, datum_id)
+    return 0 if host is None or holding is None else host.proven_eras - holding.from_proven_eras
+
+
+def _get_cap(found: HostingSurvey, lister: Address | None, weight: Uint) -> Ppm:
+    """The part of the weight that is paid, if the lister's data have a bound."""
+    if lister is None:
+        return PPM
+    bound = mul_ppm(found.weight_total + weight, found.parameters.subtree_ppm)
+    grown = found.group_weights.get(lister, 0) + weight
+    return PPM if grown <= bound else mul_div(PPM, bound, grown)
+
+
+def _pay(state: StateReader, found: HostingSurvey, weight: Uint, capped: Ppm) -> Amount:
+    """Base units of an era for a weight that is added; 0 for none."""
+    if weight == 0:
+        return 0
+    total = found.weight_total + weight
+    pool = min(found.available, get_hosting_bound(state, found.parameters, total))
+    return mul_div(pool, mul_ppm(weight, capped), total) * found.era_epochs
