@@ -14,16 +14,41 @@ Who = Annotated[str | None, typer.Argument(metavar="[ADDRESS|NAME]", help="Whose
 FORECASTS_MAX = 1_000
 
 
-def explain(settings: Settings, who: Who = None) -> None:
+def explain(
+    settings: Settings,
+    who: Who = None,
+    era: Annotated[
+        int | None, typer.Option(min=0, max=2**40, help="What a past era paid, by epochs.")
+    ] = None,
+) -> None:
     """What the running epoch pays with every factor, and what is withheld until when."""
     from cli.context.network import connect
     from cli.context.readable import Reader
     from cli.screens.earnings import build_pay
 
     network = connect(settings)
+    if era is not None:
+        explain_era(network, find_host(network, who), era)
+        return
     found = network.client.get(f"/v1/hosts/{find_host(network, who)}/pay")
     is_table = settings.format is output.Format.TABLE
     settings.emit(build_pay(network, Reader(network), found) if is_table else found)
+
+
+def explain_era(network: "NetworkContext", host: str | None, era: int) -> None:
+    """What an era has paid an account, from the events in the last block of each epoch."""
+    from cli.screens.earnings import ERA_COLUMNS, build_epoch, sum_events
+
+    system = network.spec.system.parameters
+    height = network.get_status()["height"]
+    rows = []
+    for epoch in range(era * system.era_epochs, (era + 1) * system.era_epochs):
+        last = (epoch + 1) * system.epoch_blocks
+        if last <= height:
+            block = network.client.get(f"/v1/blocks/{last}", limit=1)
+            rows.append({"epoch": epoch, **sum_events(block["events_end"], str(host))})
+    is_table = network.settings.format is output.Format.TABLE
+    network.settings.emit([build_epoch(network, one) for one in rows] if is_table else rows, ERA_COLUMNS)
 
 
 def forecast(settings: Settings, who: Who = None) -> None:

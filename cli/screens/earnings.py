@@ -1,6 +1,6 @@
 """Earnings of a host: what this epoch pays and why, what is withheld, what more data would bring."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from chain.primitives.fixed_point import mul_div, mul_ppm
@@ -22,6 +22,36 @@ FORECAST_COLUMNS = (
     Column("withheld_per_gib", "withheld"),
     Column("pays", "earns"),
 )
+
+
+ERA_COLUMNS = ("epoch", "hosting", "uploads", "validating", "withheld", "released")
+_REWARDS = {
+    "rewards.HostingRewarded": ("hosting", "host"),
+    "rewards.UploadRewarded": ("uploads", "host"),
+    "rewards.ValidatorRewarded": ("validating", "validator"),
+}
+"""Event -> column, and the field that names the account; their `amount` counts."""
+
+
+def sum_events(events: Sequence[Mapping[str, Any]], host: str) -> dict[str, int]:
+    """What the events of an epoch's last block say that an account was paid, in base units."""
+    sums = dict.fromkeys(ERA_COLUMNS[1:], 0)
+    for event in events:
+        name, fields = event["name"], event["fields"]
+        column, who = _REWARDS.get(name, ("", ""))
+        if column and fields[who] == host:
+            sums[column] += fields["amount"]
+        elif name == "escrow.Paid" and fields["account"] == host:
+            sums["withheld"] += fields["withheld"]
+        elif name == "escrow.Released" and fields["account"] == host:
+            sums["released"] += fields["amount"]
+    return sums
+
+
+def build_epoch(network: "NetworkContext", sums: Mapping[str, int]) -> dict[str, Any]:
+    """A row: an epoch and what it paid, in tokens."""
+    amounts = {name: Cell(network.amount(sums[name]), is_number=True) for name in ERA_COLUMNS[1:]}
+    return {"epoch": sums["epoch"], **amounts}
 
 
 def build_pay(network: "NetworkContext", reader: Reader, found: Mapping[str, Any]) -> dict[str, Any]:

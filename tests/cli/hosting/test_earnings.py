@@ -9,7 +9,7 @@ from chain.jsonable import to_json
 from chain.modules import rewards
 from cli.context.network import NetworkContext
 from cli.context.readable import Reader
-from cli.screens.earnings import build_pay, compute_datum_pay, tell_admission
+from cli.screens.earnings import build_epoch, build_pay, compute_datum_pay, sum_events, tell_admission
 from cli.terminal.cells import format_cell
 from cli.terminal.options import build_settings
 from node.home.profiles import load_profile
@@ -97,6 +97,24 @@ def test_a_datum_that_earns_nothing_says_what_it_waits_for(changes: dict[str, An
     assert tell_admission(build_network(), entry | changes) == told
 
 
+def test_an_era_is_summed_by_the_events_of_its_epochs() -> None:
+    """What the events pay one account, by pool, with what was withheld and released; others do not count."""
+    events = [
+        {"name": "rewards.HostingRewarded", "fields": {"host": "me", "amount": 5}},
+        {"name": "rewards.HostingRewarded", "fields": {"host": "other", "amount": 50}},
+        {"name": "rewards.UploadRewarded", "fields": {"host": "me", "amount": 7}},
+        {"name": "rewards.ValidatorRewarded", "fields": {"validator": "me", "amount": 11}},
+        {"name": "escrow.Paid", "fields": {"account": "me", "amount": 5, "withheld": 3}},
+        {"name": "escrow.Paid", "fields": {"account": "me", "amount": 11, "withheld": 8}},
+        {"name": "escrow.Released", "fields": {"account": "me", "amount": 2}},
+        {"name": "possession.Judged", "fields": {"epoch": 1}},
+    ]
+    sums = sum_events(events, "me")
+    assert sums == {"hosting": 5, "uploads": 7, "validating": 11, "withheld": 11, "released": 2}
+    row = build_epoch(build_network(), {"epoch": 4, **sums})
+    assert row["epoch"] == 4 and format_cell(row["withheld"]) == "0.000000011 VIDYA"
+
+
 @pytest.mark.network
 async def test_both_verbs_answer_over_a_real_node(tmp_path: Path) -> None:
     """The validator of the node is explained; what a GiB brings splits into withheld and free."""
@@ -109,6 +127,10 @@ async def test_both_verbs_answer_over_a_real_node(tmp_path: Path) -> None:
         assert sum(one["amount"] for one in told["grants"]) == told["withheld"]
         shown = await scene.run("host", "explain", are_blocks_made=False)
         assert shown.exit_code == 0 and "blocks signed" in shown.stdout
+        era = await scene.ask("host", "explain", "--era", "0", are_blocks_made=False)
+        assert [one["epoch"] for one in era] == [0] and era[0]["validating"] > 0
+        first = [grant["amount"] for grant in told["grants"] if grant["era"] == 0]
+        assert first == [era[0]["withheld"]]
         rows = await scene.ask("host", "forecast", are_blocks_made=False)
         (row,) = rows
         assert row["title"] == DATUM.title and row["withheld_per_gib"] <= row["pay_per_gib"]
