@@ -4,6 +4,7 @@ import argparse
 import sys
 
 from tests.economy.catalogue import AGENTS
+from tests.economy.page import put_table
 from tests.economy.table import format_table, run_all
 from tests.economy.world.rules import FIRST, SECOND
 
@@ -19,12 +20,16 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--agents", nargs="*", choices=tuple(AGENTS), default=tuple(AGENTS))
+    parser.add_argument("--page", action="store_true", help="write the table into docs/economy/attacks.md")
     given = parser.parse_args()
     names = tuple(given.agents)
     outcomes = run_all(
         given.rules, range(1, given.seeds + 1), given.scale, given.epochs, names, given.workers
     )
-    sys.stdout.write(format_table(outcomes, given.scale) + "\n")
+    table = format_table(outcomes, given.scale)
+    sys.stdout.write(table + "\n")
+    if given.page:
+        put_table(given.rules, f"{given.epochs:,} public epochs, {given.seeds} seeds, in VIDYA.", table)
 
 
 if __name__ == "__main__":

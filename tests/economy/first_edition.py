@@ -26,7 +26,7 @@ from chain.modules.possession import judging
 from chain.modules.rewards import hooks, payments
 from chain.modules.staking.calls import Delegate
 from chain.primitives.codec import Record, replace
-from chain.primitives.types import Address, Amount, Epoch, Hash
+from chain.primitives.types import PPM, Address, Amount, Epoch, Hash
 from chain.state import StateReader
 
 VIDYA = 10**9
@@ -38,7 +38,20 @@ REFUND_FACTOR = 3
 def change_spec(spec: ChainSpec) -> ChainSpec:
     """The spec with the first edition's values."""
     values: dict[str, dict[str, Any]] = {
-        "rewards": {"hosting_price_ppm": 0, "are_networks_counted": False, "replicas": 7},
+        "rewards": {
+            "hosting_price_ppm": 0,
+            "are_networks_counted": False,
+            "replicas": 7,
+            "halving_eras": 0,
+            "subtree_ppm": PPM,
+        },
+        "catalogue": {
+            "unpaid_eras": 0,
+            "sponsor_eras": 0,
+            "sponsor_per_gib_min": 0,
+            "sponsor_min": 0,
+            "curator_bond_eras": 10**6,
+        },
         "possession": {"excused_epochs_max": 2**31, "era_bytes_min": 0},
         "hosting": {"pledge_eras": 0, "pledge_per_gib_min": BOND_PER_GIB, "pledge_supply_ppm": 0},
         "escrow": {"tiers": _get_tiers(spec.escrow.parameters)},

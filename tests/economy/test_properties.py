@@ -87,14 +87,14 @@ def announce(arena: Arena) -> None:
 @pytest.mark.parametrize("perturb", [add_keys, announce])
 def test_rule_p_keys_and_intents_move_no_pool(perturb) -> None:
     """The pools, every host's hosting pay and what lockers get are the same to the base unit."""
-    base = build_arena(SECOND, 3, SCALE).fork()
+    base = build_arena(SECOND, 1, SCALE).fork()
     base.run(base.era_epochs)
     assert pay_epoch(base.fork(), None) == pay_epoch(base.fork(), perturb)
 
 
 def test_rule_p_traffic_moves_hosting_by_its_match_alone() -> None:
     """Bought traffic leaves all pools and weights; hosting can only lose what was minted as match."""
-    base = build_arena(SECOND, 3, SCALE).fork()
+    base = build_arena(SECOND, 1, SCALE).fork()
     base.run(base.era_epochs)
 
     def trade(arena: Arena) -> None:
@@ -106,13 +106,13 @@ def test_rule_p_traffic_moves_hosting_by_its_match_alone() -> None:
     assert busy.pools == calm.pools
     assert [one.weight for one in loud] == [one.weight for one in quiet]
     moved = calm.hosting_paid - busy.hosting_paid
-    assert 0 <= moved <= busy.uploads_paid
+    assert 0 <= moved <= busy.uploads_paid + len(HONEST), "each host's part rounds down"
     assert busy.uploads_paid > 0
 
 
 def test_every_unit_of_an_epoch_is_minted_for_a_pool() -> None:
     """Emission is paid in full: what hosting leaves goes to lockers, but for what an absent host loses."""
-    arena = build_arena(SECOND, 3, SCALE).fork()
+    arena = build_arena(SECOND, 1, SCALE).fork()
     (paid,), hosts = pay_epoch(arena, None)
     lost = sum(one.pool * one.weight // max(one.weight_total, 1) for one in hosts if one.amount == 0)
     assert paid.minted <= paid.pools.emission + paid.pools.validator_pot

@@ -1,6 +1,6 @@
 """The only datum of an empty index is one KiB, and it takes the hosting pool."""
 
-from tests.economy.world.admission import admit, open_arena
+from tests.economy.world.admission import open_arena, pay, sponsor
 from tests.economy.world.arena import ATTACKERS, Arena, build_listing
 from tests.economy.world.compare import Outcome, compare
 from tests.economy.world.content import Monotone
@@ -23,7 +23,8 @@ def run(arena: Arena, epochs: int) -> Outcome:
         world.call(LISTER, build_listing(world.contents[kib]))
         register(world, KEY, (kib,), "22.0.0")
         world.run(2)
-        admit(world, kib, FANS, KEY)
+        sponsor(world, kib, LISTER)
+        pay(world, kib, FANS, KEY)
         world.run(epochs - 3, lambda current: current.prove(KEY))
 
     return compare(empty, attack, lambda world: world.run(epochs), (KEY, LISTER, *FANS))

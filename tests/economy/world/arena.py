@@ -1,6 +1,6 @@
 """The world of the attackers: honest hosts, members and a treasury on the real state machine.
 
-Blocks run the runtime's own hooks over a state that the real genesis built. Honest hosts hold all data,
+Blocks run the program's own hooks over a state that the real genesis built. Honest hosts hold all data,
 prove, sign and reveal, and are sometimes down; an agent calls whatever anybody may call. Fees are not
 charged, which only helps an attacker. Signatures of calls are verified, those of commits taken as valid. The
 supply identity is checked after every block, every invariant at every era's end.
@@ -10,11 +10,20 @@ from collections.abc import Callable, Iterable
 from copy import copy
 from random import Random
 
-from chain import runtime
 from chain.errors import DispatchError
 from chain.genesis import ChainSpec, build_genesis_state, compute_genesis_hash
 from chain.module import Context
-from chain.modules import balances, beacon, catalogue, hosting, possession, staking, system, validators
+from chain.modules import (
+    balances,
+    beacon,
+    catalogue,
+    hosting,
+    possession,
+    schedule,
+    staking,
+    system,
+    validators,
+)
 from chain.modules.possession import Prove
 from chain.primitives.codec import Record
 from chain.primitives.hashing import Domain, hash_bytes
@@ -36,7 +45,7 @@ LINKS = 40_000
 DOWN_PPM = 20_000
 """An honest host misses so many epochs in a million."""
 NO_SIGNATURE = bytes(64)
-HANDLERS = {spec.kind: spec.handler for module in runtime.MODULES for spec in module.calls.values()}
+HANDLERS = {spec.kind: spec.handler for module in schedule.MODULES for spec in module.calls.values()}
 
 
 def account(number: int) -> Address:
@@ -45,8 +54,9 @@ def account(number: int) -> Address:
 
 
 HONEST = tuple(map(account, range(1, 6)))
-MEMBERS = tuple(map(account, range(21, 25)))
-LISTER, TREASURY = account(31), account(32)
+MEMBERS = tuple(map(account, range(150, 180)))
+"""As many as must pay for a datum before its lister's data are not bounded together."""
+LISTER, TREASURY = account(200), account(201)
 ATTACKERS = tuple(map(account, range(101, 121)))
 """Members with money; an agent takes as many as it needs."""
 DATUM_BYTES = 512 * GIB
@@ -95,7 +105,7 @@ class Arena:
             )
             for number, who in enumerate(HONEST, 1)
         ]
-        owned = dict.fromkeys((*HONEST, *MEMBERS, LISTER, *ATTACKERS), OWNED)
+        owned = dict.fromkeys((*HONEST, LISTER, *ATTACKERS), OWNED) | dict.fromkeys(MEMBERS, OWNED // 4)
         owned[TREASURY] = SUPPLY - sum(owned.values())
         return build_spec(
             profile,
@@ -173,9 +183,9 @@ class Arena:
         with enforce(self.rules):
             validators.process_last_commit(ctx, self._build_commit())
             beacon.process_reveal(ctx, self._reveal())
-            self._run(ctx, runtime.ON_BLOCK_START)
+            self._run(ctx, schedule.ON_BLOCK_START)
             if self.height % EPOCH_BLOCKS == 1:
-                self._run(ctx, runtime.ON_EPOCH_START)
+                self._run(ctx, schedule.ON_EPOCH_START)
         self._keep(ctx)
 
     def end_block(self) -> None:
@@ -184,14 +194,14 @@ class Arena:
         is_era_end = system.is_era_end(system.get_parameters(self.state), self.height)
         with enforce(self.rules):
             if self.height % EPOCH_BLOCKS == 0:
-                self._run(ctx, runtime.ON_EPOCH_END)
+                self._run(ctx, schedule.ON_EPOCH_END)
             if is_era_end:
-                self._run(ctx, runtime.ON_ERA_END)
-            self._run(ctx, runtime.ON_BLOCK_END)
+                self._run(ctx, schedule.ON_ERA_END)
+            self._run(ctx, schedule.ON_BLOCK_END)
         self._keep(ctx)
         balances.check_invariants(self.state)
         if is_era_end:
-            runtime.check_invariants(self.state)
+            schedule.check_invariants(self.state)
             self.state = _copy(self.state)
 
     def _build_commit(self) -> CommitCertificate | None:

@@ -1,6 +1,7 @@
 """What an account owns, wherever it lies."""
 
-from chain.modules import balances, catalogue, escrow, lockers, membership, staking
+from chain.modules import balances, escrow, lockers, membership, staking
+from chain.modules.catalogue.types import DATUMS, SPONSORSHIPS
 from chain.modules.staking.types import (
     DELEGATIONS,
     UNBONDING_DELEGATIONS,
@@ -22,7 +23,8 @@ def compute_wealth(state: StateReader, who: Address) -> int:
         + _get_delegated(state, who)
         + sum(lock.amount + lock.accrued - lock.claimed for _, lock in lockers.list_locks(state, who))
         + (0 if joined is None else joined.locked)
-        + sum(datum.bond for _, datum in catalogue.DATUMS.items(state) if datum.lister == who)
+        + sum(datum.bond for _, datum in DATUMS.items(state) if datum.lister == who)
+        + sum(bond.amount for key, bond in SPONSORSHIPS.items(state) if key[HASH_BYTES:] == who)
     )
 
 
