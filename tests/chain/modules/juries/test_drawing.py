@@ -44,6 +44,14 @@ def test_each_order_is_drawn_as_often_as_its_weights_say() -> None:
     assert chi_square < 55.5
 
 
+def test_no_unit_of_weight_is_more_likely_for_being_first() -> None:
+    """Three equal weights that fill three quarters of all words: each a third (chi-square below 18.4)."""
+    weighted = tuple((account(number), 2**126) for number in range(3))
+    seen = Counter(draw(number.to_bytes(32, "big"), 7, weighted, 1) for number in range(DRAWS))
+    third = DRAWS / 3
+    assert sum((count - third) ** 2 / third for count in seen.values()) < 18.4
+
+
 def test_cases_of_one_epoch_have_juries_of_their_own() -> None:
     """The number of the case goes into the draw."""
     weighted = tuple((account(number), VIDYA) for number in range(100))

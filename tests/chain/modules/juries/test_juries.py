@@ -143,6 +143,7 @@ def test_junk_loses_all_bonds_and_the_withheld_pay() -> None:
     burned = [one for one in events if isinstance(one, WithheldBurned)]
     assert [one.host for one in burned] == sorted(HOSTS) and all(one.share_ppm == 10**6 for one in burned)
     assert escrow.get_withheld(world.state, ONE) < withheld and burned[0].amount > 0
+    assert {one.since_era for one in burned} == {1}, "the era in which they began to hold it"
     assert not catalogue.is_admitted(world.state, datum)
     grants = [grant for _, grant in escrow.GRANTS.items(world.state)]
     assert grants and all(grant.hosting == 0 for grant in grants)
