@@ -16,7 +16,14 @@ from tests.economy.hosting import (
     small_item_farmer,
     subset_flapper,
 )
-from tests.economy.market import credit_thief, curator_blocker, match_crowder, receipt_forger, self_dealer
+from tests.economy.market import (
+    credit_thief,
+    curator_blocker,
+    jury_grinder,
+    match_crowder,
+    receipt_forger,
+    self_dealer,
+)
 from tests.economy.stake import (
     early_locker,
     fast_blocks,
@@ -56,4 +63,5 @@ AGENTS: dict[str, Run] = {
     "curator blocker": curator_blocker.run,
     "network squatter": network_squatter.run,
     "match crowder": match_crowder.run,
+    "jury grinder, 2 of 5 bribed": jury_grinder.run,
 }

@@ -86,6 +86,8 @@ class Arena:
         self.era_epochs = spec.system.parameters.era_epochs
         self.block_ms = spec.system.parameters.block_ms
         self.height, self.time_ms, self.proposer = 0, GENESIS_MS, HONEST[0]
+        self.is_open = False
+        """Whether a block has begun and not ended."""
         self.withholders: set[Address] = set()
         self.left_out: dict[Address, Address] = {}
         """Proposer -> a validator whose votes it leaves out."""
@@ -150,7 +152,12 @@ class Arena:
         return self.context().epoch
 
     def call(self, sender: Address, arguments: Record) -> list[Record]:
-        """A call as the runtime dispatches it; raises DispatchError and changes nothing if it is refused."""
+        """A call as the runtime dispatches it; raises DispatchError and changes nothing if it is refused.
+
+        Between blocks it begins the next one.
+        """
+        if not self.is_open:
+            self.start_block()
         ctx = self.context()
         inner = ctx.fork()
         self.handlers[type(arguments)](inner, sender, arguments)
@@ -175,6 +182,7 @@ class Arena:
 
     def start_block(self, gap_ms: int | None = None) -> None:
         """Begin a block by the next proposer."""
+        self.is_open = True
         self.height += 1
         self.time_ms += self.block_ms if gap_ms is None else gap_ms
         current = validators.get_current(self.state).validators
@@ -190,6 +198,7 @@ class Arena:
 
     def end_block(self) -> None:
         """End the block that began."""
+        self.is_open = False
         ctx = self.context()
         is_era_end = system.is_era_end(system.get_parameters(self.state), self.height)
         with enforce(self.rules):
@@ -220,7 +229,8 @@ class Arena:
     def run(self, epochs: int, act: Act | None = None, *, gap_ms: int | None = None) -> None:
         """So many epochs; `act` calls what the attacker calls, in the first block of each."""
         for _ in range(epochs):
-            self.start_block(gap_ms)
+            if not self.is_open:
+                self.start_block(gap_ms)
             self.prove_honest()
             if act is not None:
                 act(self)

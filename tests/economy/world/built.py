@@ -4,10 +4,7 @@ missing. Set one to True with the change that builds it.
 
 IS_SAMPLED_CHUNK_UNSOLD = False
 """Hosts do not sell chunks with the sampled leaves of other hosts until the deadline."""
-IS_JUDGED = False
-"""A jury decides whether a datum is junk."""
 IS_PAID_AHEAD = False
 """The buyer pays ahead, and hosts remember what a payer owes."""
 UNSOLD = "no sale of sampled chunks"
 PREPAYMENT = "the buyer pays ahead"
-JURY = "jury"

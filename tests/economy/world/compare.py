@@ -3,12 +3,21 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
+from chain.modules.juries.types import WithheldBurned
 from chain.modules.offences import DemandsFailed, MissesPunished, RevealsWithheld, WentOffline
 from chain.modules.possession.types import DemandFailed, Missed
 from chain.primitives.types import Address
 from tests.economy.world.arena import HONEST, Arena
 
-ALARMS = (DemandsFailed, MissesPunished, RevealsWithheld, WentOffline, DemandFailed, Missed)
+ALARMS = (
+    DemandsFailed,
+    MissesPunished,
+    RevealsWithheld,
+    WentOffline,
+    DemandFailed,
+    Missed,
+    WithheldBurned,
+)
 """Events that name who did something wrong."""
 
 Play = Callable[[Arena], None]

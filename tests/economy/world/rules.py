@@ -33,6 +33,11 @@ def build_profile(rules: str, scale: int) -> ChainSpec:
             settle_blocks=EPOCH_BLOCKS,
             lifetime_blocks_max=EPOCH_BLOCKS * public.system.parameters.era_epochs // scale,
         ),
+        juries=_change(
+            public.juries,
+            commit_epochs=public.juries.parameters.commit_epochs // scale,
+            reveal_epochs=public.juries.parameters.reveal_epochs // scale,
+        ),
         offences=_change(
             public.offences,
             jail_epochs=max(1, public.offences.parameters.jail_epochs // scale),
