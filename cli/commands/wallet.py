@@ -57,7 +57,7 @@ def new(
     with keep_words(mnemonic_file, words):
         key = keystore.create(folder, name, secret, password, role=KeyRole.MNEMONIC, profile=profile)
     if mnemonic_file is None:
-        show_words(name, words)
+        show_words(settings, name, words)
     settings.emit(describe(key, known))
 
 
@@ -210,10 +210,13 @@ def read_secret_text(file: Path | None) -> str:
     return read_text(file or Path("-"), "file of words", SECRET_BYTES_MAX)
 
 
-def show_words(name: str, words: str) -> None:
+def show_words(settings: Settings, name: str, words: str) -> None:
     """Shows the mnemonic on a terminal, to be written down; elsewhere says how to see it."""
     if not output.is_private_screen():
-        output.say(f"the 24 words of {name} are shown on a terminal only: `vidya wallet export {name}`")
+        where = f" --home {settings.home}" if settings.is_home_typed else ""
+        output.say(
+            f"the 24 words of {name} are shown on a terminal only: `vidya wallet export {name}{where}`"
+        )
         return
     listed = words.split()
     output.show_secret(

@@ -8,7 +8,7 @@ import getpass
 import os
 from collections.abc import Iterator
 from difflib import get_close_matches
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 
 from chain.primitives.keys import KeyPair
@@ -20,7 +20,7 @@ from cli.terminal import output
 from cli.terminal.options import HOME, Settings
 from node.keys import keystore
 from node.keys.derivation import KeyRole, derive, encode_mnemonic
-from node.keys.keystore import KeyFile
+from node.keys.keystore import KeyFile, KeystoreError
 
 ACCOUNT_ROLES = (KeyRole.ACCOUNT, KeyRole.MNEMONIC)
 PASSWORD_FILE_BYTES_MAX = 4096
@@ -49,13 +49,24 @@ def list_wallets(settings: Settings) -> list[Path]:
 
 
 def list_keys(settings: Settings) -> Iterator[KeyFile]:
-    """The keys of the wallets, each name once."""
+    """The keys of the wallets, each name once; a file that cannot be read is left out with a warning."""
     seen: set[str] = set()
     for wallet in list_wallets(settings):
         for name in keystore.get_names(wallet):
             if name not in seen:
                 seen.add(name)
-                yield keystore.load(wallet, name)
+                try:
+                    key_file = keystore.load(wallet, name)
+                except (KeystoreError, OSError) as error:
+                    _warn_once(f"left out: {error}")
+                else:
+                    yield key_file
+
+
+@cache
+def _warn_once(text: str) -> None:
+    """A command lists the keys several times."""
+    output.warn(text)
 
 
 def find_key(settings: Settings, name: str) -> tuple[Path, KeyFile]:
@@ -69,10 +80,13 @@ def find_key(settings: Settings, name: str) -> tuple[Path, KeyFile]:
 
 def find_account(settings: Settings) -> WalletAccount:
     """The account that `--from` names, else the only one of the wallet; raises CliError, UsageFault."""
-    keys = [key for key in list_keys(settings) if key.role in ACCOUNT_ROLES]
+    readable = list(list_keys(settings))
+    keys = [key for key in readable if key.role in ACCOUNT_ROLES]
     if settings.sender is None:
-        own = [key for key in keys if key.name in keystore.get_names(settings.home / "wallet")]
-        if len(own) == 1:
+        names = set(keystore.get_names(settings.home / "wallet"))
+        own = [key for key in keys if key.name in names]
+        # A damaged file may be the account that was meant.
+        if len(own) == 1 and names <= {key.name for key in readable}:
             return WalletAccount(settings, own[0])
         raise UsageFault(
             "say which key signs: --from NAME", "`vidya wallet list`, or `vidya wallet new NAME`"
@@ -81,6 +95,9 @@ def find_account(settings: Settings) -> WalletAccount:
     for key in keys:
         if key.name == settings.sender or key.address == address:
             return WalletAccount(settings, key)
+    for wallet in list_wallets(settings):
+        if settings.sender in keystore.get_names(wallet):
+            keystore.load(wallet, settings.sender)  # Raises what is wrong with the file.
     raise _build_not_found(settings, settings.sender)
 
 

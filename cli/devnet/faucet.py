@@ -6,6 +6,7 @@ from typing import Any
 from chain.modules.balances import Send
 from cli.context.keys import WalletAccount
 from cli.context.network import NetworkContext
+from cli.context.readable import make_readable
 from cli.devnet.plan import TREASURY, Devnet
 from cli.errors import CliError
 from cli.nodes.processes import connect_home
@@ -16,7 +17,7 @@ from node.keys import keystore
 from node.keys.keystore import KeystoreError
 
 
-def give(devnet: Devnet, settings: Settings, name: str, amount: str) -> dict[str, Any]:
+def give(devnet: Devnet, settings: Settings, name: str, amount: str) -> Any:
     """Sends it and waits until that is final; raises CliError if no node runs or nobody has this name."""
     running = [home for home in devnet.list_homes() if find_process(home.path) is not None]
     if not running:
@@ -28,7 +29,8 @@ def give(devnet: Devnet, settings: Settings, name: str, amount: str) -> dict[str
     units = network.parse_amount(amount)
     recipient = find_recipient(network, payer, name)
     outcome = send(NetworkContext(payer, network.client), account, [Send(recipient, units)])
-    return {"recipient": network.address(recipient), "amount": units, "id": outcome["id"]}
+    told = {"recipient": network.address(recipient), "amount": units, "id": outcome["id"]}
+    return make_readable(network, told)
 
 
 def find_recipient(network: NetworkContext, own: Settings, name: str) -> bytes:

@@ -190,7 +190,7 @@ def _build_pairs(pairs: Sequence[tuple[str, Cell]], width: int = 0) -> "Table":
     from rich.table import Table
 
     grid = Table.grid(padding=(0, GAP, 0, 0))
-    grid.add_column(style="label", no_wrap=True, min_width=width)
+    grid.add_column(style="label", min_width=width, overflow="fold")
     grid.add_column(overflow="fold")
     for label, cell in pairs:
         grid.add_row(label, _build_text(cell))

@@ -293,7 +293,11 @@ def create(
 def load(directory: Path, name: str) -> KeyFile:
     """The key file of this name, checked as far as that goes without its password."""
     check_name(name)
-    key_file = decode_key_file(_read(_locate(directory, name)))
+    path = _locate(directory, name)
+    try:
+        key_file = decode_key_file(_read(path))
+    except InvalidKeystore as error:
+        raise InvalidKeystore(f"key file {path}: {error}") from error
     if key_file.name != name:
         raise InvalidKeystore(f"the file of {name!r} says that it is another key's")
     return key_file
@@ -408,7 +412,7 @@ def _read(path: Path) -> bytes:
         raise KeyNotFound(f"there is no key named {path.stem!r} in {path.parent}") from None
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise InvalidKeystore(f"{path} is no regular file")
+            raise InvalidKeystore("no regular file")
         with open(descriptor, "rb", closefd=False) as file:
             return file.read(FILE_BYTES_MAX + 1)
     finally:

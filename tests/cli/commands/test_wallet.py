@@ -11,7 +11,10 @@ from typer.testing import CliRunner
 
 from chain.primitives.addresses import decode_address
 from chain.primitives.keys import KeyPair
+from cli.context.keys import find_account
+from cli.errors import UsageFault
 from cli.main import app
+from cli.terminal.options import build_settings
 from node.keys import keystore
 from node.keys.derivation import KeyRole, derive
 
@@ -45,6 +48,42 @@ def test_new_key_is_the_first_account_of_its_words(run: Run, tmp_path: Path) -> 
     assert decode_address("vdev", made["address"]) == public_key
     assert stat.S_IMODE(words_file.stat().st_mode) == 0o600
     assert len(words.split()) == 24 and words not in json.dumps(made)
+
+
+def test_a_damaged_key_file_does_not_hide_the_others(run: Run, tmp_path: Path) -> None:
+    """The other keys are listed and found; whoever names the damaged one is told which file it is."""
+    run("wallet", "new", "alice", "--weak")
+    file = tmp_path / "home" / "wallet" / "bob.json"
+    file.write_bytes(b"\x00 no key")
+    listed = CliRunner().invoke(app, ["wallet", "list", "-o", "json", "--home", str(tmp_path / "home")])
+    assert [one["name"] for one in json.loads(listed.stdout)] == ["alice"]
+    assert listed.stderr.count(str(file)) == 1
+    refused = run("wallet", "show", "bob", exit_code=1)
+    assert refused["code"] == "invalid_keystore" and str(file) in refused["message"]
+
+
+def test_no_key_is_chosen_beside_a_damaged_one(tmp_path: Path) -> None:
+    """The damaged file may be the account that was meant: --from is needed, and names what is wrong."""
+    wallet = tmp_path / "wallet"
+    keystore.create(
+        wallet, "alice", bytes(32), "correct horse", role=KeyRole.ACCOUNT, profile=keystore.Profile.DEVNET
+    )
+    assert find_account(build_settings({"home": str(tmp_path)})).name == "alice"
+    (wallet / "bob.json").write_bytes(b"\x00 no key")
+    with pytest.raises(UsageFault):
+        find_account(build_settings({"home": str(tmp_path)}))
+    with pytest.raises(keystore.InvalidKeystore, match=r"bob\.json"):
+        find_account(build_settings({"home": str(tmp_path), "sender": "bob"}))
+    assert find_account(build_settings({"home": str(tmp_path), "sender": "alice"})).name == "alice"
+
+
+def test_the_hint_to_the_words_names_the_home(tmp_path: Path) -> None:
+    """Into a pipe the words are not written, and the command that shows them works as printed."""
+    password, home = tmp_path / "password", tmp_path / "elsewhere"
+    password.write_text("correct horse")
+    fixed = ["--home", str(home), "--password-file", str(password)]
+    made = CliRunner().invoke(app, ["wallet", "new", "alice", "--weak", *fixed])
+    assert f"`vidya wallet export alice --home {home}`" in made.stderr
 
 
 def test_words_are_not_shown_where_they_would_stay(run: Run, tmp_path: Path) -> None:

@@ -96,6 +96,15 @@ def test_details_indent_what_is_nested() -> None:
     ]
 
 
+@pytest.mark.parametrize("width", [40, 60, 80])
+def test_long_labels_leave_room_for_values(width: int) -> None:
+    """Where a label and its value do not fit side by side, the label is wrapped and the value stays."""
+    record = {"bonds lost by a verdict, silent jurors, withheld pay for junk": "0.043141394 VIDYA"}
+    text = render(build_details({"burned": record}), width)
+    assert "0.043141394 VIDYA" in text and "junk" in text
+    assert max(map(len, text.splitlines())) <= width
+
+
 def test_colour_only_where_it_is_asked_for() -> None:
     """Rendered without colour there is no escape sequence, with colour there is."""
     table = FoldingTable([{"state": Cell("JAILED", "bad")}])
