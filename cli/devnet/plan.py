@@ -114,9 +114,20 @@ class Devnet:
         return self.summary_file.is_file()
 
     @property
+    def marker_file(self) -> Path:
+        """Is there while it is made: a folder without it and without a summary is somebody else's."""
+        return self.path / "devnet.unfinished"
+
+    @property
     def is_begun(self) -> bool:
-        """Whether anything of it is there."""
-        return self.exists or self.wallet.exists() or self.chain_file.exists()
+        """Whether it was made, or begun."""
+        return self.exists or self.marker_file.is_file()
+
+    def list_own(self) -> list[Path]:
+        """All that making and seeding put into the folder."""
+        folders = [self.path / name for name in ("nodes", "wallet", "content", "downloads", "light")]
+        files = [self.summary_file, self.chain_file, self.password_file, self.environment_file]
+        return [*folders, *files, self.seeded_file]
 
     def get_variables(self) -> dict[str, str]:
         """What makes other commands talk to the first node, with the keys of this devnet."""
@@ -190,13 +201,19 @@ class NodePlan:
 
 
 def create(devnet: Devnet, options: Options) -> None:
-    """Makes the folder, whole or not at all. Raises CliError if something else is there."""
+    """Makes the folder, whole or not at all. Raises CliError if something else is there, and keeps that."""
     if devnet.is_begun:
         hint = f"`vidya devnet reset --dir {devnet.path}`"
         raise CliError("unfinished", f"{devnet.path} was not made to the end", hint)
-    devnet.wallet.mkdir(parents=True)
+    # `delete` would remove it together with the devnet: a wallet holds keys that nobody else has.
+    if taken := [path.name for path in devnet.list_own() if path.exists()]:
+        raise CliError("not_a_devnet", f"{devnet.path} has its own {', '.join(taken)}", "--dir FOLDER")
+    devnet.path.mkdir(parents=True, exist_ok=True)
+    devnet.marker_file.touch()
     try:
+        devnet.wallet.mkdir()
         fill_folder(devnet, options)
+        devnet.marker_file.unlink()
     except BaseException:
         delete(devnet)
         raise
@@ -228,11 +245,12 @@ def fill_folder(devnet: Devnet, options: Options) -> None:
 
 def delete(devnet: Devnet) -> None:
     """Removes what `create` and seeding made, and nothing else."""
-    for name in ("nodes", "wallet", "content", "downloads", "light"):
-        shutil.rmtree(devnet.path / name, ignore_errors=True)
-    files = (devnet.summary_file, devnet.chain_file, devnet.password_file, devnet.environment_file)
-    for file in (*files, devnet.seeded_file):
-        file.unlink(missing_ok=True)
+    for path in devnet.list_own():
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+    devnet.marker_file.unlink(missing_ok=True)
     if devnet.path.is_dir() and not any(devnet.path.iterdir()):
         devnet.path.rmdir()
 

@@ -1,0 +1,45 @@
+"""Making and deleting a devnet leaves alone what is not its own."""
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from cli.devnet.plan import Devnet, Options, create, delete
+from cli.errors import CliError
+from cli.main import app
+
+
+@pytest.mark.parametrize("name", ["wallet", "content", "downloads", "nodes"])
+def test_no_devnet_is_made_over_other_things(tmp_path: Path, name: str) -> None:
+    """A folder that has its own wallet or files is refused and stays as it is."""
+    kept = tmp_path / name / "mine"
+    kept.parent.mkdir()
+    kept.write_text("mine")
+    with pytest.raises(CliError) as refused:
+        create(Devnet(tmp_path), Options())
+    assert refused.value.code == "not_a_devnet" and name in refused.value.message
+    assert "reset" not in refused.value.hint
+    assert [path.name for path in tmp_path.rglob("*")] == [name, "mine"]
+
+
+def test_reset_keeps_a_wallet_that_is_no_devnets(tmp_path: Path) -> None:
+    """Where no devnet was made or begun, nothing is deleted, even with -y."""
+    key = tmp_path / "wallet" / "alice.json"
+    key.parent.mkdir()
+    key.write_text("{}")
+    result = CliRunner().invoke(app, ["devnet", "reset", "--dir", str(tmp_path), "-y"])
+    assert result.exit_code != 0 and "no devnet" in result.stderr
+    assert key.exists()
+
+
+def test_what_was_begun_can_be_deleted(tmp_path: Path) -> None:
+    """A devnet whose making was killed is refused by `up` and removed whole by `reset`."""
+    devnet = Devnet(tmp_path / "demo")
+    devnet.wallet.mkdir(parents=True)
+    devnet.marker_file.touch()
+    with pytest.raises(CliError) as refused:
+        create(devnet, Options())
+    assert refused.value.code == "unfinished"
+    delete(devnet)
+    assert not devnet.path.exists()
