@@ -123,8 +123,7 @@ def reset(settings: Settings, folder: Folder = Path(FOLDER)) -> None:
         raise UsageFault(f"there is no devnet in {network.path}")
     if not settings.is_confirmed and not (output.can_ask() and output.ask(f"delete all in {network.path}?")):
         raise UsageFault(f"this deletes all in {network.path}", "-y confirms it")
-    if network.exists:
-        stop_nodes(network.list_homes())
+    stop_nodes(network.find_homes())
     delete(network)
     output.say(f"deleted {network.path}")
 

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from msgspec import json
+from msgspec import MsgspecError, json
 
 from chain.genesis import ChainSpec, format_chain_spec, parse_chain_spec
 from chain.modules.beacon import compute_chain
@@ -46,6 +46,7 @@ from p2p.identity import PeerAddress, compute_peer_id_of_seed
 T = TypeVar("T")
 
 VALIDATORS_MAX = 32
+SUMMARY_LISTS = ("nodes", "accounts", "datums")
 PEOPLE = ("alice", "bob", "carol", "dave")
 TREASURY = "treasury"
 """Holds the rest of the supply; `vidya devnet fund` gives of it."""
@@ -149,14 +150,28 @@ class Devnet:
         """The folders of all nodes, in order."""
         return [Home(Path(node["home"])) for node in self.load_summary()["nodes"]]
 
+    def find_homes(self) -> list[Home]:
+        """The folders of nodes that lie here, whatever the summary says: a damaged devnet can be deleted."""
+        return [Home(path) for path in sorted((self.path / "nodes").glob("*"))]
+
     def load_summary(self) -> dict[str, Any]:
         """Nodes, accounts, datums; raises CliError if there is no devnet."""
         if not self.exists:
             raise CliError(
                 "no_devnet", f"there is no devnet in {self.path}", f"`vidya devnet up --dir {self.path}`"
             )
-        summary: dict[str, Any] = json.decode(self.summary_file.read_bytes())
+        try:
+            summary: dict[str, Any] = json.decode(self.summary_file.read_bytes(), type=dict[str, Any])
+        except (MsgspecError, UnicodeDecodeError) as error:
+            raise self._build_damaged(str(error)) from error
+        missing = [name for name in SUMMARY_LISTS if not isinstance(summary.get(name), list)]
+        if missing:
+            raise self._build_damaged(f"{', '.join(missing)} missing")
         return summary
+
+    def _build_damaged(self, reason: str) -> CliError:
+        message = f"{self.summary_file} is not the summary of a devnet of this version: {reason}"
+        return CliError("damaged_devnet", message, f"`vidya devnet reset --dir {self.path} -y`")
 
     def save_summary(self, summary: dict[str, Any]) -> None:
         """Replaces it whole."""

@@ -43,3 +43,17 @@ def test_what_was_begun_can_be_deleted(tmp_path: Path) -> None:
     assert refused.value.code == "unfinished"
     delete(devnet)
     assert not devnet.path.exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff", b"[]", b'{"version": 1}', b'{"nodes": 5}'])
+def test_a_damaged_summary_is_named_and_can_be_reset(tmp_path: Path, content: bytes) -> None:
+    """Another version's file, or a broken one, ends with its name and the next command, which works."""
+    devnet = Devnet(tmp_path / "demo")
+    (devnet.path / "nodes" / "node0").mkdir(parents=True)
+    devnet.chain_file.write_bytes(b"{}")
+    devnet.summary_file.write_bytes(content)
+    result = CliRunner().invoke(app, ["devnet", "status", "--dir", str(devnet.path)])
+    assert result.exit_code == 1 and str(devnet.summary_file) in result.stderr
+    assert f"reset --dir {devnet.path}" in result.stderr
+    result = CliRunner().invoke(app, ["devnet", "reset", "--dir", str(devnet.path), "-y"])
+    assert result.exit_code == 0 and not devnet.path.exists(), result.stderr
