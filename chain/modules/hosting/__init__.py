@@ -32,7 +32,9 @@ from chain.modules.hosting.leaf_row import DatumLeaf, compute_leaf_at
 from chain.modules.hosting.queries import (
     get_holding,
     get_host,
+    get_hosts_of,
     get_leaf_row,
+    get_next_subset_totals,
     get_parameters,
     get_pledge_per_gib,
     get_subset,

@@ -13,6 +13,7 @@ from chain.modules.hosting.types import (
     NO_TOTALS,
     PARAMETERS,
     PLEDGE_PER_GIB,
+    PREPARED,
     REGISTERED_BYTES,
     SUBSET_TOTALS,
     Holding,
@@ -72,9 +73,16 @@ def list_subset_totals(state: StateReader) -> Iterator[tuple[Address, SubsetTota
     return SUBSET_TOTALS.items(state)
 
 
-def get_leaf_row(state: StateReader, who: Address) -> LeafRow:
-    """The leaves that a host holds in the current epoch, in one row."""
-    return LEAF_ROWS.get(state, who, get_subset_totals(state, who).from_epoch) or EMPTY_ROW
+def get_next_subset_totals(state: StateReader, who: Address, epoch: Epoch) -> SubsetTotals:
+    """The sums over what a host holds in `epoch`, which is the next one; final at the end of the current."""
+    if has_left(state, who, epoch):
+        return NO_TOTALS
+    return PREPARED.get(state, who) or get_subset_totals(state, who)
+
+
+def get_leaf_row(state: StateReader, who: Address, totals: SubsetTotals) -> LeafRow:
+    """The leaves that a host holds in the current or the next epoch, in one row; `totals` say in which."""
+    return LEAF_ROWS.get(state, who, totals.from_epoch) or EMPTY_ROW
 
 
 def has_left(state: StateReader, who: Address, epoch: Epoch) -> bool:

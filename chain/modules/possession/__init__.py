@@ -18,8 +18,8 @@ go offline.
 Invariants: the pot holds the fees of all demands not yet judged; no window is longer than `window_epochs`.
 Not here: jail and slashes (offences), pay (rewards). Not shown: that two hosts of a datum keep two copies.
 
-Files: types, history (of a host's proofs), sampling (the leaves owed), calls, judging (hooks), genesis (and
-invariants).
+Files: types, history (of a host's proofs), sampling (the leaves owed), sales (which chunks honest hosts do
+not sell), calls, judging (hooks), genesis (and invariants).
 """
 
 from chain.modules.possession.calls import Prove, ProvenLeaf
@@ -41,5 +41,6 @@ from chain.modules.possession.judging import (
     on_era_end,
     restart_window,
 )
+from chain.modules.possession.sales import SalesHold, get_sales_hold
 from chain.modules.possession.sampling import compute_positions, get_challenges, list_open_duties
 from chain.modules.possession.types import MODULE, Duty, Missed, Proven

@@ -2,7 +2,7 @@
 
 from chain.errors import InvalidChainSpec
 from chain.module import Context
-from chain.modules import balances, beacon, catalogue, hosting, system
+from chain.modules import balances, catalogue, hosting, system
 from chain.modules.possession.history import get_parameters
 from chain.modules.possession.types import (
     COVERED,
@@ -32,17 +32,17 @@ class GenesisConfig(Record):
 def build_genesis(ctx: Context, config: GenesisConfig) -> None:
     """Set the parameters; raises InvalidChainSpec for values with which proofs would show nothing.
 
-    A holding that takes effect in epoch e is registered by the end of epoch e - delay. The seed of epoch e -
-    seed_delay is known from the start of that epoch on. So the delay of subsets must be longer: otherwise a
-    host without the data could try subsets until the leaves drawn are among those it has.
+    The seed of an epoch is known from the last block of the epoch before. By then all subsets of the epoch
+    must be fixed: otherwise a host without the data could try subsets until the leaves drawn are among those
+    it has.
     """
-    parameters = config.parameters
-    if parameters.seed_delay_epochs >= hosting.get_parameters(ctx.state).delay_epochs:
-        raise InvalidChainSpec("possession: seed_delay_epochs must be below hosting's delay_epochs")
-    if parameters.seed_delay_epochs >= beacon.get_parameters(ctx.state).seeds_kept:
-        raise InvalidChainSpec("possession: seed_delay_epochs must be below beacon's seeds_kept")
-    if not 1 <= parameters.deadline_blocks < system.get_parameters(ctx.state).epoch_blocks:
+    parameters, epoch_blocks = config.parameters, system.get_parameters(ctx.state).epoch_blocks
+    if hosting.get_parameters(ctx.state).delay_epochs < 2:
+        raise InvalidChainSpec("possession: hosting's delay_epochs must be at least 2")
+    if not 1 <= parameters.deadline_blocks < epoch_blocks:
         raise InvalidChainSpec("possession: the deadline must lie within the epoch, after its first block")
+    if parameters.deadline_blocks + parameters.sale_pause_blocks >= epoch_blocks:
+        raise InvalidChainSpec("possession: deadline and pause of sales must be shorter than an epoch")
     if not 1 <= parameters.leaves_per_epoch <= LEAVES_MAX:
         raise InvalidChainSpec(f"possession: leaves_per_epoch from 1 to {LEAVES_MAX}")
     if not 1 <= parameters.window_epochs <= WINDOW_EPOCHS_MAX:

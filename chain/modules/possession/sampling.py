@@ -2,7 +2,7 @@
 
 from chain.content import compute_leaf_count
 from chain.modules import beacon, hosting, system
-from chain.modules.hosting import DatumLeaf
+from chain.modules.hosting import DatumLeaf, SubsetTotals
 from chain.modules.possession.history import get_parameters, get_round, is_proven
 from chain.modules.possession.types import DEMANDS, Duty
 from chain.primitives.hashing import Domain, hash_record
@@ -41,16 +41,23 @@ def get_challenges(
     if round_ is None or round_.epoch != epoch:
         return ()
     if demanded is not None:
-        return _get_demanded(state, host, epoch, demanded)
-    total = hosting.get_subset_totals(state, host).leaves
-    if total == 0:
+        return get_demanded(state, host, epoch, demanded)
+    return draw_leaves(state, host, epoch, hosting.get_subset_totals(state, host))
+
+
+def draw_leaves(
+    state: StateReader, host: Address, epoch: Epoch, totals: SubsetTotals
+) -> tuple[DatumLeaf, ...]:
+    """The leaves of the epoch's challenge; the seed of the epoch is sealed, `totals` are the host's in it."""
+    if totals.leaves == 0:
         return ()
-    row = hosting.get_leaf_row(state, host)
-    positions = _draw(state, host, epoch, None, total)
+    row = hosting.get_leaf_row(state, host, totals)
+    positions = _draw(state, host, epoch, None, totals.leaves)
     return tuple(hosting.compute_leaf_at(row, position) for position in positions)
 
 
-def _get_demanded(state: StateReader, host: Address, epoch: Epoch, datum_id: Hash) -> tuple[DatumLeaf, ...]:
+def get_demanded(state: StateReader, host: Address, epoch: Epoch, datum_id: Hash) -> tuple[DatumLeaf, ...]:
+    """The leaves of an open demand for a datum; the seed of the epoch is sealed."""
     holding = hosting.get_holding(state, host, datum_id)
     if holding is None or not hosting.is_holding(state, host, datum_id, epoch):
         return ()
@@ -63,9 +70,8 @@ def _get_demanded(state: StateReader, host: Address, epoch: Epoch, datum_id: Has
 def _draw(
     state: StateReader, host: Address, epoch: Epoch, demanded: Hash | None, total: int
 ) -> tuple[int, ...]:
-    parameters = get_parameters(state)
-    seed = beacon.get_seed(state, epoch - parameters.seed_delay_epochs)
-    return compute_positions(seed, epoch, host, demanded, parameters.leaves_per_epoch, total)
+    count = get_parameters(state).leaves_per_epoch
+    return compute_positions(beacon.get_seed(state, epoch), epoch, host, demanded, count, total)
 
 
 def list_open_duties(state: StateReader, host: Address) -> tuple[Duty, ...]:

@@ -26,8 +26,10 @@ class Parameters(Record):
     leaves_per_epoch: Uint32
     deadline_blocks: Uint32
     """Blocks at the start of an epoch in which proofs are accepted; fewer than the epoch has."""
-    seed_delay_epochs: Uint32
-    """Epoch e is sampled by the seed of epoch e - seed_delay_epochs; see `build_genesis` for its bound."""
+    sale_pause_blocks: Uint32
+    """Last blocks of an epoch in which hosts sell no chunk of a large datum; see `sales`."""
+    unsold_bytes_min: Uint
+    """Size from which a datum is large: below, all chunks are always sold."""
     window_epochs: Uint32
     pay_floor_ppm: Ppm
     """Share of proven epochs up to which the pay factor is 0."""

@@ -308,7 +308,12 @@ def build_short_profile() -> ChainSpec:
             evidence_age_ms=12_000,
         ),
         "possession": change(
-            "possession", deadline_blocks=3, window_epochs=4, credit_proven_epochs=3, demands_per_host_max=2
+            "possession",
+            deadline_blocks=3,
+            sale_pause_blocks=0,
+            window_epochs=4,
+            credit_proven_epochs=3,
+            demands_per_host_max=2,
         ),
         "beacon": change("beacon", renewal_links=LINKS // 2),
         "validators": change("validators", bond_min=10 * VIDYA, validators_max=6),

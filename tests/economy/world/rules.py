@@ -68,6 +68,7 @@ def _scale_possession(public: ChainSpec, scale: int) -> dict[str, int]:
     parameters = public.possession.parameters
     return {
         "deadline_blocks": 1,
+        "sale_pause_blocks": 0,
         "window_epochs": parameters.window_epochs // scale,
         "credit_proven_epochs": max(1, parameters.credit_proven_epochs // scale),
         "credits_max": max(1, parameters.credits_max // scale),

@@ -147,7 +147,9 @@ def _build_profile(times: Times) -> ChainSpec:
     )
     unbonding_eras = UNBONDING_BLOCKS // times.epoch_blocks
     staking = replace(profile.staking.parameters, unbonding_eras=unbonding_eras)
-    possession = replace(profile.possession.parameters, deadline_blocks=times.epoch_blocks // 2)
+    possession = replace(
+        profile.possession.parameters, deadline_blocks=times.epoch_blocks // 2, sale_pause_blocks=0
+    )
     return replace(
         profile,
         system=replace(profile.system, parameters=parameters),

@@ -422,7 +422,7 @@ def test_a_node_sees_what_it_still_owes() -> None:
 
 
 SPECS = [
-    {"seed_delay_epochs": 2},  # hosting's delay: the seed is known while subsets can still change
+    {"deadline_blocks": EPOCH_BLOCKS - 1, "sale_pause_blocks": 1},
     {"deadline_blocks": 0},
     {"deadline_blocks": EPOCH_BLOCKS},
     {"leaves_per_epoch": 0},
@@ -436,7 +436,7 @@ SPECS = [
 
 @pytest.mark.parametrize("changes", SPECS)
 def test_genesis_refuses_parameters_that_defeat_the_purpose(changes: dict[str, int]) -> None:
-    """Among them: a seed that is known before subsets are final."""
+    """Among them: an epoch in which no chunk is ever sold."""
     with pytest.raises(InvalidChainSpec):
         ContentWorld((ALICE,), **changes)
 

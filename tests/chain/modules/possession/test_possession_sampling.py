@@ -121,13 +121,13 @@ def test_positions_lie_in_the_row(seed: Hash, total: int, count: int) -> None:
 
 
 def test_an_epoch_is_sampled_by_a_seed_that_came_after_its_subsets() -> None:
-    """What takes effect in epoch 5 is final with epoch 3; the seed is the one of epoch 4."""
+    """What takes effect in epoch 5 is final with epoch 3; the seed is sealed with epoch 4."""
     (who,) = build_hosts(1)
     world = ContentWorld([who])
     world.host(who, world.list_content(Content(1, 2**30, has_bytes=False)))
     world.go_to_epoch(5)
     drawn = tuple(place.leaf_index for place in possession.get_challenges(world.state, who, 5))
-    seed = beacon.get_seed(world.state, 4)
+    seed = beacon.get_seed(world.state, 5)
     assert drawn == possession.compute_positions(seed, 5, who, None, 4, 2**20)
 
 
