@@ -8,10 +8,11 @@ the body must arrive whole, in time and within its bound before any handler runs
 import re
 from collections import OrderedDict
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Protocol
 
 import trio
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from node.api.errors import (
@@ -28,6 +29,8 @@ BODY_BYTES_MAX = 2**20
 BODY_BYTES_DISCARDED_MAX = 16 * 2**20
 """How much of a body that is too large is read, so that its sender gets to read the answer."""
 BODY_SECONDS_MAX = 10.0
+LENGTH_DIGITS_MAX = 20
+"""Of an announced length that are looked at; longer ones are refused by h11."""
 REQUESTS_PER_SECOND = 400
 REQUESTS_BURST = 1_000
 CLIENTS_REMEMBERED_MAX = 4_096
@@ -75,7 +78,11 @@ class Guards:
             body = await read_body(scope, receive)
         except ApiError as error:
             status, answer = build_answer(error)
-            await JSONResponse(answer, status)(scope, receive, send)
+            response = JSONResponse(answer, status)
+            if is_too_large(scope):
+                await send_before_body(response, scope, receive, send)
+            else:
+                await response(scope, receive, send)
             return
         self._under_way += 1
         try:
@@ -102,8 +109,30 @@ def get_header(scope: Scope, name: bytes) -> str:
     return values[0].decode("latin1") if len(values) == 1 else ""
 
 
+def is_too_large(scope: Scope) -> bool:
+    """Whether the request announces a body over the bound (Content-Length; RFC 9110, 8.6)."""
+    announced = get_header(scope, b"content-length")
+    return announced.isdecimal() and int(announced[:LENGTH_DIGITS_MAX]) > BODY_BYTES_MAX
+
+
+async def send_before_body(response: Response, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answers at once, then reads what still comes, up to a bound: a sender that is cut off while it sends
+    would not see the answer.
+    """
+
+    async def send_unfinished(message: Message) -> None:
+        await send({**message, "more_body": True} if message["type"] == "http.response.body" else message)
+
+    await response(scope, receive, send_unfinished)
+    with trio.move_on_after(BODY_SECONDS_MAX), suppress(BodyTooLarge):
+        await _collect(scope, receive)
+    await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
 async def read_body(scope: Scope, receive: Receive) -> bytes:
     """The whole body; raises BodyTooLarge or RequestTimeout. A sender that does not stop is cut off."""
+    if is_too_large(scope):
+        raise _build_too_large()
     with trio.move_on_after(BODY_SECONDS_MAX):
         return await _collect(scope, receive)
     _abort(scope)
@@ -125,8 +154,12 @@ async def _collect(scope: Scope, receive: Receive) -> bytes:
         if not message.get("more_body", False):
             break
     if size > BODY_BYTES_MAX:
-        raise BodyTooLarge("body_too_large", f"at most {BODY_BYTES_MAX} bytes", "send smaller batches")
+        raise _build_too_large()
     return b"".join(parts)
+
+
+def _build_too_large() -> BodyTooLarge:
+    return BodyTooLarge("body_too_large", f"at most {BODY_BYTES_MAX} bytes", "send smaller batches")
 
 
 def _abort(scope: Scope) -> None:

@@ -12,7 +12,7 @@ import trio
 from chain.genesis import ChainSpec
 from chain.modules import balances
 from node.api import server
-from node.api.guards import BODY_BYTES_DISCARDED_MAX
+from node.api.guards import BODY_BYTES_DISCARDED_MAX, BODY_BYTES_MAX, BODY_SECONDS_MAX
 from node.api.server import CONNECTIONS_MAX, ListenFailed, run_api
 from node.home.config import NodeConfig
 from p2p.memory import MemoryHub
@@ -203,6 +203,21 @@ async def test_a_body_without_end_is_cut_off() -> None:
                     await stream.send_all(piece)
         large = await http.post("/v1/transactions", content=b" " * (10 * 2**20))
         assert (large.status_code, large.json()["error"]["code"]) == (413, "body_too_large")
+
+
+@pytest.mark.parametrize("length", [BODY_BYTES_MAX + 1, 10**12, 10**19])
+async def test_an_announced_body_that_is_too_large_is_refused_at_once(length: int) -> None:
+    """The answer comes before any of the body, which its sender may never send."""
+    head = f"POST /v1/transactions HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n\r\n"
+    async with open_server() as (_, port):
+        stream = await trio.open_tcp_stream("127.0.0.1", port)
+        async with stream:
+            await stream.send_all(head.encode())
+            with trio.fail_after(BODY_SECONDS_MAX / 2):
+                answer = b""
+                while b"}}" not in answer:
+                    answer += await receive(stream)
+        assert answer.startswith(b"HTTP/1.1 413 ") and b"body_too_large" in answer
 
 
 async def test_too_many_connections() -> None:
