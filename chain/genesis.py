@@ -12,7 +12,7 @@ from msgspec import Meta, json
 
 from chain.block import BlockReceipts, Header, Inherents, compute_extrinsics_root, compute_receipts_root
 from chain.commitment import EMPTY_ROOT
-from chain.errors import ChainError, InvalidChainSpec
+from chain.errors import ChainError, DispatchError, InvalidChainSpec
 from chain.jsonable import from_json, to_json
 from chain.module import Context
 from chain.modules import (
@@ -140,8 +140,11 @@ def build_genesis_state(spec: ChainSpec) -> Changes:
     for name, build in BUILDERS:
         try:
             build(ctx, getattr(spec, name))
+        except InvalidChainSpec:
+            raise  # it names its module already
         except ChainError as error:
-            raise InvalidChainSpec(f"{name}: {error!r}") from error
+            why = f"{error.code} {error}" if isinstance(error, DispatchError) else str(error)
+            raise InvalidChainSpec(f"{name}: {why}".rstrip()) from error
     return state.changes
 
 

@@ -54,11 +54,12 @@ def show(settings: Settings, file: File) -> None:
 @command(app)
 def check(settings: Settings, file: File) -> None:
     """Whether a chain can start from it: every rule that a node checks."""
-    from chain.genesis import build_genesis_state, compute_genesis_hash
+    from chain.genesis import compute_genesis_hash
     from cli.context.network import load_spec
+    from node.home.chain_file import check_chain_spec
 
     spec = load_spec(file)
-    entries = len(build_genesis_state(spec))
+    entries = check_chain_spec(file, spec)
     settings.emit({"is_valid": True, "chain_id": compute_genesis_hash(spec).hex(), "state_entries": entries})
 
 

@@ -60,6 +60,7 @@ def join(
     from cli.hosting.home import check_reach, check_trust, prepare_home
     from cli.hosting.standing import Wish, check_stake
     from cli.terminal.amounts import parse_amount, parse_share, parse_size
+    from node.home.chain_file import check_chain_spec
 
     spec, account = load_spec(chain), find_account(settings)
     wish = Wish(
@@ -68,6 +69,7 @@ def join(
         capacity=parse_size(capacity),
         reached_at=p2p_address or p2p_listen,
     )
+    check_chain_spec(chain, spec)
     check_stake(spec, wish.stake)
     check_reach(spec, p2p_listen, p2p_address)
     typed = {

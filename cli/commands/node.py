@@ -42,8 +42,10 @@ def init(
     from cli.context.network import load_spec
     from cli.nodes.homes import build_config, create_home, describe_home
     from cli.terminal.amounts import parse_size
+    from node.home.chain_file import check_chain_spec
 
     spec = load_spec(chain)
+    check_chain_spec(chain, spec)
     if account is not None:
         decode_address(spec.prefix, account)
     changes: dict[str, Any] = {"account": account or ""}

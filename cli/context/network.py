@@ -36,9 +36,13 @@ class NetworkContext:
         """The chain spec."""
         from msgspec import json
 
+        from chain.errors import InvalidChainSpec
         from chain.genesis import parse_chain_spec
 
-        return parse_chain_spec(json.encode(self.client.get("/v1/chain")))
+        try:
+            return parse_chain_spec(json.encode(self.client.get("/v1/chain")))
+        except InvalidChainSpec as error:
+            raise InvalidChainSpec(f"the chain spec of {self.client.url}: {error}") from error
 
     @cached_property
     def genesis_hash(self) -> "Hash":
@@ -152,7 +156,7 @@ def build_not_running(home: Path) -> CliError:
 
 def is_node_home(home: Path) -> bool:
     """Whether a node was made there; a home may also hold a wallet only."""
-    return (home / "chain.json").is_file() and (home / "data").is_dir()
+    return (home / "data").is_dir() and ((home / "chain.json").is_file() or (home / "keys").is_dir())
 
 
 def get_home_url(home: Path) -> str | None:
@@ -201,10 +205,9 @@ def get_prefix_of_home(home: Path) -> str | None:
 
 
 def load_spec(path: Path) -> "ChainSpec":
-    """The chain spec in a file; raises UsageFault, InvalidChainSpec."""
-    from chain.genesis import CHAIN_SPEC_BYTES_MAX, parse_chain_spec
+    """The chain spec in a file; raises UsageFault, InvalidChainSpec with the name of the file."""
+    from node.home.chain_file import load_chain_spec
 
     if not path.is_file():
         raise UsageFault(f"there is no chain spec at {path}")
-    with path.open("rb") as file:
-        return parse_chain_spec(file.read(CHAIN_SPEC_BYTES_MAX + 1))
+    return load_chain_spec(path)

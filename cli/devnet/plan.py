@@ -23,7 +23,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from msgspec import MsgspecError, json
 
-from chain.genesis import ChainSpec, format_chain_spec, parse_chain_spec
+from chain.genesis import ChainSpec, format_chain_spec
 from chain.modules.beacon import compute_chain
 from chain.modules.catalogue import ListDatum, compute_datum_id
 from chain.primitives.addresses import encode_address
@@ -36,6 +36,7 @@ from cli.devnet.genesis_content import list_sources, publish_offline
 from cli.errors import CliError
 from cli.nodes.homes import LOOPBACK, create_home, find_ports
 from node.duties.reveals import compute_chain_secret
+from node.home.chain_file import load_chain_spec
 from node.home.config import NodeConfig
 from node.home.home import NODE_ROLES, Home, write_private
 from node.home.profiles import load_profile
@@ -181,7 +182,7 @@ class Devnet:
 
     def load_spec(self) -> ChainSpec:
         """The chain spec."""
-        return parse_chain_spec(self.chain_file.read_bytes())
+        return load_chain_spec(self.chain_file)
 
 
 @dataclass(frozen=True)

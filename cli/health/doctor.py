@@ -3,16 +3,17 @@
 A node that does not run is said to be stopped; no other node is asked in its place.
 """
 
+import shlex
 import shutil
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from chain.errors import InvalidChainSpec
 from cli.context.network import NetworkContext, connect, connect_own
-from cli.errors import CliError
+from cli.errors import CliError, describe_os_error
 from cli.health.host import Finding, check_account, check_content
 from cli.terminal.amounts import format_size
 from cli.terminal.options import Settings
@@ -32,27 +33,79 @@ def check_machine(home: Path) -> list[Finding]:
     nearest = next(path for path in (home, *home.parents) if path.exists())
     free = shutil.disk_usage(nearest).free
     return [
-        Finding("python 3.11 or 3.12", (3, 11) <= version <= (3, 12), ".".join(map(str, version))),
-        Finding("assertions are on", __debug__, "yes" if __debug__ else "python -O"),
-        Finding("space on disk", free >= DISK_BYTES_MIN, f"{format_size(free)} free"),
+        Finding(
+            "python 3.11 or 3.12",
+            (3, 11) <= version <= (3, 12),
+            ".".join(map(str, version)),
+            "`make clean`, then `make PYTHON=python3.11 setup`",
+        ),
+        Finding(
+            "assertions are on",
+            __debug__,
+            "yes" if __debug__ else "python -O",
+            "start Python without -O and PYTHONOPTIMIZE",
+        ),
+        Finding(
+            "space on disk",
+            free >= DISK_BYTES_MIN,
+            f"{format_size(free)} free",
+            f"make room: a node needs {format_size(DISK_BYTES_MIN)} beside its content",
+        ),
     ]
 
 
 def check_home(home: Home) -> list[Finding]:
-    """The node's folder."""
-    rows = []
+    """The node's folder: each of its files, also where another is damaged."""
+    return [
+        _try(
+            "chain spec",
+            lambda: home.load_spec().name,
+            f"copy the network's chain spec to {home.chain_file}; `vidya chain check FILE` reads one",
+        ),
+        _try(
+            "settings",
+            lambda: _describe_settings(home),
+            f"mend the line in {home.config_file}; without the file the usual settings hold",
+        ),
+        _try(
+            "own keys open",
+            lambda: _open_keys(home),
+            f"bring {home.keys} and {home.password_file} back from a backup; new keys need a new home",
+        ),
+        _check_private(home),
+    ]
+
+
+def _try(check: str, look: Callable[[], str], next_step: str) -> Finding:
+    """What was found, or why it cannot be read."""
     try:
-        rows.append(Finding("chain spec", True, home.load_spec().name))
-        load_config(home.config_file)
-        for role in NODE_ROLES:
-            home.load_secret(role)
-        rows.append(Finding("own keys open", True, ", ".join(role.value for role in NODE_ROLES)))
-        private = [home.password_file, home.token_file]
-        exposed = [path.name for path in private if path.stat().st_mode & 0o077]
-        rows.append(Finding("secrets are private", not exposed, ", ".join(exposed) or "mode 0600"))
-    except (HomeError, InvalidChainSpec, KeystoreError, ConfigError, OSError) as error:
-        rows.append(Finding("node's folder", False, str(error)))
-    return rows
+        return Finding(check, True, look(), next_step)
+    except OSError as error:
+        return Finding(check, False, describe_os_error(error), next_step)
+    except (HomeError, InvalidChainSpec, KeystoreError, ConfigError) as error:
+        return Finding(check, False, str(error), next_step)
+
+
+def _describe_settings(home: Home) -> str:
+    load_config(home.config_file)
+    return "read" if home.config_file.exists() else "none; the usual ones hold"
+
+
+def _open_keys(home: Home) -> str:
+    for role in NODE_ROLES:
+        home.load_secret(role)
+    return ", ".join(role.value for role in NODE_ROLES)
+
+
+def _check_private(home: Home) -> Finding:
+    private = [path for path in (home.password_file, home.token_file) if path.exists()]
+    exposed = [str(path) for path in private if path.stat().st_mode & 0o077]
+    return Finding(
+        "secrets are private",
+        not exposed,
+        ", ".join(exposed) or "mode 0600",
+        f"`chmod 600 {' '.join(map(shlex.quote, exposed))}`",
+    )
 
 
 def check_process(settings: Settings, home: Home, *, is_all: bool) -> list[Finding]:
@@ -60,7 +113,7 @@ def check_process(settings: Settings, home: Home, *, is_all: bool) -> list[Findi
     pid = find_process(home.path)
     if pid is None:
         return [Finding("node runs", False, "stopped", f"`vidya node start --home {home.path}`")]
-    rows = [Finding("node runs", True, f"process {pid}")]
+    rows = [Finding("node runs", True, f"process {pid}", "")]
     try:
         network = connect_own(settings)
         return [*rows, *check_node(network), *check_hosting(network, is_all=is_all)]
@@ -76,16 +129,27 @@ def check_node(network: NetworkContext) -> list[Finding]:
     signing = " ".join(part for part in (found["signing"], found["signing_reason"]) if part)
     is_alone = len(network.client.get("/v1/validators", limit=1)["validators"]) == 1
     return [
-        Finding("node answers", True, network.client.url),
-        Finding("synced", not found["syncing"], f"height {found['height']} of {found['sync_target']}"),
+        Finding("node answers", True, network.client.url, ""),
+        Finding(
+            "synced",
+            not found["syncing"],
+            f"height {found['height']} of {found['sync_target']}",
+            "wait; `vidya status --watch` shows how far it is",
+        ),
         Finding("has peers", found["peers"] > 0 or is_alone, str(found["peers"]), "`vidya peers`"),
         Finding(
             "clock and chain agree",
             abs(lag) < CLOCK_SECONDS_MAX * 1000,
             f"head {found['height']} is {lag // 1000} s old",
+            "set the clock (`timedatectl`); if it is right, the chain stands: `vidya query validators`",
         ),
-        Finding("key signs, if it should", is_signing, signing),
-        Finding("loop is quick", found["loop_lag_ms"] < LOOP_LAG_MS_MAX, f"{found['loop_lag_ms']} ms"),
+        Finding("key signs, if it should", is_signing, signing, "the node's log says more"),
+        Finding(
+            "loop is quick",
+            found["loop_lag_ms"] < LOOP_LAG_MS_MAX,
+            f"{found['loop_lag_ms']} ms",
+            "the machine is too busy for a validator: see what else runs on it",
+        ),
     ]
 
 
@@ -102,7 +166,7 @@ def check_asked_node(settings: Settings) -> list[Finding]:
     try:
         return check_node(connect(settings))
     except CliError as error:
-        return [Finding("node answers", False, error.message, error.hint)]
+        return [Finding("node answers", False, error.message, error.hint or "`vidya node start`")]
 
 
 def format_rows(findings: Sequence[Finding], node: str = "") -> list[dict[str, Any]]:

@@ -24,7 +24,8 @@ class Finding(NamedTuple):
     check: str
     is_ok: bool
     found: str
-    next: str = ""
+    next: str
+    """What to do where it is not well; shown only then."""
 
 
 def describe_jail(network: NetworkContext, account: str, standing: dict[str, Any]) -> Finding:
@@ -32,7 +33,7 @@ def describe_jail(network: NetworkContext, account: str, standing: dict[str, Any
     if standing["is_tombstoned"]:
         return Finding("not jailed", False, "jailed forever: its key signed two votes", "`vidya leave`")
     if not standing["is_jailed"]:
-        return Finding("not jailed", True, "free")
+        return Finding("not jailed", True, "free", "")
     until, epoch = standing["jailed_until"], network.get_status()["epoch"]
     command = f"`vidya tx unjail --from {account}`"
     if epoch >= until:
@@ -45,7 +46,7 @@ def describe_proofs(possession: dict[str, Any]) -> Finding:
     """How the last epochs were judged."""
     window, row = possession["window"], possession["misses_in_row"]
     missed = f"{window.count('m')} of the last {len(window)} epochs missed" if window else "none judged yet"
-    next_step = "`vidya doctor` on its machine: is the node up, is the content there?" if row else ""
+    next_step = "`vidya doctor` on its machine: is the node up, is the content there?"
     return Finding("proves what it hosts", not row, missed, next_step)
 
 
@@ -73,7 +74,7 @@ def check_content(network: NetworkContext, account: str, *, is_all: bool = False
     held = list(network.list_pages(path, "holdings", limit=PAGE))
     found = [check_datum(network, one["datum"], here.get(one["datum"]), is_all=is_all) for one in held]
     bad = [one for one in found if not one.is_ok]
-    return bad or [Finding("content is readable", True, f"{len(held)} datums")]
+    return bad or [Finding("content is readable", True, f"{len(held)} datums", "")]
 
 
 def check_datum(
@@ -90,7 +91,7 @@ def check_datum(
         reason = answer["reason"] or reason
     missing = local["chunks"] - local["chunks_held"]
     if not unreadable and not missing:
-        return Finding(check, True, f"{datum}: {read} chunks read")
+        return Finding(check, True, f"{datum}: {read} chunks read", "")
     told = f"{datum}: {unreadable} of {read} chunks read are unreadable, {missing} are missing"
     return Finding(
         check, False, f"{told}. {reason}".rstrip(". "), again if not reason else f"bring it back, or {again}"

@@ -19,12 +19,12 @@ from pathlib import Path
 from chain.genesis import ChainSpec, parse_chain_spec
 from chain.primitives.keys import KeyPair
 from chain.primitives.types import Hash
+from node.home.chain_file import load_chain_spec
 from node.keys import keystore
 from node.keys.derivation import KeyRole
 from storage.lock import lock_directory
 
 NODE_ROLES = (KeyRole.CONSENSUS, KeyRole.NETWORK, KeyRole.BEACON)
-CHAIN_FILE_BYTES_MAX = 4 * 2**20
 PEER_BOOK_BYTES_MAX = 2**20
 
 
@@ -84,12 +84,11 @@ class Home:
         """The chain spec; raises HomeError or InvalidChainSpec."""
         if not self.chain_file.is_file():
             raise HomeError(f"{self.path} is no node's home: there is no chain.json; see `vidya node init`")
-        with self.chain_file.open("rb") as file:
-            return parse_chain_spec(file.read(CHAIN_FILE_BYTES_MAX + 1))
+        return load_chain_spec(self.chain_file)
 
     def load_password(self) -> str:
-        """The password of the node's keys."""
-        return self.password_file.read_text().strip()
+        """The password of the node's keys; raises HomeError, OSError."""
+        return _load_text(self.password_file)
 
     def load_secret(self, role: KeyRole) -> Hash:
         """One of the node's secrets; raises KeystoreError."""
@@ -100,8 +99,8 @@ class Home:
         return KeyPair(self.load_secret(role))
 
     def load_token(self) -> str:
-        """The token that local programs show to the API."""
-        return self.token_file.read_text().strip()
+        """The token that local programs show to the API; raises HomeError, OSError."""
+        return _load_text(self.token_file)
 
     def load_peer_book(self) -> bytes:
         """The encoded peer book of the last run; empty if there is none."""
@@ -128,6 +127,13 @@ class Home:
         draft = self.pid_file.with_name(f"pid.{os.getpid()}")
         draft.write_text(f"{pid}\n")
         draft.replace(self.pid_file)
+
+
+def _load_text(path: Path) -> str:
+    try:
+        return path.read_text().strip()
+    except UnicodeDecodeError as error:
+        raise HomeError(f"{path} is not UTF-8 text") from error
 
 
 def write_private(path: Path, data: bytes) -> None:

@@ -104,13 +104,31 @@ def test_what_is_no_seat_is_refused(run: Run, seats: list[Path], tmp_path: Path,
     assert not (tmp_path / "club.json").exists()
 
 
-def test_a_spec_that_breaks_a_rule_is_refused(run: Run, seats: list[Path], tmp_path: Path) -> None:
-    """`check` names what is wrong with a spec that parses and one that does not."""
-    out = tmp_path / "club.json"
+@pytest.mark.parametrize(
+    "command",
+    [
+        "chain check FILE",
+        "node init --chain FILE --home HOME",
+        "join --chain FILE --stake 5 --home HOME --from ada",
+    ],
+)
+def test_a_spec_that_breaks_a_rule_is_refused(
+    run: Run, seats: list[Path], tmp_path: Path, command: str
+) -> None:
+    """The file and what is wrong with it are named, whether it parses or not; no node's home is made."""
+    out, home = tmp_path / "club.json", tmp_path / "home"
     build(run, seats, out)
+    (tmp_path / "ada" / "wallet").rename(tmp_path / "wallet")
+    home.mkdir()
+    (tmp_path / "wallet").rename(home / "wallet")
     document = json.loads(out.read_text())
     document["balances"]["accounts"] = []
-    (tmp_path / "poor.json").write_text(json.dumps(document))
-    assert "insufficient" in str(run("chain", "check", tmp_path / "poor.json", exit_code=1)).lower()
-    (tmp_path / "cut.json").write_text(out.read_text()[:100])
-    assert run("chain", "check", tmp_path / "cut.json", exit_code=1)["code"] == "invalid_chain_spec"
+    poor, cut = tmp_path / "poor.json", tmp_path / "cut.json"
+    poor.write_text(json.dumps(document))
+    cut.write_text(out.read_text()[:100])
+    for file, why in ((poor, "balances.insufficient_balance has 0"), (cut, "not JSON")):
+        words = command.replace("FILE", str(file)).replace("HOME", str(home)).split()
+        error = run(*words, exit_code=1)
+        assert error["code"] == "invalid_chain_spec"
+        assert error["message"].startswith(f"{file}: ") and why in error["message"]
+    assert not (home / "chain.json").exists()
