@@ -89,7 +89,9 @@ def seat(
     peer = compute_peer_id_of_seed(home.load_secret(KeyRole.NETWORK))
     settings.emit(
         {
-            "account": encode_address(prefix, find_account(settings).address),
+            "account": encode_address(
+                prefix, find_account(settings, "say whose seat it is: --from NAME").address
+            ),
             "bond": bond,
             "commission_ppm": parse_share(commission),
             "consensus_key": home.load_key(KeyRole.CONSENSUS).public_key.hex(),

@@ -1,5 +1,6 @@
 """`vidya publish`, `search`, `verify`: from a folder to the catalogue and back to one that can be trusted."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -7,7 +8,7 @@ import typer
 
 from cli.terminal import output
 from cli.terminal.cells import Cell, cut_text
-from cli.terminal.options import Settings, command
+from cli.terminal.options import DryRun, Settings, command
 
 if TYPE_CHECKING:
     from cli.context.keys import WalletAccount
@@ -28,6 +29,7 @@ def publish(
     no_host: Annotated[
         bool, typer.Option("--no-host", help="List it only; do not register to host it.")
     ] = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Put a file or folder into the catalogue and host it with your own node (--home)."""
     from chain.modules.catalogue import TITLE_BYTES_MAX
@@ -40,10 +42,14 @@ def publish(
     network, account = connect_own(settings), find_account(settings)
     if not no_host:
         check_host(network, account)
+    name = title or cut_text(path.resolve().name, TITLE_BYTES_MAX)
+    if dry_run:
+        try_listing(network, account, path, name, category, tags or ())
+        return
     output.show_line(f"the node reads {path}")
     published = catalogue.publish(network, path)
     output.end_line()
-    datum, name = published["datum"], title or cut_text(path.resolve().name, TITLE_BYTES_MAX)
+    datum = published["datum"]
     listed = catalogue.get_if_there(network, f"/v1/datums/{datum}")
     if listed is None:
         listing = catalogue.build_listing(published, name, category, tags or ())
@@ -58,6 +64,26 @@ def publish(
     if settings.format is not output.Format.TABLE:
         told["is_new"] = listed is None
     settings.emit(make_readable(network, told))
+
+
+def try_listing(
+    network: "NetworkContext",
+    account: "WalletAccount",
+    path: Path,
+    title: str,
+    category: str,
+    tags: Sequence[str],
+) -> None:
+    """What listing it would cost; the files are read here, and no node gets them."""
+    from cli.content.catalogue import build_listing, describe_manifest
+    from cli.context.readable import make_readable
+    from cli.transactions.sending import try_out
+    from node.content.private_files import check_public
+    from storage.content.tree import build_datum
+
+    check_public(path)
+    listing = build_listing(describe_manifest(build_datum(path).manifest), title, category, tags)
+    network.settings.emit(make_readable(network, try_out(network, account.address, [listing])))
 
 
 def check_host(network: "NetworkContext", account: "WalletAccount") -> None:

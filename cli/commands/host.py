@@ -6,7 +6,7 @@ import typer
 
 from cli.hosting import earnings
 from cli.terminal import output
-from cli.terminal.options import Settings, command
+from cli.terminal.options import DryRun, Settings, command
 
 if TYPE_CHECKING:
     from cli.context.network import NetworkContext
@@ -49,6 +49,7 @@ def drop(
     forget: Annotated[
         bool, typer.Option("--forget", help="Delete the bytes; only what is not registered.")
     ] = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Stop hosting datums: they are registered until two epochs later, and must be proven until then."""
     from chain.modules.hosting import RegisterSubset
@@ -56,8 +57,9 @@ def drop(
     from cli.context.keys import find_account
     from cli.context.names import find_datum
     from cli.context.network import connect_own
+    from cli.context.readable import make_readable
     from cli.errors import UsageFault
-    from cli.transactions.sending import list_events, send
+    from cli.transactions.sending import list_events, send, try_out
 
     network, account = connect_own(settings), find_account(settings)
     names = [find_datum(network, one) for one in ids]
@@ -71,7 +73,11 @@ def drop(
             output.say(f"not registered by {account.name}, or dropped already: {name}")
     if not registered:
         raise UsageFault("none of these is registered by this account", "`vidya host list`")
-    outcome = send(network, account, [RegisterSubset((), tuple(map(bytes.fromhex, registered)))])
+    calls = [RegisterSubset((), tuple(map(bytes.fromhex, registered)))]
+    if dry_run:
+        settings.emit(make_readable(network, try_out(network, account.address, calls)))
+        return
+    outcome = send(network, account, calls)
     settings.emit(list_events(outcome, "hosting.HoldingDropped"), ("datum", "until_epoch"))
 
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from cli.terminal import output
-from cli.terminal.options import Settings, command
+from cli.terminal.options import DryRun, Settings, command
 
 if TYPE_CHECKING:
     from cli.context.network import NetworkContext
@@ -15,16 +15,20 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 
 @command(app, "leave")
-def leave(settings: Settings) -> None:
+def leave(settings: Settings, dry_run: DryRun = False) -> None:
     """Stop standing, drop the content, unbond, withdraw: what can be done now, and when the rest can."""
     from cli.context.keys import find_account
     from cli.context.network import connect
+    from cli.context.readable import make_readable
     from cli.hosting.leaving import list_calls, load_position
-    from cli.transactions.sending import send
+    from cli.transactions.sending import send, try_out
 
     network, account = connect(settings), find_account(settings)
     text = network.address(account.address)
     calls = list_calls(load_position(network, text))
+    if dry_run and calls:
+        settings.emit(make_readable(network, try_out(network, account.address, calls)))
+        return
     if calls:
         send(network, account, calls)
     settings.emit(describe(network, load_position(network, text), text))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cli.terminal import output
-from cli.terminal.options import Settings, command
+from cli.terminal.options import DryRun, Settings, command
 
 if TYPE_CHECKING:
     from cli.context.network import NetworkContext
@@ -17,12 +17,16 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, add_completion=False)
 
 Number = Annotated[int, typer.Argument(min=0, max=2**53, help="As `vidya lock list` numbers them.")]
-Weeks = Annotated[int, typer.Option(min=1, max=520, help="Weeks to promise.")]
+Weeks = Annotated[
+    int, typer.Option(min=1, max=520, help="Weeks to promise, as long as the network has them.")
+]
 
 
 @app.callback()
 def lock() -> None:
-    """Lock tokens for weeks: make, list, extend, claim, leave; curve shows what a term is worth."""
+    """Lock tokens for weeks: make, list, extend, claim, leave; curve shows what a term is worth, and how
+    long a week of this network is.
+    """
 
 
 @command(app)
@@ -31,13 +35,18 @@ def curve(settings: Settings) -> None:
     from cli.context.network import connect
     from cli.screens.lockers import build_curve, draw_curve
 
-    built = build_curve(connect(settings).spec.lockers.parameters)
+    network = connect(settings)
+    built = build_curve(network.spec.lockers.parameters)
     settings.emit(draw_curve(built) if settings.format is output.Format.TABLE else built)
+    output.say(describe_week(network))
 
 
 @command(app)
 def make(
-    settings: Settings, amount: Annotated[str, typer.Argument(help="Tokens to lock, as 12.5.")], weeks: Weeks
+    settings: Settings,
+    amount: Annotated[str, typer.Argument(help="Tokens to lock, as 12.5.")],
+    weeks: Weeks,
+    dry_run: DryRun = False,
 ) -> None:
     """Lock an amount; what the term is worth is shown before the question."""
     from chain.modules.lockers import LockTokens
@@ -46,11 +55,11 @@ def make(
     network = connect(settings)
     call = LockTokens(network.parse_amount(amount), weeks)
     say_promise(network, call.amount, weeks)
-    send_one(network, call, "lockers.Locked")
+    send_one(network, call, "lockers.Locked", is_dry_run=dry_run)
 
 
 @command(app)
-def extend(settings: Settings, number: Number, weeks: Weeks) -> None:
+def extend(settings: Settings, number: Number, weeks: Weeks, dry_run: DryRun = False) -> None:
     """Promise weeks from now on, for everything that the lock has accrued: claim first what has vested."""
     from chain.modules.lockers import ExtendLock
     from cli.context.network import connect
@@ -60,25 +69,25 @@ def extend(settings: Settings, number: Number, weeks: Weeks) -> None:
     if found["claimable"]:
         output.warn(f"{network.amount(found['claimable'])} can be claimed now; `vidya lock claim {number}`")
     say_promise(network, found["amount"], weeks)
-    send_one(network, ExtendLock(number, weeks), "lockers.LockExtended")
+    send_one(network, ExtendLock(number, weeks), "lockers.LockExtended", is_dry_run=dry_run)
 
 
 @command(app)
-def claim(settings: Settings, number: Number) -> None:
+def claim(settings: Settings, number: Number, dry_run: DryRun = False) -> None:
     """Take what has vested; the lock goes on."""
     from chain.modules.lockers import ClaimLock
     from cli.context.network import connect
 
-    send_one(connect(settings), ClaimLock(number), "lockers.LockClaimed")
+    send_one(connect(settings), ClaimLock(number), "lockers.LockClaimed", is_dry_run=dry_run)
 
 
 @command(app)
-def leave(settings: Settings, number: Number) -> None:
+def leave(settings: Settings, number: Number, dry_run: DryRun = False) -> None:
     """Take the amount and what has vested; the rest stays with the other lockers, which is said before."""
     from chain.modules.lockers import LeaveLock
     from cli.context.network import connect
 
-    send_one(connect(settings), LeaveLock(number), "lockers.LockLeft")
+    send_one(connect(settings), LeaveLock(number), "lockers.LockLeft", is_dry_run=dry_run)
 
 
 @command(app, "list")
@@ -87,13 +96,13 @@ def list_locks(
     who: Annotated[str | None, typer.Argument(metavar="[ADDRESS|NAME]", help="Whose; yours if none.")] = None,
 ) -> None:
     """Open locks: until when, what they have accrued, what could be claimed, what leaving would forfeit."""
-    from cli.context.keys import find_account
+    from cli.context.keys import find_own_address
     from cli.context.network import connect
     from cli.context.readable import Reader
     from cli.screens.lockers import LOCK_COLUMNS, build_lock
 
     network = connect(settings)
-    address = find_account(settings).address if who is None else network.find_address(who)
+    address = find_own_address(settings) if who is None else network.find_address(who)
     locks = network.client.get(f"/v1/lockers/{network.address(address)}")["locks"]
     if settings.format is output.Format.TABLE:
         reader = Reader(network)
@@ -117,15 +126,18 @@ def find_lock(network: "NetworkContext", number: int) -> dict[str, Any]:
     raise CliError("not_found", f"there is no open lock {number}", "`vidya lock list`", ExitCode.NOT_FOUND)
 
 
-def send_one(network: "NetworkContext", call: Any, event: str) -> None:
-    """Signs and sends a call; shows the event that it leaves."""
+def send_one(network: "NetworkContext", call: Any, event: str, *, is_dry_run: bool) -> None:
+    """Signs and sends a call; shows the event that it leaves. A dry run shows what it would cost and do."""
     from cli.context.keys import find_account
-    from cli.context.readable import Reader
+    from cli.context.readable import Reader, make_readable
     from cli.screens.lockers import build_lock
-    from cli.transactions.sending import list_events, send
+    from cli.transactions.sending import list_events, send, try_out
 
-    settings = network.settings
-    (fields,) = list_events(send(network, find_account(settings), [call]), event)
+    settings, account = network.settings, find_account(network.settings)
+    if is_dry_run:
+        settings.emit(make_readable(network, try_out(network, account.address, [call])))
+        return
+    (fields,) = list_events(send(network, account, [call]), event)
     is_table = settings.format is output.Format.TABLE
     settings.emit(build_lock(Reader(network), network.number, fields) if is_table else fields)
 
@@ -143,12 +155,16 @@ def say_promise(network: "NetworkContext", amount: int, weeks: int) -> None:
     if not 1 <= weeks <= parameters.weeks_max:
         return  # the dry run refuses it, with the bounds
     weight = network.number(compute_weight(parameters, amount, weeks))
-    output.say(
-        f"{network.amount(amount)} for {weeks} of {parameters.weeks_max} weeks weighs {weight}; "
-        "of what it earns, yours is"
-    )
+    promised = f"{network.amount(amount)} for {weeks} of {parameters.weeks_max} weeks weighs {weight}"
+    output.say(f"{describe_week(network)}; {promised}; of what it earns, yours is")
     rows = build_promise(list_promise(parameters, weeks), parameters.week_eras)
     output.say(render_for(FoldingTable(rows), sys.stderr).rstrip("\n"))
+
+
+def describe_week(network: "NetworkContext") -> str:
+    """How long a week of locks is by the chain spec: on a devnet a week is an era of minutes."""
+    eras = network.spec.lockers.parameters.week_eras
+    return f"a week is {eras} {'era' if eras == 1 else 'eras'} here ({network.clock.describe_eras(eras)})"
 
 
 def say_totals(network: "NetworkContext") -> None:

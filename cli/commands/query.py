@@ -66,12 +66,12 @@ def account(
     settings: Settings, who: Who = None, prove: Prove = False, chain: Chain = None, trust: Anchor = None
 ) -> None:
     """An account: balance, bond, delegations, membership. --from NAME if none is given."""
-    from cli.context.keys import find_account
+    from cli.context.keys import find_own_address
     from cli.context.readable import make_readable
     from cli.screens.accounts import build_account
 
     network = connect_for(settings, chain)
-    address = network.find_address(who) if who else find_account(settings).address
+    address = network.find_address(who) if who else find_own_address(settings)
     if prove or chain or trust:
         proven = prove_account(network, address, choose_trust(network, chain, trust))
         settings.emit(make_readable(network, proven))

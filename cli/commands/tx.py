@@ -8,7 +8,7 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_command
 
-from cli.terminal.options import Settings, command, wrap
+from cli.terminal.options import DryRun, Settings, command, wrap
 
 if TYPE_CHECKING:
     from cli.context.network import NetworkContext
@@ -28,7 +28,6 @@ Expiry = Annotated[
     int | None,
     typer.Option("--expiry", min=1, metavar="BLOCKS", help="Void after so many.", rich_help_panel=_PANEL),
 ]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what it would do.", rich_help_panel=_PANEL)]
 GenerateOnly = Annotated[
     bool, typer.Option("--generate-only", help="Print it unsigned.", rich_help_panel=_PANEL)
 ]
@@ -131,8 +130,8 @@ def run_calls(network: "NetworkContext", calls: list[Any], values: dict[str, Any
     tip, fee_max = (network.parse_amount(values[key]) if values[key] else None for key in ("tip", "fee_max"))
     wishes = sending.Wishes(tip or 0, fee_max, values["expiry"], not values["no_wait"])
     if values["dry_run"]:
-        made = sending.draft(network, account.address, calls, wishes)
-        network.settings.emit(show_amounts(network, describe_draft(made)))
+        tried = sending.try_out(network, account.address, calls, wishes)
+        network.settings.emit(show_amounts(network, tried))
     elif values["generate_only"]:
         network.settings.emit(
             describe_unsigned(network, sending.draft(network, account.address, calls, wishes))
@@ -148,12 +147,6 @@ def show_outcome(network: "NetworkContext", found: dict[str, Any]) -> None:
     from cli.screens.blocks import build_outcome
 
     show(network, found, build_outcome)
-
-
-def describe_draft(made: Any) -> dict[str, Any]:
-    """What a transaction would cost and do."""
-    told = {"fee": made.fee, "weight": made.weight, "nonce": made.transaction.nonce}
-    return {**told, "error": made.error, "events": made.events}
 
 
 def describe_unsigned(network: "NetworkContext", made: Any) -> dict[str, Any]:
@@ -209,7 +202,7 @@ def history(
     blocks: Annotated[int, typer.Option(min=1, max=100_000, help="Newest blocks that are read.")] = 300,
 ) -> None:
     """What an account sent and received, its rewards and slashes, in the newest blocks."""
-    from cli.context.keys import find_account
+    from cli.context.keys import find_own_address
     from cli.context.network import connect
     from cli.context.readable import Reader
     from cli.screens.history import COLUMNS, build_history, iterate_history
@@ -217,7 +210,7 @@ def history(
     from cli.transactions.describing import Describer
 
     network = connect(settings)
-    address = network.address(network.find_address(who) if who else find_account(settings).address)
+    address = network.address(network.find_address(who) if who else find_own_address(settings))
     found: Any = list(iterate_history(network, address, blocks))
     if settings.format is Format.TABLE:
         reader = Reader(network)

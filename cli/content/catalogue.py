@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from chain.content import Manifest, compute_files_hash
+from chain.content import compute_datum_id as compute_manifest_id
 from chain.modules.catalogue import ListDatum, compute_datum_id
 from cli.context.keys import WalletAccount
 from cli.context.network import NetworkContext
@@ -46,6 +48,17 @@ def publish(network: NetworkContext, path: Path) -> dict[str, Any]:
         output.say("stopped; nothing is listed. The node reads on; run it again when it has finished")
         raise
     return published
+
+
+def describe_manifest(manifest: Manifest) -> dict[str, Any]:
+    """What a node says of a datum that it has published, without a node."""
+    return {
+        "datum": compute_manifest_id(manifest).hex(),
+        "files_hash": compute_files_hash(manifest).hex(),
+        "root": manifest.root.hex(),
+        "size_bytes": manifest.length,
+        "files": len(manifest.files),
+    }
 
 
 def build_listing(published: dict[str, Any], title: str, category: str, tags: Sequence[str]) -> ListDatum:

@@ -36,6 +36,11 @@ class ChainClock(NamedTuple):
         is_current = first <= self.height < first + self.parameters.epoch_blocks
         return "now" if is_current else self.describe_height(first)
 
+    def describe_eras(self, count: int) -> str:
+        """How long so many eras take: `2 min`."""
+        blocks = count * self.parameters.epoch_blocks * self.parameters.era_epochs
+        return format_duration(blocks * self.parameters.block_ms)
+
     def describe_era(self, era: "Era") -> str:
         """When the era begins, or began; `now` while it lasts."""
         blocks = self.parameters.epoch_blocks * self.parameters.era_epochs

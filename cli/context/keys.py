@@ -78,8 +78,16 @@ def find_key(settings: Settings, name: str) -> tuple[Path, KeyFile]:
     raise _build_not_found(settings, name)
 
 
-def find_account(settings: Settings) -> WalletAccount:
-    """The account that `--from` names, else the only one of the wallet; raises CliError, UsageFault."""
+def find_own_address(settings: Settings) -> Address:
+    """Whose records are read where nobody is named: as `find_account`, but nothing is signed."""
+    return find_account(settings, wanted="say whose: NAME, ADDRESS, or --from NAME").address
+
+
+def find_account(settings: Settings, wanted: str = "say which key signs: --from NAME") -> WalletAccount:
+    """The account that `--from` names, else the only one of the wallet; raises CliError, UsageFault.
+
+    `wanted` is what it says if there is no only one.
+    """
     readable = list(list_keys(settings))
     keys = [key for key in readable if key.role in ACCOUNT_ROLES]
     if settings.sender is None:
@@ -88,9 +96,7 @@ def find_account(settings: Settings) -> WalletAccount:
         # A damaged file may be the account that was meant.
         if len(own) == 1 and names <= {key.name for key in readable}:
             return WalletAccount(settings, own[0])
-        raise UsageFault(
-            "say which key signs: --from NAME", "`vidya wallet list`, or `vidya wallet new NAME`"
-        )
+        raise UsageFault(wanted, "`vidya wallet list`, or `vidya wallet new NAME`")
     address = try_decode(settings.sender)
     for key in keys:
         if key.name == settings.sender or key.address == address:

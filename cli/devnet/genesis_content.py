@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from chain.content import Manifest, compute_datum_id, compute_files_hash
+from chain.content import Manifest
 from chain.modules.catalogue import TITLE_BYTES_MAX, ListDatum
+from cli.content.catalogue import build_listing, describe_manifest
 from cli.devnet.sample import write_sample
 from cli.terminal import output
 from cli.terminal.amounts import format_size
@@ -56,16 +57,8 @@ def publish_offline(sources: Sequence[Publication], folders: Sequence[Path], quo
 
 def build_entry(source: Publication, manifest: Manifest) -> Entry:
     """What the chain and the summary say about a folder."""
-    listing = ListDatum(
-        files_hash=compute_files_hash(manifest),
-        root=manifest.root,
-        size_bytes=manifest.length,
-        title=source.title,
-        category=source.category,
-        tags=source.tags,
-        description="",
-    )
-    datum, size = compute_datum_id(manifest).hex(), format_size(manifest.length)
+    published = describe_manifest(manifest)
+    datum, size = published["datum"], format_size(manifest.length)
     output.say(f"published {source.title}: {len(manifest.files)} files, {size}, {datum}")
     summary = {"id": datum, "title": source.title, "bytes": manifest.length, "source": str(source.path)}
-    return Entry(listing, summary)
+    return Entry(build_listing(published, source.title, source.category, source.tags), summary)

@@ -21,22 +21,30 @@ _UNITS: dict[str, int] = {
 _BINARY = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 _DURATIONS = (("day", 86_400), ("h", 3_600), ("min", 60), ("s", 10))
 DIGITS_MAX = 40
+"""More of what was typed is neither shown nor converted."""
 
 
 def parse_amount(text: str, decimals: int, symbol: str) -> int:
     """Base units; raises UsageFault."""
-    match = _AMOUNT.fullmatch(text.strip())
-    if match is None or len(text) > DIGITS_MAX:
-        raise UsageFault(f"{text[:DIGITS_MAX]!r} is no amount; write 12.5, in {symbol}")
-    whole, fraction, unit = match[1], match[2] or "", match[3]
+    match, shown = _AMOUNT.fullmatch(text.strip()), _quote(text)
+    if match is None:
+        raise UsageFault(f"{shown} is no amount; write 12.5, in {symbol}")
+    whole, fraction, unit = match[1].lstrip("0"), match[2] or "", match[3]
     if unit is not None and unit.upper() != symbol.upper():
-        raise UsageFault(f"{text!r}: the token of this network is {symbol}")
+        raise UsageFault(f"{shown}: the token of this network is {symbol}")
     if len(fraction) > decimals:
-        raise UsageFault(f"{text!r}: {symbol} has {decimals} decimals")
-    units = int(whole + fraction.ljust(decimals, "0"))
-    if units > INTEGER_MAX:
-        raise UsageFault(f"{text!r} is more than there can be")
+        raise UsageFault(f"{shown}: {symbol} has {decimals} decimals")
+    if (
+        len(whole) > DIGITS_MAX
+        or (units := int((whole or "0") + fraction.ljust(decimals, "0"))) > INTEGER_MAX
+    ):
+        most = format_amount(INTEGER_MAX, decimals, symbol, is_grouped=True)
+        raise UsageFault(f"{shown} is more than there can be, {most}")
     return units
+
+
+def _quote(text: str) -> str:
+    return repr(text if len(text) <= DIGITS_MAX else f"{text[:DIGITS_MAX]}...")
 
 
 def format_amount(units: int, decimals: int, symbol: str = "", *, is_grouped: bool = False) -> str:
@@ -51,8 +59,10 @@ def parse_size(text: str) -> int:
     """Bytes; raises UsageFault. A fraction of a byte is dropped."""
     match = _SIZE.fullmatch(text.strip())
     factor = _UNITS.get(match[3].lower()) if match else None
-    if match is None or factor is None or len(text) > DIGITS_MAX:
-        raise UsageFault(f"{text[:DIGITS_MAX]!r} is no size; write 500MB, 5GB or 5GiB")
+    if match is None or factor is None:
+        raise UsageFault(f"{_quote(text)} is no size; write 500MB, 5GB or 5GiB")
+    if len(text) > DIGITS_MAX:
+        raise UsageFault(f"{_quote(text)} is longer than any size")
     fraction = match[2] or ""
     scale: int = 10 ** len(fraction)
     return int(match[1] + fraction) * factor // scale
@@ -84,10 +94,10 @@ def format_duration(milliseconds: int) -> str:
 
 def parse_share(text: str) -> int:
     """Parts per million out of `5%` or `50000`; raises UsageFault."""
-    match = _SHARE.fullmatch(text.strip())
+    match = _SHARE.fullmatch(text.strip()) if len(text) <= DIGITS_MAX else None
     ppm = int(match[1] + (match[2] or "").ljust(4, "0")) if match else None
-    if ppm is None and text.strip().isdecimal() and text.isascii():
+    if ppm is None and len(text) <= DIGITS_MAX and text.strip().isdecimal() and text.isascii():
         ppm = int(text)
     if ppm is None or ppm > PPM:
-        raise UsageFault(f"{text[:DIGITS_MAX]!r} is no share; write 5% or 50000 (parts per million)")
+        raise UsageFault(f"{_quote(text)} is no share; write 5% or 50000 (parts per million)")
     return ppm

@@ -122,6 +122,12 @@ OPTIONS: dict[str, Any] = {
 """Name of the parameter -> its declaration; all are optional."""
 
 
+DryRun = Annotated[
+    bool,
+    typer.Option("--dry-run", help="Show what it would do; send nothing.", rich_help_panel="Transaction"),
+]
+
+
 def show_version(is_wanted: bool) -> None:
     """Prints the version and ends the command."""
     if is_wanted:

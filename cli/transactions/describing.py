@@ -11,7 +11,7 @@ from chain.jsonable import to_json
 from chain.modules.schedule import MODULES
 from cli.context.network import NetworkContext
 from cli.context.readable import Reader
-from cli.terminal.amounts import format_duration, format_share
+from cli.terminal.amounts import format_share
 from cli.terminal.cells import Cell, format_cell, is_id, shorten
 
 SENTENCES = {
@@ -49,8 +49,8 @@ SENTENCES = {
     "offences.report": "Report a double signature, by {sender}",
     "offences.unjail": "Leave jail as {sender}",
     "offences.declare_loss": "Declare {datum} lost by {sender}",
-    "lockers.lock_tokens": "Lock {amount} of {sender} for {weeks} weeks",
-    "lockers.extend_lock": "Promise {weeks} weeks from now on for lock {number} of {sender}",
+    "lockers.lock_tokens": "Lock {amount} of {sender} for {weeks}",
+    "lockers.extend_lock": "Promise {weeks} from now on for lock {number} of {sender}",
     "lockers.claim_lock": "Claim what has vested of lock {number}, to {sender}",
     "lockers.leave_lock": "Leave lock {number}; its amount and what has vested go to {sender}",
 }
@@ -95,6 +95,8 @@ class Describer:
 
     def _show(self, field: str, value: Any) -> str:
         """A known account by name and short address, an unknown one by its whole address."""
+        if field == "weeks" and isinstance(value, int):
+            return self._describe_weeks(value)
         read = self._reader.read(value, field)
         if isinstance(read, Cell) and isinstance(value, str) and is_id(value):
             return f"{read.text} ({shorten(value)})"
@@ -180,10 +182,13 @@ class Describer:
             share = format_share(spec.juries.parameters.silent_ppm)
             yield f"you are drawn and reveal no verdict: {share} of the bond"
 
+    def _describe_weeks(self, weeks: int) -> str:
+        """With the time they mean: the chain spec says how many eras a locker's week has."""
+        eras = weeks * self._network.spec.lockers.parameters.week_eras
+        return f"{weeks} {'week' if weeks == 1 else 'weeks'} ({self._network.clock.describe_eras(eras)})"
+
     def _describe_eras(self, eras: int) -> str:
-        parameters = self._network.spec.system.parameters
-        blocks = eras * parameters.era_epochs * parameters.epoch_blocks
-        return f"{eras} {'era' if eras == 1 else 'eras'} ({format_duration(blocks * parameters.block_ms)})"
+        return f"{eras} {'era' if eras == 1 else 'eras'} ({self._network.clock.describe_eras(eras)})"
 
 
 def get_call_name(call: Any) -> str:

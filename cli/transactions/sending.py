@@ -28,6 +28,7 @@ from cli.exits import ExitCode
 from cli.terminal import output
 from cli.terminal.confirmation import Confirmation, confirm
 from cli.transactions.describing import Describer, Effect
+from cli.transactions.refusals import build_refusal, tell_bounds
 
 EXPIRY_BLOCKS = 60
 FEE_MARGIN = 2
@@ -99,6 +100,19 @@ def draft(network: NetworkContext, account: bytes, calls: Sequence[Any], wishes:
     )
 
 
+def try_out(
+    network: NetworkContext, account: bytes, calls: Sequence[Any], wishes: Wishes | None = None
+) -> dict[str, Any]:
+    """What the calls would cost and do, for `--dry-run`: nothing is signed."""
+    made = draft(network, account, calls, wishes or Wishes())
+    error = made.error and {
+        **made.error,
+        "message": tell_bounds(network, made.error["code"], made.error["message"]),
+    }
+    told = {"fee": made.fee, "weight": made.weight, "nonce": made.transaction.nonce}
+    return {**told, "error": error, "events": made.events}
+
+
 def is_duty_call(call: Any) -> bool:
     """Whether the call pays no fee."""
     return any(
@@ -155,7 +169,7 @@ def replace_bound(made: Draft, fee_max: int) -> Draft:
 def check_draft(network: NetworkContext, made: Draft) -> None:
     """Raises RequestRefused if the state machine would refuse the calls, or the fee bound is too low."""
     if made.error is not None:
-        raise RequestRefused(made.error["code"], made.error["message"])
+        raise build_refusal(network, made.error)
     if made.transaction.fee_max < made.fee:
         fee, bound = network.amount(made.fee), network.amount(made.transaction.fee_max)
         raise RequestRefused("fee_too_low", f"the fee is {fee}, --fee-max allows {bound}")
@@ -192,7 +206,7 @@ def submit_bytes(network: NetworkContext, signed: bytes) -> str:
         raise
     if outcome["error"] is not None:
         sent.settle(tx_id)
-        raise RequestRefused(outcome["error"]["code"], outcome["error"]["message"])
+        raise build_refusal(network, outcome["error"])
     return tx_id
 
 
@@ -205,7 +219,7 @@ def wait_final(network: NetworkContext, tx_id: str, valid_until: int) -> dict[st
             heard_at = time.monotonic()
             if found["status"] in OVER:
                 network.settings.sent.settle(tx_id)
-                return check_outcome(found)
+                return check_outcome(network, found)
             output.show_line(f"waiting for a block: {found['status']}")
         except CliError as error:
             if error.code != "unreachable":
@@ -215,15 +229,15 @@ def wait_final(network: NetworkContext, tx_id: str, valid_until: int) -> dict[st
         time.sleep(POLL_SECONDS)
 
 
-def check_outcome(found: dict[str, Any]) -> dict[str, Any]:
+def check_outcome(network: NetworkContext, found: dict[str, Any]) -> dict[str, Any]:
     """The outcome of a transaction that is over; raises RequestRefused if its calls did nothing."""
     output.end_line()
     error, receipt = found["error"], found["receipt"]
     if found["status"] != "final":
-        raise RequestRefused(error["code"], f"{error['message']} (transaction {found['id']})")
+        raise build_refusal(network, error, f" (transaction {found['id']})")
     if error is not None:
-        place = f"transaction {found['id']}, height {found['height']}, the fee is kept"
-        raise RequestRefused(error["code"], f"{error['message']} ({place})")
+        place = f" (transaction {found['id']}, height {found['height']}, the fee is kept)"
+        raise build_refusal(network, error, place)
     told = {"id": found["id"], "status": found["status"], "height": found["height"]}
     return {**told, "fee": receipt["fee"], "events": receipt["events"]}
 

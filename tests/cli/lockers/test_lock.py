@@ -1,6 +1,7 @@
 """`vidya lock` over a real node: the curve, the promise before the question, and every unit of a lock."""
 
 import json
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -68,6 +69,36 @@ async def test_refusals_are_told(scene: Scene) -> None:
     ):
         result = await scene.run(*words, "-o", "json")
         assert result.exit_code != 0 and json.loads(result.stderr.splitlines()[-1])["error"]["code"] == code
+
+
+async def test_refusals_name_the_bounds(scene: Scene) -> None:
+    """A parameter that bounds something is told with its value, in a dry run and before sending."""
+    for more in ((), ("--dry-run",)):
+        few = await scene.run("lock", "make", "0.5", "--weeks", "2", *more)
+        long = await scene.run("lock", "make", "5", "--weeks", "9", *more)
+        assert "amount_min (1 VIDYA)" in few.output and "weeks_max (8)" in long.output
+
+
+async def test_a_dry_run_sends_nothing(scene: Scene) -> None:
+    """Each verb shows fee and events, and the account's nonce stays."""
+    await scene.ask("lock", "make", "100", "--weeks", "1")
+    nonce = (await scene.ask("query", "account", "alice"))["nonce"]
+    tried = await scene.ask("lock", "make", "100", "--weeks", "2", "--dry-run")
+    assert tried["fee"] > 0 and tried["events"][0]["name"] == "lockers.Locked"
+    assert (await scene.ask("lock", "extend", "0", "--weeks", "8", "--dry-run"))["error"] is None
+    assert (await scene.ask("lock", "claim", "0", "--dry-run"))["error"]["code"] == "lockers.nothing_vested"
+    left = await scene.ask("lock", "leave", "0", "--dry-run")
+    assert left["events"][0]["name"] == "lockers.LockLeft"
+    assert (await scene.ask("query", "account", "alice"))["nonce"] == nonce
+
+
+async def test_weeks_are_told_with_the_time_they_mean(scene: Scene) -> None:
+    """A week of a devnet is an era of minutes, which is said wherever weeks are promised."""
+    made = await scene.run("lock", "make", "100", "--weeks", "4")
+    curve = await scene.run("lock", "curve")
+    week = "a week is 1 era here ("
+    assert week in made.stderr and week in curve.stderr
+    assert re.search(r"for 4 weeks \(\d+ \w+\)", made.stderr)
 
 
 async def test_tables_read_in_tokens_and_percent(scene: Scene) -> None:

@@ -52,6 +52,20 @@ def test_doubtful_amount_is_refused(text: str) -> None:
         parse_amount(text, 9, "VIDYA")
 
 
+@pytest.mark.parametrize("digits", [11, 20, 41, 5000])
+def test_a_number_that_is_too_large_is_said_to_be_that(digits: int) -> None:
+    """However long it is, its beginning is shown, and what the most is; a share or a size says its form."""
+    with pytest.raises(UsageFault, match=r"is more than there can be, 9,223,372,036\.85") as refused:
+        parse_amount("9" * digits, 9, "VIDYA")
+    assert len(refused.value.message) < 120
+    assert parse_amount("0" * digits + "7", 9, "VIDYA") == 7 * 10**9
+    with pytest.raises(UsageFault, match="is no share"):
+        parse_share("9" * digits)
+    if digits > 40:
+        with pytest.raises(UsageFault, match="longer than any size"):
+            parse_size("9" * digits)
+
+
 @pytest.mark.parametrize(
     ("text", "count"),
     [("5GB", 5 * 10**9), ("5GiB", 5 * 2**30), ("1.5kb", 1500), ("0.5 MiB", 2**19), ("42", 42), ("7B", 7)],
