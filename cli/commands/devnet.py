@@ -11,6 +11,7 @@ import typer
 
 from cli.terminal import output
 from cli.terminal.options import Settings, command
+from cli.terminal.wording import format_count
 
 if TYPE_CHECKING:
     from cli.devnet.plan import Devnet
@@ -68,7 +69,7 @@ def down(settings: Settings, folder: Folder = Path(FOLDER)) -> None:
     from cli.nodes.processes import stop_nodes
 
     count = stop_nodes(open_devnet(folder).list_homes())
-    output.say(f"stopped {count} nodes")
+    output.say(f"stopped {format_count(count, 'node')}")
 
 
 @command(app)
@@ -150,13 +151,16 @@ def prepare(
         options = Options(
             validators or 4, block_ms, content, FIRST_PORT if first_port is None else first_port
         )
-        output.say(f"making a chain spec, keys and {options.validators} nodes in {network.path}")
+        output.say(
+            f"making a chain spec, keys and {format_count(options.validators, 'node')} in {network.path}"
+        )
         create(network, options)
         return
     count = len(network.load_summary()["nodes"])
     if validators not in (None, count) or block_ms is not None or first_port is not None:
         raise UsageFault(
-            f"there is a devnet of {count} nodes in {network.path}", "`vidya devnet reset`, or --dir"
+            f"there is a devnet of {format_count(count, 'node')} in {network.path}",
+            "`vidya devnet reset`, or --dir",
         )
     output.say(f"starting the devnet in {network.path} again")
 
@@ -199,8 +203,10 @@ def show_ready(network: "Devnet", *, is_detached: bool) -> None:
     output.say()
     for node in summary["nodes"]:
         output.say(f"  {node['name']:8} {node['api']}  {node['account']}")
+    nodes = {node["name"] for node in summary["nodes"]}
     for account in summary["accounts"]:
-        output.say(f"  {account['name']:8} {account['address']}")
+        if account["name"] not in nodes:
+            output.say(f"  {account['name']:8} {account['address']}")
     for datum in summary["datums"]:
         output.say(f"  {datum['id']}  {datum['title']}")
     output.say("\nnext, in another terminal:\n" if not is_detached else "\nnext:\n")

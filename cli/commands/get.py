@@ -14,6 +14,7 @@ import typer
 from cli.errors import RequestRefused
 from cli.terminal import output
 from cli.terminal.options import Settings, command
+from cli.terminal.wording import format_count
 
 if TYPE_CHECKING:
     from cli.content.purchase import Entry, Folder
@@ -157,7 +158,7 @@ def report(
     ]
     if not result.is_complete:
         tried = "; ".join(f"{row['host']}: {row['outcome']} {row['reason']}".rstrip() for row in rows)
-        code, missing = "download_failed", f"{result.chunks_missing} chunks are missing"
+        code, missing = "download_failed", f"{format_count(result.chunks_missing, 'chunk')} missing"
         raise RequestRefused(code, f"{missing}; hosts tried: {tried}", "run it again; it goes on where it is")
     output.say(f"{target}: complete, verified, paid {network.amount(result.paid)}")
     emit_result(network.settings, entry, target, result.paid, rows, network)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cli.terminal.options import Settings, command
+from cli.terminal.wording import format_count
 
 if TYPE_CHECKING:
     from chain.genesis import ChainSpec
@@ -164,6 +165,7 @@ def report(settings: Settings, spec: "ChainSpec", found: "Divergence", apis: lis
     told = "they signed in different rounds, which two messages cannot prove to be an offence"
     if evidence:
         accepted = submit(spec, evidence, apis)
-        told = f"evidence against {len(evidence)} validators was sent; nodes took {accepted} reports"
+        against, taken = format_count(len(evidence), "validator"), format_count(accepted, "report")
+        told = f"evidence against {against} was sent; nodes took {taken}"
     hint = f"trust nothing until people know which is right; both blocks are in {file}"
     return CliError("divergence", f"{found}; {told}", hint, ExitCode.DIVERGENCE)

@@ -10,6 +10,7 @@ import typer
 
 from cli.terminal import output
 from cli.terminal.options import DryRun, Settings, command
+from cli.terminal.wording import format_count
 
 if TYPE_CHECKING:
     from cli.context.network import NetworkContext
@@ -164,7 +165,7 @@ def say_promise(network: "NetworkContext", amount: int, weeks: int) -> None:
 def describe_week(network: "NetworkContext") -> str:
     """How long a week of locks is by the chain spec: on a devnet a week is an era of minutes."""
     eras = network.spec.lockers.parameters.week_eras
-    return f"a week is {eras} {'era' if eras == 1 else 'eras'} here ({network.clock.describe_eras(eras)})"
+    return f"a week is {format_count(eras, 'era')} here ({network.clock.describe_eras(eras)})"
 
 
 def say_totals(network: "NetworkContext") -> None:

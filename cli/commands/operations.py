@@ -8,6 +8,7 @@ import typer
 from cli.terminal import output
 from cli.terminal.cells import shorten
 from cli.terminal.options import Settings, command
+from cli.terminal.wording import format_count
 
 if TYPE_CHECKING:
     from cli.context.network import NetworkContext
@@ -69,7 +70,9 @@ def watch_status(network: "NetworkContext") -> None:
 def show_status(settings: Settings, found: dict[str, Any], *, is_live: bool) -> None:
     """One line of text, or the record in the format asked for."""
     state = f"syncing to {found['sync_target']}" if found["syncing"] else "synced"
-    line = f"height {found['height']}  epoch {found['epoch']}  {found['peers']} peers  {state}"
+    line = (
+        f"height {found['height']}  epoch {found['epoch']}  {format_count(found['peers'], 'peer')}  {state}"
+    )
     if is_live:
         output.show_line(line)
     else:

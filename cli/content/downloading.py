@@ -15,6 +15,7 @@ from cli.signals import build_interruption
 from cli.terminal import output
 from cli.terminal.amounts import format_size
 from cli.terminal.progress import Transfer, show_transfer
+from cli.terminal.wording import format_count
 from node.content.downloads import DownloadJob, DownloadLimits, DownloadResult, Outcome, Progress, download
 from node.content.lane import ContentLane
 from node.logs import configure_logs
@@ -89,7 +90,7 @@ def describe(network: NetworkContext, title: str, progress: Progress) -> Transfe
         bytes_per_second=progress.bytes_per_second,
         seconds_left=progress.seconds_left,
         paid=network.amount(progress.paid),
-        remark=f"{serving} hosts",
+        remark=format_count(serving, "host"),
     )
 
 

@@ -14,6 +14,7 @@ from cli.context.network import NetworkContext
 from cli.errors import RequestRefused
 from cli.terminal import output
 from cli.terminal.progress import Transfer, show_transfer
+from cli.terminal.wording import format_count
 
 SESSIONS_AT_ONCE = 8
 POLL_SECONDS = 0.2
@@ -126,7 +127,7 @@ def describe_progress(network: NetworkContext, title: str, progress: dict[str, A
         bytes_per_second=rate,
         seconds_left=left // rate if rate else None,
         paid=network.amount(progress["paid"]),
-        remark=f"{len(progress['hosts'])} hosts",
+        remark=format_count(len(progress["hosts"]), "host"),
     )
 
 

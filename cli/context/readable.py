@@ -18,7 +18,7 @@ from cli.terminal.amounts import format_duration, format_share, format_size
 from cli.terminal.cells import Cell, format_cell, is_id, shorten
 from cli.terminal.output import Format
 from cli.terminal.streams import has_unicode
-from cli.terminal.wording import get_words
+from cli.terminal.wording import format_count, get_words
 
 
 def _fields(names: str) -> frozenset[str]:
@@ -161,7 +161,7 @@ class Reader:
 def _shorten_list(value: Any) -> Any:
     """Records inside of an event are counted: they would not fit a line."""
     is_records = isinstance(value, list) and bool(value) and isinstance(value[0], Mapping)
-    return f"{len(value)} entries" if is_records else value
+    return format_count(len(value), "entry") if is_records else value
 
 
 def make_readable(network: NetworkContext, data: Any) -> Any:

@@ -16,6 +16,7 @@ from cli.devnet.sample import write_sample
 from cli.terminal import output
 from cli.terminal.amounts import format_size
 from cli.terminal.cells import cut_text
+from cli.terminal.wording import format_count
 from node.content.private_files import check_public
 from storage.content.store import ContentStore
 
@@ -59,6 +60,6 @@ def build_entry(source: Publication, manifest: Manifest) -> Entry:
     """What the chain and the summary say about a folder."""
     published = describe_manifest(manifest)
     datum, size = published["datum"], format_size(manifest.length)
-    output.say(f"published {source.title}: {len(manifest.files)} files, {size}, {datum}")
+    output.say(f"published {source.title}: {format_count(len(manifest.files), 'file')}, {size}, {datum}")
     summary = {"id": datum, "title": source.title, "bytes": manifest.length, "source": str(source.path)}
     return Entry(build_listing(published, source.title, source.category, source.tags), summary)

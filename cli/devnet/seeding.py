@@ -18,6 +18,7 @@ from cli.nodes.processes import connect_home, wait_until
 from cli.terminal import output
 from cli.terminal.amounts import format_size
 from cli.terminal.options import Settings
+from cli.terminal.wording import format_count
 from node.home.home import Home
 from node.keys import keystore
 
@@ -60,7 +61,8 @@ def seed(devnet: Devnet, settings: Settings, sources: Sequence[Publication]) -> 
     founders = list_founders(nodes)
     datums = publish_all(founders, sources)
     ids = [datum["id"] for datum in datums]
-    output.say(f"listed {len(ids)} datums; {', '.join(node.account.name for node in founders)} host them")
+    names = ", ".join(node.account.name for node in founders)
+    output.say(f"listed {format_count(len(ids), 'datum')}, hosted by {names}")
     for node in founders:
         ensure_registered(node.network, node.account, [bytes.fromhex(one) for one in ids])
     wait_in_effect(nodes[0], founders, ids)
@@ -87,8 +89,8 @@ def publish_all(nodes: Sequence[OwnedNode], sources: Sequence[Publication]) -> l
             output.show_line(f"{node.account.name} reads {source.path}")
             published = publish(node.network, source.path)
         output.end_line()
-        size = format_size(published["size_bytes"])
-        output.say(f"published {source.title}: {published['files']} files, {size}, {published['datum']}")
+        files, size = format_count(published["files"], "file"), format_size(published["size_bytes"])
+        output.say(f"published {source.title}: {files}, {size}, {published['datum']}")
         listings.append(build_listing(published, source.title, source.category, source.tags))
         datums.append(
             {
@@ -106,7 +108,7 @@ def wait_in_effect(witness: OwnedNode, hosts: Sequence[OwnedNode], ids: Sequence
     """Until what was registered counts, `delay_epochs` later."""
     spec = witness.network.spec
     wait = spec.hosting.parameters.delay_epochs * spec.system.parameters.epoch_blocks
-    output.say(f"in effect within {wait} blocks, when the next epochs begin")
+    output.say(f"in effect within {format_count(wait, 'block')}, when the next epochs begin")
 
     def is_met() -> bool:
         entries = [witness.network.client.get(f"/v1/datums/{one}") for one in ids]

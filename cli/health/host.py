@@ -11,6 +11,7 @@ from cli.content.catalogue import get_if_there
 from cli.context.network import NetworkContext, connect_own
 from cli.errors import CliError
 from cli.terminal import output
+from cli.terminal.wording import format_count
 
 SAMPLE_CHUNKS = 8
 """Read of each datum, spread over it; `--all` reads every chunk."""
@@ -74,7 +75,7 @@ def check_content(network: NetworkContext, account: str, *, is_all: bool = False
     held = list(network.list_pages(path, "holdings", limit=PAGE))
     found = [check_datum(network, one["datum"], here.get(one["datum"]), is_all=is_all) for one in held]
     bad = [one for one in found if not one.is_ok]
-    return bad or [Finding("content is readable", True, f"{len(held)} datums", "")]
+    return bad or [Finding("content is readable", True, format_count(len(held), "datum"), "")]
 
 
 def check_datum(
@@ -91,7 +92,7 @@ def check_datum(
         reason = answer["reason"] or reason
     missing = local["chunks"] - local["chunks_held"]
     if not unreadable and not missing:
-        return Finding(check, True, f"{datum}: {read} chunks read", "")
+        return Finding(check, True, f"{datum}: {format_count(read, 'chunk')} read", "")
     told = f"{datum}: {unreadable} of {read} chunks read are unreadable, {missing} are missing"
     return Finding(
         check, False, f"{told}. {reason}".rstrip(". "), again if not reason else f"bring it back, or {again}"

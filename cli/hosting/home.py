@@ -17,6 +17,7 @@ from cli.nodes.processes import connect_home, start_node, stop_nodes, try_status
 from cli.terminal import output
 from cli.terminal.amounts import format_size
 from cli.terminal.options import Settings
+from cli.terminal.wording import format_count
 from node.home.config import ANCHOR, NodeConfig, format_config, load_config
 from node.home.home import Home
 from node.home.process import find_process
@@ -139,10 +140,12 @@ def wait_synced(network: NetworkContext) -> None:
             break
         if time.monotonic() > deadline:
             raise CliError("not_synced", f"not synced at height {status['height']}", "`vidya peers` says why")
-        output.show_line(f"synced: {status['height']} of {status['sync_target']}, {status['peers']} peers")
+        output.show_line(
+            f"synced: {status['height']} of {status['sync_target']}, {format_count(status['peers'], 'peer')}"
+        )
         time.sleep(POLL_SECONDS)
     output.end_line()
-    output.say(f"synced: height {status['height']}, {status['peers']} peers")
+    output.say(f"synced: height {status['height']}, {format_count(status['peers'], 'peer')}")
 
 
 @contextmanager

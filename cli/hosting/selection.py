@@ -14,6 +14,7 @@ from cli.context.network import NetworkContext
 from cli.errors import CliError
 from cli.terminal import output
 from cli.terminal.amounts import format_size
+from cli.terminal.wording import format_count
 
 DISK_SHARE = 10
 """A tenth of the disk stays for the index and for what grows."""
@@ -83,7 +84,8 @@ def describe_choice(network: NetworkContext, chosen: Sequence[Entry], held: dict
     price = network.client.get("/v1/params")["sessions"]["price_per_gib"]
     cost = sum(compute_price(one["size_bytes"], price) for one in new)
     total, fetched = (format_size(sum(one["size_bytes"] for one in part)) for part in (chosen, new))
-    return f"content: {len(chosen)} datums, {total}; {fetched} to fetch for {network.amount(cost)}"
+    datums = format_count(len(chosen), "datum")
+    return f"content: {datums}, {total}; {fetched} to fetch for {network.amount(cost)}"
 
 
 def host_datums(network: NetworkContext, account: WalletAccount, room: Room, chosen: list[Entry]) -> Hosted:

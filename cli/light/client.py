@@ -37,6 +37,7 @@ from chain.votes import CommitCertificate
 from cli.errors import CliError
 from cli.exits import ExitCode
 from cli.terminal import output
+from cli.terminal.wording import format_count
 from storage.files import atomic_write
 
 TRUSTED_KEPT_MAX = 64
@@ -277,7 +278,9 @@ class LightClient:
         newer, count = root.header, root.header.height - header.height
         if count > BACK_HEADERS_MAX:
             raise CliError(
-                "too_far_back", f"{count} headers below what is trusted", status=ExitCode.NOT_PROVEN
+                "too_far_back",
+                f"{format_count(count, 'header')} below what is trusted",
+                status=ExitCode.NOT_PROVEN,
             )
         while newer.height > header.height:
             output.show_line(f"verified down to {newer.height}")

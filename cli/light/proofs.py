@@ -14,6 +14,7 @@ from chain.light import LightBlock, TrustRules, check_light_block
 from chain.primitives.codec import decode
 from chain.primitives.types import Hash
 from cli.light.client import LightClient, describe_header, parse_light_block
+from cli.terminal.wording import format_count
 
 Trust = Callable[[LightBlock], str]
 """Raises LightError unless the block is trusted; returns what that trust rests on."""
@@ -57,9 +58,10 @@ def trust_client(client: LightClient) -> Trust:
 
     def check(block: LightBlock) -> str:
         root = client.check(block)
+        between = f"{format_count(client.downloads, 'header')} in between"
         if root.header.height == 0:
-            return f"the chain spec; {client.downloads} headers in between"
-        return f"height {root.header.height}, verified before; {client.downloads} headers in between"
+            return f"the chain spec; {between}"
+        return f"height {root.header.height}, verified before; {between}"
 
     return check
 

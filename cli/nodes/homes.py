@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from cli.context.urls import build_url
 from cli.errors import CliError
 from cli.terminal import output
+from cli.terminal.wording import format_count
 
 if TYPE_CHECKING:
     from node.app import Node
@@ -67,7 +68,7 @@ def find_ports(first: int, count: int) -> list[int]:
                 continue
             found.append(int(probe.getsockname()[1]))
     if len(found) < count:
-        raise CliError("no_port", f"no {count} ports of this machine are free from {first} on")
+        raise CliError("no_port", f"this machine has no {format_count(count, 'free port')} from {first} on")
     return found
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from cli.context.readable import Reader
 from cli.terminal.cells import Cell
+from cli.terminal.wording import format_count
 from cli.transactions.describing import Describer
 
 _STYLES = {"final": "good", "pooled": "warning", "unknown": "warning", "expired": "bad", "rejected": "bad"}
@@ -18,7 +19,7 @@ def build_block(reader: Reader, describer: Describer, found: Mapping[str, Any]) 
         "hash": header["hash"],
         "time": reader.read(header["time_ms"], "time_ms"),
         "proposer": reader.build_name(header["proposer"]),
-        "signed by": f"{len(certificate['signatures'])} validators" if certificate else None,
+        "signed by": format_count(len(certificate["signatures"]), "validator") if certificate else None,
         "size": reader.read(found["size_bytes"], "size_bytes"),
         "state root": header["state_root"],
         "transactions": [build_row(reader, describer, one) for one in found["transactions"]] or "none",

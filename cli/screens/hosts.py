@@ -6,6 +6,7 @@ from typing import Any
 from cli.context.readable import Reader
 from cli.terminal.cells import Cell
 from cli.terminal.tables import Column
+from cli.terminal.wording import format_count
 
 VALIDATOR_COLUMNS = (
     Column("name", "validator"),
@@ -85,14 +86,15 @@ def build_hosts(reader: Reader, records: Sequence[Mapping[str, Any]]) -> list[di
 def build_host(reader: Reader, found: Mapping[str, Any]) -> dict[str, Any]:
     """One host: what it holds, how it proved, what is asked of it now."""
     host, possession = found["host"], found["possession"]
-    effective = found["effective"]
+    datums = format_count(found["effective"]["datums"], "datum")
+    held = reader.read(found["effective"]["bytes"], "bytes")
     return {
         "host": reader.build_name(found["address"]),
         "state": reader.build_state(found["standing"], otherwise="hosting"),
         "peer": host["peer_id"],
         "reached at": host["addresses"],
         "upload": reader.read(host["capacity"], "capacity"),
-        "in effect": f"{effective['datums']} datums, {reader.read(effective['bytes'], 'bytes')}",
+        "in effect": f"{datums}, {held}",
         "pay": reader.read(possession["pay_factor"], "pay_factor"),
         "proofs": reader.read(possession["window"], "window"),
         "last proven": reader.read(possession["last_proven"], "last_proven"),
@@ -113,4 +115,4 @@ def build_host(reader: Reader, found: Mapping[str, Any]) -> dict[str, Any]:
 
 def _describe_duty(reader: Reader, duty: Mapping[str, Any]) -> str:
     leaves, deadline = len(duty["challenges"]), reader.read(duty["deadline"], "deadline")
-    return f"{leaves} leaves for epoch {duty['epoch']} before block {deadline}"
+    return f"{format_count(leaves, 'leaf')} for epoch {duty['epoch']} before block {deadline}"

@@ -10,6 +10,7 @@ from cli.context.readable import Reader
 from cli.terminal.amounts import format_share
 from cli.terminal.cells import Cell
 from cli.terminal.tables import Column
+from cli.terminal.wording import format_count
 
 LOCK_COLUMNS = (
     Column("number", "lock"),
@@ -106,7 +107,7 @@ def build_promise(rows: list[dict[str, Any]], week_eras: int) -> list[dict[str, 
 
 def _describe_age(count: int, week_eras: int) -> str:
     weeks, rest = divmod(count, week_eras)
-    return f"{count} eras" if rest else f"{weeks} {'week' if weeks == 1 else 'weeks'}"
+    return format_count(count, "era") if rest else format_count(weeks, "week")
 
 
 def build_lock(reader: Reader, number: Callable[[int], str], fields: Mapping[str, Any]) -> dict[str, Any]:

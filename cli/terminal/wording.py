@@ -51,6 +51,7 @@ WORDS = {
     "voucher_key": "voucher key",
 }
 """Field -> words, where they are not the field's own."""
+_PLURALS = {"entry": "entries", "leaf": "leaves"}
 _ENDINGS = ("_ms", "_bytes", "_ppm", "_ppb")
 
 
@@ -63,3 +64,9 @@ def get_words(field: str) -> str:
     for ending in _ENDINGS:
         name = name.removesuffix(ending)
     return name.replace("_", " ")
+
+
+def format_count(count: int, noun: str) -> str:
+    """`1 node`, `4 nodes`, `2 entries`, `3 leaves`."""
+    plural = _PLURALS.get(noun, f"{noun}s")
+    return f"{count} {noun if count == 1 else plural}"

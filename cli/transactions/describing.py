@@ -13,6 +13,7 @@ from cli.context.network import NetworkContext
 from cli.context.readable import Reader
 from cli.terminal.amounts import format_share
 from cli.terminal.cells import Cell, format_cell, is_id, shorten
+from cli.terminal.wording import format_count
 
 SENTENCES = {
     "balances.send": "Send {amount}  {sender} -> {recipient}",
@@ -41,9 +42,9 @@ SENTENCES = {
     "juries.reveal_verdict": "Reveal the verdict in case {case}, as {sender}: junk {is_junk}",
     "hosting.register_host": "Register {sender} as a host at {addresses}",
     "hosting.register_subset": "Change what {sender} hosts: {add_count} more, {drop_count} fewer",
-    "possession.prove": "Prove {leaves_count} leaves of {host} for epoch {epoch}",
+    "possession.prove": "Prove {leaves_count} of {host} for epoch {epoch}",
     "possession.challenge": "Ask {host} to prove {datum}",
-    "sessions.open_session": "Open a session for {datum} with {allotments_count} hosts, by {sender}",
+    "sessions.open_session": "Open a session for {datum} with {allotments_count}, by {sender}",
     "sessions.close_session": "Close session {session}",
     "sessions.settle": "Settle a voucher, by {sender}",
     "offences.report": "Report a double signature, by {sender}",
@@ -57,6 +58,8 @@ SENTENCES = {
 """Name of a call -> what it does; fields of the call in braces."""
 
 
+COUNTED = {"leaves": "leaf", "allotments": "host"}
+"""Lists of a call that are told by their number -> what is counted."""
 FIELD_CHARS_MAX = 160
 """Longer texts of a call are cut: descriptions, raw bytes."""
 
@@ -86,7 +89,11 @@ class Describer:
     def describe_fields(self, name: str, fields: Mapping[str, Any], sender: str) -> str:
         """The same, of a call as the API gives it."""
         shown = {key: self._show(key, value) for key, value in fields.items()}
-        counts = {f"{key}_count": str(len(value)) for key, value in fields.items() if isinstance(value, list)}
+        counts = {
+            f"{key}_count": format_count(len(value), COUNTED[key]) if key in COUNTED else str(len(value))
+            for key, value in fields.items()
+            if isinstance(value, list)
+        }
         if name in SENTENCES:
             return SENTENCES[name].format(**shown, **counts, sender=sender)
         told = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in shown.items())
@@ -101,7 +108,7 @@ class Describer:
         if isinstance(read, Cell) and isinstance(value, str) and is_id(value):
             return f"{read.text} ({shorten(value)})"
         if isinstance(value, list) and value:
-            return ", ".join(value) if isinstance(value[0], str) else f"{len(value)} entries"
+            return ", ".join(value) if isinstance(value[0], str) else format_count(len(value), "entry")
         if isinstance(value, Mapping):
             return ", ".join(value)
         text = format_cell(read)
@@ -185,10 +192,10 @@ class Describer:
     def _describe_weeks(self, weeks: int) -> str:
         """With the time they mean: the chain spec says how many eras a locker's week has."""
         eras = weeks * self._network.spec.lockers.parameters.week_eras
-        return f"{weeks} {'week' if weeks == 1 else 'weeks'} ({self._network.clock.describe_eras(eras)})"
+        return f"{format_count(weeks, 'week')} ({self._network.clock.describe_eras(eras)})"
 
     def _describe_eras(self, eras: int) -> str:
-        return f"{eras} {'era' if eras == 1 else 'eras'} ({self._network.clock.describe_eras(eras)})"
+        return f"{format_count(eras, 'era')} ({self._network.clock.describe_eras(eras)})"
 
 
 def get_call_name(call: Any) -> str:

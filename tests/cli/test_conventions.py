@@ -14,6 +14,7 @@ from cli.errors import HINTS, CliError, RequestRefused, explain
 from cli.exits import ExitCode, get_exit
 from cli.main import VERBS, app
 from cli.terminal.output import Format, emit
+from cli.terminal.wording import format_count
 from node.keys.keystore import KeyNotFound, WrongPassword
 
 HEAVY = ("trio", "libp2p", "plyvel", "fastapi", "hypercorn", "httpx", "chain.runtime", "structlog")
@@ -158,3 +159,14 @@ def test_completion_completes(line: str, expected: str, tmp_path: Path) -> None:
     words = {"COMP_WORDS": line, "COMP_CWORD": str(len(line.split()) - 1)}
     found = run_python(code, VIDYA_HOME=str(tmp_path), _VIDYA_COMPLETE="complete_bash", **words)
     assert found.split() == [expected]
+
+
+NOUNS = "nodes|datums|files|hosts|peers|validators|headers|chunks|entries|leaves|eras|reports"
+COUNTED = re.compile(rf"(?<! of )\{{(?!sender)[^{{}}\"]+\}} ({NOUNS})\b")
+
+
+def test_things_are_counted_in_words(repository: Path) -> None:
+    """One node, not 1 nodes: what is counted goes through `format_count`, but for `3 of 4 nodes`."""
+    sources = (repository / "cli").rglob("*.py")
+    assert [found[0] for path in sources for found in COUNTED.finditer(path.read_text())] == []
+    assert [format_count(count, "leaf") for count in (0, 1, 2)] == ["0 leaves", "1 leaf", "2 leaves"]
