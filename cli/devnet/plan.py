@@ -34,7 +34,8 @@ from chain.spec_builder import BEACON_LINKS, GenesisValidator, build_spec
 from cli.context.urls import build_url
 from cli.devnet.genesis_content import list_sources, publish_offline
 from cli.errors import CliError
-from cli.nodes.homes import LOOPBACK, create_home, find_ports
+from cli.nodes.homes import create_home
+from cli.nodes.ports import LOOPBACK, find_ports
 from node.duties.reveals import compute_chain_secret
 from node.home.chain_file import load_chain_spec
 from node.home.config import NodeConfig

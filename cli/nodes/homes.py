@@ -4,15 +4,14 @@ Keys are opened before the event loop starts, for that takes time on purpose. Wh
 holds its process id and where its API listens (`data/pid`, `data/api-url`).
 """
 
-import itertools
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cli.context.urls import build_url
 from cli.errors import CliError
+from cli.nodes.ports import LOOPBACK, find_port
 from cli.terminal import output
-from cli.terminal.wording import format_count
 
 if TYPE_CHECKING:
     from node.app import Node
@@ -20,8 +19,6 @@ if TYPE_CHECKING:
     from node.home.home import Home
 
 P2P_PORT = 7700
-LOOPBACK = "127.0.0.1"
-PORT_MAX = 65535
 
 
 def build_config(
@@ -42,34 +39,6 @@ def is_local(spec: Any) -> bool:
     """Whether the network lives on this machine: all it says of addresses is loopback."""
     known = [*spec.seeds, *(address for _, host in spec.hosting.hosts for address in host.addresses)]
     return all(address.startswith(("/ip4/127.", "/ip6/::1/")) for address in known)
-
-
-def find_port(wanted: int) -> int:
-    """The port if it is free here, else the next one that is; 0: any free one."""
-    return find_ports(wanted, 1)[0]
-
-
-def find_ports(first: int, count: int) -> list[int]:
-    """So many different free ports, the first ones from `first` on; 0: any free ones. Raises CliError."""
-    import socket
-    from contextlib import ExitStack
-
-    found: list[int] = []
-    candidates = itertools.repeat(0, count) if first == 0 else range(first, PORT_MAX + 1)
-    with ExitStack() as stack:
-        for port in candidates:
-            if len(found) == count:
-                break
-            probe = stack.enter_context(socket.socket())
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((LOOPBACK, port))
-            except OSError:
-                continue
-            found.append(int(probe.getsockname()[1]))
-    if len(found) < count:
-        raise CliError("no_port", f"this machine has no {format_count(count, 'free port')} from {first} on")
-    return found
 
 
 def create_home(

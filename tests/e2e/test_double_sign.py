@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from chain.primitives.addresses import decode_address
-from cli.nodes.homes import find_ports
+from cli.nodes.ports import find_ports
 from node.home.config import format_config, load_config
 from node.home.home import Home
 from node.keys import keystore

@@ -1,6 +1,9 @@
 """Which ports a new node or devnet gets, and what a new node is said to be reached at."""
 
 import socket
+import subprocess
+import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -8,7 +11,8 @@ import pytest
 from chain.genesis import format_chain_spec
 from cli.commands.operations import list_peers
 from cli.errors import CliError
-from cli.nodes.homes import PORT_MAX, build_config, create_home, describe_home, find_port, find_ports
+from cli.nodes.homes import build_config, create_home, describe_home
+from cli.nodes.ports import PORT_MAX, find_port, find_ports
 from tests.node.cluster import build_cluster_spec
 
 
@@ -23,9 +27,25 @@ def test_a_taken_port_is_passed_over() -> None:
     assert len(set(find_ports(0, 5))) == 5
 
 
+def test_two_commands_at_once_get_different_ports() -> None:
+    """A port that another running command was given is passed over, though nobody listens on it yet."""
+    script = "from cli.nodes.ports import find_ports; print(*find_ports(7700, 4), flush=True); input()"
+    command = [sys.executable, "-c", script]
+    with ExitStack() as stack:
+        chosen = []
+        for _ in range(3):
+            process = stack.enter_context(
+                subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            )
+            assert process.stdout is not None
+            chosen += process.stdout.readline().split()
+        assert len(chosen) == len(set(chosen)) == 12
+    assert set(map(str, find_ports(7700, 4))) & set(chosen), "what ended holds no port"
+
+
 def test_more_ports_than_there_are_is_an_error() -> None:
     """It names how many were wanted."""
-    with pytest.raises(CliError, match="no 3 ports"):
+    with pytest.raises(CliError, match="no 3 free ports"):
         find_ports(PORT_MAX - 1, 3)
 
 
