@@ -132,11 +132,9 @@ def start(home: Home, settings: Settings) -> NetworkContext:
 def wait_synced(network: NetworkContext) -> None:
     """Until the node is at the head of the network; raises CliError at the deadline."""
     deadline = time.monotonic() + SYNC_SECONDS_MAX
-    age_max = max(FRESH_MS_MIN, FRESH_BLOCKS * network.spec.system.parameters.block_ms)
     while True:
         status = network.get_status()
-        is_fresh = time.time_ns() // 1_000_000 - status["head_time_ms"] < age_max
-        if status["peers"] and not status["syncing"] and status["height"] and is_fresh:
+        if is_at_head(network, status):
             break
         if time.monotonic() > deadline:
             raise CliError("not_synced", f"not synced at height {status['height']}", "`vidya peers` says why")
@@ -146,6 +144,20 @@ def wait_synced(network: NetworkContext) -> None:
         time.sleep(POLL_SECONDS)
     output.end_line()
     output.say(f"synced: height {status['height']}, {format_count(status['peers'], 'peer')}")
+
+
+def is_at_head(network: NetworkContext, status: dict[str, Any]) -> bool:
+    """Whether the node takes part, its head is fresh, and half of its peers said no greater height at hello.
+
+    A node also stops syncing where no peer answers it: on a young chain its head may be fresh even then.
+    """
+    age_max = max(FRESH_MS_MIN, FRESH_BLOCKS * network.spec.system.parameters.block_ms)
+    is_fresh = time.time_ns() // 1_000_000 - status["head_time_ms"] < age_max
+    if status["syncing"] or not status["height"] or not is_fresh:
+        return False
+    peers = network.client.get("/v1/peers")["peers"]
+    heights = sorted(one["height_at_hello"] for one in peers if one["is_accepted"])
+    return bool(heights) and status["height"] >= heights[(len(heights) - 1) // 2]
 
 
 @contextmanager
