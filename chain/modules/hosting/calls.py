@@ -50,14 +50,16 @@ def register_host(ctx: Context, sender: Address, call: RegisterHost) -> None:
     """Open to any account; a later call changes identity, addresses, capacity. Emits HostRegistered."""
     if staking.is_tombstoned(ctx.state, sender):
         raise Excluded
-    known = get_host(ctx.state, sender)
+    known, network = get_host(ctx.state, sender), compute_network(call.addresses)
     before = known or Host(call.peer_id, call.addresses, call.capacity, ctx.era)
+    has_stayed = known is not None and known.network == network
     fresh = replace(
         before,
         peer_id=call.peer_id,
         addresses=call.addresses,
         capacity=call.capacity,
-        network=compute_network(call.addresses),
+        network=network,
+        network_since=before.network_since if has_stayed else ctx.epoch,
     )
     HOSTS.set(ctx.state, fresh, sender)
     ctx.emit(HostRegistered(sender, call.peer_id, call.addresses, call.capacity))

@@ -41,7 +41,7 @@ def get_subset(state: StateReader, who: Address, epoch: Epoch) -> tuple[SubsetEn
     """The datums that a host holds in an epoch, sorted; for the last epoch and up to `delay_epochs` ahead."""
     held = () if has_left(state, who, epoch) else HOLDINGS.items(state, who)
     return tuple(
-        SubsetEntry(datum_id, holding.size_bytes, holding.root, holding.from_proven_eras)
+        SubsetEntry(datum_id, holding.size_bytes, holding.root, holding.from_epoch, holding.from_proven_eras)
         for datum_id, holding in held
         if is_in_effect(holding, epoch)
     )

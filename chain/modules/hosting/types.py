@@ -60,6 +60,8 @@ class Host(Record):
     """Ever; kept by `possession`."""
     network: Label = ""
     """Of the first address, see `networks`: hosts in one network are one copy."""
+    network_since: Epoch = 0
+    """The epoch in which the host came to `network`."""
 
 
 class Holding(Record):
@@ -81,6 +83,7 @@ class SubsetEntry(NamedTuple):
     datum: Hash
     size_bytes: int
     root: Hash
+    from_epoch: Epoch
     from_proven_eras: int
 
 

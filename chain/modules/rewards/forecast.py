@@ -18,6 +18,7 @@ from chain.modules.rewards.weights import (
     compute_scarcity,
     compute_tenure,
     count_copies,
+    count_sharers,
     get_group,
     get_terms,
     list_subsets,
@@ -81,9 +82,11 @@ def forecast_datum(
     parameters = found.parameters
     terms = get_terms(state, parameters, datum_id, found.era)
     networks = found.copies.get(datum_id, {})
-    others = networks.get(_get_network(state, parameters, who), 0)
-    is_counted = others > 0 and who is not None and hosting.is_holding(state, who, datum_id, found.epoch)
-    copies, sharers = len(networks) + (others == 0), others + (not is_counted)
+    copy = networks.get(_get_network(state, parameters, who))
+    copies, sharers = (
+        len(networks) + (copy is None),
+        count_sharers(copy, _get_since(state, found, who, datum_id)),
+    )
     scarcity = compute_scarcity(parameters, copies)
     tenure = compute_tenure(parameters, _count_tenure_eras(state, who, datum_id))
     demand = 0 if terms is None else terms.demand_ppm
@@ -110,6 +113,15 @@ def _get_network(state: StateReader, parameters: Parameters, who: Address | None
     if who is None or host is None:
         return ""
     return host.network if parameters.are_networks_counted else who.hex()
+
+
+def _get_since(state: StateReader, found: HostingSurvey, who: Address | None, datum_id: Hash) -> Epoch:
+    """The epoch from which the account counts as a holder of the datum; a later one if it is to register."""
+    host = None if who is None else hosting.get_host(state, who)
+    if who is None or host is None or not hosting.is_holding(state, who, datum_id, found.epoch):
+        return found.epoch + hosting.get_parameters(state).delay_epochs
+    holding = hosting.get_holding(state, who, datum_id)
+    return found.epoch if holding is None else max(holding.from_epoch, host.network_since)
 
 
 def _count_tenure_eras(state: StateReader, who: Address | None, datum_id: Hash) -> int:

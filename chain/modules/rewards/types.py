@@ -99,7 +99,7 @@ class DatumFactors(Record):
     copies: Uint32
     """Networks with a host that earns with it."""
     sharers: Uint32
-    """Earning hosts in this host's network, which are one copy together."""
+    """Hosts that share the pay of this network's copy; 0 if other hosts there have held it for longer."""
     scarcity_ppm: Ppm
     tenure_eras: Uint32
     """Eras that the host has proven since it registered the datum."""
@@ -197,7 +197,7 @@ class DatumForecast(Record):
     copies: Uint32
     """Networks that would earn with it, the new host's included."""
     sharers: Uint32
-    """Earning hosts in the new host's network, itself included."""
+    """Hosts that would share a copy in the new host's network; 0 if others there hold the datum already."""
     scarcity_ppm: Ppm
     tenure_ppm: Ppm
     demand_ppm: Ppm

@@ -23,6 +23,7 @@ class HostSubset(NamedTuple):
     is_excluded: bool
     held: tuple[SubsetEntry, ...]
     """Admitted datums only."""
+    network_since: Epoch = 0
 
 
 class DatumTerms(NamedTuple):
@@ -44,8 +45,17 @@ class DatumShare(NamedTuple):
 Weighed = list[tuple[HostSubset, tuple[DatumFactors, ...]]]
 TermsOf = dict[Hash, DatumTerms | None]
 """By datum; None for those that are not admitted. Each is read once, however many hosts hold it."""
-Copies = dict[Hash, dict[str, int]]
-"""Datum -> network -> hosts there that earn with it."""
+
+
+class Copy(NamedTuple):
+    """The hosts of a network that are paid for a datum: those that have held it there for longest."""
+
+    since: Epoch
+    hosts: int
+
+
+Copies = dict[Hash, dict[str, Copy]]
+"""Datum -> network -> its copy. Only hosts that earn count."""
 
 
 def weigh_hosts(state: StateReader, parameters: Parameters, epoch: Epoch) -> Weighed:
@@ -93,8 +103,15 @@ def list_subsets(state: StateReader, epoch: Epoch, terms: TermsOf) -> Iterator[H
         held = tuple(one for one in subset if terms[one.datum] is not None)
         if held:
             network = host.network if parameters.are_networks_counted else who.hex()
-            pay_factor = possession.get_pay_factor(state, who)
-            yield HostSubset(who, network, pay_factor, host.proven_eras, is_excluded(state, who), held)
+            yield HostSubset(
+                host=who,
+                network=network,
+                network_since=host.network_since,
+                pay_factor=possession.get_pay_factor(state, who),
+                proven_eras=host.proven_eras,
+                is_excluded=is_excluded(state, who),
+                held=held,
+            )
 
 
 def get_terms(state: StateReader, parameters: Parameters, datum_id: Hash, era: Era) -> DatumTerms | None:
@@ -113,9 +130,28 @@ def count_copies(subsets: tuple[HostSubset, ...]) -> Copies:
     for subset in subsets:
         if subset.pay_factor > 0 and not subset.is_excluded:
             for one in subset.held:
-                networks = copies.setdefault(one.datum, {})
-                networks[subset.network] = networks.get(subset.network, 0) + 1
+                networks, since = copies.setdefault(one.datum, {}), get_since(subset, one)
+                networks[subset.network] = join_copy(networks.get(subset.network), since)
     return copies
+
+
+def get_since(subset: HostSubset, held: SubsetEntry) -> Epoch:
+    """The epoch from which a host holds a datum in the network where it is now."""
+    return max(held.from_epoch, subset.network_since)
+
+
+def join_copy(copy: Copy | None, since: Epoch) -> Copy:
+    """The copy with one more host. An address is not proven, so who comes later takes nothing from others."""
+    if copy is None or since < copy.since:
+        return Copy(since, 1)
+    return copy if since > copy.since else Copy(since, copy.hosts + 1)
+
+
+def count_sharers(copy: Copy | None, since: Epoch) -> int:
+    """The hosts that share a copy's pay with one that holds it since then; 0 if others held it earlier."""
+    if copy is None or since < copy.since:
+        return 1
+    return copy.hosts if since == copy.since else 0
 
 
 def weigh(
@@ -127,7 +163,7 @@ def weigh(
     for one in subset.held:
         networks, of_datum = copies.get(one.datum, {}), terms[one.datum]
         assert of_datum is not None
-        sharers = max(networks.get(subset.network, 0), 1)
+        sharers = count_sharers(networks.get(subset.network), get_since(subset, one))
         scarcity = compute_scarcity(parameters, len(networks))
         eras = subset.proven_eras - one.from_proven_eras
         tenure = compute_tenure(parameters, eras)
@@ -206,9 +242,12 @@ def compute_factor(
     sharers: int = 1,
     demand: Ppm = PPM,
 ) -> Ppm:
-    """The product, bounded, times the demand; hosts that are one copy share it. Rounded down."""
+    """The product, bounded, times the demand; hosts that are one copy share it. Rounded down.
+
+    0 without sharers: the copy's pay is another host's, which held the datum in this network earlier.
+    """
     product = min(pay_factor * scarcity * tenure // (PPM * PPM), parameters.weight_ppm_max)
-    return mul_ppm(product, demand) // sharers
+    return mul_ppm(product, demand) // sharers if sharers else 0
 
 
 def is_excluded(state: StateReader, who: Address) -> bool:

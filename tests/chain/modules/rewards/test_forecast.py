@@ -50,13 +50,14 @@ def test_who_holds_it_already_is_counted_once() -> None:
     assert (own.copies, own.sharers, other.copies, other.sharers) == (4, 1, 5, 1)
 
 
-def test_hosts_of_one_network_share_the_forecast() -> None:
-    """Where networks count, a newcomer beside one other of its network gets half of a copy."""
+def test_a_newcomer_in_a_network_that_holds_it_gets_nothing() -> None:
+    """Where networks count, the copy of a network belongs to who holds the datum there already."""
     paid = replace(PLAIN, are_networks_counted=True)
     world, _, rare = build_hosted(paid=paid)
     found = rewards.survey(world.state, 4)
     beside = rewards.forecast_datum(world.state, found, rare, TWO)
-    assert (beside.copies, beside.sharers) == (1, 2) and beside.factor_ppm == 1_250_000 // 2
+    assert (beside.copies, beside.sharers) == (1, 0)
+    assert (beside.factor_ppm, beside.pay_per_gib) == (0, 0)
     elsewhere = rewards.forecast_datum(world.state, found, rare)
     assert (elsewhere.copies, elsewhere.sharers, elsewhere.factor_ppm) == (2, 1, 1_250_000)
 
