@@ -12,7 +12,7 @@ LONG_SECONDS := $(or $(SECONDS),1800)
 KILLS ?= 200
 SEED ?= 1
 RULES ?= second
-EPOCHS ?= 2880
+EPOCHS ?= 3000
 ATTACK_SEEDS ?= 20
 BIN := .venv/bin
 STAMP := .venv/.installed
@@ -82,7 +82,7 @@ sim-mutants: setup  ## plants faults in the product, one at a time, and shows th
 chaos: setup  ## real nodes under load, killed again and again: SECONDS=600 KILLS=200 SEED=1; ends with a verdict
 	@$(BIN)/python -m tests.e2e.chaos --seconds $(CHAOS_SECONDS) --kills $(KILLS) --seed $(SEED)
 
-attacks-economy: setup  ## attackers against the real economy, one table: RULES=second EPOCHS=2880 ATTACK_SEEDS=20, minutes
+attacks-economy: setup  ## attackers against the real economy, one table: RULES=second EPOCHS=3000 ATTACK_SEEDS=20, minutes
 	@$(BIN)/python -m tests.economy --rules $(RULES) --epochs $(EPOCHS) --seeds $(ATTACK_SEEDS)
 
 mutants: setup  ## breaks each rule of consensus on purpose and shows that a test sees it

@@ -1,4 +1,4 @@
-"""`python -m tests.economy --epochs 2880 --seeds 20 --rules second`: the table of attacks."""
+"""`python -m tests.economy --epochs 3000 --seeds 20 --rules second`: the table of attacks."""
 
 import argparse
 import sys
@@ -13,7 +13,7 @@ def main() -> None:
     """Run the agents and print the table."""
     parser = argparse.ArgumentParser(prog="python -m tests.economy", description=__doc__)
     parser.add_argument("--rules", choices=(FIRST, SECOND), default=SECOND)
-    parser.add_argument("--epochs", type=int, default=2_880, help="public epochs, 96 a day")
+    parser.add_argument("--epochs", type=int, default=3_000, help="public epochs, 96 a day")
     parser.add_argument(
         "--scale", type=int, default=12, help="public epochs that one simulated epoch stands for"
     )

@@ -18,8 +18,10 @@ from tests.economy.hosting import (
 )
 from tests.economy.market import (
     credit_thief,
+    curation_grinder,
     curator_blocker,
     jury_grinder,
+    jury_owner,
     match_crowder,
     receipt_forger,
     self_dealer,
@@ -31,6 +33,7 @@ from tests.economy.stake import (
     griefing_challenger,
     late_delegator,
     link_withholder,
+    seed_grinder,
     vote_omitter,
 )
 from tests.economy.world.arena import Arena
@@ -53,6 +56,7 @@ AGENTS: dict[str, Run] = {
     "fine drainer": fine_drainer.run,
     "just-in-time delegator": late_delegator.run,
     "link withholder": link_withholder.run,
+    "seed grinder": seed_grinder.run,
     "fast blocks": fast_blocks.run,
     "griefing challenger": griefing_challenger.run,
     "vote omitter": vote_omitter.run,
@@ -63,5 +67,7 @@ AGENTS: dict[str, Run] = {
     "curator blocker": curator_blocker.run,
     "network squatter": network_squatter.run,
     "match crowder": match_crowder.run,
+    "curation grinder": curation_grinder.run,
     "jury grinder, 2 of 5 bribed": jury_grinder.run,
+    "jury grinder, 4 of 5 bribed": jury_owner.run,
 }

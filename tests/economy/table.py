@@ -1,8 +1,7 @@
 """Runs agents over seeds, in parallel, and prints one table."""
 
 from concurrent.futures import ProcessPoolExecutor
-from functools import cache
-from itertools import product
+from functools import lru_cache
 from statistics import mean
 
 from tests.economy.catalogue import AGENTS
@@ -14,9 +13,10 @@ from tests.economy.world.rules import SECOND, VIDYA
 NOTHING = VIDYA // 100
 """A profit below this is rounding."""
 Job = tuple[str, str, int, int, int]
+SeedJob = tuple[str, tuple[str, ...], int, int, int]
 
 
-@cache
+@lru_cache(maxsize=2)
 def build_arena(rules: str, seed: int, scale: int) -> Arena:
     """The arena of a seed; runs use copies."""
     return open_arena(rules, seed, scale)
@@ -29,19 +29,22 @@ def play(job: Job) -> tuple[str, Outcome]:
     return name, outcome if rules == SECOND else outcome._replace(missing="")
 
 
+def play_seed(job: SeedJob) -> list[tuple[str, Outcome]]:
+    """All agents on one seed, in one process: they share the arena, and honest courses that are the same."""
+    rules, names, seed, scale, epochs = job
+    return [play((rules, name, seed, scale, epochs)) for name in names]
+
+
 def run_all(
     rules: str, seeds: range, scale: int, epochs: int, names: tuple[str, ...], workers: int
 ) -> dict[str, list[Outcome]]:
     """The outcomes of each agent, one per seed."""
-    jobs = [(rules, name, seed, scale, epochs) for seed, name in product(seeds, names)]
+    jobs = [(rules, names, seed, scale, epochs) for seed in seeds]
     outcomes: dict[str, list[Outcome]] = {name: [] for name in names}
-    if workers == 1:
-        for name, outcome in map(play, jobs):
-            outcomes[name].append(outcome)
-        return outcomes
     with ProcessPoolExecutor(workers) as pool:
-        for name, outcome in pool.map(play, jobs):
-            outcomes[name].append(outcome)
+        for played in pool.map(play_seed, jobs):
+            for name, outcome in played:
+                outcomes[name].append(outcome)
     return outcomes
 
 

@@ -1,15 +1,15 @@
 """More than a tenth of the hosts, who prove one epoch of each era and let the excuse cover the others."""
 
 from tests.economy.world.arena import ATTACKERS, Arena
-from tests.economy.world.built import IS_SAMPLED_CHUNK_UNSOLD, UNSOLD
 from tests.economy.world.compare import Outcome, compare
-from tests.economy.world.hosts import prove_bought, register
+from tests.economy.world.courses import idle
+from tests.economy.world.hosts import register
 
 KEYS = ATTACKERS[:4]
 
 
 def run(arena: Arena, epochs: int) -> Outcome:
-    """Four keys without a disk buy the leaves of one epoch an era. Honest use of the bond: it lies idle.
+    """Four keys prove one epoch of each era from an accomplice's disk. Honest use of the bond: it lies idle.
 
     Answered by: an excuse keeps from slash only, never pays, and comes four times an era at most.
     """
@@ -17,7 +17,7 @@ def run(arena: Arena, epochs: int) -> Outcome:
     def act(world: Arena) -> None:
         if world.epoch % world.era_epochs == 0:
             for key in KEYS:
-                prove_bought(world, key)
+                world.prove(key)
 
     def attack(world: Arena) -> None:
         world.run(1)
@@ -28,7 +28,6 @@ def run(arena: Arena, epochs: int) -> Outcome:
     return compare(
         arena,
         attack,
-        lambda world: world.run(epochs),
+        idle(epochs),
         KEYS,
-        missing="" if IS_SAMPLED_CHUNK_UNSOLD else UNSOLD,
     )

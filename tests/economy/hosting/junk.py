@@ -5,6 +5,7 @@ from tests.economy.world.admission import pay, sponsor
 from tests.economy.world.arena import ATTACKERS, MEMBERS, Arena, build_listing
 from tests.economy.world.compare import Outcome, compare
 from tests.economy.world.content import Monotone
+from tests.economy.world.courses import idle
 from tests.economy.world.hosts import register
 from tests.economy.world.rules import FIRST, GIB
 from tests.economy.world.verdicts import challenge, vote
@@ -37,7 +38,7 @@ def run(arena: Arena, epochs: int) -> Outcome:
         case = challenge(world, MEMBERS[0], junk) if is_challenged else None
         world.run(TRIAL_ERAS * world.era_epochs, lambda current: judge(current, case))
 
-    return compare(arena, attack, lambda world: world.run(epochs), COALITION)
+    return compare(arena, attack, idle(epochs), COALITION)
 
 
 def prove(world: Arena) -> None:

@@ -2,6 +2,7 @@
 
 from tests.economy.world.arena import ATTACKERS, Arena
 from tests.economy.world.compare import Outcome, compare
+from tests.economy.world.courses import host
 from tests.economy.world.hosts import register
 
 KEY = ATTACKERS[0]
@@ -18,8 +19,4 @@ def run(arena: Arena, epochs: int) -> Outcome:
         register(world, KEY, (*stored, lost), "14.0.0")
         world.run(epochs, lambda current: current.prove(KEY, (lost,)))
 
-    def honest(world: Arena) -> None:
-        register(world, KEY, stored, "14.0.0")
-        world.run(epochs, lambda current: current.prove(KEY))
-
-    return compare(arena, attack, honest, (KEY,))
+    return compare(arena, attack, host(epochs, lacking=1), (KEY,))

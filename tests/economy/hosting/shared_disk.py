@@ -2,6 +2,7 @@
 
 from tests.economy.world.arena import ATTACKERS, Arena
 from tests.economy.world.compare import Outcome, compare
+from tests.economy.world.courses import host
 from tests.economy.world.hosts import register
 
 OWNER, *MATES = ATTACKERS[:8]
@@ -23,6 +24,6 @@ def run(arena: Arena, epochs: int) -> Outcome:
     return compare(
         arena,
         lambda world: play(world, epochs, everybody, ["12.0.0"] * len(everybody)),
-        lambda world: play(world, epochs, (OWNER,), ["12.0.0"]),
+        host(epochs),
         everybody,
     )

@@ -3,6 +3,7 @@
 from chain.modules.hosting import RegisterSubset
 from tests.economy.world.arena import ATTACKERS, Arena
 from tests.economy.world.compare import Outcome, compare
+from tests.economy.world.courses import host
 from tests.economy.world.hosts import drop, register
 
 KEY = ATTACKERS[0]
@@ -24,8 +25,4 @@ def run(arena: Arena, epochs: int) -> Outcome:
         register(world, KEY, (*stored, lost), "16.0.0")
         world.run(epochs, act)
 
-    def honest(world: Arena) -> None:
-        register(world, KEY, stored, "16.0.0")
-        world.run(epochs, lambda current: current.prove(KEY))
-
-    return compare(arena, attack, honest, (KEY,))
+    return compare(arena, attack, host(epochs, lacking=1), (KEY,))

@@ -2,6 +2,7 @@
 
 from tests.economy.world.arena import HONEST, Arena
 from tests.economy.world.compare import Outcome, compare
+from tests.economy.world.courses import idle
 
 KEY = HONEST[0]
 
@@ -20,4 +21,4 @@ def run(arena: Arena, epochs: int) -> Outcome:
         world.withholders = set()
         world.run(max(epochs - world.era_epochs, 0))
 
-    return compare(arena, attack, lambda world: world.run(max(epochs, world.era_epochs)), (KEY,))
+    return compare(arena, attack, idle(max(epochs, arena.era_epochs)), (KEY,))

@@ -2,6 +2,7 @@
 
 from tests.economy.world.arena import HONEST, Arena
 from tests.economy.world.compare import Outcome, compare
+from tests.economy.world.courses import idle
 
 CENSOR, VICTIM = HONEST[0], HONEST[1]
 
@@ -17,4 +18,4 @@ def run(arena: Arena, epochs: int) -> Outcome:
         world.left_out = {CENSOR: VICTIM}
         world.run(epochs)
 
-    return compare(arena, attack, lambda world: world.run(epochs), (CENSOR,), victims=(VICTIM,))
+    return compare(arena, attack, idle(epochs), (CENSOR,), victims=(VICTIM,))

@@ -91,7 +91,11 @@ class Arena:
         self.withholders: set[Address] = set()
         self.left_out: dict[Address, Address] = {}
         """Proposer -> a validator whose votes it leaves out."""
+        self.silent_at: set[int] = set()
+        """Heights whose proposer withholds its beacon link."""
         self.events: list[tuple[int, Record]] = []
+        self.courses: dict[tuple[str, int, int], Arena] = {}
+        """Honest courses that were run from here, by name."""
 
     def _build_spec(self, profile: ChainSpec) -> ChainSpec:
         seats = [
@@ -124,8 +128,8 @@ class Arena:
         """A copy that changes independently."""
         other = copy(self)
         other.state, other.random = _copy(self.state), Random(self.seed + self.height)
-        other.events, other.withholders, other.left_out = [], set(), {}
-        other.contents = dict(self.contents)
+        other.events, other.withholders, other.left_out, other.silent_at = [], set(), {}, set()
+        other.contents, other.courses = dict(self.contents), {}
         return other
 
     def learn(self, content: Monotone) -> Hash:
@@ -185,8 +189,7 @@ class Arena:
         self.is_open = True
         self.height += 1
         self.time_ms += self.block_ms if gap_ms is None else gap_ms
-        current = validators.get_current(self.state).validators
-        self.proposer = current[self.height // EPOCH_BLOCKS % len(current)].address
+        self.proposer = self.get_proposer(self.height)
         ctx = self.context(lambda key, message, signature: True)
         with enforce(self.rules):
             validators.process_last_commit(ctx, self._build_commit())
@@ -213,6 +216,11 @@ class Arena:
             schedule.check_invariants(self.state)
             self.state = _copy(self.state)
 
+    def get_proposer(self, height: int) -> Address:
+        """Who proposes at a height near the current one: validators in turn, one for each two blocks."""
+        current = validators.get_current(self.state).validators
+        return current[height // EPOCH_BLOCKS % len(current)].address
+
     def _build_commit(self) -> CommitCertificate | None:
         if self.height == 1:
             return None
@@ -223,7 +231,8 @@ class Arena:
 
     def _reveal(self) -> Hash | None:
         chain = beacon.get_chain(self.state, self.proposer, self.epoch)
-        is_silent = chain is None or chain.links == 0 or self.proposer in self.withholders
+        is_withheld = self.proposer in self.withholders or self.height in self.silent_at
+        is_silent = chain is None or chain.links == 0 or is_withheld
         return None if is_silent else self.links[chain.links - 1]
 
     def run(self, epochs: int, act: Act | None = None, *, gap_ms: int | None = None) -> None:

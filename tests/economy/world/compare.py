@@ -1,6 +1,5 @@
 """An attack beside the honest use of the same bond, bandwidth and disk: two copies of one world."""
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 from chain.modules.juries.types import WithheldBurned
@@ -8,6 +7,7 @@ from chain.modules.offences import DemandsFailed, MissesPunished, RevealsWithhel
 from chain.modules.possession.types import DemandFailed, Missed
 from chain.primitives.types import Address
 from tests.economy.world.arena import HONEST, Arena
+from tests.economy.world.courses import Course, Play, run_course
 
 ALARMS = (
     DemandsFailed,
@@ -19,8 +19,6 @@ ALARMS = (
     WithheldBurned,
 )
 """Events that name who did something wrong."""
-
-Play = Callable[[Arena], None]
 
 
 class Outcome(NamedTuple):
@@ -41,7 +39,7 @@ class Outcome(NamedTuple):
 def compare(
     arena: Arena,
     attack: Play,
-    honest: Play,
+    honest: Course | Play,
     coalition: tuple[Address, ...],
     *,
     victims: tuple[Address, ...] = HONEST,
@@ -49,9 +47,7 @@ def compare(
     missing: str = "",
 ) -> Outcome:
     """Play both on copies of the arena."""
-    attacked, calm = arena.fork(), arena.fork()
-    attack(attacked)
-    honest(calm)
+    attacked, calm = run_course(arena, attack), run_course(arena, honest)
     return Outcome(
         profit=attacked.wealth(*coalition) - calm.wealth(*coalition),
         harm=calm.wealth(*victims) - attacked.wealth(*victims),
