@@ -72,5 +72,6 @@ def percent(ppm: int) -> str:
 
 
 def format_bytes(count: int) -> str:
-    """Whole GiB or TiB."""
-    return f"{count // 2**40} TiB" if count % 2**40 == 0 else f"{count // 2**30} GiB"
+    """Whole MiB, GiB or TiB."""
+    power = next(power for power in (40, 30, 20) if count % 2**power == 0)
+    return f"{count >> power} {'MGT'[power // 10 - 2]}iB"

@@ -10,8 +10,8 @@ from tests.economy.world.rules import EPOCH_BLOCKS, GIB
 
 VALIDATOR, MATE = HONEST[0], ATTACKERS[0]
 LOST = Monotone(55, 128 * GIB)
-SAMPLED_AFTER = 2
-"""The last link of an epoch is in the seed of the next one, which samples the epoch after that."""
+SAMPLED_AFTER = 1
+"""The last link of an epoch is in the seed of the next one."""
 
 
 def run(arena: Arena, epochs: int) -> Outcome:
