@@ -1,7 +1,7 @@
 # Every task of a developer, and the start of a network, is a target here: `make help` lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup devnet test e2e fix lint type bench mutants sim sim-long sim-mutants chaos attacks-economy lock clean
+.PHONY: help setup devnet test e2e fix lint type bench mutants sim sim-long sim-mutants chaos attacks attacks-economy lock clean
 
 PYTHON ?= python3
 SEEDS ?= 300
@@ -81,6 +81,9 @@ sim-mutants: setup  ## plants faults in the product, one at a time, and shows th
 
 chaos: setup  ## real nodes under load, killed again and again: SECONDS=600 KILLS=200 SEED=1; ends with a verdict
 	@$(BIN)/python -m tests.e2e.chaos --seconds $(CHAOS_SECONDS) --kills $(KILLS) --seed $(SEED)
+
+attacks: setup  ## hostile peers against a real node, one row each: NAMES="silent_tcp ..." or all (15 minutes)
+	@$(BIN)/python -m tests.attacks $(NAMES)
 
 attacks-economy: setup  ## attackers against the real economy, one table: RULES=second EPOCHS=3000 ATTACK_SEEDS=20, minutes
 	@$(BIN)/python -m tests.economy --rules $(RULES) --epochs $(EPOCHS) --seeds $(ATTACK_SEEDS)

@@ -34,7 +34,7 @@ from node.ledger.snapshots import SnapshotService
 from node.mempool.gossip import PoolGossip
 from node.mempool.pool import Mempool
 from node.metrics import Metrics, run_loop_lag
-from node.network.head_announcer import HeadAnnouncer, is_wrong
+from node.network.head_announcer import HeadAnnouncer, HeadJudge
 from node.network.peering import Peering
 from node.recovery import run_disk_watch
 from node.replica.journal import Journal
@@ -207,7 +207,8 @@ async def start_services(node: Node, nursery: trio.Nursery) -> None:
 
 async def start_announcements(node: Node, switch: Switch, nursery: trio.Nursery) -> None:
     """Announcements over GossipSub, which has no in-memory twin."""
-    topic = HeadTopic(switch, node.keys.network_seed, is_wrong)
+    judge = HeadJudge(node.ledger, node.signatures.verify).judge
+    topic = HeadTopic(switch, node.keys.network_seed, judge)
     announcer = HeadAnnouncer(lambda: node.ledger.height, node.replica.note_behind, node.keys.account)
     node.replica.listeners.append(announcer.on_committed)
     await nursery.start(run_head_topic, topic)

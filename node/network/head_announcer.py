@@ -1,8 +1,8 @@
 """Announcements of final headers on the topic `heads`, for observers. Nothing depends on them.
 
-The proposer of a block announces it, with its certificate. A node that hears of a height beyond the next one
-asks its peers, as after any other claim (`node.replica.sync.look_ahead`): an announcement is followed up,
-never believed.
+The proposer of a block announces it, with its certificate. A node passes on the head and the next header
+only, since it knows who signs them: an announcement of an invented height goes nowhere. A node that hears of
+a height beyond the next one asks its peers, as after any other claim (`node.replica.sync.look_ahead`).
 """
 
 from collections.abc import Callable
@@ -10,12 +10,15 @@ from collections.abc import Callable
 import structlog
 import trio
 
-from chain.block import Header
+from chain.block import Header, compute_header_hash
 from chain.primitives.codec import decode, encode
 from chain.primitives.errors import DecodeError
 from chain.primitives.types import Address, Height
-from node.ledger.ledger import CommittedBlock
-from p2p.gossip.head_topic import HEAD_BYTES_MAX, HeadTopic
+from chain.validator_set import ValidatorSet, build_validator_set
+from chain.votes import CommitCertificate, InvalidCertificate, Verify, check_certificate
+from node.ledger.ledger import CommittedBlock, LedgerReader
+from p2p.gossip.guarded import HEAD_BYTES_MAX, HeadVerdict
+from p2p.gossip.head_topic import HeadTopic
 from p2p.wire.messages import FinalHeader
 
 _log = structlog.get_logger("heads")
@@ -60,13 +63,39 @@ class HeadAnnouncer:
             await topic.announce(announcement)
 
 
-def is_wrong(announcement: bytes) -> bool:
-    """Whether the bytes can never be the announcement of a head."""
-    try:
-        decode_announcement(announcement)
-    except DecodeError:
-        return True
-    return False
+class HeadJudge:
+    """Judges announcements by the validators of the head."""
+
+    def __init__(self, ledger: LedgerReader, verify: Verify) -> None:
+        self._ledger = ledger
+        self._verify = verify
+
+    def judge(self, announcement: bytes) -> HeadVerdict:
+        """Whether the announcement is passed on, kept, or a fault of its sender."""
+        try:
+            header = decode_announcement(announcement)
+            certificate = decode(FinalHeader, announcement, HEAD_BYTES_MAX).certificate
+        except DecodeError:
+            return HeadVerdict.WRONG
+        if (certificate.height, certificate.block_hash) != (header.height, compute_header_hash(header)):
+            return HeadVerdict.WRONG
+        signers = self._find_signers(header.height)
+        return HeadVerdict.KEPT if signers is None else self._verify_certificate(certificate, signers)
+
+    def _find_signers(self, height: Height) -> ValidatorSet | None:
+        """Who decides the height, if it is the head's or the next one."""
+        view = self._ledger.view
+        if height == view.height + 1:
+            return view.get_validators()
+        roster = view.get_roster(view.head.validators_hash) if height == view.height else None
+        return None if roster is None else build_validator_set(roster.validators)
+
+    def _verify_certificate(self, certificate: CommitCertificate, signers: ValidatorSet) -> HeadVerdict:
+        try:
+            check_certificate(self._ledger.genesis_hash, signers, certificate, self._verify)
+        except InvalidCertificate:
+            return HeadVerdict.WRONG
+        return HeadVerdict.RELAYED
 
 
 def decode_announcement(announcement: bytes) -> Header:

@@ -8,7 +8,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import trio
-from google.protobuf.message import DecodeError as ProtobufError
 from libp2p.abc import INotifee
 from libp2p.crypto.ed25519 import create_new_key_pair
 from libp2p.network.exceptions import SwarmException
@@ -17,7 +16,7 @@ from libp2p.peer.id import ID
 from multiaddr import Multiaddr
 
 from chain.primitives.types import PeerId
-from p2p.errors import NetworkError, PeerFault, PeerGone
+from p2p.errors import NetworkError, PeerGone
 from p2p.network import NetworkEvent, PeerConnected
 from p2p.switch.switch import Switch
 from p2p.switch.transport import ByteStream
@@ -118,10 +117,7 @@ class GossipHost:
 
     def set_stream_handler(self, protocol_id: str, handler: Any) -> None:
         async def handle(peer: PeerId, raw: ByteStream) -> None:
-            try:
-                await handler(GossipStream(raw, peer, protocol_id))
-            except (ProtobufError, UnicodeDecodeError) as error:
-                raise PeerFault(f"gossip: {error}", points=50) from error
+            await handler(GossipStream(raw, peer, protocol_id))
 
         self._switch.serve_bytes(protocol_id, handle)
 
