@@ -47,10 +47,10 @@ class OpenSessions:
         listed = catalogue.Datum(root, DATUM_BYTES, "title", "label", (), "", HOST, 1, 0, 0, 0, 0)
         catalogue.DATUMS.set(self.state, listed, datum)
         key = VOUCHER_KEY.public_key
-        session = sessions.types.Session(HOST, datum, key, PRICE_PER_GIB, expires_at=1000, ends_at=2000)
+        session = sessions.types.Session(HOST, datum, key, PRICE_PER_GIB, 1000, 2000, unreleased=1)
         for session_id in SESSIONS:
             sessions.types.SESSIONS.set(self.state, session, session_id)
-            sessions.ALLOTMENTS.set(self.state, sessions.types.Allotment(LIMIT), session_id, HOST)
+            sessions.ALLOTMENTS.set(self.state, sessions.types.Allotment(LIMIT), HOST, session_id)
 
 
 def _build_raw_protocol() -> Any:

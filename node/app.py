@@ -15,6 +15,7 @@ import trio
 
 from chain.genesis import ChainSpec, compute_genesis_hash
 from chain.modules import beacon, system
+from chain.primitives.keys import KeyPair
 from chain.primitives.types import Hash, PeerId
 from node.api.server import run_api
 from node.api.services import ApiServices
@@ -79,7 +80,8 @@ class Node:
             network, self.ledger, config, keys.account, stores.content, stores.vouchers, verify
         )
         book = self.content.book
-        hosting = None if book is None else Hosting(self.content.lane, book)
+        peer_key = KeyPair(keys.network_seed)
+        hosting = None if book is None else Hosting(self.content.lane, book, peer_key)
         self.duties = Duties(self.ledger, self.lane, self.pool.submit, keys.duty, hosting)
         self.reveals = Reveals(keys.beacon_secret)
         self.consensus = ConsensusService(

@@ -8,18 +8,17 @@ without libp2p. Text form: base58btc. Other key types are refused: this network 
 import ipaddress
 from dataclasses import dataclass
 
-from chain.primitives.keys import KeyPair
+from chain.primitives.keys import PEER_ID_PREFIX, KeyPair
 from chain.primitives.types import HASH_BYTES, PeerId, PublicKey
 from p2p.errors import InvalidPeerAddress
 
 ADDRESS_CHARACTERS_MAX = 256
-_ED25519_PREFIX = bytes.fromhex("002408011220")
 _BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 
 
 def compute_peer_id(public_key: PublicKey) -> PeerId:
     """The peer id of an Ed25519 public key."""
-    return _ED25519_PREFIX + public_key
+    return PEER_ID_PREFIX + public_key
 
 
 def compute_peer_id_of_seed(seed: bytes) -> PeerId:
@@ -29,7 +28,7 @@ def compute_peer_id_of_seed(seed: bytes) -> PeerId:
 
 def is_peer_id(peer: bytes) -> bool:
     """Whether the bytes are the identity of an Ed25519 key."""
-    return len(peer) == len(_ED25519_PREFIX) + HASH_BYTES and peer.startswith(_ED25519_PREFIX)
+    return len(peer) == len(PEER_ID_PREFIX) + HASH_BYTES and peer.startswith(PEER_ID_PREFIX)
 
 
 def format_peer(peer: PeerId) -> str:
@@ -49,7 +48,7 @@ def parse_peer(text: str) -> PeerId:
         if digit < 0:
             raise InvalidPeerAddress(f"{character!r} is not a base58 character")
         number = number * 58 + digit
-    peer = number.to_bytes(len(_ED25519_PREFIX) + HASH_BYTES + ADDRESS_CHARACTERS_MAX).lstrip(b"\0")
+    peer = number.to_bytes(len(PEER_ID_PREFIX) + HASH_BYTES + ADDRESS_CHARACTERS_MAX).lstrip(b"\0")
     peer = b"\0" * (len(text) - len(text.lstrip("1"))) + peer
     if not is_peer_id(peer) or format_peer(peer) != text:
         raise InvalidPeerAddress(f"{text[:80]!r} is not an Ed25519 peer id")

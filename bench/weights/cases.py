@@ -211,15 +211,34 @@ def _list_sessions(world: World, ctx: Context) -> list[Case]:
     session_id = sessions.get_next_session_id(ctx.state, world.genesis_hash, payer)
     opening = build_opening(world, datum_id, sessions.types.HOSTS_MAX, world.height + 100)
     sessions.calls.open_session(ctx, payer, opening)
-    voucher = sessions.Voucher(world.genesis_hash, session_id, host, GIB, PRICE)
-    signed = sessions.sign_voucher(VOUCHER_KEY, voucher)
+    signed = _sign_voucher(world, session_id, host)
+    most = sessions.RELEASES_MAX
+    ended = tuple(_end_session(world, ctx, world.members[20 + number], datum_id) for number in range(most))
+    vouchers = tuple(_sign_voucher(world, one, host) for one in ended)
     other, expires_at = world.members[3], world.height + 100
     return [
         Case("1 host", 1, other, build_opening(world, datum_id, 1, expires_at)),
         Case("32 hosts", 32, other, opening),
         Case("by the member that lifts the cap", 0, world.accounts[141], sessions.Settle(signed)),
         Case("32 hosts", 0, payer, sessions.CloseSession(session_id)),
+        Case("16 and their vouchers", most, host, sessions.Release(host, vouchers, ())),
+        Case("16 without vouchers", most, host, sessions.Release(host, (), ended)),
     ]
+
+
+def _end_session(world: World, ctx: Context, payer: Address, datum_id: Hash) -> Hash:
+    """A closed session with the first host, who is the last to release."""
+    session_id = sessions.get_next_session_id(ctx.state, world.genesis_hash, payer)
+    opening = build_opening(world, datum_id, 1, world.height + 100)
+    sessions.calls.open_session(ctx, payer, opening)
+    sessions.calls.close_session(ctx, payer, sessions.CloseSession(session_id))
+    return session_id
+
+
+def _sign_voucher(world: World, session_id: Hash, host: Address) -> sessions.SignedVoucher:
+    """For a whole datum of 1 GiB."""
+    voucher = sessions.Voucher(world.genesis_hash, session_id, host, GIB, PRICE)
+    return sessions.sign_voucher(VOUCHER_KEY, voucher)
 
 
 def _list_offences(world: World, ctx: Context) -> list[Case]:

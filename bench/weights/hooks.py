@@ -109,7 +109,9 @@ def _list_cases(world: World) -> Iterator[HookCase]:
     yield HookCase("block end", "1 more in a row of 4096", world.height, ends, _fill_row(world))
     world.write(world.height, _open_sessions(world))
     ending = world.height + 11 + sessions.get_parameters(world.state).settle_blocks
-    yield HookCase("block start", "1024 allotments end", ending, starts)
+    yield HookCase(
+        "block start", f"{sessions.types.ALLOTMENTS_ENDED_PER_BLOCK_MAX} allotments end", ending, starts
+    )
     start = world.first_height(world.epoch + 1)
     yield HookCase("epoch start", "no change", start, schedule.ON_EPOCH_START)
     yield HookCase("epoch end", "all proven", epoch_end, schedule.ON_EPOCH_END, _prove_from(world, 0))

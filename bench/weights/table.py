@@ -14,12 +14,13 @@ from chain.modules import hosting, possession, sessions
 from chain.modules.hosting import RegisterSubset
 from chain.modules.possession import Prove, ProvenLeaf
 from chain.modules.schedule import MODULES
-from chain.modules.sessions import HostAllotment, OpenSession
+from chain.modules.sessions import HostAllotment, OpenSession, Release, SignedVoucher, Voucher
 from chain.primitives.codec import Record
 from chain.primitives.types import NO_HASH
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "spec" / "weights.md"
 CALLS, HOOKS = "calls", "hooks"
+_VOUCHER = SignedVoucher(Voucher(NO_HASH, NO_HASH, NO_HASH, 0, 0), bytes(64))
 _LEAF = ProvenLeaf(bytes(1024), LeafProof((NO_HASH,) * 32))
 
 
@@ -31,6 +32,11 @@ def _open_session(count: int) -> Record:
     return OpenSession(NO_HASH, NO_HASH, 0, 0, (HostAllotment(NO_HASH, 1),) * count)
 
 
+def _release(count: int) -> Record:
+    others = (NO_HASH,) * min(count, sessions.RELEASES_MAX)
+    return Release(NO_HASH, (_VOUCHER,) * (count - len(others)), others)
+
+
 def _register_subset(count: int) -> Record:
     added = min(count, hosting.types.CHANGES_MAX)
     return RegisterSubset((NO_HASH,) * added, (NO_HASH,) * (count - added))
@@ -38,6 +44,7 @@ def _register_subset(count: int) -> Record:
 
 PER_ITEM: dict[type[Record], tuple[str, int, Callable[[int], Record]]] = {
     Prove: ("leaf", possession.types.LEAVES_MAX, _prove),
+    Release: ("session", 2 * sessions.RELEASES_MAX, _release),
     OpenSession: ("host", sessions.types.HOSTS_MAX, _open_session),
     RegisterSubset: ("datum", 2 * hosting.types.CHANGES_MAX, _register_subset),
 }

@@ -12,6 +12,8 @@ from chain.primitives.errors import InvalidKey
 from chain.primitives.types import HASH_BYTES, SIGNATURE_BYTES, PublicKey, Signature
 
 SEED_BYTES = 32
+PEER_ID_PREFIX = bytes.fromhex("002408011220")
+"""Before an Ed25519 public key, this makes it a libp2p peer id (libp2p specs, peer-ids/peer-ids.md)."""
 
 
 class KeyPair:

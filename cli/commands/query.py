@@ -241,10 +241,13 @@ def supply(
 
 @command(app)
 def session(settings: Settings, id: Id) -> None:
-    """An open session and what its hosts have claimed."""
+    """An open session: what its hosts have claimed, who has not released, when the rest returns."""
     from cli.context.names import parse_id
+    from cli.context.network import connect
+    from cli.screens.sessions import build_session
 
-    ask(settings, f"/v1/sessions/{parse_id(id, 'session')}")
+    network = connect(settings)
+    show(network, network.client.get(f"/v1/sessions/{parse_id(id, 'session')}"), build_session)
 
 
 @command(app)

@@ -12,6 +12,7 @@ from cli.content.catalogue import get_if_there
 from cli.context.keys import WalletAccount
 from cli.context.network import NetworkContext
 from cli.errors import RequestRefused
+from cli.terminal import output
 from cli.transactions.sending import list_events, send
 
 SESSION_HOSTS_MAX = 32
@@ -89,7 +90,7 @@ def compute_lifetime(network: NetworkContext, size_bytes: int, parameters: dict[
 
 
 def close_sessions(network: NetworkContext, account: WalletAccount, sessions: Sequence[str]) -> None:
-    """Gets back what is left of deposits, of those sessions that are still open."""
+    """Gets back what is left of deposits, of those sessions that are still open; says when it returns."""
     found = {session: get_if_there(network, f"/v1/sessions/{session}") for session in sessions}
     calls = [
         CloseSession(bytes.fromhex(session))
@@ -97,4 +98,14 @@ def close_sessions(network: NetworkContext, account: WalletAccount, sessions: Se
         if one is not None and not one["session"]["is_closing"]
     ]
     if calls:
-        send(network, account, calls)
+        closing = list_events(send(network, account, calls), "sessions.SessionClosing")
+        say_return(network, max(one["ends_at"] for one in closing))
+
+
+def say_return(network: NetworkContext, latest: int) -> None:
+    """On stderr: when the rest of a closed session's deposit is back."""
+    when = network.clock.describe_height(latest)
+    output.say(
+        "the rest of the deposit returns within a few blocks if all its hosts are online; "
+        f"block {latest} ({when}) at the latest"
+    )

@@ -39,7 +39,7 @@ EPOCHS = _fields(
     "decided_in drawn_in epoch from_epoch hosted_from_epoch last_proven reveals_from until_epoch"
 )
 ERAS = _fields("bond_until commission_era earns_from ends_era era from_era since_era unlocks_in wanted_in")
-HEIGHTS = _fields("expires_at valid_until listed_at opened_at deadline")
+HEIGHTS = _fields("ends_at expires_at valid_until listed_at opened_at deadline")
 TITLES_MAX = 1000
 _SECONDS_MAX = 253_402_300_799
 

@@ -47,6 +47,7 @@ SENTENCES = {
     "sessions.open_session": "Open a session for {datum} with {allotments_count}, by {sender}",
     "sessions.close_session": "Close session {session}",
     "sessions.settle": "Settle a voucher, by {sender}",
+    "sessions.release": "Claim nothing more of ended sessions, as {host}",
     "offences.report": "Report a double signature, by {sender}",
     "offences.unjail": "Leave jail as {sender}",
     "offences.declare_loss": "Declare {datum} lost by {sender}",
@@ -133,9 +134,9 @@ class Describer:
             told += [f"era {era} ({self._network.clock.describe_era(era)})" for era in sorted(eras)]
         if ends := [one["expires_at"] for one in fields if isinstance(one.get("expires_at"), int)]:
             when = self._network.clock.describe_height(max(ends))
-            told.append(
-                f"the sessions end, block {max(ends)} at the latest ({when}); what is not spent returns"
-            )
+            window = self._describe_window()
+            told.append(f"the sessions end, block {max(ends)} at the latest ({when})")
+            told.append(f"their hosts release what is not spent, {window} later at the latest")
         return list(dict.fromkeys(told))
 
     def _list_locks_of(self, name: str) -> Iterator[str]:
@@ -151,6 +152,8 @@ class Describer:
             bond = self._network.amount(spec.catalogue.parameters.curator_bond)
             eras = spec.catalogue.parameters.curator_bond_eras
             yield f"{self._describe_eras(eras)} have passed after this one, whoever hosts it then: {bond}"
+        elif name == "sessions.close_session":
+            yield f"its hosts release what is not spent, {self._describe_window()} later at the latest"
         elif name == "juries.challenge_datum":
             yield "the jury has decided"
         elif name == "juries.serve_as_juror":
@@ -193,6 +196,11 @@ class Describer:
         """With the time they mean: the chain spec says how many eras a locker's week has."""
         eras = weeks * self._network.spec.lockers.parameters.week_eras
         return f"{format_count(weeks, 'week')} ({self._network.clock.describe_eras(eras)})"
+
+    def _describe_window(self) -> str:
+        """How long hosts may still settle after the end of a session."""
+        spec = self._network.spec
+        return format_duration(spec.sessions.parameters.settle_blocks * spec.system.parameters.block_ms)
 
     def _describe_eras(self, eras: int) -> str:
         return f"{format_count(eras, 'era')} ({self._network.clock.describe_eras(eras)})"

@@ -281,10 +281,11 @@ class Datum(TypedDict):
 
 
 class Session(TypedDict):
-    """An open session and its allotments."""
+    """An open session and its allotments; `is_running` is no once it is closed or expired."""
 
     id: str
     session: Json
+    is_running: bool
     allotments: list[Json]
 
 

@@ -14,7 +14,7 @@ import trio
 from chain.content import Manifest, compute_datum_id, compute_files_hash
 from chain.modules import catalogue, hosting, sessions
 from chain.primitives.keys import KeyPair
-from chain.primitives.types import HASH_BYTES, Hash
+from chain.primitives.types import Hash
 from node.content.downloads import (
     DownloadError,
     DownloadJob,
@@ -148,8 +148,7 @@ class DownloadManager:
 
     def _list_hosts(self, session_id: Hash) -> tuple[SessionHost, ...]:
         hosts = []
-        for key, allotment in sessions.ALLOTMENTS.items(self._ledger.state, session_id):
-            account = key[:HASH_BYTES]
+        for account, allotment in sessions.list_allotments(self._ledger.state, session_id):
             host = hosting.get_host(self._ledger.state, account)
             if host is not None and host.peer_id != self._network.peer_id:
                 hosts.append(SessionHost(account, host.addresses, allotment.limit))

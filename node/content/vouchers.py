@@ -124,12 +124,12 @@ def _load(data: bytes) -> SignedVoucher:
 
 
 class SortedVouchers(NamedTuple):
-    """The vouchers of a book, sorted by when they are settled."""
+    """The vouchers of a book, sorted by what is to be done with them. Those of ended sessions are settled
+    with the release of the allotment (`node.duties.releases`).
+    """
 
     running: tuple[SignedVoucher, ...]
     """Due, of running sessions: settled once per epoch."""
-    ending: tuple[SignedVoucher, ...]
-    """Due, of closing or expired sessions: settled at once."""
     over: tuple[Hash, ...]
     """Sessions that the state does not have any more."""
 
@@ -139,13 +139,12 @@ def sort_vouchers(
 ) -> SortedVouchers:
     """Sorts vouchers by what a block at `height` would settle of them."""
     running: list[SignedVoucher] = []
-    ending: list[SignedVoucher] = []
     over: list[Hash] = []
     for signed in vouchers:
         session_id = signed.voucher.session
         session = sessions.get_session(state, session_id)
         if session is None:
             over.append(session_id)
-        elif sessions.is_due(state, signed.voucher, height, epoch):
-            (running if sessions.is_running(session, height) else ending).append(signed)
-    return SortedVouchers(tuple(running), tuple(ending), tuple(over))
+        elif sessions.is_running(session, height) and sessions.is_due(state, signed.voucher, height, epoch):
+            running.append(signed)
+    return SortedVouchers(tuple(running), tuple(over))

@@ -1,21 +1,24 @@
 """Duties: transactions that this node sends by itself (docs/adr/005-duties-prove-themselves.md).
 
-They are proofs of possession for its account, settlements of its vouchers, and evidence that consensus found.
+They are proofs of possession for its account, settlements of its vouchers, releases of its allotments, and
+evidence that consensus found.
 After each block the state tells the open duties. An open duty is sent, and sent again if it was not included
 in time. So nothing has to survive a crash but the vouchers.
 
-Duties pay no fee and any key may send them: this node uses a key of its own, never the account's.
+Duties pay no fee. Any key may send them: this node uses a key of its own, never the account's. A release
+alone is signed by the key of the node's peer id, since it gives up a claim.
 Not here: the rules (chain), the pool (`node.mempool`), fetching again data that was found missing.
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator
+from itertools import islice
 from typing import NamedTuple
 
 import structlog
 import trio
 
 from chain.errors import InvalidTransaction
-from chain.modules import offences, possession, sessions, staking, system, validators
+from chain.modules import hosting, offences, possession, sessions, staking, system, validators
 from chain.modules.possession import Duty, Prove, ProvenLeaf
 from chain.modules.sessions import SignedVoucher
 from chain.primitives.codec import Record, encode
@@ -26,6 +29,7 @@ from chain.transaction import Transaction, sign_transaction
 from chain.votes import Evidence, compute_evidence_hash, get_offence_height, get_offender
 from node.content.lane import ContentLane
 from node.content.vouchers import SortedVouchers, VoucherBook, sort_vouchers
+from node.duties.releases import Claim, build_releases, list_claims
 from node.ledger.lane import Lane
 from node.ledger.ledger import CommittedBlock, LedgerReader, LedgerView
 from storage.content.store import ContentStore
@@ -36,6 +40,8 @@ _log = structlog.get_logger("duties")
 VALID_BLOCKS = 3
 """A duty that was not included in this many blocks is sent again."""
 EVIDENCE_MAX = 256
+RELEASED_AT_ONCE_MAX = 256
+"""Sessions that are released after one block, so that sessions that end together do not fill the pool."""
 
 Submit = Callable[[Iterable[bytes]], Awaitable[list[tuple[Hash, InvalidTransaction | None]]]]
 Key = tuple[str, str, str]
@@ -43,10 +49,11 @@ Key = tuple[str, str, str]
 
 
 class Hosting(NamedTuple):
-    """Store and vouchers of a node that hosts for an account."""
+    """Store and vouchers of a node that hosts for an account, and the key of its peer id."""
 
     content: ContentLane
     book: VoucherBook
+    peer_key: KeyPair
 
 
 class _OpenDuty(NamedTuple):
@@ -64,17 +71,18 @@ class _StateFacts(NamedTuple):
     epoch: Epoch
     proofs: tuple[Duty, ...]
     vouchers: SortedVouchers
+    claims: tuple[Claim, ...]
     evidence: tuple[Evidence, ...]
 
 
 class Duties:
-    """The open duties of one node; `hosting` is None where nothing is hosted."""
+    """The open duties of one node; `served` is None where nothing is hosted."""
 
     def __init__(
-        self, ledger: LedgerReader, lane: Lane, submit: Submit, key: KeyPair, hosting: Hosting | None
+        self, ledger: LedgerReader, lane: Lane, submit: Submit, key: KeyPair, served: Hosting | None
     ) -> None:
         self._ledger, self._lane, self._submit, self._key = ledger, lane, submit, key
-        self._hosting = hosting
+        self._hosting = served
         self._evidence: dict[Hash, Evidence] = {}
         self._under_way: dict[Key, Height] = {}
         self._alive: dict[Hash, None] = {}
@@ -111,11 +119,12 @@ class Duties:
         """Sends the open duties that are not under way."""
         facts = await self._gather()
         due = tuple(self._list_open(facts))
-        keys = frozenset(one.key for one in due)
+        keys = frozenset((*(one.key for one in due), *map(_build_release_key, facts.claims)))
         self._under_way = {key: until for key, until in self._under_way.items() if key in keys}
         for one in due:
-            if self._under_way.get(one.key, 0) < facts.height:
+            if self._is_idle(one.key, facts.height):
                 await self._send(one)
+        await self._release(facts)
 
     # Finding open duties.
 
@@ -152,8 +161,19 @@ class Duties:
             epoch=epoch,
             proofs=() if host is None else possession.list_open_duties(state, host),
             vouchers=sort_vouchers(state, vouchers, height, epoch),
+            claims=self._list_claims(view, vouchers),
             evidence=tuple(one for one in evidence if _is_punishable(view, one)),
         )
+
+    def _list_claims(self, view: LedgerView, vouchers: tuple[SignedVoucher, ...]) -> tuple[Claim, ...]:
+        """What this node can release; nothing while another node's peer id is registered for its account."""
+        if self._hosting is None:
+            return ()
+        host, key = self._hosting.book.host, self._hosting.peer_key.public_key
+        if not hosting.is_operated_by(view.state, host, key):
+            return ()
+        best = {signed.voucher.session: signed for signed in vouchers}
+        return list_claims(view.state, host, view.height + 1, best.get)
 
     def _list_open(self, facts: _StateFacts) -> Iterator[_OpenDuty]:
         until = facts.height + VALID_BLOCKS - 1
@@ -168,10 +188,9 @@ class Duties:
             yield _OpenDuty(key, until, offences.Report(evidence))
 
     def _pick_vouchers(self, facts: _StateFacts) -> Iterator[SignedVoucher]:
-        """Vouchers to settle now: of ending sessions all, of running ones those due when the epoch began. The
-        chain takes one settlement per session and epoch, which is not to be spent on the first chunk.
+        """Vouchers of running sessions that were due when the epoch began. The chain takes one settlement per
+        session and epoch, which is not to be spent on the first chunk.
         """
-        yield from facts.vouchers.ending
         running = {signed.voucher.session: signed for signed in facts.vouchers.running}
         if facts.epoch != self._epoch:
             self._epoch, self._epoch_vouchers = facts.epoch, running
@@ -184,23 +203,39 @@ class Duties:
     async def _send(self, one: _OpenDuty) -> None:
         self._under_way[one.key] = one.valid_until
         call = await self._prove(one.what) if isinstance(one.what, Duty) else one.what
-        if call is None:
+        if call is not None:
+            await self._send_call(one.key, call, self._key, one.valid_until)
+
+    async def _release(self, facts: _StateFacts) -> None:
+        """Releases the ended sessions that are not under way, in as few transactions as there can be."""
+        if self._hosting is None:
             return
+        waiting = (one for one in facts.claims if self._is_idle(_build_release_key(one), facts.height))
+        claims, until = tuple(islice(waiting, RELEASED_AT_ONCE_MAX)), facts.height + VALID_BLOCKS - 1
+        self._under_way |= {_build_release_key(one): until for one in claims}
+        for call in build_releases(self._hosting.book.host, claims):
+            key = "release", str(facts.height), f"{len(call.vouchers)} + {len(call.others)} sessions"
+            await self._send_call(key, call, self._hosting.peer_key, until)
+
+    def _is_idle(self, key: Key, height: Height) -> bool:
+        return self._under_way.get(key, 0) < height
+
+    async def _send_call(self, key: Key, call: Record, signer: KeyPair, valid_until: Height) -> None:
         transaction = Transaction(
             version=1,
             genesis_hash=self._ledger.genesis_hash,
-            sender=self._key.public_key,
+            sender=signer.public_key,
             nonce=0,
-            valid_until=one.valid_until,
+            valid_until=valid_until,
             fee_max=0,
             tip=0,
             calls=(build_call(call),),
         )
-        [(tx_id, refusal)] = await self._submit([encode(sign_transaction(self._key, transaction))])
+        [(tx_id, refusal)] = await self._submit([encode(sign_transaction(signer, transaction))])
         if refusal is None:
-            _log.info("duty_sent", duty=one.key, tx=tx_id.hex())
+            _log.info("duty_sent", duty=key, tx=tx_id.hex())
         else:
-            _log.warning("duty_not_taken", duty=one.key, reason=str(refusal))
+            _log.warning("duty_not_taken", duty=key, reason=str(refusal))
 
     async def _prove(self, duty: Duty) -> Prove | None:
         """The proof with its leaves; None, with an error in the log, if a leaf cannot be read."""
@@ -212,6 +247,10 @@ class Duties:
             _log.error("leaf_lost", epoch=duty.epoch, reason=str(error))
             return None
         return Prove(self._hosting.book.host, duty.epoch, leaves, duty.demanded)
+
+
+def _build_release_key(claim: Claim) -> Key:
+    return "release", claim[0].hex(), ""
 
 
 def _is_punishable(view: LedgerView, evidence: Evidence) -> bool:

@@ -40,6 +40,7 @@ from chain.modules.hosting.queries import (
     get_subset,
     get_subset_totals,
     is_holding,
+    is_operated_by,
     list_subset_totals,
 )
 from chain.modules.hosting.rows import on_epoch_start

@@ -23,7 +23,8 @@ from chain.modules.hosting.types import (
     SubsetTotals,
 )
 from chain.primitives.fixed_point import div_up, mul_ppm
-from chain.primitives.types import PPM, Address, Amount, Epoch, Hash
+from chain.primitives.keys import PEER_ID_PREFIX
+from chain.primitives.types import PPM, Address, Amount, Epoch, Hash, PublicKey
 from chain.state import StateReader
 
 
@@ -35,6 +36,12 @@ def get_parameters(state: StateReader) -> Parameters:
 def get_host(state: StateReader, who: Address) -> Host | None:
     """The record of a host; None if the account is not one."""
     return HOSTS.get(state, who)
+
+
+def is_operated_by(state: StateReader, who: Address, key: PublicKey) -> bool:
+    """Whether a key may act for a host: its account, or the Ed25519 key in its registered peer id."""
+    host = get_host(state, who)
+    return host is not None and (key == who or host.peer_id == PEER_ID_PREFIX + key)
 
 
 def get_subset(state: StateReader, who: Address, epoch: Epoch) -> tuple[SubsetEntry, ...]:

@@ -1,4 +1,4 @@
-"""Sessions: open, settle, close."""
+"""Sessions: open, settle, close, release."""
 
 from typing import Annotated
 
@@ -7,7 +7,15 @@ from msgspec import Meta
 from chain.errors import InvalidKey
 from chain.module import Context
 from chain.modules import balances, catalogue, hosting, lockers, membership
-from chain.modules.sessions.queries import check_due, get_parameters, get_session, get_traffic, is_running
+from chain.modules.sessions.queries import (
+    check_due,
+    get_allotment,
+    get_parameters,
+    get_session,
+    get_traffic,
+    is_ended,
+    is_running,
+)
 from chain.modules.sessions.types import (
     ALLOTMENTS,
     BURNED,
@@ -15,11 +23,14 @@ from chain.modules.sessions.types import (
     ENDINGS,
     HOSTS_MAX,
     MODULE,
+    PARTIES,
     POT,
     SESSIONS,
     TRAFFIC,
     Allotment,
+    AllotmentReleased,
     AlreadyClosing,
+    AlreadyReleased,
     BadVoucherKey,
     BadVoucherSignature,
     InvalidAllotments,
@@ -27,17 +38,21 @@ from chain.modules.sessions.types import (
     NoSuchSession,
     NotAllotted,
     NotHigher,
+    NothingToRelease,
     NotHosting,
     NotMember,
     NotPayer,
+    NotTheHost,
     OtherNetwork,
     Overdraft,
     Parameters,
+    Parties,
     PriceAboveLimit,
     Session,
     SessionClosing,
     SessionOpened,
     Settled,
+    StillRunning,
     WrongAmount,
 )
 from chain.modules.sessions.vouchers import (
@@ -54,6 +69,9 @@ from chain.primitives.types import INTEGER_MAX, Address, Amount, Epoch, Hash, He
 from chain.state import Overlay
 
 SETTLE_WEIGHT = 500
+RELEASE_WEIGHT = 520
+"""Of one session, with its last voucher and the end of the session."""
+RELEASES_MAX = 16
 
 
 class HostAllotment(Record):
@@ -85,6 +103,16 @@ class CloseSession(Record):
     session: Hash
 
 
+class Release(Record):
+    """Say that a host claims nothing more in some sessions, beyond its last vouchers for some of them."""
+
+    host: Address
+    vouchers: Annotated[tuple[SignedVoucher, ...], Meta(max_length=RELEASES_MAX)]
+    """The last ones, which may add less than `settle_min`."""
+    others: Annotated[tuple[Hash, ...], Meta(max_length=RELEASES_MAX)]
+    """Sessions in which there is nothing to settle."""
+
+
 class Split(Record):
     """The three parts of a newly settled amount."""
 
@@ -94,8 +122,8 @@ class Split(Record):
 
 
 def compute_opening_weight(call: OpenSession) -> int:
-    """A fixed part and one per host, which includes one settlement, since a small one pays no fee."""
-    return 200 + (40 + SETTLE_WEIGHT) * len(call.allotments)
+    """A fixed part and one per host, which includes its release, since that pays no fee."""
+    return 200 + (40 + RELEASE_WEIGHT) * len(call.allotments)
 
 
 @MODULE.call(1, OpenSession, weight=compute_opening_weight)
@@ -114,10 +142,13 @@ def open_session(ctx: Context, sender: Address, call: OpenSession) -> None:
         price_per_gib=parameters.price_per_gib,
         expires_at=call.expires_at,
         ends_at=call.expires_at + 1 + parameters.settle_blocks,
+        unreleased=len(call.allotments),
     )
     SESSIONS.set(ctx.state, session, session_id)
     for allotment in call.allotments:
-        ALLOTMENTS.set(ctx.state, Allotment(allotment.amount), session_id, allotment.host)
+        ALLOTMENTS.set(ctx.state, Allotment(allotment.amount), allotment.host, session_id)
+    hosts = tuple(sorted(allotment.host for allotment in call.allotments))
+    PARTIES.set(ctx.state, Parties(hosts), session_id)
     ENDINGS.set(ctx.state, True, session.ends_at, session_id)
     COUNTERS.set(ctx.state, counter + 1, sender)
     price = session.price_per_gib
@@ -148,6 +179,13 @@ def settle(ctx: Context, sender: Address, call: Settle) -> None:
     """Open to any account: split what the voucher adds between host, lockers and burn. Emits Settled."""
     voucher = call.signed.voucher
     session, allotment = _check_voucher(ctx, call.signed)
+    added = voucher.amount - allotment.amount
+    check_due(get_parameters(ctx.state), session, allotment, added, ctx.height, ctx.epoch)
+    _check_signature(ctx, call.signed, session)
+    _pay(ctx, voucher, session, allotment)
+
+
+def _pay(ctx: Context, voucher: Voucher, session: Session, allotment: Allotment) -> None:
     amount, size_bytes = voucher.amount - allotment.amount, voucher.bytes - allotment.bytes
     parts = compute_split(get_parameters(ctx.state), amount)
     balances.transfer(ctx, POT, voucher.host, parts.income)
@@ -176,14 +214,14 @@ def settle(ctx: Context, sender: Address, call: Settle) -> None:
 
 
 def _check_voucher(ctx: Context, signed: SignedVoucher) -> tuple[Session, Allotment]:
-    """The session and allotment of a voucher that may be settled; the costly signature check comes last."""
+    """The session and allotment of a voucher that adds something to what was settled."""
     voucher = signed.voucher
     if voucher.genesis_hash != ctx.genesis_hash:
         raise OtherNetwork
     session = get_session(ctx.state, voucher.session)
     if session is None:
         raise NoSuchSession
-    allotment = ALLOTMENTS.get(ctx.state, voucher.session, voucher.host)
+    allotment = get_allotment(ctx.state, voucher.session, voucher.host)
     if allotment is None:
         raise NotAllotted
     if voucher.bytes <= allotment.bytes:
@@ -192,11 +230,12 @@ def _check_voucher(ctx: Context, signed: SignedVoucher) -> tuple[Session, Allotm
         raise WrongAmount
     if voucher.amount > allotment.limit:
         raise Overdraft
-    added = voucher.amount - allotment.amount
-    check_due(get_parameters(ctx.state), session, allotment, added, ctx.height, ctx.epoch)
+    return session, allotment
+
+
+def _check_signature(ctx: Context, signed: SignedVoucher, session: Session) -> None:
     if not is_voucher_signed(signed, session.voucher_key, ctx.verify):
         raise BadVoucherSignature
-    return session, allotment
 
 
 def compute_split(parameters: Parameters, amount: Amount) -> Split:
@@ -206,15 +245,8 @@ def compute_split(parameters: Parameters, amount: Amount) -> Split:
 
 
 def _claim(ctx: Context, voucher: Voucher, before: Allotment) -> None:
-    is_small = voucher.amount - before.amount < get_parameters(ctx.state).settle_min
-    after = Allotment(
-        limit=before.limit,
-        bytes=voucher.bytes,
-        amount=voucher.amount,
-        settled_in=ctx.epoch,
-        has_remainder=before.has_remainder or is_small,
-    )
-    ALLOTMENTS.set(ctx.state, after, voucher.session, voucher.host)
+    after = replace(before, bytes=voucher.bytes, amount=voucher.amount, settled_in=ctx.epoch)
+    ALLOTMENTS.set(ctx.state, after, voucher.host, voucher.session)
 
 
 def _count_traffic(
@@ -244,7 +276,7 @@ def _count_download(ctx: Context, session: Session) -> None:
         catalogue.record_paid_download(ctx, session.datum, session.payer)
 
 
-@MODULE.call(3, CloseSession, weight=120)
+@MODULE.call(3, CloseSession, weight=130)
 def close_session(ctx: Context, sender: Address, call: CloseSession) -> None:
     """Only for the payer; hosts may settle for `settle_blocks` more. Emits SessionClosing."""
     session = get_session(ctx.state, call.session)
@@ -255,7 +287,67 @@ def close_session(ctx: Context, sender: Address, call: CloseSession) -> None:
     if not is_running(session, ctx.height):
         raise AlreadyClosing
     ends_at = ctx.height + 1 + get_parameters(ctx.state).settle_blocks
-    ENDINGS.delete(ctx.state, session.ends_at, call.session)
-    ENDINGS.set(ctx.state, True, ends_at, call.session)
-    SESSIONS.set(ctx.state, replace(session, is_closing=True, ends_at=ends_at), call.session)
+    _write_ending(ctx.state, call.session, session, replace(session, is_closing=True, ends_at=ends_at))
     ctx.emit(SessionClosing(call.session, ends_at))
+
+
+def _write_ending(state: Overlay, session_id: Hash, before: Session, after: Session) -> None:
+    ENDINGS.delete(state, before.ends_at, session_id)
+    ENDINGS.set(state, True, after.ends_at, session_id)
+    SESSIONS.set(state, after, session_id)
+
+
+def compute_release_weight(call: Release) -> int:
+    """A fixed part and one per session."""
+    return 60 + RELEASE_WEIGHT * (len(call.vouchers) + len(call.others))
+
+
+@MODULE.call(4, Release, weight=compute_release_weight, is_duty=True)
+def release(ctx: Context, sender: Address, call: Release) -> None:
+    """Only for the host's account or its node's key: settle last vouchers, then claim no more.
+
+    A voucher that another account has settled before is passed over, so that nobody can spoil a release.
+    Emits Settled and AllotmentReleased. A session that all hosts have released ends at the next block.
+    """
+    if not hosting.is_operated_by(ctx.state, call.host, sender):
+        raise NotTheHost
+    if not call.vouchers and not call.others:
+        raise NothingToRelease
+    for signed in call.vouchers:
+        _release(ctx, call.host, signed.voucher.session, signed)
+    for session_id in call.others:
+        _release(ctx, call.host, session_id, None)
+
+
+def _release(ctx: Context, host: Address, session_id: Hash, last: SignedVoucher | None) -> None:
+    session, allotment = get_session(ctx.state, session_id), get_allotment(ctx.state, session_id, host)
+    if session is None or ctx.height >= session.ends_at:
+        raise NoSuchSession
+    if allotment is None:
+        raise NotAllotted
+    if not is_ended(session, ctx.height):
+        raise StillRunning
+    if allotment.is_released:
+        raise AlreadyReleased
+    if last is not None and last.voucher.bytes > allotment.bytes:
+        _settle_last(ctx, host, last)
+    _write_release(ctx, host, session_id)
+
+
+def _settle_last(ctx: Context, host: Address, signed: SignedVoucher) -> None:
+    """As `settle` does, but of any amount."""
+    if signed.voucher.host != host:
+        raise NotAllotted
+    session, allotment = _check_voucher(ctx, signed)
+    _check_signature(ctx, signed, session)
+    _pay(ctx, signed.voucher, session, allotment)
+
+
+def _write_release(ctx: Context, host: Address, session_id: Hash) -> None:
+    session, allotment = get_session(ctx.state, session_id), get_allotment(ctx.state, session_id, host)
+    assert session is not None and allotment is not None
+    unreleased = session.unreleased - 1
+    ends_at = session.ends_at if unreleased else ctx.height + 1
+    ALLOTMENTS.set(ctx.state, replace(allotment, is_released=True), host, session_id)
+    _write_ending(ctx.state, session_id, session, replace(session, unreleased=unreleased, ends_at=ends_at))
+    ctx.emit(AllotmentReleased(session_id, host, unreleased))

@@ -12,6 +12,7 @@ from chain.modules.sessions.types import (
     BURNED,
     ENDINGS,
     PARAMETERS,
+    PARTIES,
     POT,
     SESSIONS,
     Allotment,
@@ -24,7 +25,9 @@ from chain.state import StateReader
 
 
 def on_block_start(ctx: Context) -> None:
-    """End expired sessions, the oldest first, up to ALLOTMENTS_ENDED_PER_BLOCK_MAX allotments per block."""
+    """End the sessions that are due, the oldest first, with up to ALLOTMENTS_ENDED_PER_BLOCK_MAX
+    allotments per block.
+    """
 
     def is_due(entry: tuple[bytes, bool]) -> bool:
         return int.from_bytes(entry[0][:-HASH_BYTES], "big") <= ctx.height
@@ -47,7 +50,8 @@ def _end(ctx: Context, session_id: Hash, allotments: tuple[tuple[Address, Allotm
     refunded = 0
     for host, allotment in allotments:
         refunded += allotment.limit - allotment.amount
-        ALLOTMENTS.delete(ctx.state, session_id, host)
+        ALLOTMENTS.delete(ctx.state, host, session_id)
+    PARTIES.delete(ctx.state, session_id)
     SESSIONS.delete(ctx.state, session_id)
     balances.transfer(ctx, POT, session.payer, refunded)
     ctx.emit(SessionEnded(session_id, session.payer, session.bytes, session.amount, refunded))
@@ -78,7 +82,9 @@ def build_genesis(ctx: Context, config: GenesisConfig) -> None:
 
 
 def check_invariants(state: StateReader) -> None:
-    """The pot holds all allotments less the settled amounts; each session has one entry in ENDINGS."""
+    """The pot holds all allotments less the settled amounts; each session has one entry in ENDINGS, and
+    counts the hosts that have not released.
+    """
     allotments = [allotment for _, allotment in ALLOTMENTS.items(state)]
     assert all(allotment.amount <= allotment.limit for allotment in allotments), "overdrawn"
     owed = sum(allotment.limit - allotment.amount for allotment in allotments)
@@ -90,3 +96,5 @@ def check_invariants(state: StateReader) -> None:
         parts = [allotment for _, allotment in list_allotments(state, session_id)]
         assert session.amount == sum(allotment.amount for allotment in parts)
         assert session.bytes == sum(allotment.bytes for allotment in parts)
+        assert session.unreleased == sum(not allotment.is_released for allotment in parts)
+    assert sum(len(parties.hosts) for _, parties in PARTIES.items(state)) == len(allotments)

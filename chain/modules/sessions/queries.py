@@ -6,9 +6,11 @@ from chain.modules.sessions.types import (
     BURNED,
     COUNTERS,
     PARAMETERS,
+    PARTIES,
     SESSIONS,
     TRAFFIC,
     Allotment,
+    AlreadyReleased,
     NoSuchSession,
     Parameters,
     Session,
@@ -33,17 +35,37 @@ def get_session(state: StateReader, session_id: Hash) -> Session | None:
 
 def get_allotment(state: StateReader, session_id: Hash, host: Address) -> Allotment | None:
     """A host's allotment of an open session."""
-    return ALLOTMENTS.get(state, session_id, host)
+    return ALLOTMENTS.get(state, host, session_id)
 
 
 def list_allotments(state: StateReader, session_id: Hash) -> tuple[tuple[Address, Allotment], ...]:
     """Every host's allotment of an open session, in the order of accounts."""
-    return tuple(ALLOTMENTS.items(state, session_id))
+    parties = PARTIES.get(state, session_id)
+    found = ((host, get_allotment(state, session_id, host)) for host in parties.hosts) if parties else ()
+    return tuple((host, allotment) for host, allotment in found if allotment is not None)
+
+
+def list_releasable(state: StateReader, host: Address, height: Height) -> tuple[tuple[Hash, Allotment], ...]:
+    """(session, allotment) of those that a host can release in a block at `height`, by session.
+
+    Reads all open sessions that have an allotment for the host.
+    """
+    releasable = []
+    for session_id, allotment in ALLOTMENTS.items(state, host):
+        session = None if allotment.is_released else get_session(state, session_id)
+        if session is not None and is_ended(session, height):
+            releasable.append((session_id, allotment))
+    return tuple(releasable)
 
 
 def is_running(session: Session, height: Height) -> bool:
     """Whether a session is neither closed nor expired."""
     return not session.is_closing and height <= session.expires_at
+
+
+def is_ended(session: Session, height: Height) -> bool:
+    """Whether a session is closed or expired, and its hosts can still settle."""
+    return not is_running(session, height) and height < session.ends_at
 
 
 def check_due(
@@ -54,17 +76,16 @@ def check_due(
     height: Height,
     epoch: Epoch,
 ) -> None:
-    """Raises SettledInEpoch or SettlementTooSmall if `added` cannot be settled at this time.
-
-    A payer can use up the small settlement by settling a lower voucher at the end. That costs the host less
-    than `settle_min`.
+    """Raises NoSuchSession, AlreadyReleased, SettledInEpoch or SettlementTooSmall if `added` cannot be
+    settled now.
     """
     if height >= session.ends_at:
         raise NoSuchSession
-    has_ended = not is_running(session, height)
-    if allotment.settled_in == epoch and not has_ended:
+    if allotment.is_released:
+        raise AlreadyReleased
+    if allotment.settled_in == epoch and is_running(session, height):
         raise SettledInEpoch
-    if added < parameters.settle_min and (allotment.has_remainder or not has_ended):
+    if added < parameters.settle_min:
         raise SettlementTooSmall
 
 

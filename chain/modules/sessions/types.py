@@ -1,5 +1,9 @@
 """Sessions: parameters, records, storage, events and errors."""
 
+from typing import Annotated
+
+from msgspec import Meta
+
 from chain.errors import DispatchError
 from chain.module import Module
 from chain.modules import balances
@@ -11,8 +15,10 @@ MODULE = Module("sessions", index=10)
 POT = balances.compute_pot("sessions")
 
 HOSTS_MAX = 32
-ALLOTMENTS_ENDED_PER_BLOCK_MAX = 1024
-"""The cost of ending sessions grows with their allotments, so these are bounded; at least `HOSTS_MAX`."""
+ALLOTMENTS_ENDED_PER_BLOCK_MAX = 2048
+"""The cost of ending sessions grows with their allotments, so these are bounded. The bound is more than a
+block that is half full of `open_session` adds; while more are opened, the base fee rises.
+"""
 
 
 class Parameters(Record):
@@ -26,12 +32,12 @@ class Parameters(Record):
     settle_min: Amount
     """Least amount of a settlement, which pays no fee but burns a part. About the price of 1 MiB."""
     settle_blocks: Uint32
-    """Blocks in which hosts may still settle after a session was closed or has expired."""
+    """Blocks in which hosts may still settle after a session was closed or has expired. One era."""
     lifetime_blocks_max: Uint32
 
 
 class Session(Record):
-    """An open session; at height `ends_at` it ends, and the rest of the deposit returns to the payer."""
+    """An open session. At height `ends_at` at the latest it ends, and the rest of the deposit returns."""
 
     payer: Address
     datum: Hash
@@ -39,6 +45,8 @@ class Session(Record):
     price_per_gib: Amount
     expires_at: Height
     ends_at: Height
+    unreleased: Uint32
+    """Hosts that have not released their allotment."""
     is_closing: bool = False
     bytes: Uint = 0
     amount: Amount = 0
@@ -51,8 +59,14 @@ class Allotment(Record):
     bytes: Uint = 0
     amount: Amount = 0
     settled_in: Epoch | None = None
-    has_remainder: bool = False
-    """Whether the one settlement below `settle_min` was made already."""
+    is_released: bool = False
+    """Whether the host has said that it claims nothing more."""
+
+
+class Parties(Record):
+    """The hosts of a session, in the order of accounts."""
+
+    hosts: Annotated[tuple[Address, ...], Meta(max_length=HOSTS_MAX)]
 
 
 class Traffic(Record):
@@ -70,7 +84,7 @@ class Traffic(Record):
 PARAMETERS = StorageValue(MODULE.index, 0, Parameters)
 SESSIONS = StorageMap(MODULE.index, 1, Session)
 ALLOTMENTS = StorageMap(MODULE.index, 2, Allotment)
-"""(session, host)."""
+"""(host, session): a host's node finds its own without reading those of others."""
 ENDINGS = StorageMap(MODULE.index, 3, bool)
 """(height, session)."""
 COUNTERS = StorageMap(MODULE.index, 4, int)
@@ -78,6 +92,7 @@ COUNTERS = StorageMap(MODULE.index, 4, int)
 BURNED = StorageMap(MODULE.index, 5, int)
 """(epoch, host) -> base units burned by settlements for the host."""
 TRAFFIC = StorageMap(MODULE.index, 6, Traffic)
+PARTIES = StorageMap(MODULE.index, 7, Parties)
 
 
 @MODULE.event(1)
@@ -125,6 +140,15 @@ class SessionEnded(Record):
     bytes: Uint
     paid: Amount
     refunded: Amount
+
+
+@MODULE.event(5)
+class AllotmentReleased(Record):
+    """The host claims nothing more in the session, which ends when `unreleased` reaches 0."""
+
+    session: Hash
+    host: Address
+    unreleased: Uint32
 
 
 @MODULE.error(1)
@@ -209,4 +233,24 @@ class BadVoucherKey(DispatchError):
 
 @MODULE.error(17)
 class SettlementTooSmall(DispatchError):
-    """The voucher adds less than `settle_min`; a host may do so once, after the session was closed."""
+    """The voucher adds less than `settle_min`; the host may settle it with its release."""
+
+
+@MODULE.error(18)
+class StillRunning(DispatchError):
+    """An allotment is released only after the session was closed or has expired."""
+
+
+@MODULE.error(19)
+class AlreadyReleased(DispatchError):
+    """The host has released its allotment, so it can claim nothing more."""
+
+
+@MODULE.error(20)
+class NotTheHost(DispatchError):
+    """A release is signed by the host's account, or by the key of its registered peer id."""
+
+
+@MODULE.error(21)
+class NothingToRelease(DispatchError):
+    """A release names at least one session."""

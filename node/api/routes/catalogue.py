@@ -91,8 +91,9 @@ async def get_session(api: ApiOf, view: ViewOf, session_id: HashPath) -> Session
     return Session(
         id=wanted.hex(),
         session=format_record(session, api.prefix),
+        is_running=sessions.is_running(session, view.height + 1),
         allotments=[
             {"host": api.format_address(host), **format_record(allotment, api.prefix)}
-            for host, allotment in sessions.ALLOTMENTS.items(view.state, wanted)
+            for host, allotment in sessions.list_allotments(view.state, wanted)
         ],
     )

@@ -245,6 +245,13 @@ class ChainMachine(RuleBasedStateMachine):
         for session_id, session in sessions.types.SESSIONS.items(self.rig.state):
             self.add(self.rig.by_address[session.payer].number, sessions.CloseSession(session_id))
 
+    @rule(sender=PEOPLE)
+    def release(self, sender: int) -> None:
+        """A host claims nothing more in the sessions that have ended."""
+        host = self.rig.people[sender].address
+        for session_id, _ in sessions.list_releasable(self.rig.state, host, self.rig.height + 1):
+            self.add_duty(sender, sessions.Release(host, (), (session_id,)))
+
     @rule(sender=PEOPLE, datum=DATUMS)
     def demand(self, sender: int, datum: int) -> None:
         """Ask every holder of a datum to show it."""

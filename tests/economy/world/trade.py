@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from chain.modules import sessions
-from chain.modules.sessions import CloseSession, HostAllotment, OpenSession, Settle, Voucher
+from chain.modules.sessions import CloseSession, HostAllotment, OpenSession, Release, Settle, Voucher
 from chain.primitives.keys import KeyPair
 from chain.primitives.types import INTEGER_MAX, Address, Hash
 
@@ -36,7 +36,7 @@ def build_settle(
 
 
 def buy(arena: "Arena", member: Address, host: Address, datum: Hash, size: int) -> None:
-    """A paid download of so many bytes; closed before it is settled, so that a small one settles too."""
+    """A paid download of so many bytes; settled with the host's release, so that a small one is paid too."""
     session = open_session(arena, member, host, datum, size)
     arena.call(member, CloseSession(session))
-    arena.call(host, build_settle(arena, session, host, size))
+    arena.call(host, Release(host, (build_settle(arena, session, host, size).signed,), ()))

@@ -92,7 +92,7 @@ async def open_scene(path: Path, *, has_data: bool = True) -> AsyncIterator[Scen
         async with opening as host:
             mempool = Mempool()
             pool = PoolGossip(host.network, chain.ledger, mempool, SignatureMemory())
-            hosting = Hosting(host.content, host.book)
+            hosting = Hosting(host.content, host.book, KeyPair(host.person.keys.network_seed))
             duties = Duties(chain.ledger, Lane(), pool.submit, KeyPair(b"u" * 32), hosting)
             yield Scene(chain, manifest, source, host, mempool, duties)
 
@@ -170,7 +170,7 @@ async def test_a_committed_block_wakes_the_service(tmp_path: Path) -> None:
             sent.set()
             return results
 
-        hosting = Hosting(scene.host.content, scene.host.book)
+        hosting = Hosting(scene.host.content, scene.host.book, KeyPair(b"n" * 32))
         duties = Duties(chain.ledger, Lane(), submit, KeyPair(b"u" * 32), hosting)
         await nursery.start(duties.run)
         chain.grow_to(chain.ledger.height - chain.ledger.height % 10 + 10)
@@ -184,8 +184,8 @@ async def test_a_committed_block_wakes_the_service(tmp_path: Path) -> None:
 # Vouchers.
 
 
-async def test_a_closed_session_is_settled_at_once(tmp_path: Path) -> None:
-    """It is settled to the base unit, and the voucher is deleted when the session is over."""
+async def test_a_closed_session_is_settled_and_released_at_once(tmp_path: Path) -> None:
+    """It is settled to the base unit, the session ends, and the voucher is deleted."""
     async with open_scene(tmp_path) as scene:
         chain = scene.chain
         session = chain.open_session(scene.datum, [VIDYA])
@@ -199,14 +199,66 @@ async def test_a_closed_session_is_settled_at_once(tmp_path: Path) -> None:
         before = sessions.get_traffic(chain.ledger.state, scene.address).income
         assert before == signed.voucher.amount * 7 // 10
         await scene.duties.work()
-        assert scene.list_pooled() == ["settle"]
+        assert scene.list_pooled() == ["release"]
         scene.grow()
         added = higher.voucher.amount - signed.voucher.amount
         assert sessions.get_traffic(chain.ledger.state, scene.address).income - before == added * 7 // 10
-        await scene.duties.work()
-        chain.grow_to(chain.ledger.height + 7)
+        scene.grow()
+        assert sessions.get_session(chain.ledger.state, session) is None
         await scene.duties.work()
         assert scene.host.book.list() == ()
+
+
+async def test_sessions_in_which_nothing_was_served_are_released_together(tmp_path: Path) -> None:
+    """Closed and expired ones, with a voucher or without, in one duty; running ones are left alone."""
+    async with open_scene(tmp_path) as scene:
+        chain, most = scene.chain, sessions.RELEASES_MAX
+        opened = [chain.open_session(scene.datum, [VIDYA]) for _ in range(most)]
+        running = chain.open_session(scene.datum, [VIDYA])
+        scene.host.book.keep(scene.sign(opened[3], SIZE))
+        chain.grow(chain.sign(READER, *(sessions.CloseSession(one) for one in opened)))
+        await scene.duties.work()
+        assert scene.list_pooled().count("release") == 1
+        scene.grow()
+        await scene.duties.work()
+        assert "release" not in scene.list_pooled()
+        scene.grow()
+        assert [sessions.get_session(chain.ledger.state, one) for one in opened] == [None] * most
+        assert sessions.get_session(chain.ledger.state, running) is not None
+
+
+async def test_a_lost_release_is_sent_again_and_never_twice_at_once(tmp_path: Path) -> None:
+    """After VALID_BLOCKS without it in a block it is sent again, together with what has ended since."""
+    async with open_scene(tmp_path) as scene:
+        chain = scene.chain
+        first, second = (chain.open_session(scene.datum, [VIDYA]) for _ in range(2))
+        chain.grow(chain.sign(READER, sessions.CloseSession(first)))
+        await scene.duties.work()
+        await scene.duties.work()
+        assert scene.list_pooled().count("release") == 1
+        chain.grow(chain.sign(READER, sessions.CloseSession(second)))
+        await scene.duties.work()
+        assert scene.list_pooled().count("release") == 2
+        for _ in range(VALID_BLOCKS):
+            scene.mempool.on_block(chain.grow().included, chain.ledger)
+        await scene.duties.work()
+        assert scene.list_pooled().count("release") == 1
+        scene.grow()
+        scene.grow()
+        assert sessions.get_session(chain.ledger.state, first) is None
+        assert sessions.get_session(chain.ledger.state, second) is None
+
+
+async def test_a_node_whose_peer_id_is_not_the_hosts_releases_nothing(tmp_path: Path) -> None:
+    """Another node serves the account: it has the vouchers."""
+    async with open_scene(tmp_path) as scene:
+        chain = scene.chain
+        session = chain.open_session(scene.datum, [VIDYA])
+        chain.grow(chain.sign(READER, sessions.CloseSession(session)))
+        pool = PoolGossip(scene.host.network, chain.ledger, scene.mempool, SignatureMemory())
+        other = Hosting(scene.host.content, scene.host.book, KeyPair(b"o" * 32))
+        await Duties(chain.ledger, Lane(), pool.submit, KeyPair(b"u" * 32), other).work()
+        assert "release" not in scene.list_pooled()
 
 
 async def test_a_running_session_is_settled_once_per_epoch(tmp_path: Path) -> None:
