@@ -29,6 +29,7 @@ VERBS = {
     "tx": "cli.commands.tx",
     "query": "cli.commands.query",
     "lock": "cli.commands.lock",
+    "jury": "cli.juries.commands",
     "light": "cli.commands.light",
     "publish": "cli.commands.content",
     "get": "cli.commands.get",

@@ -21,7 +21,20 @@ TARGET = re.compile(r"^([a-z0-9-]+):", re.MULTILINE)
 ELSEWHERE = frozenset(("cd", "curl", "export", "git", "sudo", "uv"))
 """First words of commands that are not ours."""
 GROUPS = frozenset(
-    ["chain", "config", "devnet", "host", "light", "lock", "node", "query", "tx", "validator", "wallet"]
+    [
+        "chain",
+        "config",
+        "devnet",
+        "host",
+        "jury",
+        "light",
+        "lock",
+        "node",
+        "query",
+        "tx",
+        "validator",
+        "wallet",
+    ]
 )
 """Verbs that have verbs."""
 RUN_AS_PRINTED = [ROOT / "README.md", *sorted((ROOT / "docs" / "guide").glob("*.md"))]

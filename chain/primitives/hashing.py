@@ -42,6 +42,7 @@ class Domain(IntEnum):
     VALIDATOR_FILE = 26
     JURY = 27
     VERDICT = 28
+    JURY_SALT = 29
     SIGN_TRANSACTION = 64
     SIGN_PREVOTE = 65
     SIGN_PRECOMMIT = 66

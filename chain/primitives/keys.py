@@ -9,7 +9,8 @@ from nacl.exceptions import BadSignatureError
 from nacl.signing import SigningKey, VerifyKey
 
 from chain.primitives.errors import InvalidKey
-from chain.primitives.types import HASH_BYTES, SIGNATURE_BYTES, PublicKey, Signature
+from chain.primitives.hashing import Domain, hash_bytes
+from chain.primitives.types import HASH_BYTES, SIGNATURE_BYTES, Hash, PublicKey, Signature
 
 SEED_BYTES = 32
 PEER_ID_PREFIX = bytes.fromhex("002408011220")
@@ -28,6 +29,10 @@ class KeyPair:
     def sign(self, message: bytes) -> Signature:
         """The 64-byte signature of `message`."""
         return self._key.sign(message).signature
+
+    def compute_secret(self, domain: Domain, about: bytes) -> Hash:
+        """32 bytes that only the owner of the key can compute, for one purpose and subject."""
+        return hash_bytes(domain, bytes(self._key) + about)
 
     def __repr__(self) -> str:
         return f"KeyPair({self.public_key.hex()[:8]})"

@@ -92,6 +92,10 @@ class NetworkContext:
 
         return ChainClock(self.get_status()["height"], self.spec.system.parameters)
 
+    def renew_clock(self) -> None:
+        """After a wait: the head is asked for again when a period is next told."""
+        vars(self).pop("clock", None)
+
     def address(self, who: "Address") -> str:
         """The address in bech32m."""
         from chain.primitives.addresses import encode_address

@@ -276,8 +276,39 @@ class Datum(TypedDict):
 
     id: str
     is_admitted: bool
+    required: int
     datum: Json
+    sponsorships: list[Json]
     hosts: list[Json]
+
+
+class Cases(TypedDict):
+    """A page of open cases; `seat` is the place in the jury of the account that was asked about."""
+
+    height: int
+    epoch: int
+    cases: list[Json]
+    next: str | None
+
+
+class Case(TypedDict):
+    """An open case, its jury, and the sponsors of the datum."""
+
+    height: int
+    epoch: int
+    case: Json
+    seats: list[Json]
+    sponsors: list[Json]
+
+
+class Juror(TypedDict):
+    """The bond of a juror, and the first era in which it can be drawn."""
+
+    address: str
+    height: int
+    era: int
+    juror: Json | None
+    drawn_from: int | None
 
 
 class Session(TypedDict):

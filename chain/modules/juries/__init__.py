@@ -32,10 +32,12 @@ from chain.modules.juries.genesis import GenesisConfig, build_genesis, check_inv
 from chain.modules.juries.queries import (
     compute_challenge_bond,
     compute_commitment,
+    compute_decided_in,
+    compute_reveals_from,
     get_case,
     get_juror,
     get_parameters,
     get_seat,
     list_seats,
 )
-from chain.modules.juries.types import MODULE, CaseDecided, CaseOpened, JuryDrawn, Parameters
+from chain.modules.juries.types import MODULE, Case, CaseDecided, CaseOpened, JuryDrawn, Parameters

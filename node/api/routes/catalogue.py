@@ -58,7 +58,7 @@ def _format_datum(api: Api, view: LedgerView, datum_id: Hash, datum: catalogue.D
 
 @router.get("/datums/{datum_id}")
 async def get_datum(api: ApiOf, view: ViewOf, datum_id: HashPath) -> Datum:
-    """An entry, and the hosts that hold it in the epoch of the next block, with their addresses."""
+    """An entry, what sponsors must bond for it, and the hosts that hold it in the epoch of the next block."""
     wanted = bytes.fromhex(datum_id)
     datum = catalogue.get_datum(view.state, wanted)
     if datum is None:
@@ -66,7 +66,12 @@ async def get_datum(api: ApiOf, view: ViewOf, datum_id: HashPath) -> Datum:
     return Datum(
         id=wanted.hex(),
         is_admitted=catalogue.is_admitted(view.state, wanted),
+        required=catalogue.get_required(view.state, datum),
         datum=_format_datum(api, view, wanted, datum),
+        sponsorships=[
+            {"sponsor": api.format_address(who), **format_record(one, api.prefix)}
+            for who, one in catalogue.list_sponsorships(view.state, wanted)
+        ],
         hosts=_list_hosts(api, view, wanted),
     )
 
