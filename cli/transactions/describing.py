@@ -11,7 +11,7 @@ from chain.jsonable import to_json
 from chain.modules.schedule import MODULES
 from cli.context.network import NetworkContext
 from cli.context.readable import Reader
-from cli.terminal.amounts import format_share
+from cli.terminal.amounts import format_duration, format_share
 from cli.terminal.cells import Cell, format_cell, is_id, shorten
 from cli.terminal.wording import format_count
 
