@@ -40,6 +40,7 @@ from tests.node.cluster import VIDYA, Person, build_cluster_spec
 from tests.node.forge import make_final
 
 READER = Person(100)
+DUTY_KEY = KeyPair(b"d" * 32)
 VOUCHER_KEY = KeyPair(b"v" * 32)
 QUOTA_BYTES = 2**30
 
@@ -67,9 +68,8 @@ class ContentChain:
         )
         return sign_transaction(person.account, transaction)
 
-    def sign_duty(self, call: Record) -> SignedTransaction:
-        """A duty for the next block, from a key that owns nothing."""
-        key = KeyPair(b"d" * 32)
+    def sign_duty(self, call: Record, key: KeyPair = DUTY_KEY) -> SignedTransaction:
+        """A duty for the next block, from a key that owns nothing if none is named."""
         until = self.ledger.height + 1
         calls = (build_call(call),)
         duty = Transaction(1, self.ledger.genesis_hash, key.public_key, 0, until, 0, 0, calls)

@@ -63,7 +63,8 @@ async def test_a_datum_comes_from_several_hosts_and_is_paid_to_the_base_unit(sce
             assert signed is not None
             assert (signed.voucher.bytes, signed.voucher.amount) == (report.bytes, report.paid)
             before = chain.ledger.get_free(host.person.address)
-            chain.grow(chain.sign_duty(sessions.Settle(signed)))
+            last = sessions.Release(host.person.address, (signed,), ())
+            chain.grow(chain.sign_duty(last, host.person.account))
             assert chain.ledger.get_free(host.person.address) - before == report.paid * 7 // 10
         balances.check_invariants(chain.ledger.state)
 
