@@ -6,6 +6,7 @@ from typing import Any
 from cli.context.readable import Reader
 from cli.terminal.cells import Cell
 from cli.terminal.tables import Column
+from cli.terminal.wording import format_count
 
 CASE_COLUMNS = (
     Column("case"),
@@ -116,7 +117,7 @@ def _build_payments(reader: Reader, found: Mapping[str, Any], voters: int) -> di
     return {
         f"lost by the {loser}": amounts["forfeited"],
         f"paid to the {winner}": amounts["winner"],
-        f"paid to {voters} jurors": amounts["jurors"],
+        f"paid to {format_count(voters, 'juror')}": amounts["jurors"],
         "burned": amounts["burned"],
     }
 

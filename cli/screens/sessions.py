@@ -5,6 +5,7 @@ from typing import Any
 
 from cli.context.readable import Reader
 from cli.terminal.cells import Cell
+from cli.terminal.wording import format_count
 
 
 def build_session(reader: Reader, found: Mapping[str, Any]) -> dict[str, Any]:
@@ -32,8 +33,8 @@ def describe_return(reader: Reader, session: Mapping[str, Any]) -> Cell:
     count = session["unreleased"]
     if count == 0:
         return Cell("with the next block")
-    hosts = "1 host has" if count == 1 else f"{count} hosts have"
-    return Cell(f"when {hosts} released; block {latest.text} at the latest")
+    verb = "has" if count == 1 else "have"
+    return Cell(f"when {format_count(count, 'host')} {verb} released; block {latest.text} at the latest")
 
 
 def build_allotment(reader: Reader, one: Mapping[str, Any]) -> dict[str, Any]:
