@@ -19,10 +19,11 @@ the upload pool.
 
 Invariant: all units that exist beyond genesis were minted here.
 
-Files: types, weights and payments (compute what an epoch pays), forecast (what one more GiB would bring),
-hooks (pay it; genesis, invariants).
+Files: types, weights (of each host's bytes), division (of the pool, with a bound by lister), payments (of an
+epoch), datum_shares, forecast (what one more GiB would bring), hooks (pay; genesis, invariants).
 """
 
+from chain.modules.rewards.datum_shares import DatumShare, list_datum_shares
 from chain.modules.rewards.forecast import forecast_datum, survey
 from chain.modules.rewards.hooks import (
     GenesisConfig,
@@ -35,4 +36,3 @@ from chain.modules.rewards.hooks import (
 )
 from chain.modules.rewards.payments import explain_host, get_epoch_end_ms, get_era_pay
 from chain.modules.rewards.types import MODULE, DatumForecast
-from chain.modules.rewards.weights import list_datum_shares

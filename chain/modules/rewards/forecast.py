@@ -9,7 +9,13 @@ from typing import NamedTuple
 
 from chain.modules import hosting, system
 from chain.modules.catalogue import GIB
-from chain.modules.rewards.payments import get_epoch_end_ms, get_hosting_bound, get_payments
+from chain.modules.rewards.division import compute_cap, divide
+from chain.modules.rewards.payments import (
+    get_epoch_end_ms,
+    get_hosting_bound,
+    get_payments,
+    get_weight_min,
+)
 from chain.modules.rewards.types import PARAMETERS, DatumForecast, Parameters
 from chain.modules.rewards.weights import (
     Copies,
@@ -19,9 +25,10 @@ from chain.modules.rewards.weights import (
     compute_tenure,
     count_copies,
     count_sharers,
-    get_group,
     get_terms,
     list_subsets,
+    sum_by_lister,
+    sum_weights,
     weigh,
 )
 from chain.primitives.fixed_point import mul_div, mul_ppm
@@ -38,8 +45,8 @@ class HostingSurvey(NamedTuple):
     era_epochs: int
     available: Amount
     """What an epoch has for hosting before it is bounded by price."""
-    weight_total: Uint
-    group_weights: dict[Address, int]
+    weight: Uint
+    lister_weights: dict[Address, Uint]
     """Of the data of each lister that share a bound."""
     copies: Copies
     terms: TermsOf
@@ -50,11 +57,7 @@ def survey(state: StateReader, epoch: Epoch) -> HostingSurvey:
     parameters, terms = PARAMETERS.require(state), TermsOf()
     subsets = tuple(list_subsets(state, epoch, terms))
     copies = count_copies(subsets)
-    factors = [one for subset in subsets for one in weigh(parameters, subset, copies, terms)]
-    groups: dict[Address, int] = {}
-    for one in factors:
-        if (lister := get_group(terms, one.datum)) is not None:
-            groups[lister] = groups.get(lister, 0) + one.weight
+    weighed = [(subset, weigh(parameters, subset, copies, terms)) for subset in subsets]
     payments = get_payments(state, epoch, get_epoch_end_ms(state))
     matched = sum(upload.amount for upload in payments.uploads)
     era_epochs = system.get_parameters(state).era_epochs
@@ -64,8 +67,8 @@ def survey(state: StateReader, epoch: Epoch) -> HostingSurvey:
         era=epoch // era_epochs,
         era_epochs=era_epochs,
         available=payments.pools.hosting + payments.pools.uploads - matched,
-        weight_total=sum(one.weight for one in factors),
-        group_weights=groups,
+        weight=sum_weights(weighed),
+        lister_weights=sum_by_lister(weighed, terms),
         copies=copies,
         terms=terms,
     )
@@ -92,7 +95,7 @@ def forecast_datum(
     demand = 0 if terms is None else terms.demand_ppm
     factor = compute_factor(parameters, PPM, scarcity, tenure, sharers, demand)
     weight = mul_ppm(size_bytes, factor)
-    capped = PPM if terms is None else _get_cap(found, terms.capped_with, weight)
+    paid = _pay(state, found, None if terms is None else terms.capped_with, weight)
     return DatumForecast(
         datum=datum_id,
         is_admitted=terms is not None,
@@ -102,8 +105,8 @@ def forecast_datum(
         tenure_ppm=tenure,
         demand_ppm=demand,
         factor_ppm=factor,
-        capped_ppm=capped,
-        pay_per_gib=_pay(state, found, weight, capped),
+        capped_ppm=paid.capped_ppm,
+        pay_per_gib=paid.amount,
     )
 
 
@@ -131,19 +134,25 @@ def _count_tenure_eras(state: StateReader, who: Address | None, datum_id: Hash) 
     return 0 if host is None or holding is None else host.proven_eras - holding.from_proven_eras
 
 
-def _get_cap(found: HostingSurvey, lister: Address | None, weight: Uint) -> Ppm:
-    """The part of the weight that is paid, if the lister's data have a bound."""
-    if lister is None:
-        return PPM
-    bound = mul_ppm(found.weight_total + weight, found.parameters.subtree_ppm)
-    grown = found.group_weights.get(lister, 0) + weight
-    return PPM if grown <= bound else mul_div(PPM, bound, grown)
+class _Pay(NamedTuple):
+    """What a weight that is added brings."""
+
+    capped_ppm: Ppm
+    amount: Amount
+    """Base units of an era; 0 for none."""
 
 
-def _pay(state: StateReader, found: HostingSurvey, weight: Uint, capped: Ppm) -> Amount:
-    """Base units of an era for a weight that is added; 0 for none."""
+def _pay(state: StateReader, found: HostingSurvey, lister: Address | None, weight: Uint) -> _Pay:
+    """`lister`: whose data share a bound with what is added, if any."""
     if weight == 0:
-        return 0
-    total = found.weight_total + weight
-    pool = min(found.available, get_hosting_bound(state, found.parameters, total))
-    return mul_div(pool, mul_ppm(weight, capped), total) * found.era_epochs
+        return _Pay(PPM, 0)
+    parameters, total = found.parameters, found.weight + weight
+    listers = dict(found.lister_weights)
+    if lister is not None:
+        listers[lister] = listers.get(lister, 0) + weight
+    pool = min(found.available, get_hosting_bound(state, parameters, total))
+    weight_min = get_weight_min(state, parameters, pool, total)
+    division = divide(parameters.subtree_ppm, total, listers.values(), weight_min)
+    capped = PPM if lister is None else compute_cap(division, listers[lister])
+    amount = mul_div(pool, mul_ppm(weight, capped), division.weight_total)
+    return _Pay(capped, amount * found.era_epochs)

@@ -7,6 +7,7 @@ the epoch ends. Every division rounds down; the remainder is not minted.
 from typing import NamedTuple
 
 from chain.modules import balances, catalogue, possession, sessions, staking, system, validators
+from chain.modules.rewards.division import divide
 from chain.modules.rewards.types import (
     PAID_UNTIL_MS,
     PARAMETERS,
@@ -18,9 +19,17 @@ from chain.modules.rewards.types import (
     UploadRewarded,
     ValidatorRewarded,
 )
-from chain.modules.rewards.weights import is_excluded, weigh_hosts
+from chain.modules.rewards.weights import (
+    TermsOf,
+    Weighed,
+    cap,
+    is_excluded,
+    sum_by_lister,
+    sum_weights,
+    weigh_hosts,
+)
 from chain.modules.validators import Participation
-from chain.primitives.fixed_point import mul_div, mul_ppm
+from chain.primitives.fixed_point import div_up, mul_div, mul_ppm
 from chain.primitives.types import (
     INTEGER_MAX,
     PPM,
@@ -155,11 +164,28 @@ def _get_payable(payments: tuple[HostingRewarded, ...]) -> Amount:
     return mul_div(payments[0].pool, weight, payments[0].weight_total)
 
 
-def _get_hosting(state: StateReader, epoch: Epoch, available: Amount) -> tuple[HostingRewarded, ...]:
+class HostingShares(NamedTuple):
+    """How an epoch's hosting pay is divided."""
+
+    pool: Amount
+    weight_total: Uint
+    weighed: Weighed
+
+
+def share_pool(state: StateReader, weighed: Weighed, terms: TermsOf, available: Amount) -> HostingShares:
+    """Divide what an epoch has for hosting among the weights, bounded by price and by lister."""
     parameters = PARAMETERS.require(state)
-    weighed = weigh_hosts(state, parameters, epoch)
-    total = sum(one.weight for _, factors in weighed for one in factors)
-    pool = min(available, get_hosting_bound(state, parameters, total))
+    weight, listers = sum_weights(weighed), sum_by_lister(weighed, terms)
+    pool = min(available, get_hosting_bound(state, parameters, weight))
+    weight_min = get_weight_min(state, parameters, pool, weight)
+    division = divide(parameters.subtree_ppm, weight, listers.values(), weight_min)
+    return HostingShares(pool, division.weight_total, cap(weighed, terms, listers, division))
+
+
+def _get_hosting(state: StateReader, epoch: Epoch, available: Amount) -> tuple[HostingRewarded, ...]:
+    terms = TermsOf()
+    weighed = weigh_hosts(state, PARAMETERS.require(state), epoch, terms)
+    pool, total, weighed = share_pool(state, weighed, terms, available)
     payments = []
     for subset, factors in weighed:
         weight_paid = sum(mul_ppm(one.weight, one.capped_ppm) for one in factors)
@@ -190,6 +216,15 @@ def get_hosting_bound(state: StateReader, parameters: Parameters, weight: Uint) 
         return INTEGER_MAX if weight else 0
     price, epochs = sessions.get_parameters(state).price_per_gib, system.get_parameters(state).era_epochs
     return compute_hosting_bound(parameters.hosting_price_ppm, price, weight, epochs)
+
+
+def get_weight_min(state: StateReader, parameters: Parameters, pool: Amount, weight: Uint) -> Uint:
+    """The least weight among which a pool may be divided: with less, the bound by price would be exceeded."""
+    if parameters.hosting_price_ppm == 0:
+        return 0
+    price, epochs = sessions.get_parameters(state).price_per_gib, system.get_parameters(state).era_epochs
+    earned = price * parameters.hosting_price_ppm
+    return min(div_up(pool * PPM * catalogue.GIB * epochs, max(earned, 1)), weight)
 
 
 def compute_hosting_bound(price_ppm: Ppm, price_per_gib: Amount, weight: Uint, era_epochs: int) -> Amount:

@@ -141,8 +141,9 @@ class HostingRewarded(Record):
     pool: Amount
     weight: Uint
     weight_paid: Uint
-    """`weight`, less what exceeds the bound on data of one lister; the lockers get what that leaves."""
+    """`weight`, less what exceeds the bound on data of one lister."""
     weight_total: Uint
+    """What the pool is divided by: the weight of all hosts, less what exceeds the bounds of listers."""
     pay_factor_ppm: Ppm
     is_proven: bool
     is_excluded: bool

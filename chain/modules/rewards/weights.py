@@ -5,10 +5,11 @@ from typing import NamedTuple
 
 from chain.modules import catalogue, hosting, possession, staking, system
 from chain.modules.hosting import SubsetEntry
+from chain.modules.rewards.division import Division, compute_cap
 from chain.modules.rewards.types import PARAMETERS, DatumFactors, Parameters
 from chain.primitives.codec import replace
-from chain.primitives.fixed_point import div_up, mul_div, mul_ppm
-from chain.primitives.types import PPM, Address, Epoch, Era, Hash, Ppm
+from chain.primitives.fixed_point import mul_div, mul_ppm
+from chain.primitives.types import PPM, Address, Epoch, Era, Hash, Ppm, Uint
 from chain.state import StateReader
 
 
@@ -34,14 +35,6 @@ class DatumTerms(NamedTuple):
     """The lister whose data share a bound; None once enough other members have paid for the datum."""
 
 
-class DatumShare(NamedTuple):
-    """The part of a host's hosting pay that comes from one datum, rounded up."""
-
-    host: Address
-    datum: Hash
-    share_ppm: Ppm
-
-
 Weighed = list[tuple[HostSubset, tuple[DatumFactors, ...]]]
 TermsOf = dict[Hash, DatumTerms | None]
 """By datum; None for those that are not admitted. Each is read once, however many hosts hold it."""
@@ -58,36 +51,13 @@ Copies = dict[Hash, dict[str, Copy]]
 """Datum -> network -> its copy. Only hosts that earn count."""
 
 
-def weigh_hosts(state: StateReader, parameters: Parameters, epoch: Epoch) -> Weighed:
-    """Every host that holds something admitted in this epoch, with the factors of each such datum."""
-    terms: TermsOf = {}
-    subsets = tuple(list_subsets(state, epoch, terms))
-    copies = count_copies(subsets)
-    weighed = [(subset, weigh(parameters, subset, copies, terms)) for subset in subsets]
-    return cap(weighed, parameters, terms)
-
-
-def list_datum_shares(state: StateReader, epoch: Epoch, datums: tuple[Hash, ...]) -> list[DatumShare]:
-    """What part of each host's hosting pay comes from each of these datums, by the weights of an epoch.
-
-    The pay factor is one for all that a host holds, so the share does not depend on it: whoever misses a
-    proof, or is in jail, has the same share.
+def weigh_hosts(state: StateReader, parameters: Parameters, epoch: Epoch, terms: TermsOf) -> Weighed:
+    """Every host that holds something admitted in this epoch, with the factors of each such datum, before
+    the bound on listers; fills `terms`.
     """
-    parameters, terms = PARAMETERS.require(state), TermsOf()
     subsets = tuple(list_subsets(state, epoch, terms))
     copies = count_copies(subsets)
-    paid = [subset._replace(pay_factor=PPM, is_excluded=False) for subset in subsets]
-    weighed = cap([(one, weigh(parameters, one, copies, terms)) for one in paid], parameters, terms)
-    return [share for subset, factors in weighed for share in _list_shares(subset.host, factors, datums)]
-
-
-def _list_shares(
-    host: Address, factors: tuple[DatumFactors, ...], datums: tuple[Hash, ...]
-) -> list[DatumShare]:
-    weights = {one.datum: mul_ppm(one.weight, one.capped_ppm) for one in factors}
-    total = max(sum(weights.values()), 1)
-    shares = ((datum, div_up(PPM * weights[datum], total)) for datum in datums if datum in weights)
-    return [DatumShare(host, datum, share_ppm) for datum, share_ppm in shares if share_ppm]
+    return [(subset, weigh(parameters, subset, copies, terms)) for subset in subsets]
 
 
 def list_subsets(state: StateReader, epoch: Epoch, terms: TermsOf) -> Iterator[HostSubset]:
@@ -186,17 +156,28 @@ def weigh(
     return tuple(sorted(factors, key=lambda one: (-one.weight, one.datum)))
 
 
-def cap(weighed: Weighed, parameters: Parameters, terms: TermsOf) -> Weighed:
-    """Bound what is paid of data whose lister has, with all such data, too much of the weight."""
-    groups: dict[Address, int] = {}
+def sum_weights(weighed: Weighed) -> Uint:
+    """The weight of all hosts together."""
+    return sum(one.weight for _, factors in weighed for one in factors)
+
+
+def sum_by_lister(weighed: Weighed, terms: TermsOf) -> dict[Address, Uint]:
+    """The weight of each lister's data that share a bound."""
+    weights: dict[Address, Uint] = {}
     for _, factors in weighed:
         for one in factors:
-            lister = get_group(terms, one.datum)
-            if lister is not None:
-                groups[lister] = groups.get(lister, 0) + one.weight
-    total = sum(one.weight for _, factors in weighed for one in factors)
-    bound = mul_ppm(total, parameters.subtree_ppm)
-    caps = {lister: mul_div(PPM, bound, weight) for lister, weight in groups.items() if weight > bound}
+            if (lister := get_group(terms, one.datum)) is not None:
+                weights[lister] = weights.get(lister, 0) + one.weight
+    return weights
+
+
+def cap(weighed: Weighed, terms: TermsOf, weights: dict[Address, Uint], division: Division) -> Weighed:
+    """Bound what is paid of the data of listers with too much of the weight; `weights` are by lister."""
+    caps = {
+        lister: compute_cap(division, weight)
+        for lister, weight in weights.items()
+        if weight > division.lister_weight_max
+    }
     if not caps:
         return weighed
     return [(subset, tuple(_lower(one, caps, terms) for one in factors)) for subset, factors in weighed]
