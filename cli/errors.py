@@ -27,6 +27,7 @@ HINTS = {
     "validators.bond_too_small": "`vidya query params` says how much (bond_min); `vidya tx bond AMOUNT`",
     "catalogue.not_listed": "`vidya search` lists what there is",
     "offences.still_jailed": "`vidya query hosts ADDRESS` says until when",
+    "listen_failed": "stop what listens there, or change api_port or p2p_listen in the node's config.toml",
     "trust_expired": "`vidya light verify --trust HEIGHT:HASH` begins at a block that somebody trusted names",
     "expired": "send it again; nothing happened",
 }

@@ -2,6 +2,7 @@
 
 NetworkError
 ├── InvalidPeerAddress  text that is no address of a peer
+├── ListenFailed        an address of our own cannot be bound, for peers or for the API
 ├── PeerGone            the connection or stream is over, whoever ended it: connect again or ask another peer
 │   ├── StreamEnded     the peer finished sending, at a frame boundary
 │   └── PeerSlow        a deadline passed
@@ -35,6 +36,10 @@ class NetworkError(ChainError):
 
 class InvalidPeerAddress(NetworkError):
     """Not of the form /ip4|ip6|dns/<host>/tcp/<port>/p2p/<peer id>."""
+
+
+class ListenFailed(NetworkError):
+    """An address of our own cannot be bound; the message names it and says why."""
 
 
 class PeerGone(NetworkError):

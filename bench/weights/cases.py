@@ -82,6 +82,7 @@ def _list_money(world: World, ctx: Context) -> list[Case]:
     return [
         Case("to a new account", 0, payer, balances.Send(make_id("newcomer", 0), VIDYA)),
         Case("", 0, payer, balances.Burn(VIDYA)),
+        Case("longest text", 0, payer, balances.LeaveMemo("x" * balances.MEMO_BYTES_MAX)),
         Case("", 0, joiner, membership.Join()),
         Case("", 0, world.members[0], membership.Leave()),
         Case("", 0, leaver, membership.WithdrawLock()),

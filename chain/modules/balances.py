@@ -7,10 +7,14 @@ burned is counted by its cause; what is minted, by its pool, in `rewards`.
 """
 
 from enum import StrEnum
+from typing import Annotated
+
+from msgspec import Meta
 
 from chain.errors import DispatchError, InvalidChainSpec
 from chain.module import Context, Module
 from chain.primitives.codec import Record, replace
+from chain.primitives.text import is_clean_text
 from chain.primitives.types import HASH_BYTES, Address, Amount, Nonce
 from chain.state import Overlay, StateReader, StorageMap, StorageValue
 
@@ -71,6 +75,9 @@ SUPPLY = StorageValue(MODULE.index, 2, Supply)
 GENESIS_SUPPLY_MAX = 2**60
 """An eighth of the largest amount: room for 27 years at 8 % emission a year without any burn."""
 
+MEMO_BYTES_MAX = 256
+"""Of UTF-8: an order number or a sentence. Like every byte of a transaction it is paid for (`fees`)."""
+
 NEW_ACCOUNT = Account()
 POT_TAG = b"pot/"
 
@@ -92,6 +99,14 @@ class Burned(Record):
     amount: Amount
 
 
+@MODULE.event(3)
+class MemoLeft(Record):
+    """`account` left a text beside the other calls of its transaction."""
+
+    account: Address
+    text: str
+
+
 @MODULE.error(1)
 class InsufficientBalance(DispatchError):
     """The account's free balance is smaller than what the call needs."""
@@ -107,6 +122,16 @@ class PotAddress(DispatchError):
     """The recipient is a module's pot, which only its module may pay into."""
 
 
+@MODULE.error(4)
+class UnprintableMemo(DispatchError):
+    """A memo has a control character or one that is invisible or misleading."""
+
+
+@MODULE.error(5)
+class MemoTooLong(DispatchError):
+    """A memo has 1 to 256 bytes in UTF-8."""
+
+
 class Send(Record):
     """Give `amount` to `recipient`."""
 
@@ -118,6 +143,12 @@ class Burn(Record):
     """Destroy `amount` of the sender's units."""
 
     amount: Amount
+
+
+class LeaveMemo(Record):
+    """Leave a text for whoever reads the transaction: the recipient of a payment, or oneself."""
+
+    text: Annotated[str, Meta(max_length=MEMO_BYTES_MAX)]
 
 
 @MODULE.call(1, Send, weight=60)
@@ -138,6 +169,16 @@ def burn_own(ctx: Context, sender: Address, call: Burn) -> None:
         raise ZeroAmount
     burn(ctx, sender, call.amount, BurnCause.OWN)
     ctx.emit(Burned(sender, call.amount))
+
+
+@MODULE.call(3, LeaveMemo, weight=30)
+def leave_memo(ctx: Context, sender: Address, call: LeaveMemo) -> None:
+    """Put a text into the receipt; the state keeps none of it."""
+    if not is_clean_text(call.text):
+        raise UnprintableMemo
+    if not 1 <= len(call.text.encode()) <= MEMO_BYTES_MAX:
+        raise MemoTooLong
+    ctx.emit(MemoLeft(sender, call.text))
 
 
 def transfer(ctx: Context, payer: Address, payee: Address, amount: Amount) -> None:

@@ -40,9 +40,11 @@ def init(
     """Make a node's folder (--home) with fresh keys; the account's key stays in your wallet."""
     from chain.primitives.addresses import decode_address
     from cli.context.network import load_spec
+    from cli.hosting.home import check_disk
     from cli.nodes.homes import build_config, create_home, describe_home
     from cli.terminal.amounts import parse_size
     from node.home.chain_file import check_chain_spec
+    from node.home.home import Home
 
     spec = load_spec(chain)
     check_chain_spec(chain, spec)
@@ -51,6 +53,7 @@ def init(
     changes: dict[str, Any] = {"account": account or ""}
     if disk is not None:
         changes["disk_bytes"] = parse_size(disk)
+        check_disk(Home(settings.home), changes["disk_bytes"])
     home = create_home(settings.home, chain.read_bytes(), build_config(spec, p2p_listen, api_port, changes))
     settings.emit(describe_home(home))
 

@@ -32,6 +32,10 @@ GenerateOnly = Annotated[
     bool, typer.Option("--generate-only", help="Print it unsigned.", rich_help_panel=_PANEL)
 ]
 NoWait = Annotated[bool, typer.Option("--no-wait", help="Do not wait for finality.", rich_help_panel=_PANEL)]
+Memo = Annotated[
+    str | None,
+    typer.Option("--memo", metavar="TEXT", help="Everybody can read it.", rich_help_panel=_PANEL),
+]
 WISHES: dict[str, tuple[Any, Any]] = {
     "tip": (Tip, None),
     "fee_max": (FeeMax, None),
@@ -39,6 +43,7 @@ WISHES: dict[str, tuple[Any, Any]] = {
     "dry_run": (DryRun, False),
     "generate_only": (GenerateOnly, False),
     "no_wait": (NoWait, False),
+    "memo": (Memo, None),
 }
 
 
@@ -122,11 +127,13 @@ def _parameter(name: str, kind: Any, default: Any = inspect.Parameter.empty) -> 
 
 def run_calls(network: "NetworkContext", calls: list[Any], values: dict[str, Any]) -> None:
     """What each verb does with its calls."""
+    from chain.modules.balances import LeaveMemo
     from cli.context.keys import find_account
     from cli.health.host import check_ready
     from cli.transactions import sending
 
     account = find_account(network.settings)
+    calls = [*calls, *([LeaveMemo(values["memo"])] if values["memo"] is not None else [])]
     tip, fee_max = (network.parse_amount(values[key]) if values[key] else None for key in ("tip", "fee_max"))
     wishes = sending.Wishes(tip or 0, fee_max, values["expiry"], not values["no_wait"])
     if values["dry_run"]:
@@ -184,6 +191,7 @@ def batch(
     dry_run: DryRun = False,
     generate_only: GenerateOnly = False,
     no_wait: NoWait = False,
+    memo: Memo = None,
 ) -> None:
     """Several calls in one transaction: all of them happen, or none."""
     from cli.context.files import read_json
@@ -191,7 +199,7 @@ def batch(
     from cli.transactions.calls import read_batch
 
     network = connect(settings)
-    given = (tip, fee_max, expiry, dry_run, generate_only, no_wait)
+    given = (tip, fee_max, expiry, dry_run, generate_only, no_wait, memo)
     run_calls(network, read_batch(network, read_json(file)), dict(zip(WISHES, given, strict=True)))
 
 

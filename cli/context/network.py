@@ -67,11 +67,11 @@ class NetworkContext:
 
     def list_pages(self, path: str, name: str, **parameters: Any) -> "Iterator[Any]":
         """All records of a list that comes in pages."""
-        cursor, cursor_name = "", "cursor" if name == "datums" else "after"
-        while cursor is not None:
-            page = self.client.get(path, **parameters, **({cursor_name: cursor} if cursor else {}))
+        after: str | None = ""
+        while after is not None:
+            page = self.client.get(path, **parameters, after=after or None)
             yield from page[name]
-            cursor = page["next"]
+            after = page["next"]
 
     def parse_amount(self, text: str) -> int:
         """Base units."""

@@ -28,6 +28,8 @@ SYNC_SECONDS_MAX = 24 * 3600.0
 FRESH_MS_MIN = 30_000
 FRESH_BLOCKS = 10
 POLL_SECONDS = 0.2
+DISK_BYTES_MIN = 2**20
+"""A smaller size was meant with a unit."""
 SYNC_SETTINGS = ("state_sync", "trust")
 """How a node gets its store: without effect once it has one."""
 
@@ -83,6 +85,8 @@ def check_disk(home: Home, disk_bytes: int | None) -> None:
     """Raises UsageFault if so much does not fit the disk, beside what the node's content takes already."""
     if disk_bytes is None:
         return
+    if 0 < disk_bytes < DISK_BYTES_MIN:
+        raise UsageFault(f"--disk {format_size(disk_bytes)} holds no datum", "write 500MB, 5GB or 5GiB")
     nearest = next(path for path in (home.path, *home.path.parents) if path.exists())
     held = sum(file.stat().st_blocks * 512 for file in home.content.rglob("*") if file.is_file())
     room = shutil.disk_usage(nearest).free + held

@@ -44,13 +44,14 @@ def is_local(spec: Any) -> bool:
 def create_home(
     path: Path, spec_json: bytes, config: "NodeConfig", secrets_of: dict[Any, bytes] | None = None
 ) -> "Home":
-    """A node's folder with its settings; raises HomeError if there is one."""
-    from node.home.config import format_config
+    """A node's folder with its settings; raises HomeError if there is one, ConfigError before it is made."""
+    from node.home.config import format_config, parse_config
     from node.home.home import Home
 
-    home = Home(path)
+    home, text = Home(path), format_config(config)
+    parse_config(text, home.config_file)
     home.create(spec_json, secrets_of)
-    home.config_file.write_text(format_config(config))
+    home.config_file.write_text(text)
     return home
 
 
@@ -88,6 +89,8 @@ def run_home(home: "Home") -> None:
 
     arm_crash()
     spec, config = home.load_spec(), load_config(home.config_file)
+    if not home.config_file.exists():
+        output.warn(f"there is no {home.config_file}: the node observes, with the usual settings")
     configure_logs(config.log_level, is_json=config.log_json, name=config.name)
     keys = load_keys(home, config, spec)
 

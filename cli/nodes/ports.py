@@ -5,6 +5,7 @@ started together would choose the same. A reservation is an abstract Unix socket
 scope as ports, the network namespace, and no crash leaves one behind.
 """
 
+import atexit
 import itertools
 import socket
 from contextlib import ExitStack
@@ -56,4 +57,5 @@ def reserve(port: int) -> bool:
         holder.close()
         return False
     _reservations[port] = holder
+    atexit.register(holder.close)
     return True

@@ -18,6 +18,7 @@ from cli.terminal.wording import format_count
 SENTENCES = {
     "balances.send": "Send {amount}  {sender} -> {recipient}",
     "balances.burn_own": "Burn {amount} of {sender}",
+    "balances.leave_memo": "Memo: {text}",
     "staking.bond": "Bond {amount} of {sender}",
     "staking.unbond": "Unbond {amount} of {sender}",
     "staking.withdraw": "Withdraw what has unlocked, to {sender}",

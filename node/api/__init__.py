@@ -7,7 +7,7 @@ crossing     calls into the node's loop                   forms      records as 
 services     what the node gives the API                  schemas    what answers look like
 """
 
-from node.api.server import ListenFailed, run_api
+from node.api.server import run_api
 from node.api.services import ApiServices
 
-__all__ = ["ApiServices", "ListenFailed", "run_api"]
+__all__ = ["ApiServices", "run_api"]

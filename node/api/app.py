@@ -106,4 +106,5 @@ async def _answer_unrouted(request: Request, error: Exception) -> JSONResponse:
     # Registered for this class alone, as above.
     assert isinstance(error, HTTPException)
     code = _CODE_OF_STATUS.get(error.status_code, "malformed_request")
-    return JSONResponse(build_body(code, str(error.detail), "see /v1/openapi.json"), error.status_code)
+    body = build_body(code, str(error.detail), "see /v1/openapi.json")
+    return JSONResponse(body, error.status_code, error.headers)  # a 405 must name what is allowed (RFC 9110)

@@ -31,6 +31,7 @@ from node.api.feed import Feed
 from node.api.services import ApiServices
 from node.home.config import NodeConfig
 from node.ledger.ledger import CommittedBlock
+from p2p.errors import ListenFailed
 
 _log = structlog.get_logger("api")
 
@@ -42,10 +43,6 @@ HEADERS_BYTES_MAX = 16 * 2**10
 SEND_SECONDS_MAX = 5.0
 
 
-class ListenFailed(Exception):
-    """The API's address cannot be bound; says why."""
-
-
 def open_socket(config: NodeConfig) -> socket.socket:
     """A listening socket at the configured address; raises ListenFailed."""
     family = socket.AF_INET6 if ":" in config.api_host else socket.AF_INET
@@ -54,7 +51,8 @@ def open_socket(config: NodeConfig) -> socket.socket:
             (config.api_host, config.api_port), family=family, backlog=CONNECTION_BACKLOG
         )
     except OSError as error:
-        raise ListenFailed(f"api {config.api_host} port {config.api_port}: {error.strerror}") from error
+        reason = error.strerror or error
+        raise ListenFailed(f"cannot listen at {config.api_host}, port {config.api_port}: {reason}") from error
 
 
 def build_server_config() -> Config:

@@ -61,8 +61,17 @@ def load_config(path: Path) -> NodeConfig:
     if path.stat().st_size > CONFIG_BYTES_MAX:
         raise ConfigError(f"{path}: larger than {CONFIG_BYTES_MAX} bytes")
     try:
-        config = msgspec.convert(tomllib.loads(path.read_text()), NodeConfig)
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError) as error:
+        text = path.read_text()
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: {error}") from error
+    return parse_config(text, path)
+
+
+def parse_config(text: str, path: Path) -> NodeConfig:
+    """The settings in the text of `path`; raises ConfigError."""
+    try:
+        config = msgspec.convert(tomllib.loads(text), NodeConfig)
+    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
         raise ConfigError(f"{path}: {error}") from error
     if config.trust and ANCHOR.fullmatch(config.trust) is None:
         raise ConfigError(f"{path}: trust is not of the form HEIGHT:HASH")

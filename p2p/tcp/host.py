@@ -13,7 +13,7 @@ import structlog
 import trio
 
 from chain.primitives.types import Hash, PeerId
-from p2p.errors import PeerGone, Refused
+from p2p.errors import ListenFailed, PeerGone, Refused
 from p2p.identity import PeerAddress, compute_peer_id_of_seed, parse_listen_address
 from p2p.network import DEFAULT_LIMITS, Limits
 from p2p.switch.admission import Admission
@@ -39,13 +39,16 @@ async def open_network(
 ) -> AsyncIterator[Switch]:
     """A network with the identity of `seed` that listens at `listen`, until the block ends.
 
-    Raises OSError if it cannot listen there, InvalidPeerAddress if `listen` is not an address.
+    Raises ListenFailed if it cannot listen there, InvalidPeerAddress if `listen` is not an address.
     """
     prepare_libp2p()
     host, port = parse_listen_address(listen)
     peer = compute_peer_id_of_seed(seed)
     upgrader = Upgrader(seed, limits)
-    listeners = await trio.open_tcp_listeners(port, host=host, backlog=BACKLOG)
+    try:
+        listeners = await trio.open_tcp_listeners(port, host=host, backlog=BACKLOG)
+    except OSError as error:
+        raise ListenFailed(f"cannot listen at {listen}: {error.strerror or error}") from error
     async with trio.open_nursery() as nursery:
         admission = Admission(limits, is_trusted_peer, is_trusted_host)
         dialler, bound = _TcpDialler(upgrader), listeners[0].socket.getsockname()[1]

@@ -48,6 +48,8 @@ def scan_source(path: Path) -> Source:
         place = path.resolve(strict=True)
         if place.is_dir():
             files = sorted(_walk(place), key=lambda file: file.path)
+            if not files:
+                raise SourceRefused(f"{place} holds no file")
             return Source(place, tuple(files))
         return Source(place.parent, (_describe(place.name, place, place.lstat()),))
     except OSError as error:

@@ -26,7 +26,6 @@ from chain.modules.catalogue.calls import (
     ListDatum,
     compute_datum_id,
     delist,
-    is_clean_text,
     list_datum,
 )
 from chain.modules.catalogue.effects import (

@@ -1,6 +1,5 @@
 """Catalogue: putting a datum into the index and taking it back."""
 
-import re
 from typing import Annotated
 
 from msgspec import Meta
@@ -45,11 +44,8 @@ from chain.modules.catalogue.types import (
     UnprintableText,
 )
 from chain.primitives.codec import Record, replace
+from chain.primitives.text import is_clean_text
 from chain.primitives.types import Address, Hash, Uint
-
-# Written out, because Unicode tables differ between Python versions and this is part of the state transition.
-_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ud800-\udfff\ufeff]")
-"""Control characters, line separators, invisible characters, and those that change the reading direction."""
 
 
 class ListDatum(Record):
@@ -169,8 +165,3 @@ def _check_free(datum: Datum, sender: Address) -> None:
 def compute_datum_id(call: ListDatum) -> Hash:
     """The id of the datum that a call lists."""
     return compute_listed_id(call.files_hash, call.size_bytes, call.root)
-
-
-def is_clean_text(text: str, allowed: str = "") -> bool:
-    """Whether a text has no unprintable character except those in `allowed`."""
-    return all(character in allowed for character in _UNPRINTABLE.findall(text))

@@ -27,7 +27,8 @@ async def list_datums(
     view: ViewOf,
     text: Annotated[str, Query(max_length=128, description="in title, tags or description")] = "",
     category: Annotated[str, Query(max_length=32)] = "",
-    after: Annotated[Cursor, Query(alias="cursor")] = "",
+    after: Cursor = "",
+    cursor: Annotated[Cursor, Query(deprecated=True, description="an older name of `after`")] = "",
     limit: Limit = 100,
 ) -> Datums:
     """Entries that contain the text, in the order of their ids. Ask again with `next` until it is null."""
@@ -37,7 +38,12 @@ async def list_datums(
         return (not category or datum.category == category) and (not wanted or _contains(datum, wanted))
 
     page = read_page(
-        view, catalogue.DATUMS, after=after, limit=limit, accept=is_wanted, examined_max=EXAMINED_MAX
+        view,
+        catalogue.DATUMS,
+        after=after or cursor,
+        limit=limit,
+        accept=is_wanted,
+        examined_max=EXAMINED_MAX,
     )
     return Datums(
         datums=[_format_datum(api, view, datum_id, datum) for datum_id, datum in page.entries], next=page.next

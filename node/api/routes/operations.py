@@ -134,6 +134,7 @@ async def get_metrics(api: ApiOf) -> Response:
     return Response(api.services.metrics.format(), media_type=CONTENT_TYPE_LATEST)
 
 
+@router.head("/healthz", include_in_schema=False)
 @router.get("/healthz")
 async def get_health(api: ApiOf) -> Health:
     """Whether the node's loop is alive; 503 if not."""
@@ -142,6 +143,7 @@ async def get_health(api: ApiOf) -> Health:
     return _answer_health("" if is_alive else f"the node's loop was not seen for {BEAT_SECONDS_MAX:.0f} s")
 
 
+@router.head("/readyz", include_in_schema=False)
 @router.get("/readyz")
 async def get_readiness(api: ApiOf, view: ViewOf) -> Health:
     """Whether the node is at the head and has peers (a network of one needs none); 503 if not."""

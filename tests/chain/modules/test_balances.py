@@ -11,9 +11,13 @@ from chain.modules.balances import (
     BurnCause,
     Burned,
     InsufficientBalance,
+    LeaveMemo,
+    MemoLeft,
+    MemoTooLong,
     PotAddress,
     Send,
     Transferred,
+    UnprintableMemo,
     ZeroAmount,
 )
 from tests.chain.support.worlds import World, account
@@ -47,9 +51,23 @@ def test_burn_takes_out_of_the_supply() -> None:
     assert balances.get_total_supply(world.state) == 7
 
 
+@pytest.mark.parametrize("text", ["order 17", "Danke für die Töne", "ü" * 128, "x" * 256])
+def test_a_memo_is_told_and_not_kept(text: str) -> None:
+    """The event has the text, and the state does not change."""
+    world = World({ALICE: 10})
+    before = dict(world.state.changes)
+    assert world.call(balances.leave_memo, ALICE, LeaveMemo(text)) == [MemoLeft(ALICE, text)]
+    assert dict(world.state.changes) == before
+
+
 @pytest.mark.parametrize(
     ("error", "handler", "call"),
     [
+        (MemoTooLong, balances.leave_memo, LeaveMemo("")),
+        (MemoTooLong, balances.leave_memo, LeaveMemo("ü" * 129)),
+        (UnprintableMemo, balances.leave_memo, LeaveMemo("a\x1b[2J")),
+        (UnprintableMemo, balances.leave_memo, LeaveMemo("a\u202eb")),
+        (UnprintableMemo, balances.leave_memo, LeaveMemo("two\nlines")),
         (ZeroAmount, balances.send, Send(BOB, 0)),
         (ZeroAmount, balances.burn_own, Burn(0)),
         (InsufficientBalance, balances.send, Send(BOB, 11)),
@@ -60,7 +78,7 @@ def test_burn_takes_out_of_the_supply() -> None:
     ],
 )
 def test_refusals(error, handler, call) -> None:
-    """Refused are amounts above the balance, zero, and payments to a pot."""
+    """Refused are amounts above the balance, zero, payments to a pot, and memos that mislead or are long."""
     World({ALICE: 10}).refuse(error, handler, ALICE, call)
 
 

@@ -395,6 +395,7 @@ def take_step(machine: ChainMachine, chance: Random) -> None:
         lambda: machine.settle(who, chance.randrange(1_100_000)),
         lambda: machine.download(who, datum, chance.randrange(1_000_000)),
         lambda: machine.add(who, balances.Burn(coins)),
+        lambda: machine.add(who, balances.LeaveMemo("x" * chance.randrange(257))),
         lambda: machine.leave_delegations(who),
         machine.close_sessions,
         lambda: machine.demand(who, datum),

@@ -7,12 +7,15 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from chain.genesis import format_chain_spec
 from cli.commands.operations import list_peers
 from cli.errors import CliError
+from cli.main import app
 from cli.nodes.homes import build_config, create_home, describe_home
 from cli.nodes.ports import PORT_MAX, find_port, find_ports
+from node.home.config import ConfigError
 from tests.node.cluster import build_cluster_spec
 
 
@@ -41,6 +44,40 @@ def test_two_commands_at_once_get_different_ports() -> None:
             chosen += process.stdout.readline().split()
         assert len(chosen) == len(set(chosen)) == 12
     assert set(map(str, find_ports(7700, 4))) & set(chosen), "what ended holds no port"
+
+
+@pytest.mark.network
+@pytest.mark.parametrize("setting", ["api_port", "p2p_listen"])
+def test_a_node_names_the_port_that_is_taken(tmp_path: Path, setting: str) -> None:
+    """It ends with one error that says which address is taken and which setting to change."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        listen = f"/ip4/127.0.0.1/tcp/{port if setting == 'p2p_listen' else 0}"
+        spec = build_cluster_spec(1)
+        config = build_config(spec, listen, port if setting == "api_port" else 0, {})
+        home = create_home(tmp_path / "home", format_chain_spec(spec), config)
+        command = [sys.executable, "-m", "cli.main", "node", "start", "--home", str(home.path)]
+        ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == 1 and "Traceback" not in ended.stderr, ended.stderr
+    assert str(port) in ended.stderr and setting in ended.stderr and "[listen_failed]" in ended.stderr
+
+
+@pytest.mark.parametrize("disk", ["5", "99999999PB", "1PiB"])
+def test_a_disk_that_cannot_be_meant_makes_no_home(tmp_path: Path, disk: str) -> None:
+    """Too small to hold anything, or more than there is: refused before the folder is made."""
+    (tmp_path / "chain.json").write_bytes(format_chain_spec(build_cluster_spec(1)))
+    words = ["node", "init", "--chain", str(tmp_path / "chain.json"), "--home", str(tmp_path / "home")]
+    result = CliRunner().invoke(app, [*words, "--disk", disk])
+    assert result.exit_code == 2 and "--disk" in result.stderr and not (tmp_path / "home").exists()
+
+
+def test_settings_that_cannot_be_read_make_no_home(tmp_path: Path) -> None:
+    """What a node could not start with is refused before the folder is made."""
+    spec = build_cluster_spec(1)
+    config = build_config(spec, None, 0, {"disk_bytes": 2**60})
+    with pytest.raises(ConfigError):
+        create_home(tmp_path / "home", format_chain_spec(spec), config)
+    assert not (tmp_path / "home").exists()
 
 
 def test_more_ports_than_there_are_is_an_error() -> None:

@@ -157,6 +157,16 @@ async def test_large_bodies() -> None:
             assert (answer.status_code, answer.json()["error"]["code"]) == (413, "body_too_large")
 
 
+async def test_a_method_that_is_not_served_names_those_that_are() -> None:
+    """A 405 has its Allow header (RFC 9110, 15.5.6), and health can be asked for with HEAD."""
+    async with open_client() as client:
+        refused = await client.http.post("/healthz")
+        assert refused.status_code == 405 and "GET" in refused.headers["allow"]
+        for path in ("/healthz", "/readyz"):
+            asked = await client.http.head(path)
+            assert asked.status_code == (await client.http.get(path)).status_code and not asked.content
+
+
 async def test_dns_rebinding() -> None:
     """A request that names another host is refused, whatever it asks for."""
     async with open_client() as client:

@@ -202,7 +202,8 @@ async def test_catalogue_is_searched_and_paged() -> None:
             found = await client.get("/v1/datums", params={"text": text})
             assert [one["title"] for one in found["datums"]] == [DATUM.title], text
         first = await client.get("/v1/datums", params={"category": "films", "limit": 2})
-        rest = await client.get("/v1/datums", params={"category": "films", "cursor": first["next"]})
+        rest = await client.get("/v1/datums", params={"category": "films", "after": first["next"]})
+        assert rest == await client.get("/v1/datums", params={"category": "films", "cursor": first["next"]})
         films = first["datums"] + rest["datums"]
         assert len(first["datums"]) == 2 and rest["next"] is None
         assert {one["title"] for one in films} == {"Film 1", "Film 2", "Film 3"}

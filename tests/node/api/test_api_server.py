@@ -13,8 +13,9 @@ from chain.genesis import ChainSpec
 from chain.modules import balances
 from node.api import server
 from node.api.guards import BODY_BYTES_DISCARDED_MAX, BODY_BYTES_MAX, BODY_SECONDS_MAX
-from node.api.server import CONNECTIONS_MAX, ListenFailed, run_api
+from node.api.server import CONNECTIONS_MAX, run_api
 from node.home.config import NodeConfig
+from p2p.errors import ListenFailed
 from p2p.memory import MemoryHub
 from tests.node.api.world import ALICE, BOB, VALIDATOR, World, encode_hex
 

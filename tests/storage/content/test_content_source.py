@@ -88,7 +88,7 @@ def test_what_has_no_bytes_or_is_not_there_is_refused(tmp_path):
     (tmp_path / "nothing").mkdir()
     with pytest.raises(SourceRefused):
         build_datum(tmp_path / "empty")
-    with pytest.raises(InvalidManifest):
+    with pytest.raises(SourceRefused, match="nothing holds no file"):
         build_datum(tmp_path / "nothing")
     with pytest.raises(SourceRefused):
         build_datum(tmp_path / "away")

@@ -15,6 +15,7 @@ from chain.errors import DispatchError, InvalidChainSpec
 from chain.modules import balances, catalogue
 from chain.modules.catalogue import GIB, CatalogueTotals, Delist, ListDatum
 from chain.primitives.codec import Record, replace
+from chain.primitives.text import is_clean_text
 from tests.chain.support.worlds import CATALOGUE, VIDYA, World, account
 
 ALICE, BOB, POOR, STRANGER = account(1), account(2), account(3), account(4)
@@ -234,6 +235,6 @@ def test_the_fee_is_the_exact_price_rounded_up(size: int, per_gib: int, fee_min:
 @given(st.text(max_size=64))
 def test_ascii_controls_never_pass(text: str) -> None:
     """Text with a control character is refused, whatever stands around it."""
-    assert not catalogue.is_clean_text(text + "\x1b")
-    if catalogue.is_clean_text(text):
+    assert not is_clean_text(text + "\x1b")
+    if is_clean_text(text):
         assert not any(ord(character) < 32 or 127 <= ord(character) < 160 for character in text)
