@@ -1,7 +1,6 @@
 """The guides, run as they are printed: four real nodes, money sent, content bought, a host joined."""
 
 import json
-import re
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -17,16 +16,16 @@ from node.home.home import Home
 from node.home.process import find_process
 from tests.cli.commands.transcripts import (
     WIDTH,
+    Step,
     Terminal,
     build_environment,
     find_difference,
-    get_path,
-    parse_block,
+    find_overlong,
+    list_blocks,
     prepare,
 )
 
 ROOT = Path(__file__).parents[3]
-FENCE = re.compile(r"^```console\n(.*?)^```", re.MULTILINE | re.DOTALL)
 READ_ONLY = (
     "vidya status",
     "vidya query validators",
@@ -48,11 +47,6 @@ SOME_CHUNKS_BYTES = 2**20
 pytestmark = [pytest.mark.slow, pytest.mark.network, pytest.mark.timeout(600)]
 
 
-def list_blocks(name: str) -> list[str]:
-    """The blocks of commands of a guide, with what they print."""
-    return FENCE.findall(get_path(name).read_text())
-
-
 class Shell:
     """A bash with `vidya` on its path, in a folder of its own."""
 
@@ -60,13 +54,16 @@ class Shell:
         self.folder = folder
         self.environment = build_environment(folder)
 
-    def follow(self, block: str, width: int = WIDTH) -> None:
-        """Runs a block of a guide in a terminal; every command ends well and prints what the guide shows."""
+    def follow(self, block: list[Step], width: int = WIDTH) -> None:
+        """Runs a block of a guide in a terminal; every command ends well and prints what the guide shows, in
+        the width that there is.
+        """
         terminal = Terminal(self.folder, self.environment, width)
-        for command, expected in parse_block(block):
+        for command, expected in block:
             code, printed = terminal.run(command)
             assert code == 0, f"{command}\n" + "\n".join(printed)
             assert (difference := find_difference(expected, printed)) is None, f"{command}\n{difference}"
+            assert find_overlong(printed, width) == [], command
 
     def run(self, script: str) -> subprocess.CompletedProcess[str]:
         """The script's result; stops at the first command that fails."""
@@ -228,7 +225,7 @@ def test_hosting_guide_works_as_printed(shell: Shell) -> None:
     fred = json.loads(shell.check("vidya wallet show fred --home fred-home -o json --prefix vdev"))["address"]
     assert fred in [one["address"] for one in validators["candidates"]]
     before = json.loads(shell.check("vidya query account fred --home fred-home -o json"))["nonce"]
-    (join,) = [step.command for step in parse_block(blocks[0]) if step.command.startswith("vidya join")]
+    (join,) = [step.command for step in blocks[0] if step.command.startswith("vidya join")]
     shell.check(join)
     found = json.loads(shell.check("vidya host list --home fred-home -o json"))
     assert found and all(one["registered"] for one in found)

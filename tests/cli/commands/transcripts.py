@@ -4,8 +4,12 @@ In a block of a guide, a line that begins with `$ ` is a command and the lines b
 Ids, amounts, times and places differ between two runs, so both sides are brought to a form without them. A
 line `...` stands for any lines.
 
-`python -m tests.cli.commands.transcripts [GUIDE ...]` runs the guides on a new devnet and writes into them
-what was printed where that differs; lines `...` have to be put back by hand.
+A guide shows a terminal of 100 columns. What its commands print at other widths is kept in `golden/`; where
+the guide has `...`, only the exit code and the width are looked at there.
+
+`python -m tests.cli.commands.transcripts [WIDTH] [GUIDE ...]` runs the guides on a new devnet and writes into
+them, or into `golden/`, what was printed where that differs; in a guide, lines `...` have to be put back by
+hand.
 """
 
 import fcntl
@@ -26,8 +30,14 @@ from typing import NamedTuple
 ROOT = Path(__file__).parents[3]
 GUIDES = ("first-run", "wallet", "light", "hosting")
 WIDTH = 100
+OTHER_WIDTHS = (60, 120)
+UNCUT_CHARS_MIN = 40
+"""A word of so many characters (an id, an address, a path) makes a line longer than the terminal."""
+ANYTHING = "..."
 COMMAND_SECONDS_MAX = 240.0
 _FENCE = re.compile(r"^```console\n(.*?)^```\n", re.MULTILINE | re.DOTALL)
+_CUT_ID = re.compile(r"(\w{30,})\n +(\w+)$", re.MULTILINE)
+"""The end of one line and all of the next, which is indented."""
 _ENVIRONMENT_FILE = ".environment"
 _FORMS = (
     (r"\x1b\[[0-9;?]*[A-Za-z]", ""),
@@ -58,6 +68,32 @@ def get_path(guide: str) -> Path:
     return ROOT / "docs" / "guide" / f"{guide}.md"
 
 
+def get_golden(guide: str, width: int) -> Path:
+    """The file of what a guide's commands print at another width."""
+    return Path(__file__).parent / "golden" / f"{guide}-{width}.txt"
+
+
+def list_blocks(guide: str, width: int = WIDTH) -> list[list[Step]]:
+    """The blocks of a guide, with what their commands print at this width."""
+    blocks = [parse_block(block) for block in _FENCE.findall(get_path(guide).read_text())]
+    if width == WIDTH:
+        return blocks
+    golden = iter(parse_block(get_golden(guide, width).read_text()))
+    return [[_take(golden, step) for step in block] for block in blocks]
+
+
+def _take(golden: Iterator[Step], step: Step) -> Step:
+    kept = next(golden, None)
+    assert kept is not None and kept.command == step.command, f"record the guides again: {step.command}"
+    return kept
+
+
+def find_overlong(printed: list[str], width: int) -> list[str]:
+    """Lines that a terminal of this width has to break, but for those with a word that cannot be cut."""
+    long = [line for line in printed if len(line) > width]
+    return [line for line in long if max(map(len, line.split())) < UNCUT_CHARS_MIN]
+
+
 def parse_block(block: str) -> list[Step]:
     """The commands of one block."""
     steps: list[Step] = []
@@ -76,10 +112,18 @@ def to_form(line: str) -> str:
     return line.strip()
 
 
+def join_ids(lines: list[str]) -> list[str]:
+    """The lines with ids whole that a narrow terminal has cut in two."""
+    text, count = "\n".join(lines), 1
+    while count:
+        text, count = _CUT_ID.subn(r"\1\2", text)
+    return text.split("\n")
+
+
 def find_difference(expected: list[str], printed: list[str]) -> str | None:
     """What does not fit, None if all does. `...` stands for any lines."""
-    wanted = [to_form(line) for line in expected if line.strip()]
-    got = [to_form(line) for line in printed if line.strip()]
+    wanted = [to_form(line) for line in join_ids(expected) if line.strip()]
+    got = [to_form(line) for line in join_ids(printed) if line.strip()]
     if _fits(wanted, got):
         return None
     return "expected:\n  " + "\n  ".join(wanted) + "\nprinted:\n  " + "\n  ".join(got)
@@ -88,7 +132,7 @@ def find_difference(expected: list[str], printed: list[str]) -> str | None:
 def _fits(wanted: list[str], got: list[str]) -> bool:
     if not wanted:
         return not got
-    if wanted[0] == "...":
+    if wanted[0] == ANYTHING:
         return any(_fits(wanted[1:], got[start:]) for start in range(len(got) + 1))
     return bool(got) and wanted[0] == got[0] and _fits(wanted[1:], got[1:])
 
@@ -165,6 +209,17 @@ def build_environment(folder: Path) -> dict[str, str]:
     return {**kept, "PATH": path, "PYTHONPATH": str(ROOT), "HOME": str(folder)}
 
 
+def record(guide: str, terminal: Terminal) -> None:
+    """Runs a guide and writes down what its commands print at another width."""
+    lines = []
+    for step in [step for block in list_blocks(guide) for step in block]:
+        code, printed = terminal.run(step.command)
+        assert code == 0, f"{step.command}: {printed}"
+        shown = [line.replace(f"{terminal.folder}/", "") for line in printed]
+        lines += [f"$ {step.command}", *([ANYTHING] if ANYTHING in step.printed else shown)]
+    get_golden(guide, terminal.width).write_text("\n".join(lines) + "\n")
+
+
 def rewrite(guide: str, terminal: Terminal) -> None:
     """Runs a guide and writes into it what its commands print."""
     path = get_path(guide)
@@ -182,16 +237,19 @@ def rewrite(guide: str, terminal: Terminal) -> None:
     path.write_text(_FENCE.sub(fill, path.read_text()))
 
 
-def main(guides: list[str]) -> None:
+def main(words: list[str]) -> None:
     """Runs guides on a devnet of their own, and ends it."""
+    width = next((int(word) for word in words if word.isdecimal()), WIDTH)
+    guides = [word for word in words if not word.isdecimal()] or list(GUIDES)
+    write = rewrite if width == WIDTH else record
     with tempfile.TemporaryDirectory(prefix="guide-") as folder:
-        terminal = Terminal(Path(folder), build_environment(Path(folder)))
+        terminal = Terminal(Path(folder), build_environment(Path(folder)), width)
         prepare(Path(folder))
         try:
             for guide in guides:
                 if guide != "first-run":
                     terminal.run("vidya devnet up --dir demo --detach; export $(cat demo/env)")
-                rewrite(guide, terminal)
+                write(guide, terminal)
         finally:
             for home in ("demo/nodes/*", "fred-home"):
                 terminal.run(f"for home in {home}; do vidya node stop --home $home; done")
@@ -203,4 +261,4 @@ def prepare(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:] or list(GUIDES))
+    main(sys.argv[1:])
