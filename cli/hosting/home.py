@@ -28,8 +28,8 @@ SYNC_SECONDS_MAX = 24 * 3600.0
 FRESH_MS_MIN = 30_000
 FRESH_BLOCKS = 10
 POLL_SECONDS = 0.2
-DISK_BYTES_MIN = 2**20
-"""A smaller size was meant with a unit."""
+DISK_BYTES_MIN = 2**10
+"""A smaller size was meant with a unit: it does not hold a single leaf."""
 SYNC_SETTINGS = ("state_sync", "trust")
 """How a node gets its store: without effect once it has one."""
 

@@ -37,11 +37,11 @@ def test_a_block_to_trust_is_height_and_hash() -> None:
 
 def test_another_try_may_name_another_block_until_there_is_a_store(tmp_path: Path) -> None:
     """A wrong block ends the node before it has a store; the next `join` puts it right."""
-    home = prepare(tmp_path / "home", disk_bytes=7, state_sync=True, trust=TRUST)
+    home = prepare(tmp_path / "home", disk_bytes=7 * 2**20, state_sync=True, trust=TRUST)
     assert load_config(home.config_file).trust == TRUST
     prepare(home.path, state_sync=False, trust="")
     config = load_config(home.config_file)
-    assert (config.state_sync, config.trust, config.disk_bytes) == (False, "", 7)
+    assert (config.state_sync, config.trust, config.disk_bytes) == (False, "", 7 * 2**20)
     home.store.mkdir()
     prepare(home.path, state_sync=True, trust=TRUST)
     assert load_config(home.config_file) == config
