@@ -211,7 +211,7 @@ def show_ready(network: "Devnet", *, is_detached: bool) -> None:
         output.say(f"  {datum['id']}  {datum['title']}")
     output.say("\nnext, in another terminal:\n" if not is_detached else "\nnext:\n")
     for line in list_next_commands(network, summary["datums"]):
-        output.say(f"  {line}")
+        output.say(f"  {line}", is_whole=True)
     output.say()
 
 

@@ -22,6 +22,7 @@ def run_dev(settings: Settings) -> None:
         api = summary["nodes"][0]["api"]
         output.say("in another terminal:\n")
         output.say(
-            f"  export VIDYA_API={api} VIDYA_HOME={folder} VIDYA_PASSWORD_FILE={network.password_file}\n"
+            f"  export VIDYA_API={api} VIDYA_HOME={folder} VIDYA_PASSWORD_FILE={network.password_file}\n",
+            is_whole=True,
         )
         run_home(network.list_homes()[0])

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from cli.errors import CliError
 from cli.terminal.cells import build_cell
+from cli.terminal.folding import fold_text
 from cli.terminal.streams import has_unicode, write_remark, write_result
 from cli.terminal.style import get_width, paint, render_for
 
@@ -72,9 +73,9 @@ def print_record(record: Any, *, is_wide: bool = False) -> None:
         write_result(f"{build_cell(record).text}\n")
 
 
-def say(text: str = "") -> None:
-    """A remark: a line on stderr."""
-    write_remark(f"{text}\n")
+def say(text: str = "", *, is_whole: bool = False) -> None:
+    """A remark: a line on stderr, folded on a narrow terminal unless it is to be copied as a whole."""
+    write_remark(f"{text if is_whole else fold_text(text, get_width(sys.stderr))}\n")
 
 
 def warn(text: str) -> None:
@@ -86,7 +87,7 @@ def say_error(error: CliError, kind: Format) -> None:
     """What happened, why, and the next command."""
     if kind is not Format.TABLE:
         named = {"code": error.code, "message": error.message, "hint": error.hint}
-        say(json.dumps({"error": named}, ensure_ascii=not has_unicode(sys.stderr)))
+        say(json.dumps({"error": named}, ensure_ascii=not has_unicode(sys.stderr)), is_whole=True)
         return
     say(f"{paint('error', 'bad')}: {error.message} {paint(f'[{error.code}]', 'faint')}")
     if error.hint:
