@@ -1,10 +1,11 @@
 """`python -m tests.economy --epochs 3000 --seeds 20 --rules second`: the table of attacks."""
 
 import argparse
+import subprocess
 import sys
 
 from tests.economy.catalogue import AGENTS
-from tests.economy.page import put_table
+from tests.economy.page import Table, save
 from tests.economy.table import format_table, run_all
 from tests.economy.world.rules import FIRST, SECOND
 
@@ -26,10 +27,17 @@ def main() -> None:
     outcomes = run_all(
         given.rules, range(1, given.seeds + 1), given.scale, given.epochs, names, given.workers
     )
-    table = format_table(outcomes, given.scale)
-    sys.stdout.write(table + "\n")
+    sys.stdout.write(format_table(outcomes, given.scale) + "\n")
     if given.page:
-        put_table(given.rules, f"{given.epochs:,} public epochs, {given.seeds} seeds, in VIDYA.", table)
+        save(Table(given.rules, get_commit(), given.epochs, given.scale, given.seeds, outcomes))
+
+
+def get_commit() -> str:
+    """The commit that is checked out."""
+    shown = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, check=True, text=True
+    )
+    return shown.stdout.strip()
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from tests.economy.hosting import (
     replicas,
     shared_disk,
     skipper,
+    small_data_ghost,
     small_item_farmer,
     subset_flapper,
 )
@@ -43,6 +44,7 @@ Run = Callable[[Arena, int], Outcome]
 
 AGENTS: dict[str, Run] = {
     "ghost host, no disk": ghost_host.run,
+    "ghost host, small data": small_data_ghost.run,
     "ghost host, accomplice's disk": shared_disk.run,
     "replicas behind 5 networks": replicas.run,
     "procedural junk": junk.run,

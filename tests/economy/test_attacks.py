@@ -4,7 +4,7 @@ import pytest
 
 from chain.modules.lockers import LockTokens
 from tests.economy.catalogue import AGENTS
-from tests.economy.page import get_rows
+from tests.economy.page import format_block, get_block, load
 from tests.economy.table import build_arena, judge, play
 from tests.economy.world.arena import ATTACKERS, HONEST
 from tests.economy.world.compare import Outcome
@@ -67,9 +67,21 @@ def test_whoever_misses_is_named_at_once() -> None:
 
 
 @pytest.mark.parametrize("rules", [FIRST, SECOND])
-def test_the_page_has_a_row_for_each_agent(rules: str) -> None:
-    """docs/economy/attacks.md was generated with all agents of the catalogue."""
-    assert get_rows(rules) == list(AGENTS)
+def test_the_page_shows_the_outcomes_that_were_kept(rules: str) -> None:
+    """Every figure of the table is computed from the outcome of each seed; all agents are there."""
+    table = load(rules)
+    assert get_block(rules) == format_block(table)
+    assert list(table.outcomes) == list(AGENTS)
+    assert {len(runs) for runs in table.outcomes.values()} == {table.seeds}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rules", [FIRST, SECOND])
+def test_a_run_gives_the_outcome_that_was_kept(rules: str) -> None:
+    """The program as it is plays the first seed of the quick agents as the table says."""
+    table = load(rules)
+    for name in QUICK:
+        assert play((rules, name, 1, table.scale, table.epochs))[1] == table.outcomes[name][0], name
 
 
 @pytest.mark.slow

@@ -1,63 +1,19 @@
 """Properties of the economy that hold for all courses, not only for the agents of the table."""
 
-from itertools import accumulate, pairwise
-from math import comb
 from random import Random
 
 import pytest
 
-from chain.modules import possession, rewards
+from chain.modules import rewards
 from chain.modules.hosting import RegisterHost
-from chain.modules.possession.history import compute_missed, compute_proven, count_misses
 from chain.modules.rewards.types import EpochRewarded, HostingRewarded
-from chain.primitives.types import PPM
 from node.home.profiles import load_profile
 from tests.economy.table import build_arena
 from tests.economy.world.arena import ATTACKERS, HONEST, MEMBERS, Arena
 from tests.economy.world.rules import GIB, SECOND
 from tests.economy.world.trade import buy, open_session
 
-PUBLIC = load_profile("public")
-WINDOW = PUBLIC.possession.parameters.window_epochs
-JAIL = PUBLIC.offences.parameters.miss_jail_ppm * WINDOW // PPM
-ERAS = 1_000_000
 SCALE = 12
-
-
-def test_a_tenth_of_misses_in_each_era_never_leads_to_jail() -> None:
-    """A window spans two eras, which together have fewer misses than jail needs, wherever these lie."""
-    assert PUBLIC.system.parameters.era_epochs == WINDOW
-    assert 2 * (WINDOW // 10) < JAIL
-
-
-def test_no_jail_in_a_million_eras_at_ninety_percent_uptime() -> None:
-    """Independent misses of 10 %: two neighbouring eras, which hold any window, stay below jail."""
-    chances = [comb(WINDOW, misses) * 0.1**misses * 0.9 ** (WINDOW - misses) for misses in range(WINDOW + 1)]
-    drawn = Random(1).choices(range(WINDOW + 1), cum_weights=list(accumulate(chances)), k=ERAS)
-    assert max(before + after for before, after in pairwise(drawn)) < JAIL
-    beyond = sum(chances[JAIL:])
-    assert ERAS * WINDOW * beyond < 1e-9
-
-
-def test_the_worst_course_at_ninety_percent_is_not_jailed_by_the_real_history() -> None:
-    """All misses of two eras in a row, no credits: the real count of the real window stays below jail."""
-    parameters = PUBLIC.possession.parameters
-    history = possession.types.NEW_HISTORY
-    for era in range(4):
-        course = [False] * (WINDOW // 10) + [True] * (WINDOW - WINDOW // 10)
-        for is_proven in course if era % 2 else reversed(course):
-            history = (compute_proven if is_proven else compute_missed)(parameters, history)
-            history = possession.types.History(history.window)
-            assert count_misses(history) < JAIL
-
-
-def test_the_bound_can_be_reached() -> None:
-    """At half uptime the count reaches jail: the tests above can fail."""
-    history = possession.types.NEW_HISTORY
-    for number in range(2 * WINDOW):
-        step = compute_missed if number % 2 else compute_proven
-        history = possession.types.History(step(PUBLIC.possession.parameters, history).window)
-    assert count_misses(history) >= JAIL
 
 
 def pay_epoch(arena: Arena, act) -> tuple[list[EpochRewarded], list[HostingRewarded]]:
@@ -118,4 +74,4 @@ def test_every_unit_of_an_epoch_is_minted_for_a_pool() -> None:
     assert paid.minted <= paid.pools.emission + paid.pools.validator_pot
     assert paid.lockers_paid >= paid.pools.lockers
     assert paid.minted + lost + paid.pools.validators - paid.validators_paid + 10 >= paid.pools.emission
-    assert rewards.get_parameters(arena.state) == PUBLIC.rewards.parameters
+    assert rewards.get_parameters(arena.state) == load_profile("public").rewards.parameters

@@ -148,7 +148,12 @@ def list_phrases(page: str) -> list[str]:
             supply,
         ],
         "lockers": ["weight of 1,000 VIDYA"],
-        "downloads": [f"which is {percent(compute_loss())} of the amount", "/ 2^30", "At most 1 MiB"],
+        "downloads": [
+            f"which is {percent(compute_loss())} of the amount",
+            "/ 2^30",
+            "At most 1 MiB",
+            "HIP-10",
+        ],
     }.get(page, [])
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from chain.modules import possession, rewards
 from tests.economy.pages.parameters import PUBLIC, list_parameters
+from tests.economy.pages.prose import list_of_attacks, list_of_mechanisms
 from tests.economy.pages.tables import list_phrases, list_rows
 
 FOLDER = Path(__file__).parents[3] / "docs" / "economy"
@@ -48,6 +49,18 @@ def test_every_figure_of_a_page_is_known(page: str) -> None:
         assert phrase in text, phrase
         text = text.replace(phrase, "")
     assert find_figures(text) == []
+
+
+def test_every_figure_in_prose_is_known() -> None:
+    """attacks.md outside its generated tables, and the names of mechanisms that are built."""
+    attacks = re.sub(r"<!-- table.*?<!-- end -->|`[^`]*`", "", read("attacks"), flags=re.DOTALL)
+    built = [line for line in read("mechanisms").splitlines() if "| not yet |" not in line]
+    for text, phrases in ((attacks, list_of_attacks()), ("\n".join(built), list_of_mechanisms())):
+        left = re.sub(r"`[^`]*`", "", text)
+        for phrase in phrases:
+            assert phrase in left, phrase
+            left = left.replace(phrase, "")
+        assert find_figures(left) == []
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -5,12 +5,12 @@ from collections.abc import Iterable
 from chain.modules import catalogue
 from chain.modules.catalogue.sponsoring import Sponsor
 from chain.primitives.types import Address, Hash
-from tests.economy.world.arena import DATUM_BYTES, HONEST, LISTER, MEMBERS, Arena
+from tests.economy.world.arena import DATUM_BYTES, DATUMS, HONEST, LISTER, MEMBERS, Arena
 from tests.economy.world.trade import buy
 
 
 def open_arena(
-    rules: str, seed: int, scale: int, *, datums: int = 8, datum_bytes: int = DATUM_BYTES
+    rules: str, seed: int, scale: int, *, datums: int = DATUMS, datum_bytes: int = DATUM_BYTES
 ) -> Arena:
     """An arena whose data earn, some of the second edition's unpaid eras after its genesis."""
     arena = Arena(rules, seed, scale, datums=datums, datum_bytes=datum_bytes)

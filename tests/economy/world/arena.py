@@ -59,7 +59,7 @@ MEMBERS = tuple(map(account, range(150, 180)))
 LISTER, TREASURY = account(200), account(201)
 ATTACKERS = tuple(map(account, range(101, 121)))
 """Members with money; an agent takes as many as it needs."""
-DATUM_BYTES = 512 * GIB
+DATUMS, DATUM_BYTES = 8, 512 * GIB
 
 Act = Callable[["Arena"], object]
 
@@ -68,7 +68,7 @@ class Arena:
     """A state, a place in time, and what everybody honest does."""
 
     def __init__(
-        self, rules: str, seed: int, scale: int, *, datums: int = 8, datum_bytes: int = DATUM_BYTES
+        self, rules: str, seed: int, scale: int, *, datums: int = DATUMS, datum_bytes: int = DATUM_BYTES
     ) -> None:
         self.rules, self.scale, self.seed = rules, scale, seed
         self.random = Random(seed)

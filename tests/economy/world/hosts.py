@@ -2,7 +2,9 @@
 
 from collections.abc import Iterable
 
+from chain.content import CHUNK_BYTES, CHUNK_LEAVES
 from chain.modules import hosting, possession, staking
+from chain.modules.hosting import DatumLeaf
 from chain.primitives.types import Address, Hash
 from tests.economy.world.arena import HONEST, Arena
 from tests.economy.world.built import IS_SAMPLED_CHUNK_UNSOLD
@@ -10,7 +12,6 @@ from tests.economy.world.rules import SECOND, VIDYA
 from tests.economy.world.trade import buy
 
 BOND_STEP = 20_000 * VIDYA
-CHUNK_BYTES = 2**18
 
 
 def register(arena: Arena, who: Address, datums: Iterable[Hash], network: str) -> None:
@@ -31,18 +32,23 @@ def drop(arena: Arena, who: Address, datums: Iterable[Hash]) -> bool:
     return arena.attempt(who, hosting.RegisterSubset((), tuple(datums)))
 
 
-def is_sold(arena: Arena) -> bool:
-    """Whether honest hosts sell the chunks in which the leaves of others lie before the deadline."""
-    return not (arena.rules == SECOND and IS_SAMPLED_CHUNK_UNSOLD)
+def find_seller(arena: Arena, leaf: DatumLeaf) -> Address | None:
+    """An honest host that may sell the chunk of a leaf now, by the chain's own query; None if nobody may."""
+    if not (arena.rules == SECOND and IS_SAMPLED_CHUNK_UNSOLD):
+        return HONEST[0]
+    hold, chunk = possession.get_sales_hold(arena.state, leaf.datum), leaf.leaf_index // CHUNK_LEAVES
+    return next((host for host in HONEST if hold.get_end(chunk, host) is None), None)
 
 
 def prove_bought(arena: Arena, who: Address) -> bool:
-    """Buy the chunks of the leaves that are owed from an honest host, and prove; False if nobody sells.
+    """Buy the chunks of the leaves that are owed from honest hosts, and prove; False if nobody sells one.
 
     An epoch of the table stands for `scale` epochs, so it pays for so many times four chunks.
     """
     places = possession.get_challenges(arena.state, who, arena.epoch)
-    if not places or not is_sold(arena):
+    sellers = [find_seller(arena, place) for place in places]
+    if not places or None in sellers:
         return False
-    buy(arena, who, HONEST[0], places[0].datum, len(places) * CHUNK_BYTES * max(arena.scale, 2))
+    seller = sellers[0] or HONEST[0]
+    buy(arena, who, seller, places[0].datum, len(places) * CHUNK_BYTES * max(arena.scale, 2))
     return arena.prove(who)
