@@ -72,7 +72,7 @@ def test_no_jail_in_a_million_eras_at_ninety_percent(draw: Course, part: int) ->
 
 
 def test_the_chance_of_jail_in_a_million_eras_is_nothing() -> None:
-    """Of a billion runs of a million eras with single misses, fewer than one has a window that leads to jail."""
+    """Of a billion runs of a million eras with single misses, fewer than one leads to jail at all."""
     jail = next(misses for misses in range(WINDOW + 1) if is_jailed(misses))
     beyond = sum(comb(WINDOW, count) * 9 ** (WINDOW - count) for count in range(jail, WINDOW + 1))
     assert 10**6 * ERA * beyond * 10**9 < 10**WINDOW
