@@ -16,7 +16,7 @@ import trio
 from chain.genesis import ChainSpec, compute_genesis_hash
 from chain.modules import beacon, system
 from chain.primitives.keys import KeyPair
-from chain.primitives.types import Hash, PeerId
+from chain.primitives.types import Hash
 from node.api.server import run_api
 from node.api.services import ApiServices
 from node.clock import WallClock
@@ -36,7 +36,7 @@ from node.mempool.gossip import PoolGossip
 from node.mempool.pool import Mempool
 from node.metrics import Metrics, run_loop_lag
 from node.network.head_announcer import HeadAnnouncer, HeadJudge
-from node.network.peering import Peering
+from node.network.peering import Peering, TrustedPeers
 from node.recovery import run_disk_watch
 from node.replica.journal import Journal
 from node.replica.signing.signer import Signer
@@ -65,9 +65,9 @@ class Node:
         keys: Keys,
         stores: Stores,
         network: Network,
-        trusted: set[PeerId] | None = None,
+        trust: TrustedPeers | None = None,
     ) -> None:
-        """`trusted`, if given, is kept filled with the peers of the current validators."""
+        """`trust`, if given, is kept filled with the current validators and the seeds."""
         self.home, self.config, self.spec, self.keys, self.network = home, config, spec, keys, network
         self.clock, self.lane, self.signatures = WallClock(), Lane(), SignatureMemory()
         check, verify = self.signatures.check, self.signatures.verify
@@ -105,7 +105,7 @@ class Node:
             home,
             is_host=keys.account is not None,
             seeds=[*spec.seeds, *config.seeds],
-            trusted=set() if trusted is None else trusted,
+            trust=TrustedPeers() if trust is None else trust,
             run_peer=[self.consensus.world.run_peer, self.pool.run_peer],
         )
         self.peers = PeerManager(network, self.peering.build_callbacks())
@@ -167,14 +167,18 @@ async def run_node(
     if is_new and config.state_sync and not await prepare_store(home, config, spec, keys):
         return
     genesis_hash = compute_genesis_hash(spec)
-    trusted: set[PeerId] = set()
+    trust = TrustedPeers()
     disk_bytes = config.disk_bytes
     consensus_key = keys.consensus.public_key
     with open_stores(home, consensus_key, is_new=is_new, disk_bytes=disk_bytes) as stores:
         async with open_network(
-            keys.network_seed, genesis_hash, config.p2p_listen, is_trusted_peer=trusted.__contains__
+            keys.network_seed,
+            genesis_hash,
+            config.p2p_listen,
+            is_trusted_peer=trust.is_peer,
+            is_trusted_host=trust.is_host,
         ) as network:
-            node = Node(home, config, spec, keys, stores, network, trusted)
+            node = Node(home, config, spec, keys, stores, network, trust)
             async with trio.open_nursery() as nursery:
                 await nursery.start(run_loop_lag, node.metrics)
                 nursery.start_soon(run_disk_watch, stores.list_failures)

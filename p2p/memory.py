@@ -16,6 +16,7 @@ from p2p.identity import PeerAddress, compute_peer_id_of_seed
 from p2p.network import DEFAULT_LIMITS, Limits
 from p2p.notifier import Notifier
 from p2p.switch.admission import Admission
+from p2p.switch.bans import Bans
 from p2p.switch.switch import Switch
 from p2p.switch.transport import OnStream
 
@@ -159,11 +160,10 @@ class MemoryHub:
         peer = compute_peer_id_of_seed(seed)
         async with trio.open_nursery() as nursery:
             admission = Admission(limits, is_trusted_peer, lambda _: False)
+            bans = Bans(is_trusted_peer, lambda _: False)
             dialler = _MemoryDialler(self, peer)
             addresses = (str(PeerAddress(_HOST, 1024 + len(self._nodes), peer)),)
-            switch = Switch(
-                peer, genesis_hash, limits, admission, is_trusted_peer, nursery, dialler, addresses
-            )
+            switch = Switch(peer, genesis_hash, limits, admission, bans, nursery, dialler, addresses)
             self._nodes[peer] = (switch, nursery)
             try:
                 yield switch

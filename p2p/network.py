@@ -123,9 +123,10 @@ class ConnectionInfo:
 
 @dataclass(frozen=True, slots=True)
 class BanInfo:
-    """A ban as `peers` shows it."""
+    """A ban as `peers` shows it: of a peer, or of a group of hosts."""
 
-    peer: PeerId
+    peer: PeerId | None
+    group: str
     seconds_left: float
     reason: str
 
@@ -172,6 +173,12 @@ class Network(Protocol):
 
     def bans(self) -> tuple[BanInfo, ...]:
         """Every ban in force."""
+
+    def encode_bans(self) -> bytes:
+        """The bans in force as a file."""
+
+    def load_bans(self, data: bytes) -> None:
+        """Puts the bans of a file into force."""
 
     def watch(self, on_event: Callable[[NetworkEvent], None]) -> Callable[[], None]:
         """Calls `on_event` at once at every change, in order; it must not raise. Returns a function

@@ -90,7 +90,8 @@ def peers(settings: Settings) -> None:
         return
     settings.emit(list_peers(found["peers"]), PEER_COLUMNS)
     for ban in found["bans"]:
-        output.say(f"banned for {ban['seconds_left']} s: {shorten(ban['peer_id'])}: {ban['reason']}")
+        who = ban["hosts"] or shorten(ban["peer_id"])
+        output.say(f"banned for {ban['seconds_left']} s: {who}: {ban['reason']}")
     for one in found["reasons"]:
         output.say(f"unused: {shorten(one['peer_id'])}: {one['reason']}")
 

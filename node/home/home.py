@@ -26,6 +26,7 @@ from storage.lock import lock_directory
 
 NODE_ROLES = (KeyRole.CONSENSUS, KeyRole.NETWORK, KeyRole.BEACON)
 PEER_BOOK_BYTES_MAX = 2**20
+PEER_BANS_BYTES_MAX = 4 * 2**20
 
 
 class HomeError(Exception):
@@ -52,6 +53,7 @@ class Home:
         self.content = self.data / "content"
         self.vouchers = self.data / "vouchers"
         self.peer_book = self.data / "peers"
+        self.peer_bans = self.data / "bans"
         self.token_file = path / "api-token"
         self.log_file = path / "node.log"
         self.pid_file = self.data / "pid"
@@ -104,10 +106,11 @@ class Home:
 
     def load_peer_book(self) -> bytes:
         """The encoded peer book of the last run; empty if there is none."""
-        if not self.peer_book.exists():
-            return b""
-        with self.peer_book.open("rb") as file:
-            return file.read(PEER_BOOK_BYTES_MAX)
+        return _load_bytes(self.peer_book, PEER_BOOK_BYTES_MAX)
+
+    def load_peer_bans(self) -> bytes:
+        """The encoded bans of the last run; empty if there are none."""
+        return _load_bytes(self.peer_bans, PEER_BANS_BYTES_MAX)
 
     def set_store_aside(self) -> Path:
         """Moves a damaged store out of the way, and says where to; raises HomeError or StoreInUse.
@@ -127,6 +130,14 @@ class Home:
         draft = self.pid_file.with_name(f"pid.{os.getpid()}")
         draft.write_text(f"{pid}\n")
         draft.replace(self.pid_file)
+
+
+def _load_bytes(path: Path, bytes_max: int) -> bytes:
+    """What is in the file, up to a bound; empty if it is not there."""
+    if not path.exists():
+        return b""
+    with path.open("rb") as file:
+        return file.read(bytes_max)
 
 
 def _load_text(path: Path) -> str:

@@ -1,6 +1,8 @@
 """What a node is to its peers: its hello, whom it dials, whom it trusts, what it does with each of them."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
 
 import trio
 
@@ -9,13 +11,33 @@ from chain.primitives.types import PeerId
 from node.home.home import Home
 from node.ledger.ledger import CommittedBlock, Ledger
 from node.version import SOFTWARE
-from p2p.errors import RefusalCode, Refused
+from p2p.errors import InvalidPeerAddress, RefusalCode, Refused
+from p2p.identity import parse_address
 from p2p.network import Network
 from p2p.peers.manager import ConnectedPeer, PeerCallbacks
 from p2p.wire.messages import Hello, PeerRole
 from storage.files import atomic_write
 
 RunPeer = Callable[[PeerId], Awaitable[None]]
+
+
+@dataclass
+class TrustedPeers:
+    """The current validators and the seeds: no count shuts them out, no score bans them.
+
+    A host is an IP address that one of them names; names of hosts are not resolved for this.
+    """
+
+    peers: set[PeerId] = field(default_factory=set)
+    hosts: set[str] = field(default_factory=set)
+
+    def is_peer(self, peer: PeerId) -> bool:
+        """Whether it is one of them."""
+        return peer in self.peers
+
+    def is_host(self, host: str) -> bool:
+        """Whether one of them may come from there."""
+        return host in self.hosts
 
 
 class Peering:
@@ -29,24 +51,24 @@ class Peering:
         *,
         is_host: bool,
         seeds: Sequence[str],
-        trusted: set[PeerId],
+        trust: TrustedPeers,
         run_peer: Sequence[RunPeer],
     ) -> None:
-        """`trusted` is kept filled with the peers of the current validators: no count shuts them out, no
-        score bans them. Each of `run_peer` runs for as long as a peer is connected.
+        """`trust` is kept filled with the current validators and the seeds. Each of `run_peer` runs for as
+        long as a peer is connected.
         """
         self._network = network
         self._ledger = ledger
         self._home = home
         self._is_host = is_host
         self._seeds = tuple(seeds)
-        self._trusted = trusted
+        self._trust = trust
         self._run_peers = tuple(run_peer)
-        self._refresh_trusted()
+        self._refresh_trust()
 
     def on_committed(self, _: CommittedBlock) -> None:
         """Another block may have another validator set, or another address of a validator."""
-        self._refresh_trusted()
+        self._refresh_trust()
 
     def build_callbacks(self) -> PeerCallbacks:
         """What the peer manager asks this node for."""
@@ -57,6 +79,8 @@ class Peering:
             get_wanted=self.get_wanted_addresses,
             load_book=self._home.load_peer_book,
             save_book=lambda data: atomic_write(self._home.peer_book, data),
+            load_bans=self._home.load_peer_bans,
+            save_bans=lambda data: atomic_write(self._home.peer_bans, data),
         )
 
     def _build_hello(self) -> Hello:
@@ -93,6 +117,12 @@ class Peering:
         hosts = (hosting.get_host(self._ledger.state, member.address) for member in members)
         return [host for host in hosts if host is not None]
 
-    def _refresh_trusted(self) -> None:
-        self._trusted.clear()
-        self._trusted.update(host.peer_id for host in self._list_validator_hosts())
+    def _refresh_trust(self) -> None:
+        hosts = self._list_validator_hosts()
+        self._trust.peers = {host.peer_id for host in hosts}
+        self._trust.hosts = set()
+        for text in (*self._seeds, *(address for host in hosts for address in host.addresses)):
+            with suppress(InvalidPeerAddress):
+                address = parse_address(text)
+                self._trust.peers.add(address.peer)
+                self._trust.hosts.add(address.host)

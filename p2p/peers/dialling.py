@@ -70,7 +70,9 @@ class Dialling:
 
     def _choose(self) -> list[str]:
         wanted = [address for address in self.get_wanted() if self._is_due(address)]
-        lacking = self.peers_wanted - len(self.network.connections()) - len(wanted)
+        # Inbound peers do not count: strangers that connect must not decide whom this node knows.
+        dialled = sum(info.is_outbound for info in self.network.connections())
+        lacking = self.peers_wanted - dialled - len(wanted)
         if lacking > 0:
             others = self.book.get_candidates(lacking)
             wanted += [address for address in others if address not in wanted and self._is_due(address)]

@@ -28,7 +28,7 @@ _log = structlog.get_logger("p2p")
 HELLO_SECONDS_MAX = 10.0
 ADDRESSES_SECONDS_MAX = 10.0
 ADDRESSES_COUNT = 32
-BOOK_SAVE_SECONDS = 60.0
+SAVE_SECONDS = 60.0
 HELLOS_MAX = 64
 REASONS_MAX = 256
 REFUSAL_SECONDS = 3.0
@@ -59,7 +59,10 @@ class PeerCallbacks:
     get_wanted: Callable[[], tuple[str, ...]]
     load_book: Callable[[], bytes] = bytes
     save_book: Callable[[bytes], None] = lambda data: None
-    peers_wanted: int = 32
+    load_bans: Callable[[], bytes] = bytes
+    save_bans: Callable[[bytes], None] = lambda data: None
+    peers_wanted: int = 16
+    """How many this node dials; peers that dial it come on top."""
     ping_times: PingTimes = field(default_factory=PingTimes)
 
 
@@ -71,6 +74,7 @@ class PeerManager:
         self.callbacks = callbacks
         self.book = AddressBook(network.peer_id)
         self.book.load(callbacks.load_book())
+        network.load_bans(callbacks.load_bans())
         self.peers: dict[PeerId, ConnectedPeer] = {}
         self.reasons: dict[PeerId, str] = {}
         self._scopes: dict[PeerId, trio.CancelScope] = {}
@@ -186,18 +190,23 @@ async def run_peers(
             for peer, info in {info.peer: info for info in manager.network.connections()}.items():
                 on_event(PeerConnected(peer, info.address, info.is_outbound))
             nursery.start_soon(manager.dialling.run)
-            nursery.start_soon(_save_book, manager)
+            nursery.start_soon(_save_files, manager)
             task_status.started()
             await trio.sleep_forever()
         finally:
             unwatch()
 
 
-async def _save_book(manager: PeerManager) -> None:
-    """Saves the address book every BOOK_SAVE_SECONDS and at the end."""
+async def _save_files(manager: PeerManager) -> None:
+    """Saves address book and bans every SAVE_SECONDS and at the end."""
     try:
         while True:
-            await trio.sleep(BOOK_SAVE_SECONDS)
-            manager.callbacks.save_book(manager.book.encode())
+            await trio.sleep(SAVE_SECONDS)
+            _save(manager)
     finally:
-        manager.callbacks.save_book(manager.book.encode())
+        _save(manager)
+
+
+def _save(manager: PeerManager) -> None:
+    manager.callbacks.save_book(manager.book.encode())
+    manager.callbacks.save_bans(manager.network.encode_bans())

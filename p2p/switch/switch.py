@@ -28,8 +28,8 @@ from p2p.network import (
     StreamHandler,
 )
 from p2p.switch.admission import Admission
+from p2p.switch.bans import Bans
 from p2p.switch.framing import FramedStream, Meter
-from p2p.switch.scores import Scoreboard
 from p2p.switch.transport import ByteStream, Dialler, SecureConnection
 
 _log = structlog.get_logger("p2p")
@@ -67,7 +67,7 @@ class Switch:
         genesis_hash: Hash,
         limits: Limits,
         admission: Admission,
-        is_trusted_peer: Callable[[PeerId], bool],
+        bans: Bans,
         nursery: trio.Nursery,
         dialler: Dialler,
         addresses: tuple[str, ...],
@@ -77,8 +77,8 @@ class Switch:
         self.addresses = addresses
         self.limits = limits
         self.admission = admission
-        self.scores = Scoreboard()
-        self._is_trusted_peer = is_trusted_peer
+        self.scores = bans.peers
+        self._bans = bans
         self._nursery = nursery
         self._dialler = dialler
         self._served: dict[str, tuple[ProtocolSpec, StreamHandler]] = {}
@@ -111,7 +111,7 @@ class Switch:
 
     async def connect(self, address: str) -> PeerId:
         place = parse_address(address)
-        self._check_not_banned(place.peer)
+        self._bans.check_peer(place.peer)
         if place.peer == self.peer_id:
             raise Refused(RefusalCode.NOT_SERVED, "this node's own address")
         if self.is_connected(place.peer):
@@ -152,11 +152,14 @@ class Switch:
 
     def blame(self, peer: PeerId, fault: PeerFault) -> None:
         _log.info("peer_fault", peer=format_peer(peer), reason=fault.reason, points=fault.points)
-        is_spent = self.scores.lower(peer, fault.points, fault.reason)
-        if is_spent and not self._is_trusted_peer(peer):
-            self.scores.ban(peer, fault.reason)
+        is_spent, groups = self._bans.lower(peer, self._get_hosts(peer), fault)
         if is_spent:
             self._nursery.start_soon(self.disconnect, peer, f"banned: {fault.reason}")
+        for group in groups:
+            _log.warning("hosts_banned", hosts=group, reason=fault.reason)
+        for other in tuple(self._peers) if groups else ():
+            if any(self._bans.is_banned_host(host) for host in self._get_hosts(other)):
+                self._nursery.start_soon(self.disconnect, other, f"hosts banned: {fault.reason}")
 
     def is_connected(self, peer: PeerId) -> bool:
         return peer in self._peers
@@ -167,7 +170,18 @@ class Switch:
         )
 
     def bans(self) -> tuple[BanInfo, ...]:
-        return self.scores.get_bans()
+        return self._bans.list()
+
+    def encode_bans(self) -> bytes:
+        return self._bans.encode()
+
+    def load_bans(self, data: bytes) -> None:
+        self._bans.load(data)
+
+    def check_host(self, host: str) -> None:
+        """Raises Refused if the group of the host is banned; before a handshake."""
+        if self._bans.is_banned_host(host):
+            raise Refused(RefusalCode.BANNED, host)
 
     def watch(self, on_event: Callable[[NetworkEvent], None]) -> Callable[[], None]:
         self._watchers.append(on_event)
@@ -178,7 +192,10 @@ class Switch:
     ) -> None:
         """Runs an authenticated connection from admission to its end; raises Refused."""
         try:
-            self._check_not_banned(connection.peer)
+            self._bans.check_peer(connection.peer)
+            victim = self.admission.make_room(connection)
+            if victim is not None:
+                self._nursery.start_soon(victim.close)
             with self.admission.hold_connection(connection):
                 await self._run(connection, task_status)
         finally:
@@ -259,10 +276,11 @@ class Switch:
         for on_event in tuple(self._watchers):
             on_event(event)
 
-    def _check_not_banned(self, peer: PeerId) -> None:
-        reason = self.scores.get_ban(peer)
-        if reason is not None:
-            raise Refused(RefusalCode.BANNED, reason)
+    def _get_hosts(self, peer: PeerId) -> set[str]:
+        """The hosts from which the peer connected."""
+        entry = self._peers.get(peer)
+        opened = entry.connections if entry is not None else []
+        return {one.connection.host for one in opened if not one.connection.is_outbound}
 
     def _get_meter(self, entry: _Peer, protocol: ProtocolSpec) -> Meter:
         return entry.meters.setdefault(protocol.name, Meter(protocol))

@@ -17,6 +17,7 @@ from p2p.errors import ListenFailed, PeerGone, Refused
 from p2p.identity import PeerAddress, compute_peer_id_of_seed, parse_listen_address
 from p2p.network import DEFAULT_LIMITS, Limits
 from p2p.switch.admission import Admission
+from p2p.switch.bans import Bans
 from p2p.switch.switch import Switch
 from p2p.tcp.connection import Libp2pConnection, Upgrader
 from p2p.tcp.libp2p_setup import prepare_libp2p
@@ -51,9 +52,10 @@ async def open_network(
         raise ListenFailed(f"cannot listen at {listen}: {error.strerror or error}") from error
     async with trio.open_nursery() as nursery:
         admission = Admission(limits, is_trusted_peer, is_trusted_host)
+        bans = Bans(is_trusted_peer, is_trusted_host)
         dialler, bound = _TcpDialler(upgrader), listeners[0].socket.getsockname()[1]
         addresses = (str(PeerAddress(host, bound, peer)),)
-        switch = Switch(peer, genesis_hash, limits, admission, is_trusted_peer, nursery, dialler, addresses)
+        switch = Switch(peer, genesis_hash, limits, admission, bans, nursery, dialler, addresses)
         nursery.start_soon(trio.serve_listeners, partial(_accept, switch, upgrader), listeners)
         try:
             yield switch
@@ -85,6 +87,7 @@ async def _accept(switch: Switch, upgrader: Upgrader, stream: trio.SocketStream)
         except OSError:
             return  # closed before it was accepted
         try:
+            switch.check_host(host)
             with switch.admission.hold_handshake(host):
                 connection = await upgrader.upgrade_inbound(stream, host, port)
             await switch.run_connection(connection)

@@ -43,9 +43,11 @@ async def run_attack(name: str, network: Network) -> Verdict:
     number = FIRST_NETWORK + list_programs().index(name)
     target = Target(node.address, network.genesis_hash, number, node.url)
     verdict = Verdict(name, breaks_rules=getattr(program, "BREAKS_RULES", True))
+    earlier = await trio.to_thread.run_sync(list_bans, node)
     verdict.seconds_before = await _measure_interval(node, QUIET_SECONDS)
     await _attack(name, target, program.SECONDS, node, verdict)
-    verdict.bans = await trio.to_thread.run_sync(_list_bans, node, number)
+    bans = await trio.to_thread.run_sync(list_bans, node)
+    verdict.bans = [f"{who}: {reason}" for who, reason in bans.items() if who not in earlier]
     return verdict
 
 
@@ -136,7 +138,6 @@ async def _visit(target: Target, verdict: Verdict) -> None:
         await trio.sleep(VISIT_SECONDS)
 
 
-def _list_bans(node: Node, number: int) -> list[str]:
-    """Reasons of the bans that the node shows, those of hosts of the attacker included."""
-    shown = node.get("peers")["bans"]
-    return [f"{ban.get('host') or ban['peer_id']}: {ban['reason']}" for ban in shown]
+def list_bans(node: Node) -> dict[str, str]:
+    """Reasons of the bans that the node shows, by peer or by group of hosts."""
+    return {ban["hosts"] or ban["peer_id"]: ban["reason"] for ban in node.get("peers")["bans"]}

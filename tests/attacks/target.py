@@ -30,6 +30,7 @@ from p2p.identity import PeerAddress, compute_peer_id_of_seed, parse_address
 from p2p.network import DEFAULT_LIMITS, NetworkEvent, PeerDisconnected
 from p2p.peers.manager import ConnectedPeer, PeerCallbacks, PeerManager, run_peers
 from p2p.switch.admission import Admission
+from p2p.switch.bans import Bans
 from p2p.switch.switch import Switch
 from p2p.tcp.channel import TcpChannel
 from p2p.tcp.connection import Libp2pConnection, Upgrader
@@ -123,9 +124,10 @@ async def _open_peer(
     hello = Hello(genesis_hash, SOFTWARE, system.SPEC_VERSION, 0, NO_HASH, roles, ())
     async with trio.open_nursery() as nursery:
         admission = Admission(DEFAULT_LIMITS, _trust, _trust_host)
+        bans = Bans(_trust, _trust_host)
         dialler = _Dialler(Upgrader(seed, DEFAULT_LIMITS), host)
         peer = compute_peer_id_of_seed(seed)
-        switch = Switch(peer, genesis_hash, DEFAULT_LIMITS, admission, _trust, nursery, dialler, ())
+        switch = Switch(peer, genesis_hash, DEFAULT_LIMITS, admission, bans, nursery, dialler, ())
         if not is_silent:
             callbacks = PeerCallbacks(lambda: hello, _accept, _stay, tuple, peers_wanted=0)
             await nursery.start(partial(run_peers, PeerManager(switch, callbacks)))

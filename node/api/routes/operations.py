@@ -53,7 +53,12 @@ def _describe_peers(manager: PeerManager) -> Peers:
             for info in network.connections()
         ],
         bans=[
-            {"peer_id": format_peer(ban.peer), "seconds_left": int(ban.seconds_left), "reason": ban.reason}
+            {
+                "peer_id": "" if ban.peer is None else format_peer(ban.peer),
+                "hosts": ban.group,
+                "seconds_left": int(ban.seconds_left),
+                "reason": ban.reason,
+            }
             for ban in network.bans()
         ],
         reasons=[

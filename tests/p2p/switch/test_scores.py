@@ -5,7 +5,7 @@ import trio.testing
 
 from p2p.switch import scores
 from p2p.switch.rate_limiter import RateLimiter
-from p2p.switch.scores import BAN_SECONDS, PEERS_MAX, SCORE_MAX, Scoreboard
+from p2p.switch.scores import BAN_SECONDS, ENTRIES_MAX, SCORE_MAX, Scoreboard
 
 
 class Clock:
@@ -31,6 +31,15 @@ def test_points_come_back() -> None:
     assert board.get_score(b"stranger") == SCORE_MAX
 
 
+def test_two_halves_are_a_whole() -> None:
+    """Faults that add up to all points spend them, though a little came back in between."""
+    clock = Clock()
+    board = Scoreboard(clock)
+    assert not board.lower(b"a", SCORE_MAX // 2, "x")
+    clock.now = 5.0
+    assert board.lower(b"a", SCORE_MAX // 2, "x")
+
+
 def test_bans_end_and_double() -> None:
     """A ban ends with a full score; the next one lasts twice as long."""
     clock = Clock()
@@ -50,10 +59,10 @@ def test_the_table_is_bounded_and_keeps_the_worst() -> None:
     """Small faults of many peers do not remove a ban."""
     board = Scoreboard(Clock())
     board.ban(b"worst", "x", 10.0)
-    for number in range(PEERS_MAX * 2):
+    for number in range(ENTRIES_MAX * 2):
         board.lower(number.to_bytes(4), 1, "y")
     assert board.get_ban(b"worst") == "x"
-    assert len(board._standings) <= scores.PEERS_MAX
+    assert len(board._standings) <= scores.ENTRIES_MAX
 
 
 async def test_limiters_let_through_their_rate(autojump_clock: trio.testing.MockClock) -> None:
