@@ -66,6 +66,7 @@ async def _pour(stream: Any) -> None:
 
 
 async def _serve(folder: str) -> None:
+    from node.content.debts import DebtBook
     from node.content.lane import ContentLane
     from node.content.service import ContentService
     from node.content.vouchers import VoucherBook
@@ -78,18 +79,27 @@ async def _serve(folder: str) -> None:
         manifest = store.publish(source)
         datum = compute_datum_id(manifest)
         async with open_network(b"s" * 32, GENESIS, LISTEN) as network:
-            book = VoucherBook(LevelDbStore(Path(folder) / "vouchers"), HOST)
+            vouchers = LevelDbStore(Path(folder) / "vouchers")
+            book, debts = VoucherBook(vouchers, HOST), DebtBook(vouchers, HOST)
             network.serve(_build_raw_protocol(), _pour)
-            ContentService(network, OpenSessions(datum, manifest.root), ContentLane(store), book)
+            ContentService(network, OpenSessions(datum, manifest.root), ContentLane(store), book, debts)
             print(json.dumps([network.addresses[0], datum.hex(), manifest.root.hex()]), flush=True)
             await trio.sleep_forever()
 
 
 async def _fetch(folder: str, address: str, datum: str, root: str, session: str) -> dict[str, float]:
-    from node.content.downloads import DownloadJob, SessionHost, download
+    from node.content.downloads import (
+        BuyerMemory,
+        DownloadJob,
+        LossBook,
+        PaymentBook,
+        SessionHost,
+        download,
+    )
     from node.content.lane import ContentLane
     from p2p.tcp.host import open_network
     from storage.content.store import ContentStore
+    from storage.kv import LevelDbStore
 
     job = DownloadJob(
         session=bytes.fromhex(session),
@@ -105,7 +115,8 @@ async def _fetch(folder: str, address: str, datum: str, root: str, session: str)
         async with open_network(b"c" * 32, GENESIS, LISTEN) as network:
             raw = await _drain(network, await network.connect(address))
             begun, used = perf_counter(), process_time()
-            result = await download(network, ContentLane(store), job)
+            memory = BuyerMemory(PaymentBook(LevelDbStore(Path(target) / "payments")), LossBook())
+            result = await download(network, ContentLane(store), job, memory=memory)
             seconds, cpu = perf_counter() - begun, process_time() - used
             assert result.is_complete, result
             assert result.paid == sessions.compute_price(DATUM_BYTES, PRICE_PER_GIB)

@@ -77,7 +77,7 @@ class Node:
         self.mempool = Mempool()
         self.pool = PoolGossip(network, self.ledger, self.mempool, self.signatures)
         self.content = ContentServices(
-            network, self.ledger, config, keys.account, stores.content, stores.vouchers, verify
+            network, self.ledger, config, keys.account, stores.content, stores.vouchers, verify, home.losses
         )
         book = self.content.book
         peer_key = KeyPair(keys.network_seed)

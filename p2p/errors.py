@@ -74,7 +74,7 @@ class RefusalCode(IntEnum):
     NOT_FOUND = 2
     BANNED = 3
     NOT_MEMBER = 4
-    CREDIT_EXHAUSTED = 5
+    NOT_PAID = 5
     VOUCHER_INVALID = 6
     TOO_MANY_CONNECTIONS = 8
     PROTOCOL_UNKNOWN = 9
@@ -82,6 +82,7 @@ class RefusalCode(IntEnum):
     NOT_YET = 11
     SESSION_OVER = 12
     CANCELLED = 13
+    PAYER_OWES = 15
 
 
 class Refused(NetworkError):

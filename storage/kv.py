@@ -51,6 +51,9 @@ class Prefix(IntEnum):
     CONTENT_CHUNK = 34
     CONTENT_PLACE = 35
     VOUCHER = 48
+    DELIVERY = 49
+    DEBT = 50
+    PAYMENT = 51
 
 
 class KeyValueReader(Protocol):

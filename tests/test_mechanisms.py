@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from chain.runtime import MODULES
-from node.content.credit import CREDIT_BYTES
+from node.content.prepayment import PREPAID_BYTES_MAX
 from tests.test_commands import why_unknown
 
 ROOT = Path(__file__).parent.parent
@@ -94,7 +94,7 @@ def test_a_row_points_to_what_exists(row: Row) -> None:
 def test_rows_that_point_to_nothing_are_seen() -> None:
     """A call, function, test or command that was renamed is found."""
     assert why_no_rule("lockers.lock_tokens") is why_no_rule("rewards.payments.get_pools") is None
-    assert why_no_rule("node.content.credit") is why_no_rule("lockers.FUND") is None
+    assert why_no_rule("node.content.prepayment") is why_no_rule("lockers.FUND") is None
     for gone in ("lockers.lock_all", "rewards.payments.gone", "node.content.gone", "gone.on_epoch_end"):
         assert why_no_rule(gone) is not None, gone
     assert why_no_test("test_mechanisms.py::test_rows_that_point_to_nothing_are_seen") is None
@@ -152,7 +152,7 @@ def list_figures(spec: dict[str, Any]) -> list[str]:
         f"{percent(rewards['validator_ppm'])} for signed blocks",
         f"1/{part['lockers']['fund_divisor']} of it a day",
         f"{sales['price_per_gib'] // VIDYA} VIDYA per GiB",
-        f"{CREDIT_BYTES // MIB} MiB",
+        f"{PREPAID_BYTES_MAX // MIB} MiB",
         f"over {part['escrow']['release_eras']} days",
         f"{percent(offences['miss_slash_ppm'])} of its own bond, doubling up to "
         f"{percent(offences['miss_slash_ppm_max'])}",

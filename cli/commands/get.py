@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
-HOST_COLUMNS = ("host", "outcome", "chunks", "bytes", "paid", "reason")
+HOST_COLUMNS = ("host", "outcome", "chunks", "bytes", "paid", "lost", "reason")
 
 
 @command(app, "get")
@@ -145,6 +145,8 @@ def report(
     network: "NetworkContext", entry: "Entry", job: "DownloadJob", result: "DownloadResult", target: Path
 ) -> None:
     """What each host did and was paid; raises RequestRefused if the datum is not complete."""
+    from cli.content.sessions import say_lost
+
     rows = [
         {
             "host": network.address(host.account),
@@ -152,10 +154,15 @@ def report(
             "chunks": host.chunks,
             "bytes": host.bytes,
             "paid": host.paid,
+            "paid_bytes": host.paid_bytes,
+            "lost_bytes": host.lost_bytes,
+            "lost": host.lost,
             "reason": host.reason,
         }
         for host in result.hosts
     ]
+    for host in result.hosts:
+        say_lost(network, network.address(host.account), host.lost_bytes, host.lost, host.reason)
     if not result.is_complete:
         tried = "; ".join(f"{row['host']}: {row['outcome']} {row['reason']}".rstrip() for row in rows)
         code, missing = "download_failed", f"{format_count(result.chunks_missing, 'chunk')} missing"

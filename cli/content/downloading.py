@@ -4,6 +4,8 @@ A signal stops it; what was paid for is in the store then, and the next try goes
 """
 
 import secrets
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import trio
@@ -16,11 +18,22 @@ from cli.terminal import output
 from cli.terminal.amounts import format_size
 from cli.terminal.progress import Transfer, show_transfer
 from cli.terminal.wording import format_count
-from node.content.downloads import DownloadJob, DownloadLimits, DownloadResult, Outcome, Progress, download
+from node.content.downloads import (
+    BuyerMemory,
+    DownloadJob,
+    DownloadLimits,
+    DownloadResult,
+    LossBook,
+    Outcome,
+    PaymentBook,
+    Progress,
+    download,
+)
 from node.content.lane import ContentLane
 from node.logs import configure_logs
 from node.network.light_peer import open_light_network
 from node.stopping import run_until_stopped
+from storage.kv import LevelDbStore
 
 
 def run_download(
@@ -60,10 +73,10 @@ class DownloadRun:
     async def fetch_and_export(self) -> None:
         """Sets `result`; raises what the own disk refuses."""
         job = self._job
-        with open_store(self._folder, self._entry) as store:
+        with open_store(self._folder, self._entry) as store, open_memory(self._folder) as memory:
             lane = ContentLane(store)
             async with open_light_network(secrets.token_bytes(32), self._network.genesis_hash) as network:
-                result = await download(network, lane, job, self._show, self._limits)
+                result = await download(network, lane, job, self._show, self._limits, memory)
             output.end_line()
             if result.is_complete:
                 await lane.run(lambda content: content.export(job.datum, self._target, job.paths))
@@ -78,6 +91,13 @@ class DownloadRun:
         done, total = format_size(self._bytes_done), format_size(self._job.size_bytes)
         output.end_line()
         output.say(f"stopped at {done} of {total}, run it again to resume")
+
+
+@contextmanager
+def open_memory(folder: Folder) -> Iterator[BuyerMemory]:
+    """What earlier tries have noted of payments and of hosts."""
+    with closing(LevelDbStore(folder.payments, "move it away, and the session beside it")) as store:
+        yield BuyerMemory(PaymentBook(store), LossBook(folder.losses))
 
 
 def describe(network: NetworkContext, title: str, progress: Progress) -> Transfer:

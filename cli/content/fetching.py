@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from cli.content.catalogue import require_datum
-from cli.content.sessions import Opened, close_sessions, open_sessions
+from cli.content.sessions import Opened, close_sessions, open_sessions, say_lost
 from cli.context.keys import WalletAccount
 from cli.context.network import NetworkContext
 from cli.errors import RequestRefused
@@ -105,6 +105,8 @@ def wait_download(network: NetworkContext, title: str, job: str) -> str | None:
         time.sleep(POLL_SECONDS)
         progress = network.client.get(f"/v1/content/download/{job}")
     output.end_line()
+    for host in progress["hosts"]:
+        say_lost(network, host["host"], host["lost_bytes"], host["lost"], host["failure"])
     if progress["state"] == "complete":
         return None
     tried = "; ".join(f"{host['host']}: {host['failure']}" for host in progress["hosts"] if host["failure"])

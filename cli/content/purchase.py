@@ -47,6 +47,16 @@ class Folder(NamedTuple):
         return self.path / "store"
 
     @property
+    def payments(self) -> Path:
+        """What each host of the session was promised, and what came for it."""
+        return self.path / "payments"
+
+    @property
+    def losses(self) -> Path:
+        """Hosts that took pay and did not deliver, in any download."""
+        return self.path.parent / "losses"
+
+    @property
     def session_file(self) -> Path:
         """The session, with the secret that vouchers are signed with; mode 0600."""
         return self.path / "session.json"
@@ -54,6 +64,7 @@ class Folder(NamedTuple):
     def forget(self) -> None:
         """The files are where they should be: chunks and session are needed no more."""
         shutil.rmtree(self.store, ignore_errors=True)
+        shutil.rmtree(self.payments, ignore_errors=True)
         self.session_file.unlink(missing_ok=True)
         with suppress(OSError):
             self.path.rmdir()

@@ -13,6 +13,7 @@ from cli.context.keys import WalletAccount
 from cli.context.network import NetworkContext
 from cli.errors import RequestRefused
 from cli.terminal import output
+from cli.terminal.amounts import format_size
 from cli.transactions.sending import list_events, send
 
 SESSION_HOSTS_MAX = 32
@@ -109,3 +110,10 @@ def say_return(network: NetworkContext, latest: int) -> None:
         "the rest of the deposit returns within a few blocks if all its hosts are online; "
         f"block {latest} ({when}) at the latest"
     )
+
+
+def say_lost(network: NetworkContext, host: str, lost_bytes: int, lost: int, reason: str) -> None:
+    """Names a host that was paid for more than came, if it was."""
+    if lost_bytes:
+        what = f"{network.amount(lost)} for {format_size(lost_bytes)} that did not come"
+        output.say(f"{host} was paid {what}: {reason}; it is asked last from now on")

@@ -28,11 +28,12 @@ def _fields(names: str) -> frozenset[str]:
 AMOUNTS = _fields(
     "active amount balance base_fee bond burned committed delegated delegated_to deposit earned escrow fee "
     "accrued claimable claimed fee_max forfeited free fresh genesis income leaving limit "
-    "listing_fee_min locked minted needed paid pledge_per_gib price_max_per_gib price_per_gib refunded "
+    "listing_fee_min locked lost minted needed paid pledge_per_gib price_max_per_gib price_per_gib refunded "
     "required spent sponsored stake tip to_delegators to_lockers total withheld"
 )
 SIZES = _fields(
-    "bytes bytes_downloaded bytes_held bytes_served bytes_total quota_bytes size_bytes used_bytes"
+    "bytes bytes_downloaded bytes_held bytes_served bytes_total lost_bytes paid_bytes quota_bytes size_bytes "
+    "used_bytes"
 )
 RATES = _fields("capacity bytes_per_second")
 EPOCHS = _fields(

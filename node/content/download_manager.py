@@ -16,6 +16,7 @@ from chain.modules import catalogue, hosting, sessions
 from chain.primitives.keys import KeyPair
 from chain.primitives.types import Hash
 from node.content.downloads import (
+    BuyerMemory,
     DownloadError,
     DownloadJob,
     DownloadLimits,
@@ -52,12 +53,18 @@ class DownloadManager:
     """Publishes, downloads and drops datums of this node."""
 
     def __init__(
-        self, network: Network, ledger: Ledger, content: ContentLane, limits: DownloadLimits
+        self,
+        network: Network,
+        ledger: Ledger,
+        content: ContentLane,
+        limits: DownloadLimits,
+        memory: BuyerMemory,
     ) -> None:
         self._network = network
         self._ledger = ledger
         self._content = content
         self.limits = limits
+        self._memory = memory
         self._jobs: dict[str, DownloadProgress] = {}
         self._orders, self._queue = trio.open_memory_channel[DownloadJob](JOBS_MAX)
 
@@ -97,6 +104,7 @@ class DownloadManager:
         if known is not None and known.state != "failed":
             return known
         plan = self._plan(order)
+        self._forget_over()
         self._jobs.pop(job, None)
         while len(self._jobs) >= JOBS_MAX:
             self._forget_one()
@@ -107,6 +115,12 @@ class DownloadManager:
         except trio.WouldBlock:
             raise OrderRefused(f"{JOBS_MAX} downloads are waiting") from None
         return started
+
+    def _forget_over(self) -> None:
+        """Deletes the payments of sessions that the chain has no more, which bounds what is kept."""
+        payments, state = self._memory.payments, self._ledger.state
+        known = payments.list_sessions()
+        payments.forget([one for one in known if sessions.get_session(state, one) is None])
 
     def _forget_one(self) -> None:
         ended = [job for job, progress in self._jobs.items() if progress.state != "running"]
@@ -161,7 +175,7 @@ class DownloadManager:
             self._jobs[name] = _build_progress(self._jobs[name], progress)
 
         try:
-            result = await download(self._network, self._content, job, show, self.limits)
+            result = await download(self._network, self._content, job, show, self.limits, self._memory)
         except (DownloadError, StorageError) as error:
             self._end(name, "failed", f"{type(error).__name__}: {error}")
             return
@@ -193,7 +207,15 @@ def _build_progress(before: DownloadProgress, progress: Progress) -> DownloadPro
 
 
 def _build_host(report: HostReport) -> HostProgress:
-    return HostProgress(report.account, report.chunks, report.paid, report.reason)
+    return HostProgress(
+        host=report.account,
+        chunks=report.chunks,
+        bytes=report.bytes,
+        paid=report.paid,
+        lost_bytes=report.lost_bytes,
+        lost=report.lost,
+        failure=report.reason,
+    )
 
 
 def _publish(store: ContentStore, path: Path) -> Manifest:

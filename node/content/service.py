@@ -1,11 +1,12 @@
 """The content service: sends chunks against vouchers to clients with a session on chain.
 
 A stream begins with Access. A client without a session that has an allotment for this host is refused before
-it learns anything. At most CREDIT_BYTES are sent beyond the best voucher of a session (`credit`). A voucher
-is written before the credit it gives is used.
+it learns anything. A chunk is sent only if the best voucher of the session covers it (`prepayment`). A
+voucher is written before anything is sent for it. Chunks that a lost connection swallowed are sent again for
+free, as long as the payer's debt permits it (`debts`).
 
 Each stream has three tasks: one receives requests and vouchers, one reads chunks from the store ahead, and
-one sends them when there is credit, so that no payment waits for the disk. Queues, streams and waits are
+one sends them when they are paid, so that no payment waits for the disk. Queues, streams and waits are
 bounded.
 
 Not here: settlement (`node.duties`), who holds what (the chain), limits on strangers (`p2p`).
@@ -16,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import structlog
 import trio
@@ -29,8 +30,9 @@ from chain.primitives.keys import is_signed_by
 from chain.primitives.types import Hash, Height, PeerId
 from chain.state import StateReader
 from chain.votes import Verify
-from node.content.credit import CreditAccount
+from node.content.debts import DebtBook
 from node.content.lane import ContentLane
+from node.content.prepayment import PrepaidAccount
 from node.content.vouchers import Terms, VoucherBook, VoucherRefused, check_voucher
 from p2p.errors import PeerFault, RefusalCode, Refused, StreamEnded
 from p2p.network import Network, Stream
@@ -49,6 +51,7 @@ from p2p.wire.messages import (
     Offer,
     OfferRequest,
     Payment,
+    ResendRequest,
     is_access_signed,
 )
 from p2p.wire.protocols import CONTENT
@@ -60,11 +63,11 @@ _log = structlog.get_logger("content")
 
 READ_BATCH = 4
 READ_AHEAD = 4
-"""Chunks that wait for credit in memory, per stream."""
+"""Chunks that wait for a voucher in memory, per stream."""
 REQUESTS_MAX = 32
 """Requests that wait on one stream; an honest client has far fewer under way."""
 NOT_YET_BLOCKS_MAX = 8
-CREDIT_ACCOUNTS_MAX = 4096
+ACCOUNTS_MAX = 4096
 FORGERY_POINTS = 25
 
 
@@ -102,56 +105,57 @@ class ContentService:
         head: ChainHead,
         content: ContentLane,
         book: VoucherBook,
+        debts: DebtBook,
         limits: ServiceLimits | None = None,
         verify: Verify = is_signed_by,
     ) -> None:
         self.limits = limits or ServiceLimits()
         self.content = content
-        self.book = book
+        self.book, self.debts = book, debts
         self.head = head
         self.verify = verify
         rate = self.limits.bytes_per_second_max
         self.rate_limiter = RateLimiter(rate, CHUNK_BYTES) if rate else None
         self._network = network
-        self._credits: OrderedDict[Hash, CreditAccount] = OrderedDict()
+        self._accounts: OrderedDict[Hash, PrepaidAccount] = OrderedDict()
         self._streams: Counter[Hash] = Counter()
         network.serve(CONTENT, self._serve)
 
     async def _serve(self, stream: Stream) -> None:
         """One stream, from Access to its end; runs behind the per-peer boundary."""
         try:
-            credit = await self._admit(stream)
+            account = await self._admit(stream)
         except Refused as refused:
             await send_message(stream, build_refusal(refused))
             return
-        with self._count_stream(credit):
-            await send_message(stream, Granted(credit.best, tuple(credit.unpaid)))
-            await _ServingStream(self, stream, credit).run()
+        with self._count_stream(account):
+            await send_message(stream, Granted(account.best, account.sent_bytes, tuple(account.recent)))
+            await _ServingStream(self, stream, account).run()
 
-    async def _admit(self, stream: Stream) -> CreditAccount:
+    async def _admit(self, stream: Stream) -> PrepaidAccount:
         with trio.move_on_after(self.limits.access_seconds_max):
             access = await receive_message(stream, ContentRequest)
             if not isinstance(access, Access):
                 raise PeerFault("a stream does not begin with access")
-            return self._open_credit(stream.peer, access)
+            return self._open_account(stream.peer, access)
         raise Refused(RefusalCode.BUSY, "access took too long")
 
-    def _open_credit(self, peer: PeerId, access: Access) -> CreditAccount:
-        credit = self._credits.get(access.session) or self._build_credit(access)
-        key, genesis_hash = credit.terms.voucher_key, self.head.genesis_hash
+    def _open_account(self, peer: PeerId, access: Access) -> PrepaidAccount:
+        account = self._accounts.get(access.session) or self._build_account(access)
+        key, genesis_hash = account.terms.voucher_key, self.head.genesis_hash
         if not is_access_signed(access, key, genesis_hash, peer, self._network.peer_id):
             self._network.blame(peer, PeerFault("access not signed by the session's key", FORGERY_POINTS))
             raise Refused(RefusalCode.NOT_MEMBER, "access is not signed by the session's key")
-        self.check_running(credit)
+        self.check_running(account)
         if self._streams.total() >= self.limits.streams_max:
             raise Refused(RefusalCode.BUSY)
         if self._streams[access.session] >= self.limits.streams_per_session_max:
             raise Refused(RefusalCode.BUSY, "streams of this session")
-        self._keep_credit(credit)
-        return credit
+        self._keep_account(account)
+        return account
 
-    def _build_credit(self, access: Access) -> CreditAccount:
-        """The credit account of a session on chain; raises Refused."""
+    def _build_account(self, access: Access) -> PrepaidAccount:
+        """The account of a session on chain; raises Refused."""
         state, session_id = self.head.state, access.session
         session = sessions.get_session(state, session_id)
         if session is None:
@@ -168,32 +172,34 @@ class ContentService:
             session=session_id,
             datum=session.datum,
             host=self.book.host,
+            payer=session.payer,
             voucher_key=session.voucher_key,
             price_per_gib=session.price_per_gib,
             limit=allotment.limit,
         )
-        return CreditAccount(terms, datum.size_bytes, self.book.get(session_id), allotment.bytes)
+        best, delivery = self.book.get(session_id), self.book.get_delivery(session_id)
+        return PrepaidAccount(terms, datum.size_bytes, best, delivery, allotment.bytes)
 
-    def _keep_credit(self, credit: CreditAccount) -> None:
-        self._credits[credit.terms.session] = credit
-        self._credits.move_to_end(credit.terms.session)
-        if len(self._credits) > CREDIT_ACCOUNTS_MAX:
-            del self._credits[next(session for session in self._credits if not self._streams[session])]
+    def _keep_account(self, account: PrepaidAccount) -> None:
+        self._accounts[account.terms.session] = account
+        self._accounts.move_to_end(account.terms.session)
+        if len(self._accounts) > ACCOUNTS_MAX:
+            del self._accounts[next(session for session in self._accounts if not self._streams[session])]
 
-    def check_running(self, credit: CreditAccount) -> None:
+    def check_running(self, account: PrepaidAccount) -> None:
         """Raises Refused if the session is closing or over, since a chunk sent now might never be paid."""
         height = self.head.height
-        if credit.checked_at == height:
+        if account.checked_at == height:
             return
-        session = sessions.get_session(self.head.state, credit.terms.session)
+        session = sessions.get_session(self.head.state, account.terms.session)
         if session is None or not sessions.is_running(session, height + 1):
-            self._credits.pop(credit.terms.session, None)
+            self._accounts.pop(account.terms.session, None)
             raise Refused(RefusalCode.SESSION_OVER)
-        credit.checked_at = height
+        account.checked_at = height
 
     @contextmanager
-    def _count_stream(self, credit: CreditAccount) -> Iterator[None]:
-        session = credit.terms.session
+    def _count_stream(self, account: PrepaidAccount) -> Iterator[None]:
+        session = account.terms.session
         self._streams[session] += 1
         try:
             yield
@@ -203,24 +209,37 @@ class ContentService:
                 del self._streams[session]
 
 
-_Request = int | OfferRequest | ManifestRequest
-"""A chunk's number, or a request for the offer or the manifest."""
+class _Wanted(NamedTuple):
+    """A chunk that was asked for; `is_again` if it was sent already, and is to be sent for free."""
+
+    chunk: int
+    is_again: bool
+
+
+class _Reply(NamedTuple):
+    """An answer that waits until it may be sent."""
+
+    message: Record
+    is_again: bool = False
+
+
+_Request = _Wanted | OfferRequest | ManifestRequest
 
 
 class _ServingStream:
     """Serves one stream of a session."""
 
-    def __init__(self, service: ContentService, stream: Stream, credit: CreditAccount) -> None:
+    def __init__(self, service: ContentService, stream: Stream, account: PrepaidAccount) -> None:
         self._service = service
         self._limits = service.limits
         self._stream = stream
-        self._credit = credit
+        self._account = account
         self._requests: deque[_Request] = deque()
         self._wanted: Counter[int] = Counter()
         self._cancelled: set[int] = set()
         self._refusal: Refused | None = None
         self._changed = Notifier()
-        self._replies_in, self._replies = trio.open_memory_channel[Record](READ_AHEAD)
+        self._replies_in, self._replies = trio.open_memory_channel[_Reply](READ_AHEAD)
 
     async def run(self) -> None:
         """Serves until the client closes its side or is refused."""
@@ -231,6 +250,7 @@ class _ServingStream:
                 await self._send_all()
                 nursery.cancel_scope.cancel()
         finally:
+            self._service.book.keep_delivery(self._account.terms.session, self._account.take_note())
             with trio.CancelScope(shield=True):
                 await self._service.content.run(lambda _: self._service.book.sync())
 
@@ -251,37 +271,48 @@ class _ServingStream:
             case Cancel(chunk):
                 if chunk in self._wanted:
                     self._cancelled.add(chunk)
-                    self._credit.wake()
+                    self._account.wake()
             case Access():
                 raise PeerFault("access twice")
             case _:
                 self._take_request(message)
 
     def _take_voucher(self, signed: SignedVoucher) -> None:
+        account, added = self._account, signed.voucher.bytes - self._account.paid_bytes
+        if not added:
+            # A client that reconnects sends its voucher again, which may have arrived on the last stream.
+            return
         try:
-            check_voucher(signed, self._credit.terms, self._credit.paid_bytes, self._service.verify)
+            check_voucher(signed, account.terms, account.paid_bytes, self._service.verify)
         except VoucherRefused as error:
             self._refusal = Refused(RefusalCode.VOUCHER_INVALID, str(error))
             self._wake()
-            self._credit.wake()
+            account.wake()
             return
-        self._service.book.keep(signed)
-        self._credit.pay(signed)
+        self._service.book.keep(signed, account.take_note())
+        self._service.debts.pay(account.terms.payer, added)
+        account.pay(signed)
 
-    def _take_request(self, message: OfferRequest | ManifestRequest | ChunksRequest) -> None:
-        wanted = message.chunks if isinstance(message, ChunksRequest) else (message,)
+    def _take_request(self, message: OfferRequest | ManifestRequest | ChunksRequest | ResendRequest) -> None:
+        wanted: tuple[_Request, ...]
+        match message:
+            case ChunksRequest(chunks) | ResendRequest(chunks):
+                is_again = isinstance(message, ResendRequest)
+                wanted = tuple(_Wanted(chunk, is_again) for chunk in chunks)
+            case _:
+                wanted = (message,)
         if len(self._requests) + len(wanted) > REQUESTS_MAX:
             raise PeerFault("too many requests under way")
         for one in wanted:
-            if isinstance(one, int):
-                self._check_exists(one)
-                self._wanted[one] += 1
+            if isinstance(one, _Wanted):
+                self._check_exists(one.chunk)
+                self._wanted[one.chunk] += 1
             self._requests.append(one)
         self._wake()
 
     def _check_exists(self, chunk: int) -> None:
-        if not self._credit.compute_size(chunk):
-            raise PeerFault(f"chunk {chunk} of a datum of {self._credit.size_bytes} bytes")
+        if not self._account.compute_size(chunk):
+            raise PeerFault(f"chunk {chunk} of a datum of {self._account.size_bytes} bytes")
 
     def _wake(self) -> None:
         self._changed.notify_all()
@@ -296,7 +327,7 @@ class _ServingStream:
                     for reply in await self._service.content.run(partial(self._read_batch, batch)):
                         await self._replies_in.send(reply)
             except Refused as refused:
-                await self._replies_in.send(build_refusal(refused))
+                await self._replies_in.send(_Reply(build_refusal(refused)))
 
     async def _take_batch(self) -> list[_Request]:
         """The next requests, up to READ_BATCH: one trip to the store's thread serves them all."""
@@ -309,35 +340,35 @@ class _ServingStream:
         if self._refusal is not None:
             raise self._refusal
 
-    def _read_batch(self, batch: list[_Request], store: ContentStore) -> list[Record]:
+    def _read_batch(self, batch: list[_Request], store: ContentStore) -> list[_Reply]:
         """Reads the requested things; runs in the store's thread."""
         if self._service.book.is_sync_due:
             self._service.book.sync()
         return [self._read(store, request) for request in batch]
 
-    def _read(self, store: ContentStore, request: _Request) -> Record:
+    def _read(self, store: ContentStore, request: _Request) -> _Reply:
         match request:
             case OfferRequest():
-                return self._build_offer(store)
+                return _Reply(self._build_offer(store))
             case ManifestRequest():
-                return self._build_manifest(store)
-            case chunk:
-                return self._read_chunk(store, chunk)
+                return _Reply(self._build_manifest(store))
+            case _Wanted(chunk, is_again):
+                return _Reply(self._read_chunk(store, chunk), is_again)
 
     def _build_offer(self, store: ContentStore) -> Offer:
         try:
-            return Offer(store.get_bitmap(self._credit.terms.datum))
+            return Offer(store.get_bitmap(self._account.terms.datum))
         except UnknownDatum:
             raise Refused(RefusalCode.NOT_FOUND, "this host does not have the datum") from None
 
     def _build_manifest(self, store: ContentStore) -> ManifestReply:
-        manifest = store.get_manifest(self._credit.terms.datum)
+        manifest = store.get_manifest(self._account.terms.datum)
         if manifest is None:
             raise Refused(RefusalCode.NOT_FOUND, "this host does not have the datum")
         return ManifestReply(encode(manifest))
 
     def _read_chunk(self, store: ContentStore, chunk: int) -> Record:
-        datum = self._credit.terms.datum
+        datum = self._account.terms.datum
         try:
             content, proof = store.read_chunk(datum, chunk)
         except (ChunkMissing, UnknownDatum):
@@ -347,7 +378,7 @@ class _ServingStream:
             return ChunkRefusal(chunk, RefusalCode.NOT_FOUND)
         return ChunkReply(chunk, content, proof)
 
-    # Sending, as credit comes.
+    # Sending, as vouchers come.
 
     async def _send_all(self) -> None:
         async for reply in self._replies:
@@ -357,34 +388,51 @@ class _ServingStream:
                 await send_message(self._stream, build_refusal(refused))
                 return
 
-    async def _release(self, reply: Record) -> Record:
+    async def _release(self, reply: _Reply) -> Record:
         """Waits until the reply may be sent, and returns it or its refusal; raises Refused."""
-        if not isinstance(reply, ChunkReply | ChunkRefusal):
-            return reply
-        chunk = reply.chunk
-        if isinstance(reply, ChunkReply):
-            self._service.check_running(self._credit)
-            await self._wait_for_credit(chunk)
+        message = reply.message
+        if not isinstance(message, ChunkReply | ChunkRefusal):
+            return message
+        chunk = message.chunk
+        if isinstance(message, ChunkReply):
+            self._service.check_running(self._account)
+            if not reply.is_again:
+                await self._wait_for_payment(chunk)
         self._wanted -= Counter((chunk,))
         if chunk in self._cancelled:
             self._cancelled.discard(chunk)
             return ChunkRefusal(chunk, RefusalCode.CANCELLED)
-        if isinstance(reply, ChunkReply):
-            self._credit.charge(chunk)
+        if isinstance(message, ChunkReply):
+            if not self._charge(chunk, is_again=reply.is_again):
+                return ChunkRefusal(chunk, RefusalCode.PAYER_OWES)
             if self._service.rate_limiter is not None:
-                await self._service.rate_limiter.take(len(reply.content))
-        return reply
+                await self._service.rate_limiter.take(len(message.content))
+        return message
 
-    async def _wait_for_credit(self, chunk: int) -> None:
-        """Returns when the chunk may be sent or was cancelled; raises Refused."""
-        credit = self._credit
+    def _charge(self, chunk: int, *, is_again: bool) -> bool:
+        """Counts a chunk that is sent now; False if it may not be sent again for free."""
+        account, service = self._account, self._service
+        if not is_again:
+            account.charge(chunk)
+            if account.is_note_due:
+                service.book.keep_delivery(account.terms.session, account.take_note())
+            return True
+        payer, size = account.terms.payer, account.compute_size(chunk)
+        if chunk not in account.recent or not service.debts.can_owe(payer, size):
+            return False
+        service.debts.owe(payer, size)
+        return True
+
+    async def _wait_for_payment(self, chunk: int) -> None:
+        """Returns when the chunk is paid or was cancelled; raises Refused."""
+        account = self._account
         with trio.move_on_after(self._limits.voucher_seconds_max):
             while chunk not in self._cancelled:
                 self._check_refusal()
-                if not credit.is_covered(chunk):
-                    raise Refused(RefusalCode.CREDIT_EXHAUSTED, "the allotment is used up")
-                if credit.has_credit(chunk):
+                if not account.is_covered(chunk):
+                    raise Refused(RefusalCode.NOT_PAID, "the allotment is used up")
+                if account.is_paid(chunk):
                     return
-                await credit.wait()
+                await account.wait()
             return
-        raise Refused(RefusalCode.CREDIT_EXHAUSTED, "no voucher for what was sent")
+        raise Refused(RefusalCode.NOT_PAID, "no voucher covers the next chunk")

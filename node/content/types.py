@@ -64,11 +64,17 @@ class OrderRefused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class HostProgress:
-    """One host of a download; `failure` says why it is no longer used."""
+    """One host of a download; `failure` says why it is no longer used. Amounts are in base units.
+
+    `lost_bytes` were paid and did not come; `lost` is their price.
+    """
 
     host: Address
     chunks: int
+    bytes: int
     paid: int
+    lost_bytes: int
+    lost: int
     failure: str
 
 

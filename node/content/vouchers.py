@@ -1,8 +1,9 @@
 """Vouchers of this host: checked as the chain will check them, kept on disk, listed when due.
 
-Only the highest voucher of a session counts, so one per session is kept. It is written before the credit it
-gives is used: a crash of the process loses no voucher whose credit was used. A power cut loses at most those
-since the last `sync`, which is due every SYNC_WRITES vouchers and at the end of a stream.
+Only the highest voucher of a session counts, so one per session is kept, with what was sent for it. Both are
+written before a chunk is sent for the voucher: a crash of the process loses no voucher that was used. A power
+cut loses at most those since the last `sync`, which is due every SYNC_WRITES vouchers and at the end of a
+stream.
 
 VoucherRefused   the chain would not settle the voucher; the message says why
 
@@ -10,14 +11,14 @@ Not here: what is sent for them (`service`), how they get on chain (`node.duties
 """
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from chain.modules import sessions
 from chain.modules.sessions import SignedVoucher
-from chain.primitives.codec import decode, encode
+from chain.primitives.codec import Record, decode, encode
 from chain.primitives.errors import ChainError, DecodeError
 from chain.primitives.keys import is_signed_by
-from chain.primitives.types import Address, Amount, Epoch, Hash, Height, PublicKey
+from chain.primitives.types import Address, Amount, Epoch, Hash, Height, PublicKey, Uint, Uint32
 from chain.state import StateReader
 from chain.votes import Verify
 from storage.errors import CorruptStore
@@ -31,6 +32,16 @@ class VoucherRefused(ChainError):
     """The chain would not settle the voucher."""
 
 
+T = TypeVar("T", bound=Record)
+
+
+class Delivery(Record):
+    """What a session was sent: bytes in total, and the latest chunks, oldest first."""
+
+    sent_bytes: Uint
+    recent: tuple[Uint32, ...]
+
+
 class Terms(NamedTuple):
     """What the session on chain fixes for this host: `price_per_gib` and `limit` in base units."""
 
@@ -38,6 +49,7 @@ class Terms(NamedTuple):
     session: Hash
     datum: Hash
     host: Address
+    payer: Address
     voucher_key: PublicKey
     price_per_gib: Amount
     limit: Amount
@@ -67,7 +79,7 @@ def check_voucher(
 
 
 class VoucherBook:
-    """The best voucher of each session, for one host, in a database of its own.
+    """The best voucher of each session and what was sent for it, for one host, in a database of its own.
 
     Used on the loop, except `sync`: a write without sync takes microseconds, less than a switch of threads.
     """
@@ -75,8 +87,10 @@ class VoucherBook:
     def __init__(self, store: KeyValueStore, host: Address) -> None:
         self.host = host
         self._store = store
-        self._column = KeyColumn(store, Prefix.VOUCHER)
-        self._best = {key: _load(data) for key, data in self._column.iterate(host)}
+        self._vouchers = KeyColumn(store, Prefix.VOUCHER)
+        self._sent = KeyColumn(store, Prefix.DELIVERY)
+        self._best = {key: _load(SignedVoucher, data) for key, data in self._vouchers.iterate(host)}
+        self._deliveries = {key: _load(Delivery, data) for key, data in self._sent.iterate(host)}
         self._unsynced = 0
 
     @property
@@ -88,39 +102,56 @@ class VoucherBook:
         """The best voucher of a session."""
         return self._best.get(self.host + session)
 
+    def get_delivery(self, session: Hash) -> Delivery | None:
+        """What a session was sent, as last written; None if nothing is known of it."""
+        return self._deliveries.get(self.host + session)
+
     def list(self) -> tuple[SignedVoucher, ...]:
         """The best voucher of every session that has one."""
         return tuple(self._best.values())
 
-    def keep(self, signed: SignedVoucher) -> None:
-        """Writes a checked voucher in place of the one before, unless that one is as high."""
+    def keep(self, signed: SignedVoucher, delivery: Delivery) -> None:
+        """Writes a checked voucher in place of the one before, unless that one is as high, and what was sent
+        so far; in one batch.
+        """
         key = self.host + signed.voucher.session
         known = self._best.get(key)
         if known is not None and known.voucher.bytes >= signed.voucher.bytes:
             return
-        self._store.write_batch([self._column.entry(key, encode(signed))], sync=False)
-        self._best[key] = signed
+        entries = [self._vouchers.entry(key, encode(signed)), self._sent.entry(key, encode(delivery))]
+        self._store.write_batch(entries, sync=False)
+        self._best[key], self._deliveries[key] = signed, delivery
         self._unsynced += 1
 
+    def keep_delivery(self, session: Hash, delivery: Delivery) -> None:
+        """Writes what a session was sent."""
+        key = self.host + session
+        if key in self._best and self._deliveries.get(key) != delivery:
+            self._store.write_batch([self._sent.entry(key, encode(delivery))], sync=False)
+            self._deliveries[key] = delivery
+            self._unsynced += 1
+
     def sync(self) -> None:
-        """When this returns, all vouchers written so far survive a power cut. Blocks: call it in a thread."""
+        """When this returns, all written so far survives a power cut. Blocks: call it in a thread."""
         if self._unsynced:
             self._unsynced = 0
             self._store.write_batch([], sync=True)
 
     def forget(self, session_ids: Iterable[Hash]) -> None:
-        """Deletes the vouchers of sessions that are over."""
+        """Deletes the vouchers and deliveries of sessions that are over."""
         keys = [self.host + session_id for session_id in session_ids]
-        self._store.write_batch([self._column.entry(key, None) for key in keys], sync=False)
+        columns = (self._vouchers, self._sent)
+        self._store.write_batch([one.entry(key, None) for key in keys for one in columns], sync=False)
         for key in keys:
             self._best.pop(key, None)
+            self._deliveries.pop(key, None)
 
 
-def _load(data: bytes) -> SignedVoucher:
+def _load(kind: type[T], data: bytes) -> T:
     try:
-        return decode(SignedVoucher, data)
+        return decode(kind, data)
     except DecodeError as error:
-        raise CorruptStore(f"a kept voucher is damaged: {error}") from error
+        raise CorruptStore(f"a kept {kind.__name__} is damaged: {error}") from error
 
 
 class SortedVouchers(NamedTuple):

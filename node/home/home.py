@@ -54,6 +54,7 @@ class Home:
         self.vouchers = self.data / "vouchers"
         self.peer_book = self.data / "peers"
         self.peer_bans = self.data / "bans"
+        self.losses = self.data / "losses"
         self.token_file = path / "api-token"
         self.log_file = path / "node.log"
         self.pid_file = self.data / "pid"

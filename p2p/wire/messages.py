@@ -16,7 +16,7 @@ from chain.modules.sessions import SignedVoucher
 from chain.primitives.codec import Record
 from chain.primitives.hashing import Domain, signing_bytes
 from chain.primitives.keys import KeyPair, is_signed_by
-from chain.primitives.types import Hash, Height, PeerId, PublicKey, Signature, Uint8, Uint32
+from chain.primitives.types import Hash, Height, PeerId, PublicKey, Signature, Uint, Uint8, Uint32
 from chain.transaction import TRANSACTION_BYTES_MAX
 from chain.votes import CommitCertificate, PolkaCertificate, SignedProposal, SignedVote
 from p2p.identity import ADDRESS_CHARACTERS_MAX
@@ -37,7 +37,8 @@ ADDRESSES_MAX = 64
 LISTEN_ADDRESSES_MAX = 8
 CHUNK_BYTES_MAX = CHUNK_BYTES
 BITMAP_BYTES_MAX = DATUM_BYTES_MAX // CHUNK_BYTES // 8
-UNPAID_CHUNKS_MAX = 4
+RECENT_CHUNKS_MAX = 8
+"""More than 1 MiB, which is all that can be under way (docs/spec/content-exchange.md, "Paying ahead")."""
 CHUNKS_PER_REQUEST_MAX = 32
 REASON_CHARACTERS_MAX = 200
 TEXT_CHARACTERS_MAX = 64
@@ -351,12 +352,13 @@ class Access(Record, tag=1):
 
 
 class Granted(Record, tag=2):
-    """The host will serve. `best` is its best voucher, from which the client counts on; `unpaid` are
-    the chunks sent beyond it, which may be asked for again without credit.
+    """The host will serve. `best` is its best voucher, `sent_bytes` what it counts as sent in this session;
+    `recent` are the latest chunks of that, oldest first, which may be asked for again (ResendRequest).
     """
 
     best: SignedVoucher | None
-    unpaid: Annotated[tuple[Uint32, ...], Meta(max_length=UNPAID_CHUNKS_MAX)]
+    sent_bytes: Uint
+    recent: Annotated[tuple[Uint32, ...], Meta(max_length=RECENT_CHUNKS_MAX)]
 
 
 class OfferRequest(Record, tag=3):
@@ -380,7 +382,7 @@ class ManifestReply(Record, tag=6):
 
 
 class ChunksRequest(Record, tag=7):
-    """Asks for chunks; each is answered by a message of its own."""
+    """Asks for chunks; each is answered by a message of its own, once vouchers cover it."""
 
     chunks: Annotated[tuple[Uint32, ...], Meta(min_length=1, max_length=CHUNKS_PER_REQUEST_MAX)]
 
@@ -412,7 +414,13 @@ class Payment(Record, tag=11):
     signed: SignedVoucher
 
 
-ContentRequest = Access | OfferRequest | ManifestRequest | ChunksRequest | Cancel | Payment
+class ResendRequest(Record, tag=12):
+    """Asks again for chunks that Granted names and that did not arrive: free, but the host remembers it."""
+
+    chunks: Annotated[tuple[Uint32, ...], Meta(min_length=1, max_length=RECENT_CHUNKS_MAX)]
+
+
+ContentRequest = Access | OfferRequest | ManifestRequest | ChunksRequest | Cancel | Payment | ResendRequest
 ContentReply = Granted | Offer | ManifestReply | ChunkReply | ChunkRefusal | Refusal
 
 

@@ -110,7 +110,7 @@ PEERS = ProtocolSpec(
 
 CONTENT = ProtocolSpec(
     name="content",
-    version=1,
+    version=2,
     frame_bytes_max=MANIFEST_BYTES_MAX + KIB,
     streams_per_peer_max=8,
     frames_per_second_max=4000,
@@ -128,6 +128,7 @@ CONTENT = ProtocolSpec(
         9: 16,
         10: 16,
         11: KIB,
+        12: 64,
         127: KIB,
     },
 )

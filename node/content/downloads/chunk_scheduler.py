@@ -8,7 +8,7 @@ When all missing chunks are under way (endgame, as in BitTorrent), an idle host 
 busiest one: at most COPIES_MAX hosts are asked for it, and a host has at most one such chunk at a time.
 """
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from typing import Generic, TypeVar
 
 COPIES_MAX = 2
@@ -64,10 +64,23 @@ class ChunkScheduler(Generic[H]):
         return bool(self._missing & self._offers.get(host, 0))
 
     def join(self, host: H, offer: int) -> None:
-        """Adds a host with its offer, a bitmap of chunks."""
+        """Adds a host with its offer, a bitmap of chunks; a suspended one goes on with its work."""
         self._offers[host] = offer & self._all
-        self._work[host] = []
+        self._work.setdefault(host, [])
         self._count_offers()
+
+    def suspend(self, host: H, released: Iterable[int]) -> None:
+        """Removes the offer of a host that may come back. It keeps its work, which is paid, but for the
+        `released` chunks; others may take the work over in the endgame.
+        """
+        for chunk in released:
+            self.release(host, chunk)
+        self._offers[host] = 0
+        self._count_offers()
+
+    def list_work(self, host: H) -> list[int]:
+        """Missing chunks that the host is asked for."""
+        return [chunk for chunk in self._work[host] if self.is_missing(chunk)]
 
     def leave(self, host: H) -> None:
         """Removes a host; its chunks are to be asked of others."""
@@ -105,7 +118,7 @@ class ChunkScheduler(Generic[H]):
 
     def pick(self, host: H, work_min: int = 1) -> int | None:
         """Assigns a chunk to the host; None if there is none for it. In the endgame it takes over from hosts
-        with at least `work_min` chunks under way.
+        with at least `work_min` chunks under way, of which the first `work_min` - 1 are left to them.
         """
         chunk = self._find_rarest(self._unasked & self._offers[host])
         if chunk is None and not self._unasked:
@@ -126,12 +139,13 @@ class ChunkScheduler(Generic[H]):
         return (rare & -rare).bit_length() - 1
 
     def _find_takeover(self, host: H, work_min: int) -> int | None:
+        kept = work_min - 1
         if any(len(self._asked[chunk]) > 1 for chunk in self._work[host] if chunk in self._asked):
             return None
         work_min = max(work_min, 2 * len(self._work[host]) + 1)
         owners = [owner for owner in self._work if len(self._work[owner]) >= work_min]
         for owner in sorted(owners, key=lambda one: -len(self._work[one])):
-            for chunk in reversed(self._work[owner]):
+            for chunk in reversed(self._work[owner][kept:]):
                 askers = self._asked.get(chunk, ())
                 is_free = self.is_missing(chunk) and host not in askers and len(askers) < COPIES_MAX
                 if is_free and self._offers[host] >> chunk & 1:

@@ -1,12 +1,13 @@
-"""Interfaces between the parts of a download: what all hosts share, and who signs a host's vouchers."""
+"""Interfaces between the parts of a download: what all hosts share, and what a stream needs of its host."""
 
 from collections.abc import Awaitable, Callable
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from chain.content import ChunkProof, Manifest
-from chain.modules.sessions import SignedVoucher
 from chain.primitives.types import Hash
 from node.content.downloads.chunk_scheduler import ChunkScheduler
+from node.content.downloads.losses import LossBook
+from node.content.downloads.payments import PaymentAccount, PaymentBook
 from node.content.downloads.types import DownloadJob, DownloadLimits
 from p2p.network import Network
 from p2p.switch.rate_limiter import RateLimiter
@@ -36,20 +37,21 @@ class DownloadContext(Protocol):
         """There may be work for idle hosts now: each stream looks at the scheduler again."""
 
 
-class VoucherIssuer(Protocol):
-    """Signs vouchers within one host's allotment (`host_connection.HostConnection`)."""
+class BuyerMemory(NamedTuple):
+    """What a buyer remembers of payments and of hosts."""
+
+    payments: PaymentBook
+    losses: LossBook
+
+
+class HostOfStream(Protocol):
+    """The host that a stream belongs to (`host_connection.HostConnection`)."""
 
     download: DownloadContext
     index: int
+    payments: PaymentAccount
+    window_bytes_max: int
+    """Most bytes that the host is paid ahead."""
 
-    def can_pay(self, size_bytes: int) -> bool:
-        """Whether the allotment covers this many bytes beyond those promised."""
-
-    def build_voucher(self, size_bytes: int) -> SignedVoucher:
-        """The next voucher, for this many more bytes; raises HostFailed beyond the allotment."""
-
-    def count_unseen(self, size_bytes: int) -> None:
-        """Notes bytes that are paid on the host's word; raises PeerFault above UNSEEN_BYTES_MAX."""
-
-    def count_chunk(self, size_bytes: int) -> None:
+    def count_chunk(self, size_bytes: int, *, is_again: bool) -> None:
         """Notes a verified chunk."""

@@ -18,12 +18,11 @@ from chain.content import (
     compute_datum_id,
 )
 from chain.errors import InvalidProof
-from chain.modules import sessions
-from chain.modules.sessions import SignedVoucher, Voucher
 from chain.primitives.codec import Record, decode
 from chain.primitives.errors import DecodeError
-from chain.primitives.types import Amount, PeerId
+from chain.primitives.types import PeerId
 from node.content.downloads.context import DownloadContext
+from node.content.downloads.payments import PaymentAccount, PaymentBook
 from node.content.downloads.stream import DownloadStream
 from node.content.downloads.types import (
     BadListing,
@@ -33,6 +32,7 @@ from node.content.downloads.types import (
     Outcome,
     SessionHost,
 )
+from node.content.prepayment import PREPAID_BYTES_MAX
 from p2p.errors import (
     InvalidPeerAddress,
     NetworkError,
@@ -45,21 +45,19 @@ from p2p.errors import (
 )
 from p2p.network import Stream
 from p2p.wire.messages import (
-    UNPAID_CHUNKS_MAX,
     Granted,
     ManifestReply,
     ManifestRequest,
     Offer,
     OfferRequest,
+    Payment,
     sign_access,
 )
 from p2p.wire.protocols import CONTENT
-from p2p.wire.requests import ask, open_stream
+from p2p.wire.requests import ask, open_stream, send_message
 
-UNSEEN_BYTES_MAX = UNPAID_CHUNKS_MAX * CHUNK_BYTES
-"""Most bytes that a host is paid on its word after lost connections: the same risk as its own credit."""
 _OUTCOMES = {
-    RefusalCode.CREDIT_EXHAUSTED: Outcome.ALLOTMENT_SPENT,
+    RefusalCode.NOT_PAID: Outcome.ALLOTMENT_SPENT,
     RefusalCode.NOT_FOUND: Outcome.NOTHING_TO_GIVE,
     RefusalCode.BUSY: Outcome.BUSY,
     RefusalCode.NOT_YET: Outcome.BUSY,
@@ -73,34 +71,68 @@ R = TypeVar("R", bound=Record)
 class HostConnection:
     """A host of one download, over all attempts to use it."""
 
-    def __init__(self, download: DownloadContext, index: int, host: SessionHost) -> None:
+    def __init__(
+        self,
+        download: DownloadContext,
+        index: int,
+        host: SessionHost,
+        book: PaymentBook,
+        *,
+        is_trusted: bool,
+    ) -> None:
+        """`is_trusted` is False if the host took pay earlier and did not deliver."""
         self.download, self.index, self.host = download, index, host
         self.outcome, self.reason = Outcome.WAITING, ""
+        self.is_trusted = is_trusted
+        self.window_bytes_max = PREPAID_BYTES_MAX if is_trusted else CHUNK_BYTES
+        self.payments = PaymentAccount(book, download.job, host, download.network.genesis_hash)
         self.stream: DownloadStream | None = None
         self.scope = trio.CancelScope()
         self._chunks = self._bytes = 0
-        self._promised_bytes = 0
-        self._unseen_bytes = 0
-
-    @property
-    def promised(self) -> Amount:
-        """Base units that the host can claim with our vouchers."""
-        return sessions.compute_price(self._promised_bytes, self.download.job.price_per_gib)
 
     @property
     def report(self) -> HostReport:
         """The host's part in the result."""
-        account = self.host.account
-        return HostReport(account, self.outcome, self.reason, self._chunks, self._bytes, self.promised)
+        payments = self.payments
+        return HostReport(
+            account=self.host.account,
+            outcome=self.outcome,
+            reason=self.reason,
+            chunks=self._chunks,
+            bytes=self._bytes,
+            paid=payments.promised,
+            paid_bytes=payments.promised_bytes,
+            lost_bytes=payments.lost_bytes,
+            lost=payments.lost,
+        )
+
+    def conclude(self) -> int:
+        """The end of the download: a host that was paid for more than came did not deliver, whatever else it
+        did. Returns the bytes newly lost to it.
+        """
+        if self.payments.lost_bytes:
+            self.reason = self.reason or "did not come before the download ended"
+            if self.outcome is not Outcome.LIED:
+                self.outcome = Outcome.NOT_DELIVERED
+        return self.payments.note_lost()
 
     async def run(self) -> None:
         """Uses the host until it has no more to give; the reason is in `report`."""
         limits = self.download.limits
-        with self.scope:
-            for attempt in range(1, limits.attempts_per_host_max + 1):
-                if not await self._try_once() or self.download.scheduler.is_complete:
-                    return
-                await trio.sleep(limits.attempt_pause_seconds * attempt)
+        try:
+            with self.scope:
+                for attempt in range(1, limits.attempts_per_host_max + 1):
+                    if not await self._try_once() or not self._is_wanted:
+                        return
+                    await trio.sleep(limits.attempt_pause_seconds * attempt)
+        finally:
+            self.download.scheduler.leave(self.index)
+            self.download.on_work()
+
+    @property
+    def _is_wanted(self) -> bool:
+        """Whether another attempt could bring anything: a missing chunk, or one that is paid."""
+        return not self.download.scheduler.is_complete or self.payments.lost_bytes > 0
 
     async def _try_once(self) -> bool:
         """Makes one attempt; returns whether another one makes sense."""
@@ -109,7 +141,7 @@ class HostConnection:
             await self._attempt()
         except* (HostFailed, InvalidProof, NetworkError) as group:
             failure = get_first_failure(group)
-            outcome, reason = _judge(failure), str(failure)
+            outcome, reason = _judge(failure), _explain(failure)
         self._set(outcome, reason)
         return outcome in _RETRIED
 
@@ -126,10 +158,11 @@ class HostConnection:
             offer = await self._ask(stream, OfferRequest(), Offer)
             self.stream = DownloadStream(self, stream)
             try:
-                await self.stream.run(granted, offer.bitmap)
+                await self.stream.run(granted.recent, offer.bitmap)
                 await self._close(stream)
             finally:
                 self.stream = None
+                self.payments.save()
 
     async def _close(self, stream: Stream) -> None:
         """Closes the stream and waits for the host to close it: then the last voucher is on its disk."""
@@ -153,16 +186,10 @@ class HostConnection:
             job.voucher_key, network.genesis_hash, job.session, job.opened_at, network.peer_id, stream.peer
         )
         granted: Granted = await self._ask(stream, access, Granted)
-        if granted.best is not None:
-            self._check_own_voucher(granted.best)
-            self._promised_bytes = max(self._promised_bytes, granted.best.voucher.bytes)
+        missing = self.payments.resume(granted)
+        if missing is not None:
+            await send_message(stream, Payment(missing))
         return granted
-
-    def _check_own_voucher(self, signed: SignedVoucher) -> None:
-        voucher, job = signed.voucher, self.download.job
-        is_ours = sessions.is_voucher_signed(signed, job.voucher_key.public_key)
-        if not is_ours or (voucher.session, voucher.host) != (job.session, self.host.account):
-            raise PeerFault("shows a voucher that this client never signed")
 
     async def _ask(self, stream: Stream, message: Record, reply: type[R]) -> R:
         return await ask(stream, message, reply, self.download.limits.answer_seconds_max)
@@ -171,32 +198,11 @@ class HostConnection:
         reply = await self._ask(stream, ManifestRequest(), ManifestReply)
         return check_listed(self.download.job, reply.manifest)
 
-    # Vouchers (`context.VoucherIssuer`).
-
-    def can_pay(self, size_bytes: int) -> bool:
-        """Whether the allotment covers this many bytes beyond those promised."""
-        price = sessions.compute_price(self._promised_bytes + size_bytes, self.download.job.price_per_gib)
-        return price <= self.host.limit
-
-    def build_voucher(self, size_bytes: int) -> SignedVoucher:
-        """The next voucher, for this many more bytes; raises HostFailed beyond the allotment."""
-        if not self.can_pay(size_bytes):
-            raise HostFailed(Outcome.ALLOTMENT_SPENT, "the next voucher would exceed the allotment")
-        self._promised_bytes += size_bytes
-        job, genesis_hash = self.download.job, self.download.network.genesis_hash
-        voucher = Voucher(genesis_hash, job.session, self.host.account, self._promised_bytes, self.promised)
-        return sessions.sign_voucher(job.voucher_key, voucher)
-
-    def count_unseen(self, size_bytes: int) -> None:
-        """Notes bytes that are paid on the host's word; raises PeerFault above UNSEEN_BYTES_MAX."""
-        self._unseen_bytes += size_bytes
-        if self._unseen_bytes > UNSEEN_BYTES_MAX:
-            raise PeerFault("claims too often that it sent chunks which never came")
-
-    def count_chunk(self, size_bytes: int) -> None:
-        """Notes a verified chunk."""
+    def count_chunk(self, size_bytes: int, *, is_again: bool) -> None:
+        """Notes a verified chunk (`context.HostOfStream`)."""
         self._chunks += 1
         self._bytes += size_bytes
+        self.payments.count_verified(size_bytes, is_again=is_again)
 
 
 def check_listed(job: DownloadJob, data: bytes) -> Manifest:
@@ -215,6 +221,12 @@ def check_listed(job: DownloadJob, data: bytes) -> Manifest:
     except InvalidManifest as error:
         raise BadListing(f"the datum's manifest breaks a rule: {error}") from error
     return manifest
+
+
+def _explain(failure: HostFailed | InvalidProof | NetworkError) -> str:
+    if isinstance(failure, Refused) and failure.code is RefusalCode.PROTOCOL_UNKNOWN:
+        return f"speaks another version of the content protocol than {CONTENT.version}"
+    return str(failure)
 
 
 def _judge(failure: HostFailed | InvalidProof | NetworkError) -> Outcome:

@@ -14,7 +14,10 @@ import trio
 from chain.content import CHUNK_BYTES, ChunkProof, Manifest
 from chain.primitives.types import Hash
 from node.content.downloads.chunk_scheduler import ChunkScheduler
+from node.content.downloads.context import BuyerMemory
 from node.content.downloads.host_connection import HostConnection
+from node.content.downloads.losses import LossBook
+from node.content.downloads.payments import PaymentBook
 from node.content.downloads.rate import RateMeter
 from node.content.downloads.types import (
     DownloadError,
@@ -32,6 +35,7 @@ from p2p.switch.rate_limiter import RateLimiter
 from storage.content.selection import compute_bitmap, select_files
 from storage.content.store import ContentStore
 from storage.errors import StorageError
+from storage.kv import MemoryStore
 
 WRITES_WAITING_MAX = 32
 """8 MiB of verified chunks may wait for the disk."""
@@ -45,13 +49,16 @@ async def download(
     job: DownloadJob,
     progress: OnProgress = lambda _: None,
     limits: DownloadLimits | None = None,
+    memory: BuyerMemory | None = None,
 ) -> DownloadResult:
     """Fetches the missing chunks of the job's datum; the result says what each host did.
 
-    Raises BadListing, UnknownFile, and errors of the own disk: QuotaExceeded, DiskFull, DiskFailed.
+    A buyer that begins again without its `memory` believes its hosts about earlier payments. Raises
+    BadListing, UnknownFile, and errors of the own disk: QuotaExceeded, DiskFull, DiskFailed.
     """
     held = await content.run(lambda store: _look_at_store(store, job))
-    return await Download(network, content, job, progress, limits or DownloadLimits(), held).run()
+    memory = memory or BuyerMemory(PaymentBook(MemoryStore()), LossBook())
+    return await Download(network, content, job, progress, limits or DownloadLimits(), held, memory).run()
 
 
 class _Held(NamedTuple):
@@ -91,13 +98,15 @@ class Download:
         progress: OnProgress,
         limits: DownloadLimits,
         held: _Held,
+        memory: BuyerMemory,
     ) -> None:
         self.network, self.content, self.job, self.limits = network, content, job, limits
         self.scheduler: ChunkScheduler[int] = ChunkScheduler(job.chunk_count, held.bitmap)
         rate = limits.bytes_per_second_max
         self.rate_limiter = RateLimiter(rate, CHUNK_BYTES) if rate else None
         self._progress = progress
-        self._connections = [HostConnection(self, index, host) for index, host in enumerate(job.hosts)]
+        self._losses = memory.losses
+        self._connections = [self._build_connection(index, memory) for index in range(len(job.hosts))]
         self._is_known = held.manifest is not None
         if held.manifest is not None:
             self._restrict(held.manifest)
@@ -107,6 +116,11 @@ class Download:
         self._writes_in, self._writes = trio.open_memory_channel[_Write](WRITES_WAITING_MAX)
         self._shown: list[Outcome] = []
         self._shown_at = 0.0
+
+    def _build_connection(self, index: int, memory: BuyerMemory) -> HostConnection:
+        host = self.job.hosts[index]
+        is_trusted = not memory.losses.get(host.account)
+        return HostConnection(self, index, host, memory.payments, is_trusted=is_trusted)
 
     async def run(self) -> DownloadResult:
         """Runs until no chunk is missing or no host has more to give."""
@@ -121,6 +135,7 @@ class Download:
             failure = get_first_failure(group)
         if failure is not None:
             raise failure
+        await self._note_losses()
         reports = tuple(connection.report for connection in self._connections)
         paid = sum(report.paid for report in reports)
         return DownloadResult(self.scheduler.is_complete, self.scheduler.missing_count, paid, reports)
@@ -128,14 +143,28 @@ class Download:
     async def _run_connections(self) -> None:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._end_when_complete, nursery.cancel_scope)
-            async with trio.open_nursery() as connections:
-                for connection in self._connections:
-                    connections.start_soon(connection.run)
-                self.on_progress()
+            # Hosts that took pay and did not deliver are asked when the others have no more to give.
+            for is_trusted in (True, False):
+                chosen = [one for one in self._connections if one.is_trusted is is_trusted]
+                if not self.scheduler.is_complete:
+                    await self._run_group(chosen)
             nursery.cancel_scope.cancel()
         for connection in self._connections:
             if self.scheduler.is_complete and connection.outcome in (Outcome.SERVING, Outcome.WAITING):
                 connection.outcome = Outcome.DONE
+
+    async def _run_group(self, chosen: list[HostConnection]) -> None:
+        async with trio.open_nursery() as connections:
+            for connection in chosen:
+                connections.start_soon(connection.run)
+            self.on_progress()
+
+    async def _note_losses(self) -> None:
+        """Remembers what hosts did not deliver. Not after a cancellation, which is not their fault."""
+        for connection in self._connections:
+            report, lost_bytes = connection.report, connection.conclude()
+            self._losses.note(report.account, lost_bytes, report.bytes)
+        await trio.to_thread.run_sync(self._losses.save)
 
     async def _write_all(self) -> None:
         """Writes verified chunks in batches, and flushes at the end.
@@ -152,11 +181,12 @@ class Download:
             await self.content.run(lambda store: store.flush())
 
     async def _end_when_complete(self, scope: trio.CancelScope) -> None:
-        """Serving hosts may still deliver what is under way and be paid; the others are cancelled at once."""
+        """Hosts may still deliver what they were paid for; the others are cancelled at once."""
         await self._is_complete.wait()
         scope.deadline = trio.current_time() + self.limits.closing_seconds_max
         for connection in self._connections:
-            if connection.stream is None and connection.outcome is not Outcome.DONE:
+            is_idle = connection.stream is None and connection.outcome is not Outcome.DONE
+            if is_idle and not connection.payments.lost_bytes:
                 connection.scope.cancel()
         self.on_work()
 

@@ -1,75 +1,81 @@
-"""The chunks of one stream: one task asks for them, one receives them, one verifies and pays.
+"""The chunks of one stream: one task asks for chunks and pays, one receives, one verifies and pays.
 
-A chunk is paid after it was verified, and before it is on disk: a crash in between costs at most the chunks
-that wait for the disk.
+Vouchers run ahead of what verified, by one chunk at first and by one more for each chunk that verified, up to
+1 MiB. Only chunks that are asked for are paid, so the last voucher is the price of what came.
 """
 
 import math
 
 import trio
 
-from chain.content import compute_chunk_size
+from chain.content import CHUNK_BYTES, compute_chunk_size
 from chain.content.tree import check_chunk_node, check_chunk_size, compute_chunk_node
-from node.content.downloads.context import VoucherIssuer
+from node.content.downloads.context import HostOfStream
 from node.content.downloads.types import HostFailed, Outcome
+from node.content.prepayment import PREPAID_BYTES_MAX
 from p2p.errors import PeerFault, RefusalCode
 from p2p.network import Stream
 from p2p.notifier import Notifier
 from p2p.wire.messages import (
-    UNPAID_CHUNKS_MAX,
     Cancel,
     ChunkRefusal,
     ChunkReply,
     ChunksRequest,
     ContentReply,
-    Granted,
     Payment,
     Refusal,
+    ResendRequest,
 )
 from p2p.wire.requests import build_refused, receive_message, send_message
 
-CHUNKS_PER_PAYMENT = 2
-"""Half of the credit, so that the host sends the other half meanwhile."""
-TAKEOVER_WORK_MIN = 3
-"""A host with fewer chunks under way is left alone at first: it will deliver them soon."""
+PAYMENT_BYTES = PREPAID_BYTES_MAX // 2
+"""Half of what is paid ahead, so that the host sends the other half while the next voucher travels."""
+ARRIVALS_MAX = 4
+"""Chunks that wait to be verified."""
+TAKEOVER_WORK_MIN = PREPAID_BYTES_MAX // CHUNK_BYTES + 1
+"""At first only chunks that are not paid yet are taken over from a host: it will deliver the others soon."""
 
 
 class DownloadStream:
     """Fetches chunks of one host over one stream.
 
-    `_awaited` are the chunks asked for and not answered. `_open` counts the chunks asked for and not paid.
-    `_unpaid_bytes` are their bytes; invariant: the allotment covers them beside all that was promised.
+    `_awaited` are the chunks asked for and not answered, in order; the value is True for chunks that are sent
+    again. `_open` counts the chunks asked for and not verified. `_due_bytes` are the bytes of those that are
+    to be paid, so neither sent again nor cancelled; invariant: the allotment covers them beside all that the
+    host counts as sent.
     """
 
-    def __init__(self, issuer: VoucherIssuer, stream: Stream) -> None:
-        self._issuer, self._stream = issuer, stream
-        self._download, self._host = issuer.download, issuer.index
-        self._job, self._scheduler = issuer.download.job, issuer.download.scheduler
-        self._awaited: dict[int, None] = {}
+    def __init__(self, host: HostOfStream, stream: Stream) -> None:
+        self._of, self._stream = host, stream
+        self._download, self._host, self._payments = host.download, host.index, host.payments
+        self._job, self._scheduler = host.download.job, host.download.scheduler
+        self._awaited: dict[int, bool] = {}
         self._cancelled: dict[int, None] = {}
         self._open = 0
-        self._verified = self._verified_bytes = 0
-        self._unpaid_bytes = 0
+        self._due_bytes = 0
+        self._window_bytes = CHUNK_BYTES
         self._is_spent = False
         self._is_impatient = False
         self._changed = Notifier()
         self._stall = trio.CancelScope()
-        self._arrivals_in, self._arrivals = trio.open_memory_channel[ChunkReply](UNPAID_CHUNKS_MAX)
+        self._arrivals_in, self._arrivals = trio.open_memory_channel[tuple[ChunkReply, bool]](ARRIVALS_MAX)
 
-    async def run(self, granted: Granted, bitmap: bytes) -> None:
+    async def run(self, recent: tuple[int, ...], bitmap: bytes) -> None:
         """Fetches until no chunk is missing; raises HostFailed if the host has no more to give before
-        that.
+        that. `recent` are the latest chunks that the host says it sent.
         """
         self._scheduler.join(self._host, int.from_bytes(bitmap, "little"))
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._receive_all)
-                nursery.start_soon(self._pay_all)
-                await self._settle_earlier(granted)
+                nursery.start_soon(self._verify_all)
+                await self._ask_again(recent)
+                await self._ask_paid()
                 await self._request_all()
                 nursery.cancel_scope.cancel()
         finally:
-            self._scheduler.leave(self._host)
+            paid = self._list_paid()
+            self._scheduler.suspend(self._host, [one for one in self._awaited if one not in paid])
             self._download.on_work()
 
     def wake(self) -> None:
@@ -78,34 +84,44 @@ class DownloadStream:
 
     # Asking.
 
-    async def _settle_earlier(self, granted: Granted) -> None:
-        """Asks again for chunks that were under way when an earlier stream ended; pays those that came.
+    async def _ask_again(self, recent: tuple[int, ...]) -> None:
+        """Asks once more for the chunks that the host sent and that did not come.
 
-        The host names them, so each must fit the allotment beside the chunks under way.
+        Replies come in order, so these are the latest ones. They are asked for even if another host delivered
+        them meanwhile: the host shows that it delivers what it counts as sent.
         """
-        self._check_unpaid(granted.unpaid)
-        for chunk in granted.unpaid:
-            size = self._size_of(chunk)
-            if not self._can_pay(size):
-                # Not a lie by itself: an honest host names such a chunk after a voucher was lost.
-                self._is_spent = True
-            elif self._scheduler.claim(self._host, chunk):
-                self._open += 1
-                self._unpaid_bytes += size
-                await self._request([chunk])
-            else:
-                self._issuer.count_unseen(size)
-                await send_message(self._stream, Payment(self._issuer.build_voucher(size)))
+        self._check_recent(recent)
+        left, again = self._payments.unseen_bytes, []
+        for chunk in reversed(recent):
+            if self._scheduler.claim(self._host, chunk) or left > 0:
+                again.append(chunk)
+                left -= self._size_of(chunk)
+        if again:
+            await self._request(again, is_again=True)
 
-    def _check_unpaid(self, chunks: tuple[int, ...]) -> None:
+    def _check_recent(self, chunks: tuple[int, ...]) -> None:
         if len(set(chunks)) < len(chunks):
-            raise PeerFault("names an unpaid chunk twice")
+            raise PeerFault("names a chunk that it sent twice")
         if any(chunk >= self._job.chunk_count for chunk in chunks):
             raise PeerFault(f"says it sent one of the chunks {chunks}, which does not exist")
 
-    def _can_pay(self, size_bytes: int) -> bool:
-        """Whether the allotment covers one more chunk of this size, beside those that are not paid yet."""
-        return self._issuer.can_pay(self._unpaid_bytes + size_bytes)
+    async def _ask_paid(self) -> None:
+        """Asks for the chunks that were paid when the last stream ended, and that the host did not send."""
+        chunks = [one for one in self._scheduler.list_work(self._host) if one not in self._awaited]
+        for chunk in chunks:
+            self._open_chunk(chunk)
+        if chunks:
+            await self._request(chunks)
+
+    def _open_chunk(self, chunk: int) -> None:
+        self._open += 1
+        self._due_bytes += self._size_of(chunk)
+
+    def _close_chunk(self, chunk: int, *, is_again: bool) -> None:
+        self._open -= 1
+        if not is_again and chunk not in self._cancelled:
+            self._due_bytes -= self._size_of(chunk)
+        self._cancelled.pop(chunk, None)
 
     async def _request_all(self) -> None:
         """Returns when no chunk is missing and nothing is under way."""
@@ -134,45 +150,71 @@ class DownloadStream:
         return chunks
 
     def _pick(self) -> int | None:
-        if self._is_spent:
+        if self._is_spent or not self._has_room:
             return None
         chunk = self._scheduler.pick(self._host, work_min=1 if self._is_impatient else TAKEOVER_WORK_MIN)
         if chunk is None:
             return None
-        size = self._size_of(chunk)
-        if not self._can_pay(size):
+        if not self._payments.can_pay(self._due_bytes + self._size_of(chunk)):
             self._is_spent = True
             self._scheduler.release(self._host, chunk)
             self._download.on_work()
             return None
-        self._open += 1
-        self._unpaid_bytes += size
+        self._open_chunk(chunk)
         if self._scheduler.is_endgame:
             self._download.on_work()
         return chunk
 
+    @property
+    def _has_room(self) -> bool:
+        """Whether one more chunk can be paid beside what the host says it sent and what did not come."""
+        return self._payments.unseen_bytes + CHUNK_BYTES <= PREPAID_BYTES_MAX
+
     def _check_use(self) -> None:
         """Raises HostFailed if the host has no more to give."""
+        if not self._has_room:
+            unseen = self._payments.unseen_bytes
+            raise HostFailed(Outcome.NOT_DELIVERED, f"says that it sent {unseen} bytes, which never came")
         if self._is_spent:
             raise HostFailed(Outcome.ALLOTMENT_SPENT, "the rest of the allotment is less than a chunk costs")
         if not self._scheduler.is_useful(self._host):
             raise HostFailed(Outcome.NOTHING_TO_GIVE, "has none of what is missing")
 
-    async def _request(self, chunks: list[int]) -> None:
+    async def _request(self, chunks: list[int], *, is_again: bool = False) -> None:
         if self._download.rate_limiter is not None:
             await self._download.rate_limiter.take(sum(map(self._size_of, chunks)))
         if not self._awaited:
             self._move_deadline(is_waiting=True)
         for chunk in chunks:
-            self._awaited[chunk] = None
-            self._cancelled.pop(chunk, None)
-        await send_message(self._stream, ChunksRequest(tuple(chunks)))
+            self._awaited[chunk] = is_again
+        if is_again:
+            self._open += len(chunks)
+            await send_message(self._stream, ResendRequest(tuple(chunks)))
+        else:
+            await send_message(self._stream, ChunksRequest(tuple(chunks)))
+            await self._pay()
 
     async def _cancel_stale(self) -> None:
+        """Cancels chunks that came from another host meanwhile, except those that are paid already."""
+        paid = self._list_paid()
         for chunk in self._scheduler.list_stale(self._host):
-            if chunk in self._awaited and chunk not in self._cancelled:
+            if chunk in self._awaited and chunk not in self._cancelled and chunk not in paid:
                 self._cancelled[chunk] = None
+                self._due_bytes -= self._size_of(chunk)
                 await send_message(self._stream, Cancel(chunk))
+
+    def _list_paid(self) -> list[int]:
+        """Chunks under way that vouchers cover or that are sent again: the host will send them."""
+        due = [one for one, again in self._awaited.items() if not again and one not in self._cancelled]
+        paid = [one for one, again in self._awaited.items() if again]
+        arriving = self._due_bytes - sum(map(self._size_of, due))
+        left = self._payments.promised_bytes - self._payments.counted_bytes - arriving
+        for chunk in due:
+            left -= self._size_of(chunk)
+            if left < 0:
+                break
+            paid.append(chunk)
+        return paid
 
     # Receiving.
 
@@ -182,34 +224,32 @@ class DownloadStream:
                 reply = await receive_message(self._stream, ContentReply)
                 match reply:
                     case ChunkReply(chunk):
-                        self._on_answered(chunk)
-                        await self._arrivals_in.send(reply)
+                        await self._arrivals_in.send((reply, self._on_answered(chunk)))
                     case ChunkRefusal(chunk, code):
-                        self._on_answered(chunk)
-                        self._on_refused(chunk, code)
-                        if self._verified and not self._awaited:
-                            await self._pay()
+                        self._on_refused(chunk, code, is_again=self._on_answered(chunk))
                     case Refusal():
                         raise build_refused(reply)
                     case _:
                         raise PeerFault(f"{type(reply).__name__} was not asked for")
         raise HostFailed(Outcome.STALLED, f"no reply for {self._download.limits.stall_seconds_max:g} s")
 
-    def _on_answered(self, chunk: int) -> None:
+    def _on_answered(self, chunk: int) -> bool:
+        """Notes an answer; returns whether the chunk was asked for again."""
         if chunk not in self._awaited:
             raise PeerFault(f"chunk {chunk} was not asked for")
-        del self._awaited[chunk]
+        is_again = self._awaited.pop(chunk)
         self._move_deadline(is_waiting=bool(self._awaited))
         self.wake()
+        return is_again
 
     def _move_deadline(self, *, is_waiting: bool) -> None:
         seconds = self._download.limits.stall_seconds_max if is_waiting else math.inf
         self._stall.deadline = trio.current_time() + seconds
 
-    def _on_refused(self, chunk: int, code: int) -> None:
-        self._open -= 1
-        self._unpaid_bytes -= self._size_of(chunk)
-        if code == RefusalCode.CANCELLED and chunk in self._cancelled:
+    def _on_refused(self, chunk: int, code: int, *, is_again: bool) -> None:
+        is_cancelled = chunk in self._cancelled and code == RefusalCode.CANCELLED
+        self._close_chunk(chunk, is_again=is_again)
+        if is_again or is_cancelled:
             self._scheduler.release(self._host, chunk)
         else:
             self._scheduler.withdraw(self._host, chunk)
@@ -217,13 +257,14 @@ class DownloadStream:
 
     # Verifying and paying.
 
-    async def _pay_all(self) -> None:
-        async for arrived in self._arrivals:
-            await self._verify(arrived)
-            if self._verified >= CHUNKS_PER_PAYMENT or not self._awaited:
-                await self._pay()
+    async def _verify_all(self) -> None:
+        async for arrived, is_again in self._arrivals:
+            await self._verify(arrived, is_again=is_again)
+            await self._pay()
+            self._download.on_progress()
+            self._download.on_work() if self._scheduler.is_endgame else self.wake()
 
-    async def _verify(self, arrived: ChunkReply) -> None:
+    async def _verify(self, arrived: ChunkReply, *, is_again: bool) -> None:
         """Accepts a chunk if it verifies; raises InvalidProof.
 
         On the loop: it takes half a millisecond of Python, and a thread would hold the interpreter as long.
@@ -235,18 +276,20 @@ class DownloadStream:
         if self._scheduler.is_missing(chunk):
             await self._download.keep(chunk, arrived.content, arrived.proof, node)
         self._scheduler.arrive(self._host, chunk)
-        self._issuer.count_chunk(len(arrived.content))
-        self._verified += 1
-        self._verified_bytes += len(arrived.content)
+        self._of.count_chunk(len(arrived.content), is_again=is_again)
+        self._close_chunk(chunk, is_again=is_again)
+        if not is_again:
+            self._window_bytes = min(self._window_bytes + CHUNK_BYTES, self._of.window_bytes_max)
 
     async def _pay(self) -> None:
-        verified, size_bytes = self._verified, self._verified_bytes
-        self._verified = self._verified_bytes = 0
-        self._unpaid_bytes -= size_bytes
-        await send_message(self._stream, Payment(self._issuer.build_voucher(size_bytes)))
-        self._open -= verified
-        self._download.on_progress()
-        self._download.on_work() if self._scheduler.is_endgame else self.wake()
+        """Sends the next voucher, if half of what may be ahead is used up."""
+        payments = self._payments
+        ahead_bytes = min(self._window_bytes, self._due_bytes)
+        left_bytes = payments.promised_bytes - payments.counted_bytes
+        if ahead_bytes - left_bytes >= PAYMENT_BYTES or left_bytes < PAYMENT_BYTES:
+            signed = payments.build_voucher(ahead_bytes)
+            if signed is not None:
+                await send_message(self._stream, Payment(signed))
 
     def _size_of(self, chunk: int) -> int:
         return compute_chunk_size(self._job.size_bytes, chunk)

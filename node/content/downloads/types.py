@@ -44,6 +44,7 @@ class Outcome(Enum):
     REFUSED = "refused"
     BUSY = "busy"
     STALLED = "stalled"
+    NOT_DELIVERED = "did not deliver"
     LIED = "lied"
 
 
@@ -84,7 +85,7 @@ class DownloadLimits:
     """Times, counts and rate that bound a download."""
 
     requests_per_host_max: int = 8
-    """Twice the credit, so that a host always has the next request when a voucher comes."""
+    """Twice what is paid ahead, so that a host always has the next request when a voucher comes."""
     attempts_per_host_max: int = 5
     attempt_pause_seconds: float = 0.5
     """Before the second attempt; the third waits twice as long, and so on."""
@@ -98,7 +99,9 @@ class DownloadLimits:
 
 @dataclass(frozen=True, slots=True)
 class HostReport:
-    """What came from a host, what it was promised (base units), and its state."""
+    """What came from a host in this download, what it was promised in the session (base units), and its
+    state.
+    """
 
     account: Address
     outcome: Outcome
@@ -106,6 +109,12 @@ class HostReport:
     chunks: int
     bytes: int
     paid: Amount
+    paid_bytes: int
+    """Bytes that `paid` is the price of."""
+    lost_bytes: int
+    """Bytes that were paid and did not come."""
+    lost: Amount
+    """Their price."""
 
 
 @dataclass(frozen=True, slots=True)

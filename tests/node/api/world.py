@@ -29,7 +29,7 @@ from node.api.crossing import NodeLoop
 from node.api.feed import Feed
 from node.api.services import ApiServices
 from node.content.download_manager import DownloadManager
-from node.content.downloads import DownloadLimits
+from node.content.downloads import BuyerMemory, DownloadLimits, LossBook, PaymentBook
 from node.content.lane import ContentLane
 from node.duties.reveals import Reveals
 from node.home.config import NodeConfig
@@ -114,7 +114,8 @@ class World:
     def _open_desk(self, network: Network, store: ContentStore | None) -> DownloadManager | None:
         if store is None:
             return None
-        return DownloadManager(network, self.ledger, ContentLane(store), DownloadLimits())
+        memory = BuyerMemory(PaymentBook(MemoryStore()), LossBook())
+        return DownloadManager(network, self.ledger, ContentLane(store), DownloadLimits(), memory)
 
     def build(
         self, person: Person, *calls: Record, nonce: int | None = None, fee_max: int = VIDYA

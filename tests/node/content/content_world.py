@@ -4,10 +4,11 @@
 validators and hosts; the reader is a member who hosts nothing.
 """
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from chain.block import Inherents
 from chain.content import Manifest, compute_datum_id, compute_files_hash
@@ -26,6 +27,7 @@ from chain.votes import (
     build_commit_certificate,
     get_vote_signing_bytes,
 )
+from node.content.debts import DebtBook
 from node.content.downloads import DownloadJob, SessionHost
 from node.content.lane import ContentLane
 from node.content.service import ContentService, ServiceLimits
@@ -148,6 +150,7 @@ class ContentHost:
     content: ContentLane
     store: ContentStore
     book: VoucherBook
+    debts: DebtBook
 
 
 @asynccontextmanager
@@ -161,16 +164,18 @@ async def open_host(
     vouchers: KeyValueStore | None = None,
     limits: ServiceLimits | None = None,
     verify: Verify = is_signed_by,
+    wrap: Callable[[Switch], Any] = lambda network: network,
 ) -> AsyncIterator[ContentHost]:
-    """A host that has published `source`; it serves until the block ends."""
+    """A host that has published `source` and serves until the block ends. `wrap` may change its network."""
     with ContentStore(path / f"host{person.number}", QUOTA_BYTES) as store:
         if source is not None:
             store.publish(source)
         content = ContentLane(store)
-        book = VoucherBook(vouchers or MemoryStore(), person.address)
+        kept = vouchers or MemoryStore()
+        book, debts = VoucherBook(kept, person.address), DebtBook(kept, person.address)
         async with hub.open_network(person.keys.network_seed, chain.ledger.genesis_hash) as network:
-            service = ContentService(network, chain.ledger, content, book, limits, verify)
-            yield ContentHost(person, network, service, content, store, book)
+            service = ContentService(wrap(network), chain.ledger, content, book, debts, limits, verify)
+            yield ContentHost(person, network, service, content, store, book, debts)
 
 
 @asynccontextmanager

@@ -11,6 +11,7 @@ from chain.primitives.codec import replace
 from chain.primitives.keys import KeyPair
 from node.content.vouchers import (
     SYNC_WRITES,
+    Delivery,
     Terms,
     VoucherBook,
     VoucherRefused,
@@ -24,11 +25,13 @@ from tests.node.cluster import VIDYA
 from tests.node.content.content_world import READER, VOUCHER_KEY, ContentChain, write_source
 
 HOST = b"h" * 32
+NOTHING = Delivery(0, ())
 TERMS = Terms(
     genesis_hash=b"g" * 32,
     session=b"s" * 32,
     datum=b"d" * 32,
     host=HOST,
+    payer=READER.address,
     voucher_key=VOUCHER_KEY.public_key,
     price_per_gib=10 * VIDYA,
     limit=VIDYA,
@@ -83,7 +86,7 @@ def test_the_highest_voucher_is_kept_and_survives_reopening(tmp_path: Path) -> N
     store = LevelDbStore(tmp_path)
     book = VoucherBook(store, HOST)
     for size in (1000, 3000, 2000):
-        book.keep(sign(size))
+        book.keep(sign(size), NOTHING)
     store.close()
     reopened = VoucherBook(LevelDbStore(tmp_path), HOST)
     assert reopened.get(TERMS.session) == sign(3000)
@@ -93,7 +96,7 @@ def test_the_highest_voucher_is_kept_and_survives_reopening(tmp_path: Path) -> N
 def test_a_book_is_of_one_host() -> None:
     """Vouchers for another account in the same database are not seen."""
     store = MemoryStore()
-    VoucherBook(store, HOST).keep(sign(1000))
+    VoucherBook(store, HOST).keep(sign(1000), NOTHING)
     assert VoucherBook(store, b"x" * 32).list() == ()
 
 
@@ -101,7 +104,7 @@ def test_a_forgotten_session_is_gone_for_good() -> None:
     """Neither the open book nor one opened later has its voucher."""
     store = MemoryStore()
     book = VoucherBook(store, HOST)
-    book.keep(sign(1000))
+    book.keep(sign(1000), NOTHING)
     book.forget([TERMS.session])
     assert book.get(TERMS.session) is None
     assert VoucherBook(store, HOST).list() == ()
@@ -111,9 +114,9 @@ def test_a_sync_is_due_after_so_many_vouchers() -> None:
     """A power cut loses at most SYNC_WRITES vouchers."""
     book = VoucherBook(MemoryStore(), HOST)
     for size in range(1, SYNC_WRITES):
-        book.keep(sign(size))
+        book.keep(sign(size), NOTHING)
     assert not book.is_sync_due
-    book.keep(sign(SYNC_WRITES))
+    book.keep(sign(SYNC_WRITES), NOTHING)
     assert book.is_sync_due
     book.sync()
     assert not book.is_sync_due

@@ -91,7 +91,7 @@ LARGEST: tuple[tuple[ProtocolSpec, Record], ...] = (
     (protocols.PEERS, messages.AddressesRequest(64)),
     (protocols.PEERS, messages.Addresses((ADDRESS,) * 64)),
     (protocols.CONTENT, messages.Access(HASH, MAX, HASH * 2)),
-    (protocols.CONTENT, messages.Granted(VOUCHER, (2**32 - 1,) * messages.UNPAID_CHUNKS_MAX)),
+    (protocols.CONTENT, messages.Granted(VOUCHER, MAX, (2**32 - 1,) * messages.RECENT_CHUNKS_MAX)),
     (protocols.CONTENT, messages.OfferRequest()),
     (protocols.CONTENT, messages.Offer(bytes(messages.BITMAP_BYTES_MAX))),
     (protocols.CONTENT, messages.ManifestRequest()),
@@ -101,6 +101,7 @@ LARGEST: tuple[tuple[ProtocolSpec, Record], ...] = (
     (protocols.CONTENT, messages.ChunkRefusal(2**32 - 1, 255)),
     (protocols.CONTENT, messages.Cancel(2**32 - 1)),
     (protocols.CONTENT, messages.Payment(VOUCHER)),
+    (protocols.CONTENT, messages.ResendRequest((2**32 - 1,) * messages.RECENT_CHUNKS_MAX)),
 )
 
 

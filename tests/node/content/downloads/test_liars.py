@@ -12,14 +12,20 @@ import pytest
 from chain.content import CHUNK_BYTES, compute_chunk_size
 from chain.modules import sessions
 from chain.primitives.codec import encode
+from node.content.debts import FALL_RATIO
 from node.content.downloads import (
     BadListing,
+    BuyerMemory,
+    DownloadLimits,
     DownloadResult,
     HostReport,
+    LossBook,
     Outcome,
+    PaymentBook,
     SessionHost,
     download,
 )
+from node.content.prepayment import PREPAID_BYTES_MAX
 from p2p.errors import RefusalCode, StreamEnded
 from p2p.network import Stream
 from p2p.wire.messages import (
@@ -34,11 +40,13 @@ from p2p.wire.messages import (
     Offer,
     OfferRequest,
     Payment,
+    ResendRequest,
 )
 from p2p.wire.protocols import CONTENT
 from p2p.wire.requests import receive_message, send_message
 from storage.content.store import ContentStore
 from storage.content.tree import build_datum
+from storage.kv import MemoryStore
 from tests.node.cluster import VIDYA
 from tests.node.content.content_world import (
     READER,
@@ -68,7 +76,7 @@ class Liar:
     store: ContentStore
     answer: Answer
     bitmap: int = 2**CHUNKS - 1
-    granted: Granted = field(default_factory=lambda: Granted(None, ()))
+    granted: Granted = field(default_factory=lambda: Granted(None, 0, ()))
     manifest: bytes = b""
     payments: list[Payment] = field(default_factory=list)
 
@@ -91,6 +99,9 @@ class Liar:
             case OfferRequest():
                 await send_message(stream, Offer(self.bitmap.to_bytes(2, "little")))
             case ChunksRequest(chunks):
+                for chunk in chunks:
+                    await self.answer(self, stream, chunk)
+            case ResendRequest(chunks):
                 for chunk in chunks:
                     await self.answer(self, stream, chunk)
             case Payment():
@@ -146,6 +157,10 @@ async def send_refusals(liar: Liar, stream: Stream, chunk: int) -> None:
     await send_message(stream, ChunkRefusal(chunk, RefusalCode.NOT_FOUND))
 
 
+async def reset(liar: Liar, stream: Stream, chunk: int) -> None:
+    await stream.reset()
+
+
 @asynccontextmanager
 async def open_liar(
     scene: Scene, answer: Answer, kind: type[Liar] = Liar, **options: Any
@@ -161,7 +176,7 @@ async def open_liar(
 
 
 async def download_beside(
-    scene: Scene, host: SessionHost, *, honest: bool = True
+    scene: Scene, host: SessionHost, *, honest: bool = True, limits: DownloadLimits = QUICK
 ) -> tuple[HostReport, DownloadResult, ContentStore]:
     """Downloads from the liar and an honest host; returns the liar's report, the result and the store."""
     hosts = await scene.open_hosts(1) if honest else []
@@ -169,7 +184,7 @@ async def download_beside(
     session = scene.chain.open_session(scene.datum, PLENTY)
     job = build_job(scene.chain, session, scene.manifest, hosts, PLENTY[: len(hosts)])
     job = dataclasses.replace(job, hosts=(host, *job.hosts))
-    result = await download(network, content, job, limits=QUICK)
+    result = await download(network, content, job, limits=limits)
     return result.hosts[0], result, store
 
 
@@ -182,14 +197,16 @@ def scene(tmp_path: Path) -> Scene:
 @pytest.mark.parametrize(
     "answer", [send_wrong_bytes, send_short, send_long, send_another, send_junk], ids=lambda one: one.__name__
 )
-async def test_a_host_that_lies_is_done_with_and_not_paid(scene: Scene, answer: Answer) -> None:
-    """The first chunk that does not verify ends its use; it is promised nothing; the honest host
-    delivers everything.
+async def test_a_host_that_lies_is_done_with(scene: Scene, answer: Answer) -> None:
+    """The first chunk that does not verify ends its use: it has one chunk's price, which is reported as lost;
+    the honest host delivers everything.
     """
     async with scene.running():
-        liar, host = await scene.open(open_liar(scene, answer))
+        _, host = await scene.open(open_liar(scene, answer))
         report, result, store = await download_beside(scene, host)
-        assert (report.outcome, report.paid, liar.payments) == (Outcome.LIED, 0, [])
+        assert (report.outcome, report.lost_bytes) == (Outcome.LIED, CHUNK_BYTES)
+        assert report.lost == report.paid == sessions.compute_price(CHUNK_BYTES, scene.chain.price)
+        assert report.reason
         assert result.is_complete
         check_same(scene, store)
 
@@ -204,13 +221,16 @@ async def test_a_chunk_that_was_not_asked_for_is_a_lie(scene: Scene) -> None:
         assert result.is_complete
 
 
-async def test_a_host_that_stalls_is_given_up(scene: Scene) -> None:
-    """It is not paid, and the honest host delivers its chunks."""
+async def test_a_host_that_takes_and_stalls_has_one_chunk(scene: Scene) -> None:
+    """It delivered nothing, so it is paid one chunk ahead, however often it is tried; the report says what
+    was lost, and the honest host delivers its chunks.
+    """
     async with scene.running():
-        _, host = await scene.open(open_liar(scene, send_nothing))
+        liar, host = await scene.open(open_liar(scene, send_nothing))
         report, result, store = await download_beside(scene, host)
         assert result.is_complete
-        assert report.paid == 0
+        assert (report.outcome, report.lost_bytes) == (Outcome.NOT_DELIVERED, CHUNK_BYTES)
+        assert max(one.signed.voucher.bytes for one in liar.payments) == CHUNK_BYTES
         check_same(scene, store)
 
 
@@ -219,7 +239,90 @@ async def test_a_host_that_stalls_alone_is_named(scene: Scene) -> None:
     async with scene.running():
         _, host = await scene.open(open_liar(scene, send_nothing))
         report, result, _ = await download_beside(scene, host, honest=False)
-        assert (report.outcome, result.is_complete, result.paid) == (Outcome.STALLED, False, 0)
+        assert (report.outcome, result.is_complete) == (Outcome.NOT_DELIVERED, False)
+        assert result.paid == report.lost == sessions.compute_price(CHUNK_BYTES, scene.chain.price)
+        assert "no reply for" in report.reason
+
+
+@pytest.mark.parametrize("then", [send_nothing, send_wrong_bytes, reset], ids=lambda one: one.__name__)
+@pytest.mark.parametrize("chunks", [1, 3, 9])
+async def test_a_host_that_gains_trust_first_takes_a_mebibyte_at_most(
+    scene: Scene, then: Answer, chunks: int
+) -> None:
+    """A host that delivers for a while, then takes and does not deliver, gains at most 1 MiB in all."""
+
+    async def answer(liar: Liar, stream: Stream, chunk: int) -> None:
+        delivered[0] += 1
+        await (be_honest if delivered[0] <= chunks else then)(liar, stream, chunk)
+
+    delivered = [0]
+    async with scene.running():
+        liar, host = await scene.open(open_liar(scene, answer))
+        report, result, _ = await download_beside(scene, host, honest=False)
+        assert not result.is_complete
+        assert 0 < report.lost_bytes <= PREPAID_BYTES_MAX
+        taken = max((one.signed.voucher.bytes for one in liar.payments), default=0)
+        assert report.lost_bytes >= taken - report.bytes
+        assert report.outcome in (Outcome.NOT_DELIVERED, Outcome.LIED)
+
+
+async def test_a_host_that_claims_that_it_delivered_gains_no_more(scene: Scene) -> None:
+    """A host that counts all that was paid as sent, takes new vouchers and never delivers, gains at most
+    1 MiB; it is given up when its claims leave no room for another chunk.
+    """
+
+    class Claimant(Liar):
+        async def react(self, stream: Stream, message: Any) -> None:
+            if isinstance(message, Access) and self.payments:
+                best = self.payments[-1].signed
+                await send_message(stream, Granted(best, best.voucher.bytes, (5, 6, 7)))
+            elif isinstance(message, ResendRequest):
+                for chunk in message.chunks:
+                    await send_message(stream, ChunkRefusal(chunk, RefusalCode.PAYER_OWES))
+            else:
+                await super().react(stream, message)
+
+    limits = dataclasses.replace(QUICK, attempts_per_host_max=12)
+    async with scene.running():
+        liar, host = await scene.open(open_liar(scene, send_nothing, kind=Claimant))
+        report, _, _ = await download_beside(scene, host, honest=False, limits=limits)
+        assert report.outcome is Outcome.NOT_DELIVERED
+        assert report.lost_bytes == liar.payments[-1].signed.voucher.bytes == PREPAID_BYTES_MAX
+        assert "says that it sent" in report.reason
+
+
+async def test_a_host_that_did_not_deliver_is_asked_last_next_time(scene: Scene) -> None:
+    """The next download takes everything from the other host; where there is no other, it pays one chunk at a
+    time. After it has delivered enough, it is as good as any.
+    """
+    memory = BuyerMemory(PaymentBook(MemoryStore()), LossBook(scene.path / "losses"))
+    async with scene.running():
+        liar, host = await scene.open(open_liar(scene, send_nothing))
+        network, content, store = await scene.open_reader()
+
+        async def fetch(*hosts: SessionHost) -> DownloadResult:
+            session = scene.chain.open_session(scene.datum, PLENTY)
+            job = build_job(scene.chain, session, scene.manifest, [], [])
+            again = BuyerMemory(memory.payments, LossBook(scene.path / "losses"))
+            job = dataclasses.replace(job, hosts=hosts)
+            return await download(network, content, job, limits=QUICK, memory=again)
+
+        await fetch(host)
+        assert LossBook(scene.path / "losses").get(host.account) == CHUNK_BYTES
+        liar.answer = be_honest
+        [other] = await scene.open_hosts(1)
+        honest = SessionHost(other.person.address, other.network.addresses, VIDYA)
+        result = await fetch(host, honest)
+        assert result.is_complete and [one.chunks for one in result.hosts] == [0, CHUNKS]
+        check_same(scene, store)
+
+        store.remove(scene.datum)
+        liar.payments.clear()
+        result = await fetch(host)
+        assert result.is_complete and result.hosts[0].lost_bytes == 0
+        vouchers = [one.signed.voucher.bytes for one in liar.payments]
+        assert vouchers == [min((number + 1) * CHUNK_BYTES, SIZE) for number in range(CHUNKS)]
+        assert LossBook(scene.path / "losses").get(host.account) == max(0, CHUNK_BYTES - SIZE // FALL_RATIO)
 
 
 async def test_a_host_that_claims_all_and_has_none_is_of_no_use(scene: Scene) -> None:
@@ -227,7 +330,8 @@ async def test_a_host_that_claims_all_and_has_none_is_of_no_use(scene: Scene) ->
     async with scene.running():
         _, host = await scene.open(open_liar(scene, send_refusals))
         report, result, _ = await download_beside(scene, host, honest=False)
-        assert (report.outcome, result.chunks_missing) == (Outcome.NOTHING_TO_GIVE, CHUNKS)
+        assert (report.outcome, report.lost_bytes) == (Outcome.NOT_DELIVERED, CHUNK_BYTES)
+        assert "has none of what is missing" in report.reason and result.chunks_missing == CHUNKS
 
 
 async def test_a_part_is_taken_from_who_has_a_part(scene: Scene) -> None:
@@ -263,13 +367,13 @@ async def test_a_job_with_another_root_is_refused(scene: Scene) -> None:
         assert store.datums() == []
 
 
-async def test_a_host_cannot_make_up_what_it_sent(scene: Scene) -> None:
-    """Chunks that it calls unpaid are asked for again, not paid unseen."""
+async def test_a_host_cannot_make_up_what_was_paid(scene: Scene) -> None:
+    """A host that counts more as sent than it was ever paid lies, and is paid nothing."""
     async with scene.running():
-        granted = Granted(None, (0, 1, 2, 3))
+        granted = Granted(None, 4 * CHUNK_BYTES, (0, 1, 2, 3))
         liar, host = await scene.open(open_liar(scene, send_nothing, granted=granted))
         report, _, _ = await download_beside(scene, host, honest=False)
-        assert (report.paid, liar.payments) == (0, [])
+        assert (report.outcome, report.paid, liar.payments) == (Outcome.LIED, 0, [])
 
 
 async def test_a_voucher_that_is_not_ours_is_a_lie(scene: Scene) -> None:
@@ -278,51 +382,42 @@ async def test_a_voucher_that_is_not_ours_is_a_lie(scene: Scene) -> None:
         session, host = b"s" * 32, scene.chain.hosts[0].address
         voucher = sessions.Voucher(scene.chain.ledger.genesis_hash, session, host, CHUNK_BYTES, 1)
         forged = sessions.sign_voucher(READER.account, voucher)
-        _, host = await scene.open(open_liar(scene, be_honest, granted=Granted(forged, ())))
+        _, host = await scene.open(open_liar(scene, be_honest, granted=Granted(forged, 0, ())))
         report, _, _ = await download_beside(scene, host, honest=False)
         assert (report.outcome, report.paid) == (Outcome.LIED, 0)
 
 
-@pytest.mark.parametrize("named", [(0, 1, 2, 3), (0, 0, 0, 0), (0, 1, 1)], ids=str)
-async def test_unpaid_chunks_beyond_the_allotment_cost_no_more_than_it(
-    scene: Scene, named: tuple[int, ...]
-) -> None:
-    """A host that names more unpaid chunks than its allotment covers is paid at most the allotment; the
-    download goes on with other hosts.
-    """
+async def test_a_host_that_names_a_chunk_twice_lies(scene: Scene) -> None:
+    """A chunk is sent again once."""
     async with scene.running():
-        granted = Granted(None, named)
-        liar, host = await scene.open(open_liar(scene, be_honest, granted=granted))
-        limit = sessions.compute_price(CHUNK_BYTES, scene.chain.price)
-        report, result, store = await download_beside(scene, dataclasses.replace(host, limit=limit))
-        assert report.outcome in (Outcome.ALLOTMENT_SPENT, Outcome.LIED)
-        assert report.paid <= limit
-        assert all(one.signed.voucher.amount <= limit for one in liar.payments)
-        assert result.is_complete
-        check_same(scene, store)
-
-
-async def test_unpaid_chunks_that_are_held_take_nothing_from_what_is_under_way(scene: Scene) -> None:
-    """Paying a chunk that came earlier leaves enough of the allotment for the chunks under way."""
-    async with scene.running():
-        granted = Granted(None, (1, 0))
-        liar, host = await scene.open(open_liar(scene, be_honest, granted=granted))
-        network, content, store = await scene.open_reader()
-        session = scene.chain.open_session(scene.datum, PLENTY)
-        job = build_job(scene.chain, session, scene.manifest, [], [])
-        limit = sessions.compute_price(CHUNK_BYTES, scene.chain.price)
-        host = dataclasses.replace(host, limit=limit)
-        store.begin(scene.manifest)
-        store.write_chunk(scene.datum, 0, *liar.store.read_chunk(scene.datum, 0))
-        result = await download(network, content, dataclasses.replace(job, hosts=(host,)), limits=QUICK)
-        assert result.hosts[0].outcome is Outcome.ALLOTMENT_SPENT
-        assert (result.hosts[0].chunks, result.hosts[0].paid) == (1, limit)
-
-
-async def test_a_host_that_names_an_unpaid_chunk_twice_lies(scene: Scene) -> None:
-    """One chunk is owed once."""
-    async with scene.running():
-        liar, host = await scene.open(open_liar(scene, be_honest, granted=Granted(None, (0, 0))))
+        liar, host = await scene.open(open_liar(scene, be_honest, granted=Granted(None, 0, (0, 0))))
         report, result, _ = await download_beside(scene, host)
         assert (report.outcome, report.paid, liar.payments) == (Outcome.LIED, 0, [])
         assert result.is_complete
+
+
+async def test_chunks_sent_again_take_nothing_from_the_allotment(scene: Scene) -> None:
+    """A chunk that the host sends again for free is not paid beside those that are."""
+    async with scene.running():
+        limit = sessions.compute_price(SIZE, scene.chain.price)
+        _, host = await scene.open(open_liar(scene, be_honest, granted=Granted(None, 0, (1, 0))))
+        host = dataclasses.replace(host, limit=limit)
+        report, result, store = await download_beside(scene, host, honest=False)
+        assert result.is_complete and report.chunks == CHUNKS
+        assert report.paid_bytes == SIZE - 2 * CHUNK_BYTES
+        check_same(scene, store)
+
+
+async def test_a_host_of_another_version_is_named(scene: Scene) -> None:
+    """A host that has only the content protocol of the version before is given up before it is paid."""
+    async with scene.running():
+        person = scene.chain.hosts[0]
+        opening = scene.hub.open_network(person.keys.network_seed, scene.chain.ledger.genesis_hash)
+        network = await scene.open(opening)
+        network.serve(
+            dataclasses.replace(CONTENT, version=CONTENT.version - 1), lambda stream: stream.close()
+        )
+        host = SessionHost(person.address, network.addresses, VIDYA)
+        report, _, _ = await download_beside(scene, host, honest=False)
+        assert (report.outcome, report.paid) == (Outcome.REFUSED, 0)
+        assert "another version" in report.reason

@@ -33,9 +33,10 @@ HASH = b"\xff" * 32
 VOUCHER = SignedVoucher(Voucher(HASH, HASH, HASH, 2**48, 2**62), HASH * 2)
 STAGES = (Access, ManifestRequest, OfferRequest, ChunksRequest)
 REPLIES: tuple[Record, ...] = (
-    Granted(None, (0, 1, 2, 3)),
-    Granted(None, (2**32 - 1, 0, 1, 2)),
-    Granted(VOUCHER, ()),
+    Granted(None, 0, (0, 1, 2, 3)),
+    Granted(None, 4 * CHUNK_BYTES, (0, 1, 2, 3)),
+    Granted(None, 0, (2**32 - 1, 0, 1, 2)),
+    Granted(VOUCHER, 0, ()),
     Offer(b""),
     Offer(b"\xff" * 64),
     ManifestReply(b""),
