@@ -1,7 +1,8 @@
 """Admission to the pool: the checks that a transaction passes before it may wait for a block.
 
-Network, lifetime, kind, nonce, fee and weight are checked by the head. A duty is executed on a layer, since
-it pays no fee. Not here: the signature of the transaction, the costliest check, which is left to the caller.
+The order is that of cost: form, network, lifetime, kind, nonce, fee, weight and funds against the head
+(`check_form`); then the signature, which is left to the caller; then a duty is executed on a layer, since it
+pays no fee (`check_duty`). So nobody makes a node execute in another's name.
 """
 
 from chain import runtime
@@ -46,29 +47,39 @@ class PoolAdmission:
 
     def check(self, tx_id: Hash, signed: SignedTransaction, size_bytes: int) -> Pooled:
         """The transaction as the pool keeps it; raises InvalidTransaction if it can be in no coming block."""
-        view, transaction, state = self._ledger.view, signed.transaction, self._get_state()
+        pooled = self.check_form(tx_id, signed, size_bytes)
+        self.check_duty(pooled)
+        return pooled
+
+    def check_form(self, tx_id: Hash, signed: SignedTransaction, size_bytes: int) -> Pooled:
+        """Everything but signature and execution; raises InvalidTransaction."""
+        transaction, state = signed.transaction, self._get_state()
         calls = runtime.decode_calls(transaction)
         is_duty = runtime.check_kind(transaction, calls)
-        run = runtime.start_block(
-            state,
-            self._ledger.genesis_hash,
-            view.height + 1,
-            view.head.time_ms + 1,
-            NO_HASH,
-            self._verify,
-        )
+        run = self._start_block()
         runtime.check_place(run.ctx, run.parameters, transaction)
         weight = runtime.compute_weight(state, calls, size_bytes)
         duty_max = system.compute_duty_weight_max(run.parameters.block_weight_max)
         if weight > (duty_max if is_duty else run.parameters.block_weight_max - duty_max):
             raise InvalidTransaction("too_heavy", f"weight {weight}")
-        if is_duty:
-            error, _ = runtime.dispatch(run.ctx, transaction.sender, calls)
-            if error is not None:
-                raise InvalidTransaction("duty_refused", runtime.get_error_code(error)[0])
-        else:
+        if not is_duty:
             self._check_paying(transaction, weight)
         return Pooled(tx_id, signed, size_bytes, weight, is_duty)
+
+    def check_duty(self, pooled: Pooled) -> None:
+        """Executes a duty, whose signature is good; raises InvalidTransaction."""
+        if not pooled.is_duty:
+            return
+        transaction = pooled.signed.transaction
+        calls = runtime.decode_calls(transaction)
+        error, _ = runtime.dispatch(self._start_block().ctx, transaction.sender, calls)
+        if error is not None:
+            raise InvalidTransaction("duty_refused", runtime.get_error_code(error)[0])
+
+    def _start_block(self) -> runtime.BlockRun:
+        view, genesis_hash = self._ledger.view, self._ledger.genesis_hash
+        height, time_ms = view.height + 1, view.head.time_ms + 1
+        return runtime.start_block(self._get_state(), genesis_hash, height, time_ms, NO_HASH, self._verify)
 
     def _get_state(self) -> StateReader:
         """The head's state; what many transactions ask for is read once per head."""
@@ -86,3 +97,7 @@ class PoolAdmission:
         fee = fees.compute_fee(self._get_state(), weight)
         if transaction.fee_max < fee:
             raise InvalidTransaction("fee_too_low", f"needs {fee}, bound is {transaction.fee_max}")
+        # The pool compares with all that waits of the account; this alone saves a signature's verification.
+        free = balances.get_balance(self._get_state(), transaction.sender)
+        if transaction.fee_max + transaction.tip > free:
+            raise InvalidTransaction("insufficient_balance", f"fee and tip exceed {free}")

@@ -2,7 +2,7 @@
 
 A transaction of a client or a peer is checked (size, form, admission, signature) and then added to the pool.
 What the pool took is relayed to all other peers: small transactions whole, large ones by id. A peer that
-sends invalid transactions loses points; a transaction that is only stale costs it nothing.
+sends invalid transactions loses points; what is only stale is charged to its allowance (`allowance`).
 """
 
 from collections import OrderedDict
@@ -17,6 +17,7 @@ from chain.transaction import compute_transaction_id, decode_identified
 from node.ledger.ledger import Ledger
 from node.ledger.signatures import SignatureMemory
 from node.mempool.admission import PoolAdmission
+from node.mempool.allowance import HOPELESS_CODES, Allowances
 from node.mempool.batches import split_batches
 from node.mempool.pool import Mempool, Pooled
 from node.network.peer_streams import PeerStreams
@@ -32,6 +33,10 @@ ANSWER_BYTES_MAX = 4 * 2**20
 OUTBOX_SECONDS_MAX = 10.0
 SEEN_MAX = 100_000
 JUNK_POINTS = 10
+FORGED_POINTS = 25
+FLOOD_POINTS = 25
+TURN_COUNT = 32
+"""Transactions that are checked without a pause, which takes some 3 ms."""
 PENALISED_CODES = frozenset(
     (
         "bad_signature",
@@ -55,6 +60,9 @@ class PoolGossip:
         self._signatures = signatures
         self._blame = network.blame
         self._seen: OrderedDict[Hash, None] = OrderedDict()
+        self._allowances = Allowances()
+        self._turns = trio.Lock()
+        """One peer's transactions are checked at a time: many peers hold up the loop no longer than one."""
         self._check = PoolAdmission(ledger, signatures.verify)
         self.streams: PeerStreams[PoolMessage] = PeerStreams(network, POOL, PoolMessage, self._receive)
 
@@ -82,16 +90,17 @@ class PoolGossip:
         return results
 
     async def _admit(self, tx_id: Hash, data: bytes) -> Pooled:
-        """Checks a transaction and adds it; the signature, the costliest check, comes last."""
+        """Checks a transaction and adds it: cheap checks, then the signature, then a duty's execution."""
         try:
             signed = decode_identified(tx_id, data)
         except ChainError as error:
             raise InvalidTransaction("malformed", str(error)) from error
-        pooled = self._check.check(tx_id, signed, len(data))
+        pooled = self._check.check_form(tx_id, signed, len(data))
         if tx_id in self._mempool:
             raise InvalidTransaction("already_pooled")
         if not await self._signatures.check_all((signed,)):
             raise InvalidTransaction("bad_signature")
+        self._check.check_duty(pooled)
         self._mempool.add(pooled, self._ledger)
         return pooled
 
@@ -119,50 +128,92 @@ class PoolGossip:
                 self._on_wanted(peer, ids)
 
     def _on_wanted(self, peer: PeerId, ids: tuple[Hash, ...]) -> None:
-        """Sends what fits into one answer; the peer gets the rest from others, or in a block."""
+        """Sends what fits into one answer and the peer's allowance; it gets the rest from others, or in a
+        block.
+        """
+        allowance = self._allowances.get(peer)
         found, size = [], 0
         for tx_id in ids:
             pooled = self._mempool.get(tx_id)
-            if pooled is not None and size + pooled.size_bytes <= ANSWER_BYTES_MAX:
+            if pooled is None or size + pooled.size_bytes > ANSWER_BYTES_MAX:
+                continue
+            if allowance.try_wanted(pooled.size_bytes):
                 found.append(pooled)
                 size += pooled.size_bytes
         for batch in split_batches((encode(pooled.signed) for pooled in found), BATCH_BYTES_MAX):
             self.streams.post(peer, Transactions(batch))
 
     async def _on_transactions(self, peer: PeerId, transactions: tuple[bytes, ...]) -> None:
-        """Takes in a batch: decodes and checks each, verifies all signatures at once, then relays what is
-        new.
+        """Takes in a batch, a few at a time, so that votes and proposals wait for a few only. What follows a
+        fault in the batch is not looked at.
         """
+        admitted: list[Pooled] = []
+        try:
+            for start in range(0, len(transactions), TURN_COUNT):
+                await self._take(peer, transactions[start : start + TURN_COUNT], admitted)
+        except PeerFault as fault:
+            self._blame(peer, fault)
+        finally:
+            self._relay(admitted, (peer,))
+
+    async def _take(self, peer: PeerId, batch: tuple[bytes, ...], admitted: list[Pooled]) -> None:
+        """Adds to `admitted` what the pool takes of a few transactions; raises PeerFault for the rest."""
+        faults: list[PeerFault] = []
+        async with self._turns:
+            fresh = self._choose_fresh(batch)
+            checked = [one for key, data in fresh if (one := self._check_foreign(peer, key, data, faults))]
+        good = await self._signatures.check_all(pooled.signed for pooled in checked)
+        if len(good) < len(checked):
+            faults.append(PeerFault("transaction not signed by its sender", FORGED_POINTS))
+        well_signed = {id(signed) for signed in good}
+        offered = [one for one in checked if id(one.signed) in well_signed]
+        async with self._turns:
+            taken = [one for one in offered if self._offer(peer, one, faults)]
+        admitted += taken
+        if faults:
+            raise faults[0]
+        await self._allowances.get(peer).pay_late(len(fresh) - len(taken))
+
+    def _choose_fresh(self, batch: tuple[bytes, ...]) -> list[tuple[Hash, bytes]]:
+        """What is neither in the pool nor was seen lately; from now on it was."""
         fresh = []
-        for data in transactions:
+        for data in batch:
             tx_id = compute_transaction_id(data)
             if tx_id not in self._seen and tx_id not in self._mempool:
                 self._remember(tx_id)
                 fresh.append((tx_id, data))
-        checked = [pooled for tx_id, data in fresh if (pooled := self._check_foreign(peer, tx_id, data))]
-        good = await self._signatures.check_all(pooled.signed for pooled in checked)
-        if len(good) < len(checked):
-            self._blame(peer, PeerFault("transaction not signed by its sender", JUNK_POINTS))
-        well_signed = {id(signed) for signed in good}
-        self._relay([one for one in checked if id(one.signed) in well_signed and self._offer(one)], (peer,))
+        return fresh
 
-    def _check_foreign(self, peer: PeerId, tx_id: Hash, data: bytes) -> Pooled | None:
+    def _check_foreign(
+        self, peer: PeerId, tx_id: Hash, data: bytes, faults: list[PeerFault]
+    ) -> Pooled | None:
+        if faults:
+            self._forget(tx_id)
+            return None
         try:
-            return self._check.check(tx_id, decode_identified(tx_id, data), len(data))
-        except InvalidTransaction as error:
-            if error.code in PENALISED_CODES:
-                self._blame(peer, PeerFault(f"transaction: {error}", JUNK_POINTS))
-            else:
-                self._forget(tx_id)
+            return self._check.check_form(tx_id, decode_identified(tx_id, data), len(data))
         except ChainError as error:
-            self._blame(peer, PeerFault(f"transaction: {error}", JUNK_POINTS))
+            self._note_refusal(peer, tx_id, error, faults)
         return None
 
-    def _offer(self, pooled: Pooled) -> bool:
+    def _note_refusal(self, peer: PeerId, tx_id: Hash, error: ChainError, faults: list[PeerFault]) -> None:
+        """A refusal is forgotten, if the transaction may be taken later, or becomes a fault."""
+        code = error.code if isinstance(error, InvalidTransaction) else None
+        if code is None or code in PENALISED_CODES:
+            faults.append(PeerFault(f"transaction: {error}", JUNK_POINTS))
+            return
+        self._forget(tx_id)
+        if code in HOPELESS_CODES and not self._allowances.get(peer).try_hopeless():
+            faults.append(PeerFault(f"too many transactions like this: {error}", FLOOD_POINTS))
+
+    def _offer(self, peer: PeerId, pooled: Pooled, faults: list[PeerFault]) -> bool:
         try:
+            self._check.check_duty(pooled)
             self._mempool.add(pooled, self._ledger)
-        except InvalidTransaction:
+        except InvalidTransaction as error:
             self._forget(pooled.tx_id)
+            if error.code == "duty_refused":
+                self._note_refusal(peer, pooled.tx_id, error, faults)
             return False
         return True
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import NamedTuple
 
+import httpx
 import trio
 from libp2p.abc import ISecureConn
 from libp2p.crypto.ed25519 import create_new_key_pair
@@ -68,6 +69,12 @@ class Target:
         if not self.is_cut:
             self.is_cut = True
             print(f"cut {time.monotonic() - self.begun:.2f} {why}", flush=True)
+
+
+async def fetch_height(target: Target) -> int:
+    """The node's height, as it tells anybody."""
+    async with httpx.AsyncClient() as client:
+        return int((await client.get(f"{target.api}/v1/status")).json()["height"])
 
 
 async def dial_tcp(target: Target, host: str) -> trio.SocketStream:

@@ -24,6 +24,7 @@ from chain.transaction import (
 )
 from node.ledger.signatures import SignatureMemory
 from node.mempool import gossip as pool_gossip
+from node.mempool.allowance import HOPELESS_BURST
 from node.mempool.gossip import PENALISED_CODES, WHOLE_BYTES_MAX, PoolGossip
 from node.mempool.pool import ACCOUNT_TRANSACTIONS_MAX, Mempool
 from p2p.memory import MemoryHub
@@ -31,7 +32,7 @@ from p2p.switch.switch import Switch
 from p2p.wire.messages import PoolMessage, TransactionIds, Transactions, TransactionsWanted
 from p2p.wire.protocols import POOL
 from p2p.wire.requests import open_stream, receive_message, send_message
-from tests.node.cluster import VIDYA
+from tests.node.cluster import VIDYA, Person
 from tests.node.forge import ALICE, BOB, Forge, wait_until
 
 SEND = balances.Send(BOB.address, 1)
@@ -281,6 +282,43 @@ async def test_a_bad_signature_in_a_batch_spoils_only_itself(forge: Forge) -> No
         await wait_until(lambda: len(door.mempool) == 7)
         assert door.network.scores.get_score(peer) < 100
         assert compute_transaction_id(encode(bad)) not in door.mempool
+
+
+async def test_nothing_runs_before_its_signature_is_good(
+    forge: Forge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A duty that its sender did not sign is not executed, and is a fault of whoever passed it on."""
+    executed: list[object] = []
+    dispatch = runtime.dispatch
+    monkeypatch.setattr(
+        runtime, "dispatch", lambda *arguments: executed.append(arguments) or dispatch(*arguments)
+    )
+    hub = MemoryHub()
+    async with open_door(hub, forge, 1) as door, speak(hub, door) as (peer, say):
+        duty = sign_transaction(ALICE.account, as_duty()(forge.sign(ALICE, SEND).transaction))
+        await say(Transactions((encode(replace(duty, signature=bytes(64))),)))
+        assert door.network.scores.get_score(peer) < 100
+        assert not executed
+        await say(Transactions((encode(duty),)))
+        assert len(executed) == 1
+
+
+async def test_transactions_that_nobody_can_pay_for_are_few(forge: Forge) -> None:
+    """A peer may pass on a few transactions of accounts without money; more cost it its connection, and what
+    is well paid among them is taken.
+    """
+    hub = MemoryHub()
+    async with open_door(hub, forge, 1) as door, speak(hub, door) as (peer, say):
+        poor = [Person(200 + number % 50) for number in range(HOPELESS_BURST)]
+        few = [encode(forge.sign(one, SEND, nonce=number)) for number, one in enumerate(poor)]
+        await say(Transactions(tuple(few)))
+        assert door.network.scores.get_score(peer) == 100
+        good = encode(forge.sign(ALICE, SEND))
+        for number in range(4):
+            more = encode(forge.sign(poor[0], SEND, nonce=number, tip=1))
+            await say(Transactions((good, more)))
+        assert door.mempool.list_ids() == (compute_transaction_id(good),)
+        assert door.network.scores.get_ban(peer) is not None
 
 
 async def test_wanted_transactions_are_sent_up_to_a_bound(
