@@ -13,6 +13,8 @@ from typing import NamedTuple
 from chain.errors import ChainError
 from chain.primitives.types import Address, Height
 from chain.validator_set import compute_total_power
+from node.ledger.ledger import Ledger
+from p2p.wire.messages import LightBlockReply, LightBlockRequest
 from tests.sim.adversary.catalogue import CONTROL
 from tests.sim.adversary.colluders import Colluders
 from tests.sim.checks import checkers, light_observer
@@ -21,11 +23,15 @@ from tests.sim.checks.light_observer import LightObserver
 from tests.sim.plan import Plan
 from tests.sim.run import Sim
 from tests.sim.world.accounts import Times, get_validator_keys
+from tests.sim.world.disk import SimDisk
+from tests.sim.world.snapshots import SnapshotDisk, answer_snapshot
 
 TRUSTING_MS = 3_600_000
 """The halves of a fork decide far apart in time; that trust expires is tried elsewhere."""
 CHAOS_MS = 40_000
 """Rounds enough for every honest proposer to have had its turn."""
+CONTROLS = 20
+"""How many seeds of it are run."""
 
 
 class Fork(NamedTuple):
@@ -115,19 +121,41 @@ def _judge(sim: Sim, violations: list[Violation]) -> Fork:
     powers = {member.address: member.power for member in members.validators}
     guilty = {who: powers[who] for who in offenders.get(height, {})}
     villains = frozenset(get_validator_keys(number).address for number in sim.villains)
-    signers = {who for fork in _follow_both(sim, height) for who in fork.signers}
+    signers = {who for fork in _follow_both(sim, chains, height) for who in fork.signers}
     light = {who: powers[who] for who in sorted(signers)}
     return Fork(violations, height, guilty, compute_total_power(members), villains, light)
 
 
-def _follow_both(sim: Sim, height: Height) -> list[light_observer.Fork]:
+class _DiskSource:
+    """Answers a light client out of the chain on a disk: whoever met the fork has stopped its process."""
+
+    is_honest = True
+
+    def __init__(self, number: int, chain: Ledger, disk: SimDisk) -> None:
+        self.number = number
+        self.height = chain.height
+        self._chain = chain
+        self._disk = disk
+
+    def get_light_block(self, height: Height) -> LightBlockReply | None:
+        """As light_observer.Source."""
+        reply = answer_snapshot(self._chain.view, SnapshotDisk(self._disk), LightBlockRequest(height))
+        assert isinstance(reply, LightBlockReply)
+        return reply
+
+
+def _follow_both(sim: Sim, chains: checkers.Chains, height: Height) -> list[light_observer.Fork]:
     """What a light client sees that trusts the block before the fork, and asks nodes of both halves."""
     found = []
-    sources = [one.process for one in sim.honest if one.process is not None and one.process.height >= height]
+    sources = [
+        _DiskSource(number, chain, sim.machines[number].disk)
+        for number, chain in chains.items()
+        if chain.height >= height
+    ]
     for primary, witness in permutations(sources, 2):
         light = LightObserver(sim.spec, sim.signatures.verify, Counter(), TRUSTING_MS)
         light.trust(primary, height - 1)
-        headers = [source.ledger.get_header(height) for source in (primary, witness)]
+        headers = [chains[source.number].get_header(height) for source in (primary, witness)]
         now_ms = max(header.time_ms for header in headers if header is not None)
         light.poll(primary, witness, now_ms, height)
         found += light.forks

@@ -21,3 +21,10 @@ class Bug(NamedTuple):
 def plant_one(name: str, module: str, old: str, new: str) -> Bug:
     """A fault of one passage."""
     return Bug(name, (Passage(module, old, new),))
+
+
+class Blinding(NamedTuple):
+    """A rare state that a fault removes, and seeds that have it without the fault."""
+
+    state: str
+    seeds: tuple[int, ...]

@@ -1,6 +1,6 @@
-"""Further faults that `planted` plants: the kinds that an independent audit found unseen."""
+"""Further faults that are planted: the kinds that an independent audit found unseen."""
 
-from tests.sim.planted_fault import Bug, Passage, plant_one
+from tests.sim.planted.fault import Bug, Passage, plant_one
 
 CORE, TALLY, VOTES = "consensus.core", "consensus.tally", "chain.votes"
 OFFENCES, BALANCES, POWER = "chain.modules.offences", "chain.modules.balances", "chain.validator_set"

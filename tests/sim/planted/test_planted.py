@@ -2,9 +2,10 @@
 
 import pytest
 
-from tests.sim.planted import ROOT, PassageMissing, check_passages, edit, judge
-from tests.sim.planted_bugs import BUGS
-from tests.sim.planted_fault import Bug, Passage
+from tests.sim.planted.bugs import BLINDING, BUGS
+from tests.sim.planted.fault import Bug, Passage
+from tests.sim.planted.judge import count_state, judge, load_seeds
+from tests.sim.planted.plant import ROOT, PassageMissing, check_passages, edit
 
 SEEDS_MAX = 10
 QUICK = ("quorum of a half", "signs without writing the log")
@@ -37,3 +38,17 @@ def test_a_planted_fault_is_caught(name: str) -> None:
     verdict = judge(bug, SEEDS_MAX)
     assert verdict.seed is not None
     assert verdict.caught_by.split(":")[0] in ("seal", "durable", "agreement", "conduct")
+
+
+def test_each_fault_has_a_seed_that_sees_it() -> None:
+    """Or a rare state that it removes; without a known seed a run takes minutes for the fault."""
+    assert load_seeds().keys() | BLINDING.keys() == {bug.name for bug in BUGS}
+    assert not load_seeds().keys() & BLINDING.keys()
+
+
+@pytest.mark.parametrize("name", BLINDING)
+def test_a_fault_that_removes_a_rare_state_is_caught(name: str) -> None:
+    """The state occurs in the seeds named without the fault, and not with it."""
+    [bug] = [bug for bug in BUGS if bug.name == name]
+    assert count_state(*BLINDING[name]) > 0
+    assert judge(bug).seed is not None

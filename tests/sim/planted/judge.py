@@ -1,0 +1,93 @@
+"""Tells which seed sees a planted fault, and by which rule; each fault in a process of its own.
+
+Most faults violate a rule in some of the fixed seeds; the first known of them is in `seeds.json`. Some faults
+violate nothing, since other code makes up for them. What they remove is a rare state: a few seeds have the
+state in them without the fault, and must not have it with the fault (`BLINDING`).
+"""
+
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from tests.sim.planted.bugs import BLINDING
+from tests.sim.planted.fault import Bug
+from tests.sim.planted.plant import ROOT, plant
+
+SEEDS = range(1, 301)
+"""The fixed seeds, those of `make sim`: all of them pass without a fault."""
+SECONDS_MAX = 900
+SEEDS_FILE = Path(__file__).with_name("seeds.json")
+
+
+class Verdict(NamedTuple):
+    """What came of a fault: the seed that saw it and how, or None where nobody did."""
+
+    bug: Bug
+    seed: int | None
+    caught_by: str
+    seeds_run: int
+
+    def describe(self) -> str:
+        """A line of the table."""
+        where = "-" if self.seed is None else f"seed {self.seed}"
+        return f"{self.bug.name:<56} {where:<9} {self.caught_by[:100]}"
+
+
+def load_seeds() -> dict[str, int]:
+    """By the name of a fault, a seed that sees it."""
+    seeds: dict[str, int] = json.loads(SEEDS_FILE.read_text())
+    return seeds
+
+
+def save_seeds(verdicts: Sequence[Verdict]) -> None:
+    """Notes the seeds that saw these faults, so that the next run begins with them."""
+    seeds = load_seeds() | {one.bug.name: one.seed for one in verdicts if one.seed is not None}
+    SEEDS_FILE.write_text(json.dumps(seeds, indent=1, sort_keys=True) + "\n")
+
+
+def order_seeds(bug: Bug) -> list[int]:
+    """The fixed seeds, the one first that is known to see the fault; few seeds for a rare state."""
+    if bug.name in BLINDING:
+        return list(BLINDING[bug.name].seeds)
+    return list(dict.fromkeys((load_seeds().get(bug.name, SEEDS[0]), *SEEDS)))
+
+
+def run_seeds(bug: Bug, seeds: Sequence[int]) -> tuple[int | None, str, int]:
+    """The seed that sees the fault and how; to be called in a process of its own."""
+    plant(bug)
+    # After the fault is planted:
+    from tests.sim.run import run_seed, silence
+
+    silence()
+    occurred = 0
+    blinding = BLINDING.get(bug.name)
+    for number, seed in enumerate(seeds, 1):
+        outcome = run_seed(seed)
+        if outcome.violations:
+            first = outcome.violations[0]
+            return seed, f"{first.rule}: {first.detail.strip().splitlines()[-1]}", number
+        occurred += 0 if blinding is None else outcome.rare[blinding.state]
+    if blinding is not None and not occurred:
+        return seeds[-1], f"blind: never {blinding.state}", len(seeds)
+    return None, "nobody", len(seeds)
+
+
+def count_state(state: str, seeds: Sequence[int]) -> int:
+    """How often a rare state occurs in these seeds without a fault."""
+    from tests.sim.run import run_seed, silence
+
+    silence()
+    return sum(run_seed(seed).rare[state] for seed in seeds)
+
+
+def judge(bug: Bug, seeds_max: int = len(SEEDS)) -> Verdict:
+    """Starts the process for one fault; raises what it dies of."""
+    command = [sys.executable, "-m", "tests.sim.planted", "--child", bug.name, "--seeds", str(seeds_max)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=SECONDS_MAX, check=False)
+    if done.returncode != 0:
+        raise RuntimeError(f"{bug.name}:\n{done.stderr[-3000:]}")
+    seed, caught_by, seeds_run = json.loads(done.stdout.splitlines()[-1])
+    return Verdict(bug, seed, caught_by, seeds_run)
