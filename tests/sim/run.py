@@ -21,7 +21,7 @@ from storage import crash_points
 from storage.crash_points import CrashPoint
 from storage.errors import StorageError
 from tests.sim import faults
-from tests.sim.adversary.catalogue import DRAWN, LOCK_BREAKERS, STORE_LIARS
+from tests.sim.adversary.catalogue import DRAWN, LOCK_BREAKERS, STORE_LIARS, SYNC_LIARS
 from tests.sim.adversary.colluders import draw_colluders
 from tests.sim.checks import checkers, conduct, rare
 from tests.sim.checks.checkers import Replay, Violation
@@ -336,7 +336,8 @@ class Sim:
         found += checkers.check_roots(chains)
         found += checkers.check_signatures(self.history, self._list_aware())
         found += checkers.check_acknowledged(chains, self.history)
-        found += checkers.check_blames(self.history, [machine.number for machine in self.honest])
+        numbers = [machine.number for machine in self.honest]
+        found += checkers.check_blames(self.history, numbers, self.plan.skewed)
         self.violations += [*self.watch.violations, *found, *self._check_custody()]
         self.violations += [*self.light.violations, *check_no_fork(self.light.forks)]
 
@@ -415,9 +416,17 @@ def build_sim(seed: int, tell: Callable[[str], None] | None = None) -> Sim:
     if random.random() < 0.5:
         return Sim(seed, tell=tell)
     plan = draw_plan(random, is_villainous=True)
-    names = LOCK_BREAKERS if "long_censor" in plan.kinds else STORE_LIARS if plan.snapshots else DRAWN
-    colluders = draw_colluders(random, plan.powers, names, dict(plan.late))
+    colluders = draw_colluders(random, plan.powers, _get_behaviours(plan), dict(plan.late))
     return Sim(seed, plan=plan, villains=colluders.processes, tell=tell)
+
+
+def _get_behaviours(plan: Plan) -> tuple[str, ...]:
+    """What villains do is aimed at what is rare in the plan."""
+    if "long_censor" in plan.kinds:
+        return LOCK_BREAKERS
+    if plan.snapshots:
+        return STORE_LIARS
+    return SYNC_LIARS if plan.late else DRAWN
 
 
 def run_seed(seed: int, tell: Callable[[str], None] | None = None) -> Outcome:

@@ -4,12 +4,18 @@ from random import Random
 
 import pytest
 
+from chain.light import build_rules
+from p2p.errors import PeerSlow
+from p2p.wire.messages import LightBlockRequest, SnapshotOffer, Snapshots
+from storage.kv import MemoryStore
+from storage.snapshots import Staging
 from tests.sim.adversary.colluders import Colluders
 from tests.sim.checks.checkers import get_base
 from tests.sim.control import CONTROLS, run_control
 from tests.sim.plan import draw_joining
 from tests.sim.run import Sim, silence
 from tests.sim.single import run_villain
+from tests.sim.world.snapshots import Joining
 
 SEEDS = (1, 2, 3)
 
@@ -45,6 +51,23 @@ def test_who_lies_about_snapshots_is_blamed_and_not_believed() -> None:
         [villain] = sim.villains
         blamed += any(whom == villain for _, whom, _ in sim.history.blames)
     assert blamed > 0
+
+
+def test_who_does_not_answer_is_no_liar() -> None:
+    """A node that offers a snapshot, and then says nothing, is not charged with a lie."""
+    silence()
+    sim = Sim(1, plan=draw_joining(Random(1), is_villainous=True))
+    rules = build_rules(sim.spec)
+    staging = Staging(MemoryStore())
+    joining = Joining(sim.spec, rules, staging, (4, bytes(32)), [b"peer"])
+    steps = joining.run(0)
+    next(steps)
+    offers = Snapshots((SnapshotOffer(8, bytes(32), bytes(32)),))
+    assert isinstance(steps.send(offers)[1], LightBlockRequest)
+    with pytest.raises(StopIteration) as end:
+        steps.send(PeerSlow("no answer"))
+    assert end.value.value is False
+    assert joining.liars == []
 
 
 def test_a_light_client_refuses_every_liar() -> None:

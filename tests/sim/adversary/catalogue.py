@@ -69,5 +69,7 @@ LOCK_BREAKERS = ("old polka", "amnesiac", "forged pol round", "split voter", "la
 """What villains draw from where the network hides locks."""
 STORE_LIARS = ("snapshot liar", "light liar", "sync liar")
 """What villains draw from where somebody joins by snapshot."""
+SYNC_LIARS = ("sync liar", "certificate forger")
+"""What villains draw from where somebody joins late and executes every block."""
 DRAWN_NAMES = tuple(BEHAVIOURS[name].__name__ for name in (*DRAWN, *RESIGNERS))
 """The names they are counted by."""

@@ -132,6 +132,9 @@ def test_blame_among_the_honest_is_seen(sim):
     sim.history.blames.append((0, 3, "made up"))
     assert get_rules(checkers.check_blames(sim.history, [0, 1, 2, 3])) == ["blame"]
     assert checkers.check_blames(sim.history, [0, 1, 2]) == []
+    sim.history.blames[-1] = (0, 3, f"too early, or {checkers.CLOCK_REASON}")
+    assert get_rules(checkers.check_blames(sim.history, [3], [1])) == ["blame"]
+    assert checkers.check_blames(sim.history, [3], [0]) == []
 
 
 def test_too_many_rounds_are_seen(sim):

@@ -172,10 +172,12 @@ class Joining:
                 yield from self._fetch(plan)
             except TrustExpired:
                 return False
-            except (ChainError, PeerFault) as error:
+            except NetworkError as error:
+                # Slow, gone or refusing: no lie.
+                if isinstance(error, PeerFault):
+                    self.liars.append((peer, str(error)))
+            except ChainError as error:
                 self.liars.append((peer, str(error)))
-            except NetworkError:
-                continue
             if self._staging.is_whole:
                 return True
         return False
