@@ -30,6 +30,21 @@ DAMAGE = frozenset(("flip_log", "flip_sign_state", "old_backup"))
 HIDDEN_LOCKS_SHARE = 0.15
 JOINING_SHARE = 0.08
 CHANGING_SETS_SHARE = 0.1
+COPIED_KEY_SHARE = 0.07
+SYNCING_SHARE = 0.03
+
+
+class KeyCopy(NamedTuple):
+    """A second process with the key of a validator (`copied_key`)."""
+
+    of: int
+    """The number of the validator."""
+    how: str
+    """`key`: the key on an empty disk; `disk`: a copy of the whole disk."""
+    copied_ms: int
+    started_ms: int
+    returns_ms: int | None
+    """The original stops when it is copied, and starts again now; None: it goes on all the time."""
 
 
 class Plan(NamedTuple):
@@ -56,6 +71,7 @@ class Plan(NamedTuple):
     """Nodes that start for the first time later, and when."""
     snapshots: bool = False
     """Whether the others make snapshots, and those that start later begin at one."""
+    copied_key: KeyCopy | None = None
     steps_max: int = 200_000
     """Events after which a run counts as one that never ends."""
 
@@ -169,6 +185,68 @@ def draw_changing_sets(random: Random) -> Plan:
         transactions=chaos_ms // 200,
         has_stake_moves=True,
         heights_after=4,
+    )
+
+
+def draw_copied_key(random: Random) -> Plan:
+    """A plan in which two processes have one key; long enough for a watch to end."""
+    powers = draw_powers(random, random.choice((4, 5, 6)))
+    chaos_ms = random.randrange(22_000, 28_000)
+    copied_ms = random.randrange(1_500, 8_000)
+    started_ms = copied_ms + random.choice((1, 50, random.randrange(5_000), random.randrange(5_000)))
+    # Never stopped; started together with the copy; soon after; when the copy may have taken over; at last.
+    returns = (
+        None,
+        started_ms + random.randrange(60),
+        started_ms + random.randrange(60),
+        started_ms + random.randrange(2_000),
+        started_ms + random.randrange(12_000, 18_000),
+        chaos_ms,
+    )
+    copy = KeyCopy(
+        of=random.randrange(len(powers)),
+        how=random.choice(("key", "disk", "disk")),
+        copied_ms=copied_ms,
+        started_ms=started_ms,
+        returns_ms=random.choice(returns),
+    )
+    return Plan(
+        powers=powers,
+        topology=random.choice(("lan", "regions")),
+        times=Times(block_ms=500, propose_ms=1_000, vote_ms=500, delta_ms=200),
+        loss_ppm=random.choice((0, 0, 10_000)),
+        duplicate_ppm=0,
+        jitter_ms=random.choice((1, 30)),
+        chaos_ms=chaos_ms,
+        kinds=("crash", "cut"),
+        faults=[(random.randrange(500, chaos_ms), random.choice(("crash", "cut"))) for _ in range(2)],
+        skewed={},
+        transactions=30,
+        has_stake_moves=False,
+        heights_after=4,
+        copied_key=copy,
+    )
+
+
+def draw_syncing(random: Random) -> Plan:
+    """A plan in which an honest validator joins late, and executes every block that others give it."""
+    powers = draw_powers(random, random.choice((4, 5)))
+    join_ms = random.randrange(6_000, 12_000)
+    return Plan(
+        powers=powers,
+        topology=random.choice(("lan", "regions")),
+        times=Times(),
+        loss_ppm=random.choice((0, 50_000)),
+        duplicate_ppm=0,
+        jitter_ms=random.choice((1, 30)),
+        chaos_ms=join_ms + 6_000,
+        kinds=("cut", "crash"),
+        faults=[(random.randrange(1_000, join_ms), random.choice(("cut", "crash"))) for _ in range(2)],
+        skewed={},
+        transactions=30,
+        has_stake_moves=False,
+        heights_after=4,
+        late=((powers.index(min(powers)), join_ms),),
     )
 
 

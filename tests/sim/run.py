@@ -12,6 +12,7 @@ from typing import NamedTuple
 import structlog
 
 from chain.genesis import compute_genesis_hash
+from chain.modules import staking
 from chain.primitives.types import Address, Hash, Height, PeerId, Round
 from consensus.proposers import Proposers
 from node.ledger.ledger import Ledger
@@ -25,12 +26,20 @@ from tests.sim.adversary.catalogue import DRAWN, LOCK_BREAKERS, STORE_LIARS, SYN
 from tests.sim.adversary.colluders import draw_colluders
 from tests.sim.checks import checkers, conduct, rare
 from tests.sim.checks.checkers import Replay, Violation
+from tests.sim.checks.custody import CustodyWatch
 from tests.sim.checks.history import History
 from tests.sim.checks.light_observer import POLL_MS, LightObserver, check_no_fork
 from tests.sim.checks.rare import CoreWatch
 from tests.sim.checks.watch import Watch
-from tests.sim.plan import Plan, draw_plan
-from tests.sim.world.accounts import GENESIS_MS, build_sim_spec, get_user_keys, get_validator_keys
+from tests.sim.copied_key import CopiedKeys, SecondProcess
+from tests.sim.plan import COPIED_KEY_SHARE, SYNCING_SHARE, Plan, draw_copied_key, draw_plan, draw_syncing
+from tests.sim.world.accounts import (
+    GENESIS_MS,
+    ValidatorKeys,
+    build_sim_spec,
+    get_user_keys,
+    get_validator_keys,
+)
 from tests.sim.world.clocks import SimClock
 from tests.sim.world.disk import SimStore
 from tests.sim.world.joining import JoiningProcess
@@ -92,14 +101,16 @@ class Sim:
         self.plan = plan or draw_plan(self.random)
         self.schedule = Schedule(Random(self.random.random()))
         self.audit = Audit(self.schedule, tell)
-        count = len(self.plan.powers)
+        # A copied key is on one machine more than there are validators.
+        count = len(self.plan.powers) + (self.plan.copied_key is not None)
         rtts = build_rtts(self.random, count, self.plan.topology)
         self.network = Network(self.schedule, self.audit, Random(self.random.random()), rtts)
         self.history = History()
         self.rare: Counter[str] = Counter()
         self.core_watch = CoreWatch(self.rare)
         self.signatures = Signatures()
-        self.watch = Watch(self.signatures.verify)
+        self.custody = CustodyWatch(self.rare)
+        self.watch = Watch(self.signatures.verify, self.custody)
         self.spec = build_sim_spec(self.plan.powers, self.plan.times)
         self.genesis_hash = compute_genesis_hash(self.spec)
         self.light = LightObserver(self.spec, self.signatures.verify, self.rare)
@@ -112,24 +123,37 @@ class Sim:
         self.points: Counter[str] = Counter()
         self.violations: list[Violation] = []
         self._unaware: list[Address] = []
-        self._failing: dict[int, None] = dict.fromkeys([*self.villains, *dict(self.plan.late)])
+        self._copied_key = self.plan.copied_key
+        copied = [] if self._copied_key is None else [self._copied_key.of]
+        self._failing: dict[int, None] = dict.fromkeys([*self.villains, *dict(self.plan.late), *copied])
         self.machines = [self._build_machine(number) for number in range(count)]
         self.network.ends = list(self.machines)
-        validators = [machine.keys for machine in self.machines]
+        validators = [machine.keys for machine in self.machines[: len(self.plan.powers)]]
         self._workload = Workload(Random(self.random.random()), validators, get_user_keys())
 
     def _build_machine(self, number: int) -> Machine:
         clock = SimClock(self.schedule, GENESIS_MS, self.random)
         clock.offset_ms, clock.drift_ppm = self.plan.skewed.get(number, (self.random.randint(-200, 200), 0))
-        machine = Machine(self, number, get_validator_keys(number), clock, self.villains.get(number, Process))
+        machine = Machine(self, number, self._get_keys(number), clock, self.villains.get(number, Process))
         machine.joins_by_snapshot = self.plan.snapshots and number in dict(self.plan.late)
         is_maker = number % 2 == 0 or number in self.villains
         machine.makes_snapshots = self.plan.snapshots and is_maker
         return machine
 
+    def _get_keys(self, number: int) -> ValidatorKeys:
+        if number < len(self.plan.powers) or self.plan.copied_key is None:
+            return get_validator_keys(number)
+        return CopiedKeys(number, self.plan.copied_key.of)
+
     @property
     def _honest_addresses(self) -> list[Address]:
-        return [machine.keys.address for machine in self.honest]
+        """Those that must keep all rules: not the key of two processes."""
+        return [machine.keys.address for machine in self.honest if not self._has_copied_key(machine)]
+
+    def _has_copied_key(self, machine: Machine) -> bool:
+        """Whether two processes have its key."""
+        numbers = () if self._copied_key is None else (self._copied_key.of, len(self.plan.powers))
+        return machine.number in numbers
 
     @property
     def honest(self) -> list[Machine]:
@@ -197,6 +221,8 @@ class Sim:
             self.schedule.at(self.random.randrange(plan.chaos_ms), self._submit)
         self.schedule.at(plan.chaos_ms, self._heal)
         self.schedule.at(POLL_MS, self._poll_light)
+        if plan.copied_key is not None:
+            SecondProcess(self.schedule, plan.copied_key, self.machines, self.custody)
 
     def _poll_light(self) -> None:
         """The light client asks two nodes that run."""
@@ -289,7 +315,8 @@ class Sim:
         return self.plan.chaos_ms + rounds_ms + LIVELY_MS
 
     def _is_over(self, lively_ms: int) -> bool:
-        heights = [machine.process.ledger.height if machine.process else 0 for machine in self.honest]
+        needed = [machine for machine in self.honest if not machine.is_retired]
+        heights = [machine.process.ledger.height if machine.process else 0 for machine in needed]
         if min(heights) >= self.healed_height + self.plan.heights_after:
             return True
         is_late = self.schedule.now_ms > lively_ms and max(heights) <= self.healed_height
@@ -325,6 +352,7 @@ class Sim:
             found += replayed.violations
             self.rare += rare.count_history(self.history, replayed.sets, self.plan.times.epoch_blocks)
             self.rare += rare.count_events(longest)
+            self._count_signed_twice(replayed.final)
             found += self._check_conduct(longest, chains, replayed)
             found += checkers.check_certificates(self.genesis_hash, chains, replayed.sets, verify)
             crashed = self._list_crashed()
@@ -338,7 +366,7 @@ class Sim:
         found += checkers.check_acknowledged(chains, self.history)
         numbers = [machine.number for machine in self.honest]
         found += checkers.check_blames(self.history, numbers, self.plan.skewed)
-        self.violations += [*self.watch.violations, *found, *self._check_custody()]
+        self.violations += [*self.watch.violations, *self.custody.violations, *found, *self._check_custody()]
         self.violations += [*self.light.violations, *check_no_fork(self.light.forks)]
 
     def _check_custody(self) -> list[Violation]:
@@ -347,6 +375,7 @@ class Sim:
             machine.number: machine.process.replica.policy.guard.phase
             for machine in self.honest
             if not machine.is_restored
+            and not self._has_copied_key(machine)
             and machine.number not in dict(self.plan.late)
             and machine.process is not None
             and machine.process.replica.policy.guard is not None
@@ -355,6 +384,20 @@ class Sim:
             number: phase for number, phase in phases.items() if phase in (Phase.WATCHING, Phase.STOPPED)
         }
         return [Violation("custody", f"node {number} is {phase}") for number, phase in wrong.items()]
+
+    def _list_signed_twice(self) -> list[Address]:
+        """The key of two processes, if they signed two messages for one slot."""
+        keys = [machine.keys.address for machine in self.machines if self._has_copied_key(machine)]
+        return [
+            slot[0] for slot, messages in self.history.signed.items() if slot[0] in keys and len(messages) > 1
+        ]
+
+    def _count_signed_twice(self, final: Ledger) -> None:
+        twice = self._list_signed_twice()
+        self.rare["slot signed twice by two processes of a key"] += len(twice)
+        self.rare["key of two processes slashed"] += any(
+            staking.is_tombstoned(final.state, who) for who in twice
+        )
 
     def _list_aware(self) -> list[Address]:
         return [address for address in self._honest_addresses if address not in self._unaware]
@@ -365,6 +408,7 @@ class Sim:
     def _check_conduct(self, chain: Ledger, chains: checkers.Chains, replayed: Replay) -> list[Violation]:
         sets = {**replayed.sets, chain.height + 1: replayed.final.get_validators()}
         villains = [*(get_validator_keys(number).address for number in self.villains), *self._unaware]
+        villains += self._list_signed_twice()
         return [
             *conduct.check_votes(self.history, sets, self._list_aware()),
             *conduct.check_seals(chains, sets, self.signatures.verify),
@@ -413,9 +457,13 @@ def silence() -> None:
 def build_sim(seed: int, tell: Callable[[str], None] | None = None) -> Sim:
     """The world of a seed; half of them may have villains."""
     random = Random(f"villains of {seed}")
-    if random.random() < 0.5:
+    share = Random(f"steered {seed}").random()
+    if share < COPIED_KEY_SHARE:
+        return Sim(seed, plan=draw_copied_key(random), tell=tell)
+    is_syncing = share < COPIED_KEY_SHARE + SYNCING_SHARE
+    if not is_syncing and random.random() < 0.5:
         return Sim(seed, tell=tell)
-    plan = draw_plan(random, is_villainous=True)
+    plan = draw_syncing(random) if is_syncing else draw_plan(random, is_villainous=True)
     colluders = draw_colluders(random, plan.powers, _get_behaviours(plan), dict(plan.late))
     return Sim(seed, plan=plan, villains=colluders.processes, tell=tell)
 

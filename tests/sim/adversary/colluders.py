@@ -243,7 +243,9 @@ def draw_colluders(
 ) -> Colluders:
     """One or several with less than a third of the power; each has one behaviour or several."""
     members: dict[int, tuple[str, ...]] = {}
-    for number in random.sample(range(len(powers)), random.choice((1, 1, 2, 3))):
+    # Whoever joins late is honest: what villains serve to it is of interest.
+    candidates = [number for number in range(len(powers)) if number not in late]
+    for number in random.sample(candidates, random.choice((1, 1, 2, 3))):
         power = sum(powers[member] for member in {*members, *late, number})
         if 3 * power < sum(powers):
             members[number] = _draw_behaviours(random, names)

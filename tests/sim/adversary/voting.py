@@ -246,14 +246,21 @@ class Impersonator(Behaviour):
 
 
 class SyncLiar(Behaviour):
-    """Claims to be far ahead, and serves blocks that are not final, not in order, or not blocks."""
+    """Serves blocks that are not final, not in order, or not blocks; may claim to be far ahead.
+
+    Half of them lie in certificates only: whoever claims too much is not asked again for a while.
+    """
+
+    def __init__(self, villain: Villain) -> None:
+        super().__init__(villain)
+        self._is_subtle = villain.random.random() < 0.5
 
     def on_request(self, peer: PeerId, request: Record) -> Record | None:
         """A lie in place of the height and of most blocks."""
         self.villain.count(type(self).__name__)
         ledger = self.villain.ledger
         match request:
-            case StatusRequest():
+            case StatusRequest() if not self._is_subtle:
                 return Status(ledger.height + self.villain.random.choice((1, 2, 50)), ledger.head_hash, 1)
             case BlocksRequest(start, count):
                 return self._build_blocks(start, count)
@@ -268,7 +275,11 @@ class SyncLiar(Behaviour):
                 found.append(FinalBlock(encode(block), certificate))
         if found:
             place = random.randrange(len(found))
-            found[place] = random.choice((self._spoil_block, self._spoil_certificate))(found[place])
+            spoils_block = not self._is_subtle and random.random() < 0.5
+            spoil = self._spoil_block if spoils_block else self._spoil_certificate
+            found[place] = spoil(found[place])
+        if self._is_subtle:
+            return Blocks(start, tuple(found))
         lie = random.choice(("none", "order", "start", "spoiled", "spoiled"))
         if lie == "none":
             found.clear()

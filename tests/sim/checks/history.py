@@ -1,6 +1,6 @@
 """What happened in a run, as the checkers see it. It is kept apart from the nodes."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -9,8 +9,10 @@ from chain.primitives.types import Address, Hash, Height, Round
 from chain.votes import (
     Certificate,
     Evidence,
+    Proposal,
     SignedProposal,
     SignedVote,
+    Vote,
     build_certificate_votes,
 )
 from p2p.wire.messages import CommitMessage, CompactProposal, ConsensusMessage, PolkaMessage, Votes
@@ -18,6 +20,10 @@ from p2p.wire.messages import CommitMessage, CompactProposal, ConsensusMessage, 
 Slot = tuple[Address, Height, Round, int]
 """Who signs, height, round, and the kind of message: 0 proposal, 1 prevote, 2 precommit."""
 PROPOSAL = 0
+
+
+Message = Vote | Proposal
+Signed = SignedVote | SignedProposal
 
 
 class Finality(NamedTuple):
@@ -90,3 +96,13 @@ class History:
         self.finalities.append(fact)
         for tx_id in tx_ids:
             self.acknowledged.setdefault(tx_id, Acknowledgement(fact.node, tx_id, fact.height))
+
+
+def iterate_messages(message: ConsensusMessage) -> Iterator[tuple[Address, Message, Signed]]:
+    """What is signed in a message, and by whom; certificates are left out."""
+    match message:
+        case Votes(votes):
+            for signed in votes:
+                yield signed.vote.validator, signed.vote, signed
+        case CompactProposal(signed):
+            yield signed.proposal.proposer, signed.proposal, signed

@@ -57,6 +57,11 @@ PRODUCT_STATES = (
     "witness agreed with the light client",
     "trust of the light client expired",
     "liar refused by the light client",
+    "key watched before it signed",
+    "key signed after a watch",
+    "process stopped since another one had its key",
+    "slot signed twice by two processes of a key",
+    "key of two processes slashed",
 )
 RARE_STATES = CORE_STATES + HISTORY_STATES + PRODUCT_STATES + ECONOMY_EVENTS
 

@@ -8,7 +8,7 @@
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,9 +19,7 @@ from chain.primitives.errors import DecodeError
 from chain.primitives.types import Address, Height
 from chain.validator_set import get_validator
 from chain.votes import (
-    Proposal,
     SignedProposal,
-    SignedVote,
     Verify,
     Vote,
     VoteKind,
@@ -32,17 +30,17 @@ from consensus.timeouts import TimeoutParameters
 from consensus.types import CastVote, SendProposal, Step
 from node.ledger.ledger import Ledger
 from node.replica.journal import _decode_notes
-from p2p.wire.messages import CompactProposal, ConsensusMessage, Votes
+from p2p.wire.messages import ConsensusMessage
 from storage.sign_state import SignSlot, SignState
 from storage.wal import _Image
 from tests.sim.checks.checkers import Violation
+from tests.sim.checks.custody import CustodyWatch
+from tests.sim.checks.history import Message, Signed, iterate_messages
 from tests.sim.world.disk import SimDisk
 
 if TYPE_CHECKING:
     from tests.sim.world.process import Process
 
-Message = Vote | Proposal
-Signed = SignedVote | SignedProposal
 STEPS = {VoteKind.PREVOTE: 2, VoteKind.PRECOMMIT: 3}
 PROPOSAL_STEP = 1
 WAL, SIGN_STATE = Path("wal"), Path("sign-state")
@@ -55,16 +53,6 @@ def get_step(message: Message) -> tuple[int, int, int]:
     """Height, round and step, as the sign-state orders them."""
     step = STEPS[message.kind] if isinstance(message, Vote) else PROPOSAL_STEP
     return message.height, message.round, step
-
-
-def iterate_messages(message: ConsensusMessage) -> Iterator[tuple[Address, Message, Signed]]:
-    """What is signed in a message, and by whom; certificates are left out."""
-    match message:
-        case Votes(votes):
-            for signed in votes:
-                yield signed.vote.validator, signed.vote, signed
-        case CompactProposal(signed):
-            yield signed.proposal.proposer, signed.proposal, signed
 
 
 def read_durable_slot(disk: SimDisk) -> SignSlot | None:
@@ -94,8 +82,9 @@ def is_logged(process: "Process", said: Message) -> bool:
 class Watch:
     """The checks of one run."""
 
-    def __init__(self, verify: Verify) -> None:
+    def __init__(self, verify: Verify, custody: CustodyWatch) -> None:
         self.violations: list[Violation] = []
+        self._custody = custody
         self._verify = verify
         self._sent: dict[tuple[int, bytes], None] = {}
         self._heard: dict[tuple[int, Address, tuple[int, int, int]], bytes] = {}
@@ -110,9 +99,11 @@ class Watch:
         me, number = process.machine.keys.address, process.machine.number
         for who, said, _ in iterate_messages(message):
             name = number, encode(said)
-            if who == me and name not in self._sent:
+            is_new = name not in self._sent and not self._custody.is_relayed(number, said)
+            if who == me and is_new:
                 self._sent[name] = None
                 self._check_durable(process, said)
+                self._custody.on_made(process, said)
 
     def _check_durable(self, process: "Process", said: Message) -> None:
         if process.machine.disk.is_flipped:
@@ -150,6 +141,8 @@ class Watch:
 
     def _note(self, process: "Process", who: Address, said: Message) -> None:
         machine = process.machine
+        if who == machine.keys.address:
+            self._custody.on_heard(process, said)
         slot = machine.number, who, get_step(said)
         if self._heard.setdefault(slot, encode(said)) != encode(said):
             now_ms = machine.context.schedule.now_ms

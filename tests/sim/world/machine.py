@@ -24,6 +24,7 @@ from tests.sim.world.signatures import Signatures
 from tests.sim.world.wire import describe
 
 if TYPE_CHECKING:
+    from tests.sim.checks.custody import CustodyWatch
     from tests.sim.checks.rare import CoreWatch
     from tests.sim.checks.watch import Watch
     from tests.sim.world.joining import JoiningProcess
@@ -55,6 +56,7 @@ class RunContext(Protocol):
     counts: Counter[str]
     watch: "Watch"
     core_watch: "CoreWatch"
+    custody: "CustodyWatch"
     rare: Counter[str]
 
     def build_joining(self, machine: "Machine") -> "JoiningProcess":
@@ -92,6 +94,8 @@ class Machine:
         """A process that fetches a snapshot, in place of the ordinary one."""
         self.joins_by_snapshot = False
         self.makes_snapshots = False
+        self.is_retired = False
+        """No process starts on it."""
         self.build_process = build_process
         self.is_observer = False
         """Log or sign-state are damaged: until the end it takes part without signing."""
@@ -121,7 +125,7 @@ class Machine:
 
     def start(self) -> None:
         """A process starts, if none runs."""
-        if self.is_up:
+        if self.is_up or self.is_retired:
             return
         self.context.audit.note(self.name, "start")
         self.context.current, failure = self, None

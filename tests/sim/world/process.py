@@ -43,8 +43,7 @@ from p2p.wire.messages import (
 from storage.errors import StorageError
 from storage.sign_state import LastSignState
 from storage.wal import Wal
-from tests.sim.checks.history import Finality, Reported
-from tests.sim.checks.watch import iterate_messages
+from tests.sim.checks.history import Finality, Reported, iterate_messages
 from tests.sim.world.disk import SimStore
 from tests.sim.world.machine import SIGN_STATE, WAL, Crashed, Machine
 from tests.sim.world.pool import Duties, Pool
@@ -111,6 +110,7 @@ class Process:
         if not machine.is_observer:
             wal = Wal.create(WAL, 0, disk) if is_new and not disk.has(WAL) else Wal.load(WAL, disk)
             state = LastSignState.load(SIGN_STATE, key.public_key, create=is_new, files=disk)
+            context.custody.on_started(machine.number, state.state)
         else:
             wal = Wal.create(Path("observer-wal"), 0, disk)
         machine.has_store = True
@@ -207,6 +207,7 @@ class Process:
             machine.context.current = None
         if self.is_honest:
             self._context.core_watch.on_turn(machine.number, self.replica.core)
+            self._context.custody.on_turn(self)
 
     # The world: time.
 
@@ -372,6 +373,7 @@ class Process:
 
     def _on_consensus(self, peer: PeerId, message: ConsensusMessage) -> None:
         if self.is_honest:
+            self._context.custody.on_arrived(self, message)
             self._context.watch.on_heard(self, message)
             if isinstance(message, CommitMessage | PolkaMessage):
                 self._note_heard(message.certificate)
