@@ -191,8 +191,8 @@ def draw_changing_sets(random: Random) -> Plan:
 def draw_copied_key(random: Random) -> Plan:
     """A plan in which two processes have one key; long enough for a watch to end."""
     powers = draw_powers(random, random.choice((4, 5, 6)))
-    chaos_ms = random.randrange(22_000, 28_000)
-    copied_ms = random.randrange(1_500, 8_000)
+    chaos_ms = random.randrange(24_000, 28_000)
+    copied_ms = random.randrange(1_500, 6_000)
     started_ms = copied_ms + random.choice((1, 50, random.randrange(5_000), random.randrange(5_000)))
     # Never stopped; started together with the copy; soon after; when the copy may have taken over; at last.
     returns = (

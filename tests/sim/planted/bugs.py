@@ -9,7 +9,7 @@ VOTES, RUNTIME, OFFENCES = "chain.votes", "chain.runtime", "chain.modules.offenc
 SETS = "chain.modules.validators.sets"
 REPLICA, GOSSIP, SYNC_CHECKS = "node.replica.replica", "node.replica.gossip", "node.replica.sync.checks"
 RESTORATION = "node.replica.restoration"
-GUARD, POLICY = "node.replica.signing.guard", "node.replica.signing.policy"
+GUARD = "node.replica.signing.guard"
 LEDGER, WAL, SIGN_STATE, FILES = "node.ledger.ledger", "storage.wal", "storage.sign_state", "storage.files"
 
 CONSENSUS_BUGS = (
@@ -268,28 +268,10 @@ GUARD_BUGS = (
         "        found: list[Message] = []\n",
     ),
     _bug(
-        "signatures of the own key in final blocks ignored",
-        GUARD,
-        "        elif found and self.phase is not Phase.STOPPED:\n",
-        "        elif False:\n",
-    ),
-    _bug(
         "watch of two heights",
         GUARD,
         "        self.watch_ends = max(newest + self._watch_heights, self.watch_ends or 0)\n",
         "        self.watch_ends = max(newest + 2, self.watch_ends or 0)\n",
-    ),
-    _bug(
-        "watch not stored",
-        POLICY,
-        "                self._world.run(lambda: signer.begin_watch(slot), lambda _: None)\n",
-        "                pass\n",
-    ),
-    _bug(
-        "stored watch ignored at the next start",
-        GUARD,
-        '        self.reason = "" if state.hold is Hold.NONE else "a watch had begun before this start"\n',
-        '        self.reason = ""\n',
     ),
 )
 """Only runs in which two processes have one key see them."""
@@ -298,5 +280,7 @@ BUGS = (*CONSENSUS_BUGS, *CHAIN_BUGS, *STORAGE_BUGS, *REPLICA_BUGS, *GUARD_BUGS,
 
 BLINDING = {
     "own messages never repeated": Blinding("own message repeated", (1, 2, 3, 4)),
+    "rounds never skipped": Blinding("round skipped", (29, 65)),
+    "summaries never answered": Blinding("missing message sent", (1, 2, 3)),
 }
 """Faults that violate no rule, since something else makes up for them, by name."""
