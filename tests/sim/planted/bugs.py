@@ -282,5 +282,6 @@ BLINDING = {
     "own messages never repeated": Blinding("own message repeated", (1, 2, 3, 4)),
     "rounds never skipped": Blinding("round skipped", (29, 65)),
     "summaries never answered": Blinding("missing message sent", (1, 2, 3)),
+    "trust of light clients never expires": Blinding("trust of the light client expired", (2, 3)),
 }
 """Faults that violate no rule, since something else makes up for them, by name."""
