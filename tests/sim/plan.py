@@ -32,6 +32,7 @@ JOINING_SHARE = 0.08
 CHANGING_SETS_SHARE = 0.1
 COPIED_KEY_SHARE = 0.07
 SYNCING_SHARE = 0.03
+JURIES_SHARE = 0.02
 
 
 class KeyCopy(NamedTuple):
@@ -72,6 +73,7 @@ class Plan(NamedTuple):
     snapshots: bool = False
     """Whether the others make snapshots, and those that start later begin at one."""
     copied_key: KeyCopy | None = None
+    has_juries: bool = False
     steps_max: int = 200_000
     """Events after which a run counts as one that never ends."""
 
@@ -228,6 +230,13 @@ def draw_copied_key(random: Random) -> Plan:
     )
 
 
+def draw_steered(share: float, random: Random) -> Plan | None:
+    """The plan of a seed with a copied key, or with juries; None for all others."""
+    if share < COPIED_KEY_SHARE:
+        return draw_copied_key(random)
+    return draw_juries(random) if share >= 1 - JURIES_SHARE else None
+
+
 def draw_syncing(random: Random) -> Plan:
     """A plan in which an honest validator joins late, and executes every block that others give it."""
     powers = draw_powers(random, random.choice((4, 5)))
@@ -247,6 +256,14 @@ def draw_syncing(random: Random) -> Plan:
         has_stake_moves=False,
         heights_after=4,
         late=((powers.index(min(powers)), join_ms),),
+    )
+
+
+def draw_juries(random: Random) -> Plan:
+    """A plan with the shortest epochs there are, in which users sponsor and challenge, and jurors judge."""
+    chaos_ms = random.randrange(20_000, 26_000)
+    return draw_changing_sets(random)._replace(
+        chaos_ms=chaos_ms, transactions=chaos_ms // 60, has_stake_moves=False, has_juries=True
     )
 
 

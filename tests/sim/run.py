@@ -32,7 +32,7 @@ from tests.sim.checks.light_observer import POLL_MS, LightObserver, check_no_for
 from tests.sim.checks.rare import CoreWatch
 from tests.sim.checks.watch import Watch
 from tests.sim.copied_key import CopiedKeys, SecondProcess
-from tests.sim.plan import COPIED_KEY_SHARE, SYNCING_SHARE, Plan, draw_copied_key, draw_plan, draw_syncing
+from tests.sim.plan import COPIED_KEY_SHARE, SYNCING_SHARE, Plan, draw_plan, draw_steered, draw_syncing
 from tests.sim.world.accounts import (
     GENESIS_MS,
     ValidatorKeys,
@@ -248,7 +248,10 @@ class Sim:
             process.turn("submit", lambda: self._submit_to(process))
 
     def _submit_to(self, process: Process) -> None:
-        data = self._workload.draw(process.ledger, has_stake_moves=self.plan.has_stake_moves)
+        plan = self.plan
+        data = self._workload.draw(
+            process.ledger, has_stake_moves=plan.has_stake_moves, has_juries=plan.has_juries
+        )
         refusal = process.pool.submit(data)
         self.audit.note(process.machine.name, "submit", data, str(refusal or "taken"))
 
@@ -458,8 +461,9 @@ def build_sim(seed: int, tell: Callable[[str], None] | None = None) -> Sim:
     """The world of a seed; half of them may have villains."""
     random = Random(f"villains of {seed}")
     share = Random(f"steered {seed}").random()
-    if share < COPIED_KEY_SHARE:
-        return Sim(seed, plan=draw_copied_key(random), tell=tell)
+    steered = draw_steered(share, random)
+    if steered is not None:
+        return Sim(seed, plan=steered, tell=tell)
     is_syncing = share < COPIED_KEY_SHARE + SYNCING_SHARE
     if not is_syncing and random.random() < 0.5:
         return Sim(seed, tell=tell)

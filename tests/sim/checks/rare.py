@@ -18,7 +18,7 @@ from consensus.core import Core
 from consensus.types import Step
 from node.ledger.ledger import Ledger
 from tests.sim.checks.history import History
-from tests.sim.world.economy import ECONOMY_EVENTS
+from tests.sim.world.economy import ECONOMY_EVENTS, ESCROW_EVENTS, JURY_EVENTS
 
 HIGH_ROUND = 4
 
@@ -63,7 +63,8 @@ PRODUCT_STATES = (
     "slot signed twice by two processes of a key",
     "key of two processes slashed",
 )
-RARE_STATES = CORE_STATES + HISTORY_STATES + PRODUCT_STATES + ECONOMY_EVENTS
+EVENTS = ECONOMY_EVENTS + JURY_EVENTS + ESCROW_EVENTS
+RARE_STATES = CORE_STATES + HISTORY_STATES + PRODUCT_STATES + EVENTS
 
 
 class _CoreState(NamedTuple):
@@ -185,9 +186,11 @@ def count_events(chain: Ledger) -> Counter[str]:
     counts: Counter[str] = Counter()
     for height in range(1, chain.height + 1):
         receipts = chain.get_receipts(height)
-        for receipt in receipts.transactions if receipts else ():
-            counts.update(type(decode_event(record)[1]).__name__ for record in receipt.events)
-    return Counter({name: counts[name] for name in ECONOMY_EVENTS if counts[name]})
+        if receipts is not None:
+            records = [record for receipt in receipts.transactions for record in receipt.events]
+            records += [*receipts.start, *receipts.end]
+            counts.update(type(decode_event(record)[1]).__name__ for record in records)
+    return Counter({name: counts[name] for name in EVENTS if counts[name]})
 
 
 def _get_pol_round(message: SignedVote | SignedProposal) -> Round | None:

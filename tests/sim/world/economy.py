@@ -3,14 +3,32 @@
 Calls are drawn by the state that some node has, so most succeed; one that fails costs its fee, which is tried
 too. Nobody proves the hosted data: users that host are judged, slashed and jailed like any absent host.
 When the checkers replay the chain, they hold every block against the supply identity and the invariants of
-all modules. Not here: juries, which the chain does not have yet.
+all modules. `Juries` does the same for challenges, in the runs whose plan has them.
 """
 
 from collections.abc import Callable
 from random import Random
 
-from chain.modules import balances, catalogue, hosting, lockers, membership, sessions, staking, system
+from chain.modules import (
+    balances,
+    catalogue,
+    hosting,
+    lockers,
+    membership,
+    sessions,
+    staking,
+    system,
+)
 from chain.modules.hosting import RegisterHost, RegisterSubset
+from chain.modules.juries.calls import (
+    ChallengeDatum,
+    CommitVerdict,
+    RetireAsJuror,
+    RevealVerdict,
+    ServeAsJuror,
+)
+from chain.modules.juries.queries import compute_commitment, compute_reveals_from, get_case, list_seats
+from chain.modules.juries.types import CASE_COUNT
 from chain.modules.sessions import CloseSession, HostAllotment, OpenSession, Settle, Voucher
 from chain.primitives.codec import Record
 from chain.primitives.keys import KeyPair
@@ -24,6 +42,8 @@ ALLOTMENT = 2 * VIDYA
 LIFETIME_BLOCKS = 60
 BOND = 2_000 * VIDYA
 """Enough for all datums of a run."""
+SPONSORED = 100 * VIDYA
+JUROR_BOND = 100 * VIDYA
 VOUCHER_KEY = KeyPair(b"v" * 32)
 ECONOMY_EVENTS = (
     "Joined",
@@ -35,7 +55,17 @@ ECONOMY_EVENTS = (
     "SessionClosing",
     "Locked",
 )
-"""Events of the calls that must occur in a series of runs."""
+JURY_EVENTS = (
+    "Sponsored",
+    "JurorBonded",
+    "CaseOpened",
+    "JuryDrawn",
+    "VerdictCommitted",
+    "VerdictRevealed",
+    "CaseDecided",
+)
+ESCROW_EVENTS = ("Paid",)
+"""Events that must occur in a series of runs."""
 
 
 def build_listing(number: int) -> catalogue.ListDatum:
@@ -107,3 +137,50 @@ class Economy:
         amount = sessions.compute_price(size_bytes, price)
         voucher = Voucher(ledger.genesis_hash, session, host, size_bytes, amount)
         return Settle(sessions.sign_voucher(VOUCHER_KEY, voucher))
+
+
+class Juries:
+    """Draws what sponsors, challengers and jurors do next: a case needs some of each in the right epochs."""
+
+    def __init__(self, random: Random, users: list[KeyPair], validators: list[KeyPair]) -> None:
+        self._random = random
+        self._users = users
+        self._accounts = {key.public_key: key for key in (*users, *validators)}
+
+    def draw(self, ledger: Ledger) -> tuple[KeyPair, Record]:
+        """Who signs, and the call: a step in an open case, or what brings a case about."""
+        steps = [step for number in self._list_cases(ledger) for step in self._list_steps(ledger, number)]
+        return self._random.choice(steps) if steps else self._begin(ledger)
+
+    def _list_cases(self, ledger: Ledger) -> list[int]:
+        count = CASE_COUNT.get(ledger.state) or 0
+        return [number for number in range(count) if get_case(ledger.state, number) is not None]
+
+    def _list_steps(self, ledger: Ledger, number: int) -> list[tuple[KeyPair, Record]]:
+        """The commitments and reveals that are missing now; a few jurors stay silent."""
+        case = get_case(ledger.state, number)
+        assert case is not None
+        epoch = system.compute_epoch(ledger.get_parameters(), ledger.height + 1)
+        is_revealing = epoch >= compute_reveals_from(ledger.state, case)
+        steps: list[tuple[KeyPair, Record]] = []
+        for who, seat in list_seats(ledger.state, number):
+            is_junk, salt = who[0] % 3 > 0, who
+            if is_revealing and seat.commitment is not None and seat.is_junk is None:
+                steps.append((self._accounts[who], RevealVerdict(number, is_junk, salt)))
+            elif not is_revealing and seat.commitment is None and who[1] % 8:
+                name = compute_commitment(ledger.genesis_hash, number, who, is_junk, salt)
+                steps.append((self._accounts[who], CommitVerdict(number, name)))
+        return steps
+
+    def _begin(self, ledger: Ledger) -> tuple[KeyPair, Record]:
+        user = self._random.choice(self._users)
+        listing = build_listing(self._random.randrange(DATUMS))
+        datum = catalogue.compute_datum_id(listing)
+        moves = (
+            catalogue.Sponsor(datum, SPONSORED),
+            ChallengeDatum(datum),
+            ChallengeDatum(datum),
+            ServeAsJuror(JUROR_BOND),
+            RetireAsJuror(),
+        )
+        return user, self._random.choice(moves)

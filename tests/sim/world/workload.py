@@ -16,13 +16,14 @@ from chain.runtime import build_call
 from chain.transaction import Transaction, sign_transaction
 from node.ledger.ledger import Ledger
 from tests.sim.world.accounts import ValidatorKeys
-from tests.sim.world.economy import Economy
+from tests.sim.world.economy import Economy, Juries
 
 VIDYA = 10**9
 LIFETIME_BLOCKS = 40
 DUTY_BLOCKS = 4
 FEE_MAX = VIDYA // 10
 ECONOMY_SHARE = 0.5
+JURIES_SHARE = 0.7
 
 
 def build_duty(ledger: Ledger, key: KeyPair, call: Record) -> bytes:
@@ -56,9 +57,13 @@ class Workload:
         self._validators = validators
         self._users = users
         self._economy = Economy(random, users)
+        self._juries = Juries(random, users, [keys.account for keys in validators])
 
-    def draw(self, ledger: Ledger, *, has_stake_moves: bool) -> bytes:
+    def draw(self, ledger: Ledger, *, has_stake_moves: bool, has_juries: bool = False) -> bytes:
         """The next transaction, by the state that some node has."""
+        if has_juries and self._random.random() < JURIES_SHARE:
+            key, call = self._juries.draw(ledger)
+            return build_transaction(ledger, key, call)
         sender = self._random.choice(self._users)
         if self._random.random() < ECONOMY_SHARE:
             call = self._economy.draw(ledger, sender)
