@@ -1,6 +1,6 @@
 """Tells which seed sees a planted fault, and by which rule; each fault in a process of its own.
 
-Most faults violate a rule in some of the fixed seeds; the first known of them is in `seeds.json`. Some faults
+Most faults violate a rule in some of the fixed seeds; those known to are in `seeds.json`. Some faults
 violate nothing, since other code makes up for them. What they remove is a rare state: a few seeds have the
 state in them without the fault, and must not have it with the fault (`BLINDING`).
 """
@@ -19,6 +19,8 @@ from tests.sim.planted.plant import ROOT, plant
 SEEDS = range(1, 301)
 """The fixed seeds, those of `make sim`: all of them pass without a fault."""
 SECONDS_MAX = 900
+SEEDS_KEPT = 3
+"""Of one fault: after a change of the code, an older one may see it again."""
 SEEDS_FILE = Path(__file__).with_name("seeds.json")
 
 
@@ -36,23 +38,28 @@ class Verdict(NamedTuple):
         return f"{self.bug.name:<56} {where:<9} {self.caught_by[:100]}"
 
 
-def load_seeds() -> dict[str, int]:
-    """By the name of a fault, a seed that sees it."""
-    seeds: dict[str, int] = json.loads(SEEDS_FILE.read_text())
+def load_seeds() -> dict[str, list[int]]:
+    """By the name of a fault, seeds that saw it, the last one first."""
+    seeds: dict[str, list[int]] = json.loads(SEEDS_FILE.read_text())
     return seeds
 
 
 def save_seeds(verdicts: Sequence[Verdict]) -> None:
     """Notes the seeds that saw these faults, so that the next run begins with them."""
-    seeds = load_seeds() | {one.bug.name: one.seed for one in verdicts if one.seed is not None}
-    SEEDS_FILE.write_text(json.dumps(seeds, indent=1, sort_keys=True) + "\n")
+    known = load_seeds()
+    for one in verdicts:
+        if one.seed is not None and one.bug.name not in BLINDING:
+            seeds = dict.fromkeys((one.seed, *known.get(one.bug.name, ())))
+            known[one.bug.name] = list(seeds)[:SEEDS_KEPT]
+    lines = [f" {json.dumps(name)}: {json.dumps(seeds)}" for name, seeds in sorted(known.items())]
+    SEEDS_FILE.write_text("{\n" + ",\n".join(lines) + "\n}\n")
 
 
 def order_seeds(bug: Bug) -> list[int]:
-    """The fixed seeds, the one first that is known to see the fault; few seeds for a rare state."""
+    """The fixed seeds, those first that are known to see the fault; few seeds for a rare state."""
     if bug.name in BLINDING:
         return list(BLINDING[bug.name].seeds)
-    return list(dict.fromkeys((load_seeds().get(bug.name, SEEDS[0]), *SEEDS)))
+    return list(dict.fromkeys((*load_seeds().get(bug.name, ()), *SEEDS)))
 
 
 def run_seeds(bug: Bug, seeds: Sequence[int]) -> tuple[int | None, str, int]:
