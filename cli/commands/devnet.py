@@ -115,7 +115,7 @@ def fund(
 @command(app)
 def reset(settings: Settings, folder: Folder = Path(FOLDER)) -> None:
     """Stop the nodes and delete the devnet: its chain, its keys, its sample."""
-    from cli.devnet.plan import delete
+    from cli.devnet.plan import delete, lock_making
     from cli.errors import UsageFault
     from cli.nodes.processes import stop_nodes
 
@@ -124,6 +124,8 @@ def reset(settings: Settings, folder: Folder = Path(FOLDER)) -> None:
         raise UsageFault(f"there is no devnet in {network.path}")
     if not settings.is_confirmed and not (output.can_ask() and output.ask(f"delete all in {network.path}?")):
         raise UsageFault(f"this deletes all in {network.path}", "-y confirms it")
+    if not network.exists:
+        lock_making(network).release()  # refused while another command makes it
     stop_nodes(network.find_homes())
     delete(network)
     output.say(f"deleted {network.path}")

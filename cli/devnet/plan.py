@@ -44,6 +44,8 @@ from node.home.profiles import load_profile
 from node.keys import keystore
 from node.keys.derivation import KeyRole
 from p2p.identity import PeerAddress, compute_peer_id_of_seed
+from storage.errors import StoreInUse
+from storage.lock import FileLock
 
 T = TypeVar("T")
 
@@ -219,21 +221,34 @@ class NodePlan:
 
 def create(devnet: Devnet, options: Options) -> None:
     """Makes the folder, whole or not at all. Raises CliError if something else is there, and keeps that."""
-    if devnet.is_begun:
-        hint = f"`vidya devnet reset --dir {devnet.path}`"
-        raise CliError("unfinished", f"{devnet.path} was not made to the end", hint)
     # `delete` would remove it together with the devnet: a wallet holds keys that nobody else has.
-    if taken := [path.name for path in devnet.list_own() if path.exists()]:
+    taken = [path.name for path in devnet.list_own() if path.exists()]
+    if taken and not devnet.is_begun:
         raise CliError("not_a_devnet", f"{devnet.path} has its own {', '.join(taken)}", "--dir FOLDER")
     devnet.path.mkdir(parents=True, exist_ok=True)
-    devnet.marker_file.touch()
-    try:
-        devnet.wallet.mkdir()
-        fill_folder(devnet, options)
+    is_unfinished = devnet.marker_file.is_file()
+    with lock_making(devnet):
+        # Another command may have made it between the look and the lock.
+        if not devnet.exists:
+            if is_unfinished:
+                hint = f"`vidya devnet reset --dir {devnet.path}`"
+                raise CliError("unfinished", f"{devnet.path} was not made to the end", hint)
+            try:
+                devnet.wallet.mkdir()
+                fill_folder(devnet, options)
+            except BaseException:
+                delete(devnet)
+                raise
         devnet.marker_file.unlink()
-    except BaseException:
-        delete(devnet)
-        raise
+
+
+def lock_making(devnet: Devnet) -> FileLock:
+    """Held while the folder is made; raises CliError if another command makes it."""
+    try:
+        return FileLock(devnet.marker_file)
+    except StoreInUse as error:
+        hint = f"wait; `vidya devnet status --dir {devnet.path}` shows it once it is there"
+        raise CliError("being_made", f"another command makes the devnet in {devnet.path}", hint) from error
 
 
 def fill_folder(devnet: Devnet, options: Options) -> None:

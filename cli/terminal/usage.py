@@ -65,6 +65,7 @@ def build_usage_fault(error: Any) -> UsageFault:
     if unknown and context is not None:
         verbs = get_close_matches(unknown[1], context.command.list_commands(context), 1)
         return UsageFault(f"there is no command {unknown[1]}", f"did you mean {verbs[0]}?" if verbs else hint)
+    message = message.replace("Value error, ", "")  # the words of the library that parses choices
     return UsageFault(message[:1].lower() + message[1:].rstrip("."), hint)
 
 

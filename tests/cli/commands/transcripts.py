@@ -121,20 +121,38 @@ def join_ids(lines: list[str]) -> list[str]:
 
 
 def find_difference(expected: list[str], printed: list[str]) -> str | None:
-    """What does not fit, None if all does. `...` stands for any lines."""
-    wanted = [to_form(line) for line in join_ids(expected) if line.strip()]
-    got = [to_form(line) for line in join_ids(printed) if line.strip()]
+    """What does not fit, None if all does. `...` stands for any lines; where lines are folded does not count,
+    since that depends on the length of numbers.
+    """
+    parts: list[list[str]] = [[]]
+    for line in expected:
+        if line.strip() == ANYTHING:
+            parts.append([])
+        else:
+            parts[-1].append(line)
+    wanted, got = [to_text(part) for part in parts], to_text(printed)
     if _fits(wanted, got):
         return None
-    return "expected:\n  " + "\n  ".join(wanted) + "\nprinted:\n  " + "\n  ".join(got)
+    return "expected:\n  " + "\n  ...\n  ".join(wanted) + f"\nprinted:\n  {got}"
 
 
-def _fits(wanted: list[str], got: list[str]) -> bool:
-    if not wanted:
-        return not got
-    if wanted[0] == ANYTHING:
-        return any(_fits(wanted[1:], got[start:]) for start in range(len(got) + 1))
-    return bool(got) and wanted[0] == got[0] and _fits(wanted[1:], got[1:])
+def to_text(lines: list[str]) -> str:
+    """The form of several lines, as one."""
+    return to_form(" ".join(" ".join(join_ids(lines)).split()))
+
+
+def _fits(wanted: list[str], got: str) -> bool:
+    """Whether the parts stand in the text, in order, the first at its beginning and the last at its end."""
+    if len(wanted) == 1:
+        return wanted[0] == got
+    first, *middle, last = wanted
+    place = len(first)
+    for part in middle:
+        found = got.find(part, place)
+        if found < 0:
+            return False
+        place = found + len(part)
+    return got.startswith(first) and got.endswith(last) and place + len(last) <= len(got)
 
 
 class Terminal:

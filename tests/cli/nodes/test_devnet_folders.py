@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from cli.devnet.plan import Devnet, Options, create, delete
+from cli.devnet.plan import Devnet, Options, create, delete, lock_making
 from cli.errors import CliError
 from cli.main import app
 
@@ -43,6 +43,19 @@ def test_what_was_begun_can_be_deleted(tmp_path: Path) -> None:
     assert refused.value.code == "unfinished"
     delete(devnet)
     assert not devnet.path.exists()
+
+
+def test_two_commands_do_not_make_one_folder(tmp_path: Path) -> None:
+    """While one makes it, another `up` waits for nothing and deletes nothing, nor does `reset`."""
+    devnet = Devnet(tmp_path / "demo")
+    devnet.wallet.mkdir(parents=True)
+    with lock_making(devnet):
+        with pytest.raises(CliError) as refused:
+            create(devnet, Options())
+        assert refused.value.code == "being_made" and "reset" not in refused.value.hint
+        result = CliRunner().invoke(app, ["devnet", "reset", "--dir", str(devnet.path), "-y"])
+        assert result.exit_code == 1 and "being_made" in result.stderr
+    assert devnet.wallet.is_dir()
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff", b"[]", b'{"version": 1}', b'{"nodes": 5}'])
