@@ -9,6 +9,7 @@ Expected failures of the layers below (wrong password, damaged file, no node's h
 `explain`; anything else is a bug and keeps its traceback.
 """
 
+import errno
 import os
 import re
 import sys
@@ -113,7 +114,9 @@ def explain(error: BaseException) -> CliError:
     if isinstance(error, CliError):
         return error
     if isinstance(error, OSError) and type(error).__module__ == "builtins":
-        return CliError("system", describe_os_error(error))
+        is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        hint, status = ("make room on the disk", ExitCode.DISK_FAILED) if is_full else ("", ExitCode.FAILURE)
+        return CliError("system", describe_os_error(error), hint, status)
     if isinstance(error, UnicodeError):
         return CliError("not_utf8", f"text that is not UTF-8: {error}", status=ExitCode.USAGE)
     name = type(error).__name__

@@ -63,14 +63,15 @@ def get(
         show_quote(network, entry)
         return
     folder = Folder(settings.home / "downloads" / entry["id"])
-    kept = look_at_store(folder, entry, paths)
-    check_target(target, kept.manifest, paths)
-    if kept.is_complete:
-        export_again(settings, entry, folder, target, paths)
-    else:
-        if not paths:
-            check_room(entry, folder, target, kept.held_bytes)
-        buy(network, entry, folder, target, paths=paths, max_price=max_price, rate=rate)
+    with folder.lock():
+        kept = look_at_store(folder, entry, paths)
+        check_target(target, kept.manifest, paths)
+        if kept.is_complete:
+            export_again(settings, entry, folder, target, paths)
+        else:
+            if not paths:
+                check_room(entry, folder, target, kept.held_bytes)
+            buy(network, entry, folder, target, paths=paths, max_price=max_price, rate=rate)
 
 
 def show_quote(network: "NetworkContext", entry: "Entry") -> None:

@@ -94,9 +94,11 @@ def become_host(settings: Settings, account: "WalletAccount", home: "Home", wish
     from cli.hosting import selection
     from cli.hosting.home import node_left_running, start, wait_synced
     from cli.hosting.standing import take_standing
+    from cli.nodes.locks import hold
     from node.home.config import load_config
 
-    with node_left_running(home):
+    lock = hold(home.path / "join.lock", f"joins with the node in {home.path}", "wait until it is done")
+    with lock, node_left_running(home):
         network = start(home, settings)
         wait_synced(network)
         room = selection.compute_room(network, load_config(home.config_file).disk_bytes, wish.stake)

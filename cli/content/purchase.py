@@ -21,6 +21,7 @@ from cli.content.sessions import Opened, compute_limit, open_sessions
 from cli.context.keys import WalletAccount
 from cli.context.network import NetworkContext
 from cli.errors import RequestRefused
+from cli.nodes.locks import hold
 from cli.nodes.reach import Target, find_unreachable
 from cli.terminal import output
 from cli.transactions.sending import send
@@ -28,6 +29,7 @@ from node.content.downloads import DownloadJob, SessionHost
 from node.home.home import write_private
 from storage.content.selection import compute_bitmap, select_files
 from storage.content.store import ContentStore
+from storage.lock import FileLock
 
 QUOTA_SPARE_BYTES = 64 * 2**20
 SPARE_BLOCKS = 8
@@ -60,6 +62,11 @@ class Folder(NamedTuple):
     def session_file(self) -> Path:
         """The session, with the secret that vouchers are signed with; mode 0600."""
         return self.path / "session.json"
+
+    def lock(self) -> FileLock:
+        """Held by the command that buys the datum; raises CliError if another one does, before it pays."""
+        hint = "wait until it is done; `vidya get` writes the files to a second place then"
+        return hold(self.path.with_suffix(".lock"), "downloads it already", hint)
 
     def forget(self) -> None:
         """The files are where they should be: chunks and session are needed no more."""

@@ -100,7 +100,8 @@ def close_sessions(network: NetworkContext, account: WalletAccount, sessions: Se
     ]
     if calls:
         closing = list_events(send(network, account, calls), "sessions.SessionClosing")
-        say_return(network, max(one["ends_at"] for one in closing))
+        if not network.settings.is_quiet:
+            say_return(network, max(one["ends_at"] for one in closing))
 
 
 def say_return(network: NetworkContext, latest: int) -> None:

@@ -35,6 +35,7 @@ from cli.context.urls import build_url
 from cli.devnet.genesis_content import list_sources, publish_offline
 from cli.errors import CliError
 from cli.nodes.homes import create_home
+from cli.nodes.locks import hold
 from cli.nodes.ports import LOOPBACK, find_ports
 from node.duties.reveals import compute_chain_secret
 from node.home.chain_file import load_chain_spec
@@ -44,7 +45,6 @@ from node.home.profiles import load_profile
 from node.keys import keystore
 from node.keys.derivation import KeyRole
 from p2p.identity import PeerAddress, compute_peer_id_of_seed
-from storage.errors import StoreInUse
 from storage.lock import FileLock
 
 T = TypeVar("T")
@@ -244,11 +244,8 @@ def create(devnet: Devnet, options: Options) -> None:
 
 def lock_making(devnet: Devnet) -> FileLock:
     """Held while the folder is made; raises CliError if another command makes it."""
-    try:
-        return FileLock(devnet.marker_file)
-    except StoreInUse as error:
-        hint = f"wait; `vidya devnet status --dir {devnet.path}` shows it once it is there"
-        raise CliError("being_made", f"another command makes the devnet in {devnet.path}", hint) from error
+    hint = f"wait; `vidya devnet status --dir {devnet.path}` shows it once it is there"
+    return hold(devnet.marker_file, f"makes the devnet in {devnet.path}", hint)
 
 
 def fill_folder(devnet: Devnet, options: Options) -> None:

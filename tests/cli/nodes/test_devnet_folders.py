@@ -52,9 +52,9 @@ def test_two_commands_do_not_make_one_folder(tmp_path: Path) -> None:
     with lock_making(devnet):
         with pytest.raises(CliError) as refused:
             create(devnet, Options())
-        assert refused.value.code == "being_made" and "reset" not in refused.value.hint
+        assert refused.value.code == "busy" and "reset" not in refused.value.hint
         result = CliRunner().invoke(app, ["devnet", "reset", "--dir", str(devnet.path), "-y"])
-        assert result.exit_code == 1 and "being_made" in result.stderr
+        assert result.exit_code == 1 and "[busy]" in result.stderr
     assert devnet.wallet.is_dir()
 
 

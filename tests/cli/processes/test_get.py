@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from cli.content.purchase import Folder
 from tests.e2e.harness import Json, Network
 
 pytestmark = [pytest.mark.slow, pytest.mark.network, pytest.mark.timeout(300)]
@@ -48,6 +49,18 @@ def test_a_target_that_cannot_be_written_is_refused_before_anything_is_bought(
         refused = network.try_run("get", datum["id"], "--to", str(target), "--from", "bob", "-y")
         assert (refused.code, refused.stdout) == (code, ""), refused.stderr
     assert get_nonce(network, "bob") == before
+
+
+def test_what_another_command_downloads_is_not_bought_twice(network: Network, tmp_path: Path) -> None:
+    """The second `get` of a datum is told so before it opens a session; once the first is over, it works."""
+    datum = find_datum(network, "Pentatonic walks")
+    command = ("get", datum["id"], "--to", str(tmp_path / "walks"), "--from", "alice", "-y")
+    before = get_nonce(network, "alice")
+    with Folder(network.devnet.path / "downloads" / datum["id"]).lock():
+        refused = network.try_run(*command)
+    assert (refused.exit, refused.code, refused.stdout) == (1, "busy", "") and refused.stderr.count("\n") == 1
+    assert get_nonce(network, "alice") == before
+    assert network.run(*command).data["paid"] > 0
 
 
 def test_the_price_is_known_before_buying(network: Network) -> None:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from cli.nodes.locks import hold
 from node.home.home import Home
 from node.home.process import find_process
 from tests.e2e.harness import Network, Node, Outcome, wait_for
@@ -47,6 +48,14 @@ def test_nothing_is_bonded_for_a_disk_that_nothing_fits(network: Network, fred: 
     """The smallest datum does not fit: no transaction is sent, and a larger disk goes on from there."""
     outcome = join(network, fred, "--disk", "10KB")
     assert outcome.code == "nothing_fits", outcome.stderr
+    assert get_account(network, fred)["nonce"] == 0
+
+
+def test_two_commands_do_not_join_with_one_node(network: Network, fred: Home) -> None:
+    """The second is told so before it pays for anything."""
+    with hold(fred.path / "join.lock", "tests this", ""):
+        outcome = join(network, fred, "--disk", "20MB")
+    assert (outcome.exit, outcome.code) == (1, "busy"), outcome.stderr
     assert get_account(network, fred)["nonce"] == 0
 
 
