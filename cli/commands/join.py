@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.commands.node import ChainFile
+from cli.commands.node import ApiPort, ChainFile
 from cli.terminal import output
 from cli.terminal.options import Settings, command
 
@@ -31,27 +31,40 @@ CAPACITY = "10MiB"
 COMMISSION = "5%"
 
 
+Stake = Annotated[str, typer.Option("--stake", metavar="AMOUNT", help="To bond in all.")]
+JoinDisk = Annotated[
+    str | None, typer.Option("--disk", metavar="SIZE", help="For hosted content; 5GiB for a new node.")
+]
+Commission = Annotated[str, typer.Option("--commission", metavar="SHARE", help="Of what delegators earn.")]
+Capacity = Annotated[str, typer.Option("--capacity", metavar="SIZE", help="Upload per second to declare.")]
+JoinListen = Annotated[
+    str | None, typer.Option("--p2p-listen", metavar="ADDRESS", help="/ip4/0.0.0.0/tcp/7700")
+]
+Reached = Annotated[
+    str | None, typer.Option("--p2p-address", metavar="ADDRESS", help="As others reach it, if that differs.")
+]
+Full = Annotated[
+    bool, typer.Option("--full", help="Execute every block from genesis instead of taking a snapshot.")
+]
+Trust = Annotated[
+    str,
+    typer.Option("--trust", metavar="HEIGHT:HASH", help="A final block you trust, if genesis is too old."),
+]
+
+
 @command(app, "join")
 def join(
     settings: Settings,
     chain: ChainFile,
-    stake: Annotated[str, typer.Option(metavar="AMOUNT", help="To bond in all.")],
-    disk: Annotated[
-        str | None, typer.Option(metavar="SIZE", help="For hosted content; 5GiB for a new node.")
-    ] = None,
-    commission: Annotated[str, typer.Option(metavar="SHARE", help="Of what delegators earn.")] = COMMISSION,
-    capacity: Annotated[str, typer.Option(metavar="SIZE", help="Upload per second to declare.")] = CAPACITY,
-    p2p_listen: Annotated[str | None, typer.Option(metavar="ADDRESS", help="/ip4/0.0.0.0/tcp/7700")] = None,
-    p2p_address: Annotated[
-        str | None, typer.Option(metavar="ADDRESS", help="As others reach it, if that differs.")
-    ] = None,
-    api_port: Annotated[int | None, typer.Option(min=0, max=65535)] = None,
-    full: Annotated[
-        bool, typer.Option("--full", help="Execute every block from genesis instead of taking a snapshot.")
-    ] = False,
-    trust: Annotated[
-        str, typer.Option(metavar="HEIGHT:HASH", help="A final block you trust, if genesis is too old.")
-    ] = "",
+    stake: Stake,
+    disk: JoinDisk = None,
+    commission: Commission = COMMISSION,
+    capacity: Capacity = CAPACITY,
+    p2p_listen: JoinListen = None,
+    p2p_address: Reached = None,
+    api_port: ApiPort = None,
+    full: Full = False,
+    trust: Trust = "",
 ) -> None:
     """Become a validator-host: folder, node, sync, bond, content; each step only if it is not done."""
     from chain.primitives.addresses import encode_address

@@ -19,7 +19,9 @@ AccountOption = Annotated[
 Listen = Annotated[
     str | None, typer.Option("--p2p-listen", metavar="ADDRESS", help="As /ip4/0.0.0.0/tcp/7700.")
 ]
-ApiPort = Annotated[int | None, typer.Option("--api-port", min=0, max=65535, help="0: any free one.")]
+ApiPort = Annotated[
+    int | None, typer.Option("--api-port", metavar="PORT", min=0, max=65535, help="0: any free one.")
+]
 Disk = Annotated[str | None, typer.Option("--disk", metavar="SIZE", help="For hosted content: 5GB.")]
 
 

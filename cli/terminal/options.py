@@ -12,9 +12,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import typer
+from typer.models import OptionInfo
 
 from cli.errors import CliError, OutcomeUnknown, UsageFault, explain, list_expected
 from cli.exits import ExitCode
@@ -26,6 +27,7 @@ from cli.terminal.streams import OutputFailed
 from cli.terminal.tables import Columns
 
 _PANEL = "Everywhere"
+VALUE_NAMES: dict[Any, str] = {int: "NUMBER", float: "NUMBER", Path: "PATH"}
 HOME = Path("~/.vidya")
 
 
@@ -190,12 +192,22 @@ def wrap(function: Callable[..., None], signature: inspect.Signature) -> Callabl
             function(settings, **values)
 
     _, *own = signature.parameters.values()
+    for one in own:
+        name_value(one.annotation)
     shown = [_build_parameter("ctx", typer.Context), *(one.replace(kind=one.KEYWORD_ONLY) for one in own)]
     shown += [_build_parameter(key, kind, None) for key, kind in OPTIONS.items()]
     run.__name__, run.__doc__ = function.__name__, function.__doc__
     run.__annotations__ = {one.name: one.annotation for one in shown}
     run.__signature__ = inspect.Signature(shown)  # type: ignore[attr-defined]
     return run
+
+
+def name_value(annotation: Any) -> None:
+    """In help an option that takes a number or a file says so in words, not by the name of a type."""
+    kinds = get_args(get_args(annotation)[0]) or get_args(annotation)[:1] if get_args(annotation) else ()
+    for info in getattr(annotation, "__metadata__", ()):
+        if isinstance(info, OptionInfo) and info.metavar is None:
+            info.metavar = next((VALUE_NAMES[kind] for kind in kinds if kind in VALUE_NAMES), None)
 
 
 def remember(ctx: typer.Context, **given: Any) -> None:

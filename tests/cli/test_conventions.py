@@ -54,6 +54,14 @@ def test_every_verb_has_help(verb: str) -> None:
     assert result.exit_code == 0 and "Usage: " in result.output
 
 
+@pytest.mark.parametrize("command", ["devnet up", "devnet logs", "query hosts", "wallet new", "join"])
+def test_help_names_values_in_words(command: str) -> None:
+    """An option takes a NUMBER or a PATH, not an `<int range>`."""
+    result = CliRunner().invoke(app, [*command.split(), "--help"])
+    options = [line for line in result.output.splitlines() if line.startswith("  -")]
+    assert options and not [line for line in options if "<int" in line or "<path" in line]
+
+
 def test_result_and_remarks_have_streams_of_their_own(capsys: pytest.CaptureFixture[str]) -> None:
     """JSON on stdout is the data and nothing else, and the same for one record and for many."""
     emit([{"id": "a", "amount": 1}], Format.JSON)
