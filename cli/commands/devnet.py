@@ -44,13 +44,17 @@ def up(
     first_port: Annotated[
         int | None, typer.Option(min=0, max=65_000, help="Of a new devnet; 7700 by default, 0: any.")
     ] = None,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="MODULE.NAME=N", help="Of its chain spec; may be repeated."),
+    ] = None,
 ) -> None:
     """Start it, or start it again; stays and shows it until Ctrl-C, which stops the nodes it started."""
     from cli.devnet.keeping import describe_nodes, running_nodes, watch
 
     network = open_devnet(folder)
     is_new = not network.exists
-    prepare(network, validators, block_ms, content, first_port)
+    prepare(network, validators, block_ms, content, first_port, tuple(changes or ()))
     confirmed = replace(settings, is_confirmed=True, is_quiet=True, password_file=network.password_file)
     with running_nodes(network, is_detached=detach) as started:
         bring_up(network, confirmed, None if is_new else content)
@@ -144,22 +148,22 @@ def prepare(
     block_ms: int | None,
     content: Path | None,
     first_port: int | None,
+    changes: tuple[str, ...],
 ) -> None:
     """The folder, made if it is not there."""
     from cli.devnet.plan import FIRST_PORT, Options, create
     from cli.errors import UsageFault
 
     if not network.exists:
-        options = Options(
-            validators or 4, block_ms, content, FIRST_PORT if first_port is None else first_port
-        )
+        port = FIRST_PORT if first_port is None else first_port
+        options = Options(validators or 4, block_ms, content, port, changes)
         output.say(
             f"making a chain spec, keys and {format_count(options.validators, 'node')} in {network.path}"
         )
         create(network, options)
         return
     count = len(network.load_summary()["nodes"])
-    if validators not in (None, count) or block_ms is not None or first_port is not None:
+    if validators not in (None, count) or block_ms is not None or first_port is not None or changes:
         raise UsageFault(
             f"there is a devnet of {format_count(count, 'node')} in {network.path}",
             "`vidya devnet reset`, or --dir",

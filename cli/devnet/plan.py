@@ -23,7 +23,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from msgspec import MsgspecError, json
 
-from chain.genesis import ChainSpec, format_chain_spec
+from chain.genesis import ChainSpec, format_chain_spec, parse_chain_spec
 from chain.modules.beacon import compute_chain
 from chain.modules.catalogue import ListDatum, compute_datum_id
 from chain.primitives.addresses import encode_address
@@ -33,7 +33,7 @@ from chain.primitives.types import Address
 from chain.spec_builder import BEACON_LINKS, GenesisValidator, build_spec
 from cli.context.urls import build_url
 from cli.devnet.genesis_content import list_sources, publish_offline
-from cli.errors import CliError
+from cli.errors import CliError, UsageFault
 from cli.nodes.homes import create_home
 from cli.nodes.locks import hold
 from cli.nodes.ports import LOOPBACK, find_ports
@@ -75,6 +75,8 @@ class Options(NamedTuple):
     first_port: int = FIRST_PORT
     """Of the nodes' connections, one each; their APIs are `API_PORT_OFFSET` above. Taken ones are passed
     over. 0: any free ports."""
+    changes: tuple[str, ...] = ()
+    """`MODULE.PARAMETER=NUMBER`, instead of the profile's value."""
 
 
 @dataclass(frozen=True)
@@ -250,7 +252,7 @@ def lock_making(devnet: Devnet) -> FileLock:
 
 def fill_folder(devnet: Devnet, options: Options) -> None:
     """Keys, content, chain spec, homes; the summary last, which tells that all is there."""
-    profile = set_pace(load_profile("devnet"), options.block_ms)
+    profile = set_pace(change_parameters(load_profile("devnet"), options.changes), options.block_ms)
     plans = build_plans(options.validators, options.first_port)
     people = {name: secrets.token_bytes(32) for name in (*PEOPLE, TREASURY)}
     founders = list_founders(plans)
@@ -282,6 +284,22 @@ def delete(devnet: Devnet) -> None:
     devnet.marker_file.unlink(missing_ok=True)
     if devnet.path.is_dir() and not any(devnet.path.iterdir()):
         devnet.path.rmdir()
+
+
+def change_parameters(profile: ChainSpec, changes: Sequence[str]) -> ChainSpec:
+    """The profile with some numbers changed; raises UsageFault for a parameter that it does not have.
+
+    Whether the values fit each other is found when genesis is built.
+    """
+    document = json.decode(format_chain_spec(profile))
+    for change in changes:
+        name, _, value = change.partition("=")
+        module, _, parameter = name.partition(".")
+        known = document[module].get("parameters", {}) if isinstance(document.get(module), dict) else {}
+        if type(known.get(parameter)) is not int or not (value.isascii() and value.isdecimal()):
+            raise UsageFault(f"{change[:80]!r} changes no number of the chain spec", "`vidya query params`")
+        known[parameter] = int(value)
+    return parse_chain_spec(json.encode(document))
 
 
 def set_pace(profile: ChainSpec, block_ms: int | None) -> ChainSpec:

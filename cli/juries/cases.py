@@ -19,6 +19,9 @@ POLL_SECONDS = 0.5
 EPOCHS_BACK_MAX = 2_000
 """So far back a verdict is looked for: three weeks of a public network."""
 
+STEPS = {"commit": "vote", "reveal": "reveal"}
+"""Phase -> what a juror does in it."""
+
 Json = dict[str, Any]
 
 
@@ -59,10 +62,12 @@ def require_phase(network: NetworkContext, number: int, phase: str, *, is_waitin
         order = list(ENDS)
         if order.index(case["phase"]) > order.index(phase):
             since = describe_epoch(network, case[ENDS[phase]])
-            raise CliError("juries.wrong_phase", f"it is too late to {phase} in case {number}: since {since}")
+            message = f"it is too late to {STEPS[phase]} in case {number}: since {since}"
+            raise CliError("juries.wrong_phase", message)
         until = case[ENDS[case["phase"]]]
         if not is_waiting:
-            message = f"it is too early to {phase} in case {number}: from {describe_epoch(network, until)} on"
+            when = describe_epoch(network, until)
+            message = f"it is too early to {STEPS[phase]} in case {number}: from {when} on"
             raise CliError("juries.wrong_phase", message, "--wait waits for it")
         wait_for_epoch(network, until, f"case {number}")
 

@@ -138,7 +138,15 @@ class Describer:
             window = self._describe_window()
             told.append(f"the sessions end, block {max(ends)} at the latest ({when})")
             told.append(f"their hosts release what is not spent, {window} later at the latest")
+        told += [self._describe_decision(one) for one in fields if isinstance(one.get("drawn_in"), int)]
         return list(dict.fromkeys(told))
+
+    def _describe_decision(self, opened: Mapping[str, Any]) -> str:
+        """When the bond of a challenge is free, if it is not lost."""
+        parameters = self._network.spec.juries.parameters
+        epoch = opened["drawn_in"] + parameters.commit_epochs + parameters.reveal_epochs
+        when, bond = self._network.clock.describe_epoch(epoch), self._network.amount(opened["bond"])
+        return f"the jury has decided, epoch {epoch} ({when}): {bond}"
 
     def _list_locks_of(self, name: str) -> Iterator[str]:
         spec = self._network.spec
@@ -155,8 +163,6 @@ class Describer:
             yield f"{self._describe_eras(eras)} have passed after this one, whoever hosts it then: {bond}"
         elif name == "sessions.close_session":
             yield f"its hosts release what is not spent, {self._describe_window()} later at the latest"
-        elif name == "juries.challenge_datum":
-            yield "the jury has decided"
         elif name == "juries.serve_as_juror":
             yield "you retire, which you can whenever you sit in no jury"
         elif name == "catalogue.sponsor":
@@ -189,9 +195,10 @@ class Describer:
             yield "a jury finds the datum to be junk: all of the bond"
         if name == "juries.challenge_datum":
             yield "the jury does not find the datum to be junk: all of the bond"
-        if name == "juries.serve_as_juror":
+        if name in ("juries.serve_as_juror", "juries.commit_verdict"):
             share = format_share(spec.juries.parameters.silent_ppm)
-            yield f"you are drawn and reveal no verdict: {share} of the bond"
+            drawn = "you are drawn and" if name == "juries.serve_as_juror" else "you"
+            yield f"{drawn} reveal no verdict: {share} of the bond"
 
     def _describe_weeks(self, weeks: int) -> str:
         """With the time they mean: the chain spec says how many eras a locker's week has."""

@@ -14,7 +14,7 @@ GIB = 2**30
 YEAR_MS = 365 * 24 * 3600 * 1000
 SILENT = frozenset((
     "possession.Judged", "possession.Proven", "beacon.SeedSealed", "sessions.SessionClosing",
-    "validators.Elected",
+    "sessions.AllotmentReleased", "validators.Elected",
 ))  # fmt: skip
 """Events that move nothing."""
 RULES = {

@@ -1,4 +1,4 @@
-"""Commands of alice over a real node's API, while blocks are made."""
+"""Commands of alice and others over a real node's API, while blocks are made."""
 
 import json
 from collections.abc import AsyncIterator
@@ -13,34 +13,46 @@ from cli.main import app
 from node.keys import keystore
 from node.keys.derivation import KeyRole
 from tests.node.api.test_api_server import open_server
-from tests.node.api.world import ALICE, World
+from tests.node.api.world import ALICE, BOB, VALIDATOR, World
+
+PEOPLE = {"alice": ALICE, "bob": BOB, "judge": VALIDATOR}
 
 
 class Scene:
-    """A node, and the wallet of alice; blocks are made while a command waits."""
+    """A node, and a wallet with the keys of PEOPLE; blocks are made while a command waits."""
 
     def __init__(self, world: World, port: int, folder: Path) -> None:
         self.world = world
-        (folder / "password").write_text("pw")
-        self._options = ["--api", f"http://127.0.0.1:{port}", "--home", str(folder)]
-        self._options += ["--password-file", str(folder / "password"), "--from", "alice", "-y"]
-        secret = bytes((1, ALICE.number)) * 16
-        profile = keystore.Profile.DEVNET
-        keystore.create(folder / "wallet", "alice", secret, "pw", role=KeyRole.ACCOUNT, profile=profile)
+        self._options = ["--api", f"http://127.0.0.1:{port}", "-y"]
+        self.folder = folder
+        self.add_wallet(folder)
 
-    async def run(self, *words: str, are_blocks_made: bool = True) -> Result:
+    def add_wallet(self, folder: Path) -> None:
+        """Writes the keys into a folder."""
+        folder.mkdir(exist_ok=True)
+        (folder / "password").write_text("pw")
+        profile = keystore.Profile.DEVNET
+        for name, person in PEOPLE.items():
+            secret = bytes((1, person.number)) * 16
+            keystore.create(folder / "wallet", name, secret, "pw", role=KeyRole.ACCOUNT, profile=profile)
+
+    async def run(
+        self, *words: str, are_blocks_made: bool = True, who: str = "alice", home: Path | None = None
+    ) -> Result:
         """What a command line says, and its exit code."""
+        folder = home or self.folder
+        more = ["--home", str(folder), "--password-file", str(folder / "password"), "--from", who]
         async with trio.open_nursery() as nursery:
             if are_blocks_made:
                 nursery.start_soon(self._make_blocks)
-            line = [*words, *self._options]
+            line = [*words, *self._options, *more]
             result = await trio.to_thread.run_sync(CliRunner().invoke, app, line)
             nursery.cancel_scope.cancel()
         return result
 
-    async def ask(self, *words: str, are_blocks_made: bool = True) -> Any:
+    async def ask(self, *words: str, **more: Any) -> Any:
         """The JSON of a command that succeeds."""
-        result = await self.run(*words, "-o", "json", are_blocks_made=are_blocks_made)
+        result = await self.run(*words, "-o", "json", **more)
         assert result.exit_code == 0, result.output
         return json.loads(result.stdout)
 

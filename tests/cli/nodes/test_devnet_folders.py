@@ -6,8 +6,9 @@ import pytest
 from typer.testing import CliRunner
 
 from cli.devnet.plan import Devnet, Options, create, delete, lock_making
-from cli.errors import CliError
+from cli.errors import CliError, UsageFault
 from cli.main import app
+from node.home.profiles import load_profile
 
 
 @pytest.mark.parametrize("name", ["wallet", "content", "downloads", "nodes"])
@@ -70,3 +71,22 @@ def test_a_damaged_summary_is_named_and_can_be_reset(tmp_path: Path, content: by
     assert f"reset --dir {devnet.path}" in result.stderr
     result = CliRunner().invoke(app, ["devnet", "reset", "--dir", str(devnet.path), "-y"])
     assert result.exit_code == 0 and not devnet.path.exists(), result.stderr
+
+
+def test_numbers_of_the_chain_spec_can_be_set(tmp_path: Path) -> None:
+    """A new devnet has them, all else stays; what is no number of the spec is refused."""
+    changes = ("catalogue.unpaid_eras=7", "system.era_epochs=2")
+    create(Devnet(tmp_path / "demo"), Options(validators=1, first_port=0, changes=changes))
+    profile, spec = load_profile("devnet"), Devnet(tmp_path / "demo").load_spec()
+    assert (spec.catalogue.parameters.unpaid_eras, spec.system.parameters.era_epochs) == (7, 2)
+    assert spec.juries == profile.juries and spec.fees == profile.fees
+    for wrong in (
+        "name=x",
+        "catalogue.unpaid_eras=-1",
+        "catalogue.unpaid=7",
+        "membership.gate=1",
+        "seeds.a=1",
+    ):
+        with pytest.raises(UsageFault):
+            create(Devnet(tmp_path / "other"), Options(validators=1, first_port=0, changes=(wrong,)))
+        assert not Devnet(tmp_path / "other").exists
