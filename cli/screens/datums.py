@@ -8,7 +8,7 @@ from cli.screens.hosts import build_hosts
 
 
 def build_datum(reader: Reader, found: Mapping[str, Any]) -> dict[str, Any]:
-    """What it is, who listed it, and its hosts."""
+    """What it is, who listed it, who sponsors it, and its hosts."""
     datum = reader.read(found["datum"])
     hosts = [
         {field: one[field] for field in ("name", "state", "pay_factor", "capacity", "bytes")}
@@ -21,10 +21,41 @@ def build_datum(reader: Reader, found: Mapping[str, Any]) -> dict[str, Any]:
         "tags": datum["tags"],
         "description": datum["description"] or None,
         "size": datum["size_bytes"],
-        "admitted": found["is_admitted"],
+        **describe_admission(reader, found),
         "listed in block": datum["listed_at"],
         "listed by": reader.build_name(found["datum"]["lister"]),
         "bond": datum["bond"],
         "hosted by": hosts or "nobody",
     }
     return {label: value for label, value in told.items() if value is not None}
+
+
+def describe_admission(reader: Reader, found: Mapping[str, Any]) -> dict[str, Any]:
+    """Whether hosting it is rewarded, what is missing, and who loses a bond if it is junk."""
+    datum = found["datum"]
+    missing = None if found["is_admitted"] or datum["is_junk"] else find_missing(reader, found)
+    sponsors = [build_sponsor(reader, one) for one in found["sponsorships"]]
+    return {
+        "admitted": "no: a jury found it junk" if datum["is_junk"] else found["is_admitted"],
+        "missing": missing,
+        "sponsors": sponsors or None,
+        "challenged": None if datum["case"] is None else f"case {datum['case']}",
+    }
+
+
+def build_sponsor(reader: Reader, one: Mapping[str, Any]) -> dict[str, Any]:
+    """The bond of a sponsor, and until when it is bound if it has given notice."""
+    until = "it gives notice" if one["unlocks_in"] is None else reader.read(one["unlocks_in"], "unlocks_in")
+    name = reader.build_name(one["sponsor"])
+    return {"sponsor": name, "bond": reader.read(one["amount"], "bond"), "bound until": until}
+
+
+def find_missing(reader: Reader, found: Mapping[str, Any]) -> str:
+    """What a datum still needs before hosting it is rewarded."""
+    datum, waits = found["datum"], []
+    if not datum["is_due"]:
+        waits.append(f"era {reader.read(datum['earns_from'], 'earns_from')}")
+    if datum["needed"] is None or datum["sponsored"] < datum["needed"]:
+        asked, there = (reader.read(value, "bond").text for value in (found["required"], datum["fresh"]))
+        waits.append(f"bonds of sponsors: {there} of {asked}")
+    return ", ".join(waits) or "the end of this epoch"

@@ -15,6 +15,7 @@ hand.
 import fcntl
 import os
 import pty
+import random
 import re
 import select
 import struct
@@ -28,7 +29,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).parents[3]
-GUIDES = ("first-run", "wallet", "light", "hosting")
+GUIDES = ("first-run", "wallet", "light", "hosting", "jury")
 WIDTH = 100
 OTHER_WIDTHS = (60, 120)
 UNCUT_CHARS_MIN = 40
@@ -274,7 +275,9 @@ def main(words: list[str]) -> None:
 
 
 def prepare(folder: Path) -> None:
-    """What a guide says that the reader has: a file of calls."""
+    """What a guide says that the reader has: a file of calls, a folder of random bytes."""
+    (folder / "noise").mkdir(exist_ok=True)
+    (folder / "noise" / "noise.bin").write_bytes(random.Random(1).randbytes(2**18))
     (folder / "calls.json").write_text('[{"call": "balances.burn_own", "arguments": {"amount": 1}}]\n')
 
 
