@@ -232,16 +232,6 @@ def test_hosting_guide_works_as_printed(shell: Shell) -> None:
     assert json.loads(shell.check("vidya query account fred --home fred-home -o json"))["nonce"] == before
 
 
-def test_jury_guide_works_as_printed(shell: Shell) -> None:
-    """A datum is sponsored, challenged, and found to be junk by those who are drawn; its sponsors lose."""
-    prepare(shell.folder)
-    for block in list_blocks("jury"):
-        shell.follow(block)
-    decided = json.loads(shell.check("vidya jury show 0 -o json"))
-    assert decided["is_junk"] and (decided["for_junk"], decided["silent"]) == (3, 0)
-    assert json.loads(shell.check("vidya query datum Noise -o json"))["datum"]["is_junk"]
-
-
 @pytest.mark.parametrize(
     ("command", "exit_code", "code"),
     [
