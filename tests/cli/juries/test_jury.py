@@ -130,7 +130,7 @@ async def test_a_vote_of_another_program_is_named_and_costs_the_silent_juror(cou
 
 
 async def test_a_vote_of_another_program_can_be_replaced_while_there_is_time(court: Court) -> None:
-    """In the time for votes a lost salt costs nothing: the command votes anew, with a warning."""
+    """In the time for votes a lost salt costs nothing: the command votes again, with a warning."""
     await court.ask("jury", "challenge", court.prepare().hex())
     case = juries.get_case(court.world.ledger.state, 0)
     assert case is not None
