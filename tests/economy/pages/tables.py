@@ -151,7 +151,7 @@ def list_phrases(page: str) -> list[str]:
         "downloads": [
             f"which is {percent(compute_loss())} of the amount",
             "/ 2^30",
-            "At most 1 MiB",
+            "at most 1 MiB",
             "HIP-10",
         ],
     }.get(page, [])
