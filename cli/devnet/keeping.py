@@ -69,8 +69,9 @@ def watch(devnet: Devnet, *, is_own: bool) -> None:
     """
     hint = f"`vidya devnet down --dir {devnet.path}` stops them"
     own, foreign = "Ctrl-C stops the nodes", f"another command started the nodes; Ctrl-C leaves them, {hint}"
-    output.say(own if is_own else foreign)
     try:
+        # Within the block: whoever reads it may send the signal at once.
+        output.say(own if is_own else foreign)
         while not is_reader_gone():
             reap_children()
             rows = describe_nodes(devnet)
