@@ -19,7 +19,7 @@ COLUMNS = ("datum", "size_bytes", "here", "registered", "from_epoch", "until_epo
 
 @app.callback()
 def host() -> None:
-    """Hosting: add, drop, list, status ask your own node (--home); explain and forecast ask any."""
+    """Hosting: add, drop, list, status ask your own node (--home); explain, earnings and forecast ask any."""
 
 
 @command(app)
@@ -171,4 +171,5 @@ def status(settings: Settings) -> None:
 
 
 command(app)(earnings.explain)
+command(app)(earnings.earnings)
 command(app)(earnings.forecast)

@@ -1,4 +1,4 @@
-"""`vidya host explain` and `vidya host forecast`: what hosting pays now, and what more of it would bring."""
+"""`vidya host explain`, `earnings`, `forecast`: what hosting pays now, has paid, and would pay for more."""
 
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -8,6 +8,8 @@ from cli.terminal import output
 from cli.terminal.options import Settings
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from cli.context.network import NetworkContext
 
 Who = Annotated[str | None, typer.Argument(metavar="[ADDRESS|NAME]", help="Whose; your node's if none.")]
@@ -37,7 +39,16 @@ def explain(
 
 def explain_era(network: "NetworkContext", host: str | None, era: int) -> None:
     """What an era has paid an account, from the events in the last block of each epoch."""
-    from cli.screens.earnings import ERA_COLUMNS, build_epoch, sum_events
+    from cli.screens.earnings import EPOCH_COLUMNS, build_sums
+
+    rows = list_epochs(network, str(host), era)
+    is_table = network.settings.format is output.Format.TABLE
+    network.settings.emit([build_sums(network, one) for one in rows] if is_table else rows, EPOCH_COLUMNS)
+
+
+def list_epochs(network: "NetworkContext", host: str, era: int) -> list[dict[str, int]]:
+    """What each epoch of an era has paid an account, as far as the epochs are over; raises CliError."""
+    from cli.screens.earnings import sum_events
 
     system = network.spec.system.parameters
     height = network.get_status()["height"]
@@ -46,9 +57,51 @@ def explain_era(network: "NetworkContext", host: str | None, era: int) -> None:
         last = (epoch + 1) * system.epoch_blocks
         if last <= height:
             block = network.client.get(f"/v1/blocks/{last}", limit=1)
-            rows.append({"epoch": epoch, **sum_events(block["events_end"], str(host))})
-    is_table = network.settings.format is output.Format.TABLE
-    network.settings.emit([build_epoch(network, one) for one in rows] if is_table else rows, ERA_COLUMNS)
+            rows.append({"epoch": epoch, **sum_events(block["events_end"], host)})
+    return rows
+
+
+def earnings(
+    settings: Settings,
+    who: Who = None,
+    eras: Annotated[int, typer.Option(min=1, max=1_000, help="Newest eras that are read.")] = 5,
+) -> None:
+    """What each era has paid, by reason, how much of it was withheld, and when the last part is free."""
+    from cli.context.network import connect
+    from cli.screens.earnings import ERA_COLUMNS, build_era
+
+    network = connect(settings)
+    host = str(find_host(network, who))
+    grants = {one["era"]: one for one in network.client.get(f"/v1/hosts/{host}/pay")["grants"]}
+    rows = list(iterate_eras(network, host, eras, grants))
+    if settings.format is output.Format.TABLE:
+        settings.emit([build_era(network, one) for one in rows], ERA_COLUMNS)
+    else:
+        settings.emit(rows)
+
+
+def iterate_eras(
+    network: "NetworkContext", host: str, count: int, grants: dict[int, Any]
+) -> "Iterator[dict[str, int | None]]":
+    """The newest eras, the current one first, as far back as the node keeps blocks."""
+    from cli.errors import CliError
+    from cli.exits import ExitCode
+
+    newest: int = network.get_status()["era"]
+    for era in range(newest, max(newest - count, -1), -1):
+        output.show_line(f"reading era {era}")
+        try:
+            epochs = list_epochs(network, host, era)
+        except CliError as error:
+            if error.exit is not ExitCode.NOT_FOUND:
+                raise
+            output.say(f"this node keeps no blocks of era {era}, nor of earlier ones")
+            break
+        names = [name for name in epochs[0] if name != "epoch"] if epochs else []
+        sums = {name: sum(one[name] for one in epochs) for name in names}
+        free = grants[era]["last_release_era"] + 1 if era in grants else None
+        yield {"era": era, **sums, "free_in_era": free}
+    output.end_line()
 
 
 def forecast(settings: Settings, who: Who = None) -> None:

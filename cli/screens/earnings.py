@@ -24,7 +24,9 @@ FORECAST_COLUMNS = (
 )
 
 
-ERA_COLUMNS = ("epoch", "hosting", "uploads", "validating", "withheld", "released")
+SUMS = ("hosting", "uploads", "validating", "withheld", "released")
+EPOCH_COLUMNS = ("epoch", *SUMS)
+ERA_COLUMNS = ("era", *SUMS, Column("free_in_era", "all free in"))
 _REWARDS = {
     "rewards.HostingRewarded": ("hosting", "host"),
     "rewards.UploadRewarded": ("uploads", "host"),
@@ -35,7 +37,7 @@ _REWARDS = {
 
 def sum_events(events: Sequence[Mapping[str, Any]], host: str) -> dict[str, int]:
     """What the events of an epoch's last block say that an account was paid, in base units."""
-    sums = dict.fromkeys(ERA_COLUMNS[1:], 0)
+    sums = dict.fromkeys(SUMS, 0)
     for event in events:
         name, fields = event["name"], event["fields"]
         column, who = _REWARDS.get(name, ("", ""))
@@ -48,10 +50,19 @@ def sum_events(events: Sequence[Mapping[str, Any]], host: str) -> dict[str, int]
     return sums
 
 
-def build_epoch(network: "NetworkContext", sums: Mapping[str, int]) -> dict[str, Any]:
-    """A row: an epoch and what it paid, in tokens."""
-    amounts = {name: Cell(network.amount(sums[name]), is_number=True) for name in ERA_COLUMNS[1:]}
-    return {"epoch": sums["epoch"], **amounts}
+def build_sums(network: "NetworkContext", sums: Mapping[str, Any]) -> dict[str, Any]:
+    """A row: an epoch or era and what it paid, in tokens."""
+    amounts = {name: Cell(network.amount(sums.get(name, 0)), is_number=True) for name in SUMS}
+    return {**sums, **amounts}
+
+
+def build_era(network: "NetworkContext", sums: Mapping[str, Any]) -> dict[str, Any]:
+    """The same of an era, with the time that it and the last release mean."""
+    row, clock = build_sums(network, sums), network.clock
+    free = row["free_in_era"]
+    row["era"] = f"{row['era']} ({clock.describe_era(row['era'])})"
+    row["free_in_era"] = None if free is None else f"era {free} ({clock.describe_era(free)})"
+    return row
 
 
 def build_pay(network: "NetworkContext", reader: Reader, found: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from chain.jsonable import to_json
 from chain.modules import rewards
 from cli.context.network import NetworkContext
 from cli.context.readable import Reader
-from cli.screens.earnings import build_epoch, build_pay, compute_datum_pay, sum_events, tell_admission
+from cli.screens.earnings import build_pay, build_sums, compute_datum_pay, sum_events, tell_admission
 from cli.terminal.cells import format_cell
 from cli.terminal.options import build_settings
 from node.home.profiles import load_profile
@@ -111,7 +111,7 @@ def test_an_era_is_summed_by_the_events_of_its_epochs() -> None:
     ]
     sums = sum_events(events, "me")
     assert sums == {"hosting": 5, "uploads": 7, "validating": 11, "withheld": 11, "released": 2}
-    row = build_epoch(build_network(), {"epoch": 4, **sums})
+    row = build_sums(build_network(), {"epoch": 4, **sums})
     assert row["epoch"] == 4 and format_cell(row["withheld"]) == "0.000000011 VIDYA"
 
 
@@ -131,6 +131,11 @@ async def test_both_verbs_answer_over_a_real_node(tmp_path: Path) -> None:
         assert [one["epoch"] for one in era] == [0] and era[0]["validating"] > 0
         first = [grant["amount"] for grant in told["grants"] if grant["era"] == 0]
         assert first == [era[0]["withheld"]]
+        (past,) = [one for one in await scene.ask("host", "earnings") if one["era"] == 0]
+        assert past["validating"] == era[0]["validating"] and past["withheld"] == era[0]["withheld"]
+        assert past["free_in_era"] == told["grants"][0]["last_release_era"] + 1
+        shown = await scene.run("host", "earnings")
+        assert shown.exit_code == 0 and "ALL FREE IN" in shown.stdout and "VIDYA" in shown.stdout
         rows = await scene.ask("host", "forecast", are_blocks_made=False)
         (row,) = rows
         assert row["title"] == DATUM.title and row["withheld_per_gib"] <= row["pay_per_gib"]
