@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
-COLUMNS = ("id", "title", "category", "size_bytes", "holdings", "tags")
-
 
 @command(app)
 def publish(
@@ -113,9 +111,21 @@ def search(
     limit: Annotated[int, typer.Option(min=1, max=1000)] = 50,
 ) -> None:
     """The catalogue; `vidya get` takes the id."""
-    from cli.commands.query import show_list
+    from itertools import islice
 
-    show_list(settings, "/v1/datums", "datums", COLUMNS, limit, text=text or None, category=category or None)
+    from cli.context.network import connect
+    from cli.context.readable import Reader
+    from cli.screens.datums import SEARCH_COLUMNS, build_found
+
+    network = connect(settings)
+    wanted = {"text": text or None, "category": category or None}
+    found = list(islice(network.list_pages("/v1/datums", "datums", limit=limit, **wanted), limit))
+    if settings.format is not output.Format.TABLE or not found:
+        settings.emit(found, SEARCH_COLUMNS)
+        return
+    price = network.client.get("/v1/params")["sessions"]["price_per_gib"]
+    settings.emit(build_found(network, Reader(network), found, price), SEARCH_COLUMNS)
+    output.say(f"price: all of a datum, in {network.spec.symbol}, at {network.number(price)} per GiB now")
 
 
 @command(app)

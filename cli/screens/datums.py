@@ -1,10 +1,32 @@
-"""An entry of the catalogue, and who hosts it now."""
+"""Entries of the catalogue: found ones with their price, and one with who hosts it now."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
+from chain.modules.sessions import compute_price
 from cli.context.readable import Reader
 from cli.screens.hosts import build_hosts
+from cli.terminal.cells import Cell
+from cli.terminal.tables import Column
+
+if TYPE_CHECKING:
+    from cli.context.network import NetworkContext
+
+SEARCH_COLUMNS = ("id", "title", "category", "size_bytes", "holdings", Column("price"), "tags")
+PRICE_DIGITS = 4
+"""Decimals of a price in a table, rounded up; `vidya get --dry-run` has all of them."""
+
+
+def build_found(
+    network: "NetworkContext", reader: Reader, records: Sequence[Mapping[str, Any]], per_gib: int
+) -> list[dict[str, Any]]:
+    """What was found, with what all of it costs now."""
+    step = 10 ** max(network.spec.decimals - PRICE_DIGITS, 0)
+    prices = [-(-compute_price(one["size_bytes"], per_gib) // step) * step for one in records]
+    return [
+        {**reader.read(one), "price": Cell(network.number(price), is_number=True)}
+        for one, price in zip(records, prices, strict=True)
+    ]
 
 
 def build_datum(reader: Reader, found: Mapping[str, Any]) -> dict[str, Any]:

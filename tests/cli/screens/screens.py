@@ -18,7 +18,7 @@ FOLDER = Path(__file__).parent
 ANSWERS = FOLDER / "answers.json"
 GOLDEN = FOLDER / "golden"
 WIDTHS = (60, 100, 120)
-SEARCH_COLUMNS = ("id", "title", "category", "size_bytes", "holdings", "tags")
+PRICE_PER_GIB = 10**10
 SCREENS = (
     "validators",
     "hosts",
@@ -56,7 +56,7 @@ class Screens:
         network = NetworkContext(build_settings({"home": "/nonexistent"}), Recorded(self._answers))
         network.__dict__["spec"] = load_profile("devnet")
         names = {address: name for name, address in self._people.items()}
-        self.reader = Reader(network, names)
+        self.reader, self._network = Reader(network, names), network
         self._describer = Describer(network, reader=self.reader)
 
     def build(self, name: str) -> tuple[Any, Columns]:
@@ -80,7 +80,9 @@ class Screens:
             case "transaction":
                 return blocks.build_transaction(reader, self._describer, self._get("/v1/transactions/")), ()
             case "search":
-                return reader.read(self._get("/v1/datums")["datums"]), SEARCH_COLUMNS
+                found = self._get("/v1/datums")["datums"]
+                rows = datums.build_found(self._network, reader, found, PRICE_PER_GIB)
+                return rows, datums.SEARCH_COLUMNS
             case "datum":
                 return datums.build_datum(reader, self._get("/v1/datums/")), ()
             case _:
