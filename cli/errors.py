@@ -23,6 +23,7 @@ HINTS = {
     "balances.insufficient_balance": "`vidya query account` shows what is there",
     "sessions.not_member": "`vidya tx join-collective`",
     "membership.not_member": "`vidya tx join-collective`",
+    "juries.not_member": "`vidya tx join-collective`",
     "hosting.not_host": "`vidya join`, or `vidya tx register-host`",
     "hosting.uncovered_bytes": "`vidya tx bond AMOUNT`, then again",
     "validators.bond_too_small": "`vidya query params` says how much (bond_min); `vidya tx bond AMOUNT`",
