@@ -14,10 +14,12 @@ from chain.errors import InvalidTransaction
 from chain.modules import possession, sessions, staking
 from chain.modules.schedule import check_invariants
 from chain.modules.sessions import SignedVoucher, Voucher
+from chain.primitives.codec import encode
 from chain.primitives.keys import KeyPair
 from chain.primitives.types import Hash
 from chain.runtime import decode_call
 from chain.votes import DuplicateVote, Evidence, SignedVote, Vote, VoteKind, get_vote_signing_bytes
+from node.content.vouchers import Delivery
 from node.duties.duties import EVIDENCE_MAX, VALID_BLOCKS, Duties, Hosting
 from node.ledger.lane import Lane
 from node.ledger.ledger import CommittedBlock
@@ -73,6 +75,10 @@ class Scene:
         self.mempool.on_block(committed.included, self.chain.ledger)
         check_invariants(self.chain.ledger.state)
         return committed
+
+    def keep(self, signed: SignedVoucher) -> None:
+        """The host was paid for what it sent."""
+        self.host.book.keep(signed, Delivery(signed.voucher.bytes, ()))
 
     def sign(self, session: Hash, size_bytes: int) -> SignedVoucher:
         """A voucher for the host."""
@@ -190,12 +196,12 @@ async def test_a_closed_session_is_settled_and_released_at_once(tmp_path: Path) 
         chain = scene.chain
         session = chain.open_session(scene.datum, [VIDYA])
         signed = scene.sign(session, 5 * CHUNK_BYTES)
-        scene.host.book.keep(signed)
+        scene.keep(signed)
         await scene.duties.work()
         scene.grow()
         chain.grow(chain.sign(READER, sessions.CloseSession(session)))
         higher = scene.sign(session, SIZE)
-        scene.host.book.keep(higher)
+        scene.keep(higher)
         before = sessions.get_traffic(chain.ledger.state, scene.address).income
         assert before == signed.voucher.amount * 7 // 10
         await scene.duties.work()
@@ -215,7 +221,7 @@ async def test_sessions_in_which_nothing_was_served_are_released_together(tmp_pa
         chain, most = scene.chain, sessions.RELEASES_MAX
         opened = [chain.open_session(scene.datum, [VIDYA]) for _ in range(most)]
         running = chain.open_session(scene.datum, [VIDYA])
-        scene.host.book.keep(scene.sign(opened[3], SIZE))
+        scene.keep(scene.sign(opened[3], SIZE))
         chain.grow(chain.sign(READER, *(sessions.CloseSession(one) for one in opened)))
         await scene.duties.work()
         assert scene.list_pooled().count("release") == 1
@@ -268,22 +274,41 @@ async def test_a_running_session_is_settled_once_per_epoch(tmp_path: Path) -> No
         session = chain.open_session(scene.datum, [VIDYA])
         await scene.duties.work()
         scene.grow()
-        scene.host.book.keep(scene.sign(session, 5 * CHUNK_BYTES))
+        scene.keep(scene.sign(session, 5 * CHUNK_BYTES))
         await scene.duties.work()
         assert scene.list_pooled() == []
         chain.grow_to(chain.ledger.height - chain.ledger.height % 10 + 10)
         await scene.duties.work()
         assert "settle" in scene.list_pooled()
         scene.grow()
-        scene.host.book.keep(scene.sign(session, SIZE))
+        scene.keep(scene.sign(session, SIZE))
         await scene.duties.work()
         assert "settle" not in scene.list_pooled()
+
+
+async def test_a_release_is_taken_of_the_host_alone_and_once(tmp_path: Path) -> None:
+    """The pool refuses a release by the payer, and the host's own once it has been in a block."""
+    async with open_scene(tmp_path) as scene:
+        chain = scene.chain
+        session = chain.open_session(scene.datum, [VIDYA, VIDYA])
+        chain.grow(chain.sign(READER, sessions.CloseSession(session)))
+        pool = PoolGossip(scene.host.network, chain.ledger, scene.mempool, SignatureMemory())
+        call = sessions.Release(scene.address, (), (session,))
+        own = encode(chain.sign_duty(call, KeyPair(scene.host.person.keys.network_seed)))
+        [(_, refusal)] = await pool.submit([encode(chain.sign_duty(call, READER.account))])
+        assert refusal is not None and "sessions.not_the_host" in str(refusal)
+        assert [refusal for _, refusal in await pool.submit([own])] == [None]
+        scene.grow()
+        later = encode(chain.sign_duty(call, KeyPair(scene.host.person.keys.network_seed)))
+        for again in (own, later):
+            [(_, refusal)] = await pool.submit([again])
+            assert refusal is not None
 
 
 async def test_a_voucher_of_an_unknown_session_is_kept(tmp_path: Path) -> None:
     """A node whose chain is behind keeps vouchers that it can settle when it has caught up."""
     async with open_scene(tmp_path) as scene:
-        scene.host.book.keep(scene.sign(b"x" * 32, SIZE))
+        scene.keep(scene.sign(b"x" * 32, SIZE))
         await scene.duties.work()
         await scene.duties.work()
         assert len(scene.host.book.list()) == 1
