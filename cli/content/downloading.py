@@ -16,8 +16,7 @@ from cli.nodes.homes import find_cause
 from cli.signals import build_interruption
 from cli.terminal import output
 from cli.terminal.amounts import format_size
-from cli.terminal.progress import Transfer, show_transfer
-from cli.terminal.wording import format_count
+from cli.terminal.progress import Transfer, describe_sources, show_transfer
 from node.content.downloads import (
     BuyerMemory,
     DownloadJob,
@@ -110,7 +109,7 @@ def describe(network: NetworkContext, title: str, progress: Progress) -> Transfe
         bytes_per_second=progress.bytes_per_second,
         seconds_left=progress.seconds_left,
         paid=network.amount(progress.paid),
-        remark=format_count(serving, "host"),
+        remark=describe_sources(serving, progress.unsold_chunks, progress.unsold_seconds),
     )
 
 

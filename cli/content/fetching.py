@@ -13,8 +13,7 @@ from cli.context.keys import WalletAccount
 from cli.context.network import NetworkContext
 from cli.errors import RequestRefused
 from cli.terminal import output
-from cli.terminal.progress import Transfer, show_transfer
-from cli.terminal.wording import format_count
+from cli.terminal.progress import Transfer, describe_sources, show_transfer
 
 SESSIONS_AT_ONCE = 8
 POLL_SECONDS = 0.2
@@ -129,7 +128,9 @@ def describe_progress(network: NetworkContext, title: str, progress: dict[str, A
         bytes_per_second=rate,
         seconds_left=left // rate if rate else None,
         paid=network.amount(progress["paid"]),
-        remark=format_count(len(progress["hosts"]), "host"),
+        remark=describe_sources(
+            len(progress["hosts"]), progress["unsold_chunks"], progress["unsold_seconds"]
+        ),
     )
 
 

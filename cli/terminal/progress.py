@@ -9,6 +9,7 @@ from typing import NamedTuple
 from cli.terminal import output
 from cli.terminal.amounts import format_duration, format_size
 from cli.terminal.style import get_width
+from cli.terminal.wording import format_count
 
 BAR_CHARS = 20
 
@@ -49,6 +50,15 @@ def show_transfer(transfer: Transfer) -> None:
     width = get_width(sys.stderr)
     if width is not None:
         output.show_line(format_transfer(transfer, width))
+
+
+def describe_sources(hosts: int, unsold_chunks: int, unsold_seconds: int) -> str:
+    """How many hosts there are, and when they sell the chunks again that none sells now."""
+    told = format_count(hosts, "host")
+    if not unsold_chunks:
+        return told
+    verb = "is" if unsold_chunks == 1 else "are"
+    return f"{told}  {format_count(unsold_chunks, 'chunk')} {verb} sold again in {unsold_seconds} s"
 
 
 def build_bar(done: int, total: int) -> str:

@@ -401,6 +401,8 @@ class Download(TypedDict):
     bytes_per_second: int
     paid: int
     hosts: list[Json]
+    unsold_chunks: int
+    unsold_seconds: int
 
 
 class CheckedChunks(TypedDict):

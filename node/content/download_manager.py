@@ -28,6 +28,7 @@ from node.content.downloads import (
 )
 from node.content.lane import ContentLane
 from node.content.private_files import check_public
+from node.content.sales import ChunkSales
 from node.content.types import (
     ChunkCheck,
     DownloadOrder,
@@ -65,6 +66,7 @@ class DownloadManager:
         self._content = content
         self.limits = limits
         self._memory = memory
+        self._sales = ChunkSales(ledger)
         self._jobs: dict[str, DownloadProgress] = {}
         self._orders, self._queue = trio.open_memory_channel[DownloadJob](JOBS_MAX)
 
@@ -175,7 +177,9 @@ class DownloadManager:
             self._jobs[name] = _build_progress(self._jobs[name], progress)
 
         try:
-            result = await download(self._network, self._content, job, show, self.limits, self._memory)
+            result = await download(
+                self._network, self._content, job, show, self.limits, self._memory, self._sales
+            )
         except (DownloadError, StorageError) as error:
             self._end(name, "failed", f"{type(error).__name__}: {error}")
             return
@@ -185,7 +189,9 @@ class DownloadManager:
         self._end(name, "complete" if result.is_complete else "failed", _explain(result))
 
     def _end(self, name: str, state: str, failure: str) -> None:
-        self._jobs[name] = replace(self._jobs[name], state=state, failure=failure)
+        self._jobs[name] = replace(
+            self._jobs[name], state=state, failure=failure, unsold_chunks=0, unsold_seconds=0
+        )
         _log.info("download_over", session=name, state=state, failure=failure)
 
 
@@ -203,6 +209,8 @@ def _build_progress(before: DownloadProgress, progress: Progress) -> DownloadPro
         bytes_per_second=progress.bytes_per_second,
         paid=progress.paid,
         hosts=tuple(map(_build_host, progress.hosts)),
+        unsold_chunks=progress.unsold_chunks,
+        unsold_seconds=progress.unsold_seconds,
     )
 
 

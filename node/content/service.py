@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import structlog
 import trio
@@ -27,12 +27,13 @@ from chain.modules import catalogue, sessions
 from chain.modules.sessions import SignedVoucher
 from chain.primitives.codec import Record, encode
 from chain.primitives.keys import is_signed_by
-from chain.primitives.types import Hash, Height, PeerId
-from chain.state import StateReader
+from chain.primitives.types import Hash, PeerId
 from chain.votes import Verify
+from node.content.chain_head import ChainHead
 from node.content.debts import DebtBook
 from node.content.lane import ContentLane
 from node.content.prepayment import PrepaidAccount
+from node.content.sales import ChunkSales, Wait
 from node.content.vouchers import Terms, VoucherBook, VoucherRefused, check_voucher
 from p2p.errors import PeerFault, RefusalCode, Refused, StreamEnded
 from p2p.network import Network, Stream
@@ -48,6 +49,7 @@ from p2p.wire.messages import (
     Granted,
     ManifestReply,
     ManifestRequest,
+    NotForSale,
     Offer,
     OfferRequest,
     Payment,
@@ -82,20 +84,6 @@ class ServiceLimits:
     bytes_per_second_max: int | None = None
 
 
-class ChainHead(Protocol):
-    """The chain as the service reads it; a `Ledger` is one."""
-
-    genesis_hash: Hash
-
-    @property
-    def state(self) -> StateReader:
-        """The state after the newest final block."""
-
-    @property
-    def height(self) -> Height:
-        """The height of the newest final block."""
-
-
 class ContentService:
     """Serves the datums of one host account."""
 
@@ -113,6 +101,7 @@ class ContentService:
         self.content = content
         self.book, self.debts = book, debts
         self.head = head
+        self.sales = ChunkSales(head)
         self.verify = verify
         rate = self.limits.bytes_per_second_max
         self.rate_limiter = RateLimiter(rate, CHUNK_BYTES) if rate else None
@@ -396,18 +385,24 @@ class _ServingStream:
         chunk = message.chunk
         if isinstance(message, ChunkReply):
             self._service.check_running(self._account)
-            if not reply.is_again:
+            if not reply.is_again and self._get_wait(chunk) is None:
                 await self._wait_for_payment(chunk)
         self._wanted -= Counter((chunk,))
         if chunk in self._cancelled:
             self._cancelled.discard(chunk)
             return ChunkRefusal(chunk, RefusalCode.CANCELLED)
         if isinstance(message, ChunkReply):
+            # Asked again after the wait for a voucher. What was sold before may be sent again at any time.
+            if not reply.is_again and (wait := self._get_wait(chunk)) is not None:
+                return NotForSale(chunk, wait.seconds, wait.is_whole)
             if not self._charge(chunk, is_again=reply.is_again):
                 return ChunkRefusal(chunk, RefusalCode.PAYER_OWES)
             if self._service.rate_limiter is not None:
                 await self._service.rate_limiter.take(len(message.content))
         return message
+
+    def _get_wait(self, chunk: int) -> Wait | None:
+        return self._service.sales.get_wait(self._account.terms.datum, chunk, self._service.book.host)
 
     def _charge(self, chunk: int, *, is_again: bool) -> bool:
         """Counts a chunk that is sent now; False if it may not be sent again for free."""

@@ -93,3 +93,7 @@ class DownloadProgress:
     bytes_per_second: int
     paid: int
     hosts: tuple[HostProgress, ...]
+    unsold_chunks: int = 0
+    """Missing chunks that no host sells now (docs/spec/hosting.md, "Sampled chunks are not sold")."""
+    unsold_seconds: int = 0
+    """Until the first of them is sold again."""

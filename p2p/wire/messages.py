@@ -420,8 +420,19 @@ class ResendRequest(Record, tag=12):
     chunks: Annotated[tuple[Uint32, ...], Meta(min_length=1, max_length=RECENT_CHUNKS_MAX)]
 
 
+class NotForSale(Record, tag=13):
+    """The host does not sell this chunk for about so many seconds; `is_whole`: nor any other of the datum.
+
+    Nothing is charged. The others of the request are still answered.
+    """
+
+    chunk: Uint32
+    seconds: Uint32
+    is_whole: bool
+
+
 ContentRequest = Access | OfferRequest | ManifestRequest | ChunksRequest | Cancel | Payment | ResendRequest
-ContentReply = Granted | Offer | ManifestReply | ChunkReply | ChunkRefusal | Refusal
+ContentReply = Granted | Offer | ManifestReply | ChunkReply | ChunkRefusal | NotForSale | Refusal
 
 
 def sign_access(

@@ -115,7 +115,7 @@ CONTENT = ProtocolSpec(
     streams_per_peer_max=8,
     frames_per_second_max=4000,
     bytes_per_second_max=1024 * MIB,
-    idle_seconds_max=120.0,
+    idle_seconds_max=300.0,
     kind_bytes_max={
         1: 256,
         2: KIB,
@@ -129,6 +129,7 @@ CONTENT = ProtocolSpec(
         10: 16,
         11: KIB,
         12: 64,
+        13: 32,
         127: KIB,
     },
 )

@@ -12,6 +12,7 @@ from tests.economy.world.rules import FIRST, SECOND, VIDYA
 
 SCALE, EPOCHS = 12, 288
 QUICK = (
+    "ghost host, no disk",
     "ghost host, accomplice's disk",
     "partial storer",
     "skipper",
@@ -24,6 +25,7 @@ QUICK = (
     "receipt forger",
 )
 SEEN = {
+    "ghost host, no disk": 8_000,
     "ghost host, accomplice's disk": 8_000,
     "small-item farmer": 10_000,
     "fine drainer": 90,

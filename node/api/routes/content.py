@@ -134,6 +134,8 @@ def _format_progress(api: Api, progress: DownloadProgress) -> Download:
         bytes_per_second=progress.bytes_per_second,
         paid=progress.paid,
         hosts=[{**asdict(one), "host": api.format_address(one.host)} for one in progress.hosts],
+        unsold_chunks=progress.unsold_chunks,
+        unsold_seconds=progress.unsold_seconds,
     )
 
 

@@ -27,6 +27,7 @@ class ChunkScheduler(Generic[H]):
         self._at_least: list[int] = []
         self._asked: dict[int, list[H]] = {}
         self._work: dict[H, list[int]] = {}
+        self._postponed: dict[H, int] = {}
 
     def restrict(self, wanted: int) -> None:
         """Wants these chunks alone, one bit each; before any is asked for."""
@@ -52,8 +53,27 @@ class ChunkScheduler(Generic[H]):
 
     @property
     def is_endgame(self) -> bool:
-        """Whether all missing chunks are under way."""
-        return not self._unasked
+        """Whether all missing chunks are under way, or postponed by every host that offers them."""
+        return not self._unasked & ~self._find_postponed()
+
+    @property
+    def postponed_count(self) -> int:
+        """Number of missing chunks that every host which offers them, or which is to send them, postponed."""
+        kept = 0
+        for host, postponed in self._postponed.items():
+            for chunk in self._work[host] if postponed else ():
+                kept |= 1 << chunk & postponed
+        return (self._find_postponed() | kept & self._missing).bit_count()
+
+    def _find_postponed(self) -> int:
+        """The chunks that nobody is asked for because every host that offers them postponed them."""
+        if not any(self._postponed.values()):
+            return 0
+        offered = available = 0
+        for host, offer in self._offers.items():
+            offered |= offer
+            available |= offer & ~self._postponed.get(host, 0)
+        return self._unasked & offered & ~available
 
     def is_missing(self, chunk: int) -> bool:
         """Whether the chunk is missing."""
@@ -66,6 +86,7 @@ class ChunkScheduler(Generic[H]):
     def join(self, host: H, offer: int) -> None:
         """Adds a host with its offer, a bitmap of chunks; a suspended one goes on with its work."""
         self._offers[host] = offer & self._all
+        self._postponed[host] = 0
         self._work.setdefault(host, [])
         self._count_offers()
 
@@ -87,6 +108,7 @@ class ChunkScheduler(Generic[H]):
         for chunk in list(self._work.pop(host, ())):
             self._drop(host, chunk)
         self._offers.pop(host, None)
+        self._postponed.pop(host, None)
         self._count_offers()
 
     def withdraw(self, host: H, chunk: int) -> None:
@@ -94,6 +116,18 @@ class ChunkScheduler(Generic[H]):
         self.release(host, chunk)
         self._offers[host] &= ~(1 << chunk)
         self._count_offers()
+
+    def postpone(self, host: H, chunk: int | None) -> None:
+        """Notes that the host does not send the chunk for now; None stands for all chunks that it offers."""
+        self._postponed[host] |= self._all if chunk is None else 1 << chunk
+
+    def is_postponed(self, host: H, chunk: int) -> bool:
+        """Whether the host does not send the chunk for now."""
+        return bool(self._postponed[host] >> chunk & 1)
+
+    def resume(self, host: H, chunk: int | None) -> None:
+        """Notes that the host may be asked for the chunk again, or for all chunks."""
+        self._postponed[host] &= 0 if chunk is None else ~(1 << chunk)
 
     def release(self, host: H, chunk: int) -> None:
         """Notes that the host will not send the chunk it was asked for."""
@@ -120,12 +154,15 @@ class ChunkScheduler(Generic[H]):
         """Assigns a chunk to the host; None if there is none for it. In the endgame it takes over from hosts
         with at least `work_min` chunks under way, of which the first `work_min` - 1 are left to them.
         """
-        chunk = self._find_rarest(self._unasked & self._offers[host])
-        if chunk is None and not self._unasked:
+        chunk = self._find_rarest(self._unasked & self._get_available(host))
+        if chunk is None and self.is_endgame:
             chunk = self._find_takeover(host, work_min)
         if chunk is not None:
             self._ask(host, chunk)
         return chunk
+
+    def _get_available(self, host: H) -> int:
+        return self._offers[host] & ~self._postponed[host]
 
     def list_stale(self, host: H) -> list[int]:
         """Chunks asked of the host that came from another one meanwhile."""
@@ -148,7 +185,7 @@ class ChunkScheduler(Generic[H]):
             for chunk in reversed(self._work[owner][kept:]):
                 askers = self._asked.get(chunk, ())
                 is_free = self.is_missing(chunk) and host not in askers and len(askers) < COPIES_MAX
-                if is_free and self._offers[host] >> chunk & 1:
+                if is_free and self._get_available(host) >> chunk & 1:
                     return chunk
         return None
 

@@ -9,6 +9,7 @@ from node.content.downloads.chunk_scheduler import ChunkScheduler
 from node.content.downloads.losses import LossBook
 from node.content.downloads.payments import PaymentAccount, PaymentBook
 from node.content.downloads.types import DownloadJob, DownloadLimits
+from node.content.downloads.unsold import UnsoldChunks
 from p2p.network import Network
 from p2p.switch.rate_limiter import RateLimiter
 
@@ -50,6 +51,7 @@ class HostOfStream(Protocol):
     download: DownloadContext
     index: int
     payments: PaymentAccount
+    unsold: UnsoldChunks
     window_bytes_max: int
     """Most bytes that the host is paid ahead."""
 

@@ -32,7 +32,9 @@ from node.content.downloads.types import (
     Outcome,
     SessionHost,
 )
+from node.content.downloads.unsold import UnsoldChunks
 from node.content.prepayment import PREPAID_BYTES_MAX
+from node.content.sales import ChunkSales
 from p2p.errors import (
     InvalidPeerAddress,
     NetworkError,
@@ -63,6 +65,10 @@ _OUTCOMES = {
     RefusalCode.NOT_YET: Outcome.BUSY,
     RefusalCode.TOO_MANY_CONNECTIONS: Outcome.BUSY,
 }
+UNSOLD_SECONDS_MAX = 600.0
+"""How long a chunk may be unsold for a buyer that does not know the chain."""
+UNSOLD_SLACK = 2
+"""Blocks may come at half of their pace."""
 _RETRIED = (Outcome.BUSY, Outcome.UNREACHABLE, Outcome.STALLED)
 
 R = TypeVar("R", bound=Record)
@@ -77,6 +83,7 @@ class HostConnection:
         index: int,
         host: SessionHost,
         book: PaymentBook,
+        sales: ChunkSales | None,
         *,
         is_trusted: bool,
     ) -> None:
@@ -86,6 +93,15 @@ class HostConnection:
         self.is_trusted = is_trusted
         self.window_bytes_max = PREPAID_BYTES_MAX if is_trusted else CHUNK_BYTES
         self.payments = PaymentAccount(book, download.job, host, download.network.genesis_hash)
+        seconds_max = UNSOLD_SECONDS_MAX if sales is None else UNSOLD_SLACK * sales.get_seconds_max()
+        self.unsold = UnsoldChunks(
+            index,
+            host.account,
+            download.job.datum,
+            sales,
+            seconds_max=seconds_max,
+            unconfirmed_seconds=download.limits.unconfirmed_seconds,
+        )
         self.stream: DownloadStream | None = None
         self.scope = trio.CancelScope()
         self._chunks = self._bytes = 0
@@ -108,13 +124,14 @@ class HostConnection:
 
     def conclude(self) -> int:
         """The end of the download: a host that was paid for more than came did not deliver, whatever else it
-        did. Returns the bytes newly lost to it.
+        did, unless it was right not to sell. Returns the bytes newly lost by its fault.
         """
-        if self.payments.lost_bytes:
+        if self.payments.lost_bytes and not self.unsold.has_refused:
             self.reason = self.reason or "did not come before the download ended"
             if self.outcome is not Outcome.LIED:
                 self.outcome = Outcome.NOT_DELIVERED
-        return self.payments.note_lost()
+        noted = self.payments.note_lost()
+        return 0 if self.unsold.has_refused else noted
 
     async def run(self) -> None:
         """Uses the host until it has no more to give; the reason is in `report`."""

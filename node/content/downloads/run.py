@@ -4,6 +4,7 @@ A library: it needs a network identity, a store and a job, but no node and no ch
 the store, so a download that ended for whatever reason resumes where it was.
 """
 
+import math
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
@@ -29,6 +30,7 @@ from node.content.downloads.types import (
     Progress,
 )
 from node.content.lane import ContentLane
+from node.content.sales import ChunkSales
 from p2p.errors import get_first_failure
 from p2p.network import Network
 from p2p.switch.rate_limiter import RateLimiter
@@ -50,15 +52,20 @@ async def download(
     progress: OnProgress = lambda _: None,
     limits: DownloadLimits | None = None,
     memory: BuyerMemory | None = None,
+    sales: ChunkSales | None = None,
 ) -> DownloadResult:
     """Fetches the missing chunks of the job's datum; the result says what each host did.
 
-    A buyer that begins again without its `memory` believes its hosts about earlier payments. Raises
-    BadListing, UnknownFile, and errors of the own disk: QuotaExceeded, DiskFull, DiskFailed.
+    A buyer that begins again without its `memory` believes its hosts about earlier payments. `sales` is what
+    the buyer's own chain says is for sale; without it hosts are believed, for a while.
+
+    Raises BadListing, UnknownFile, and errors of the own disk: QuotaExceeded, DiskFull, DiskFailed.
     """
     held = await content.run(lambda store: _look_at_store(store, job))
     memory = memory or BuyerMemory(PaymentBook(MemoryStore()), LossBook())
-    return await Download(network, content, job, progress, limits or DownloadLimits(), held, memory).run()
+    return await Download(
+        network, content, job, progress, limits or DownloadLimits(), held, memory, sales
+    ).run()
 
 
 class _Held(NamedTuple):
@@ -99,6 +106,7 @@ class Download:
         limits: DownloadLimits,
         held: _Held,
         memory: BuyerMemory,
+        sales: ChunkSales | None,
     ) -> None:
         self.network, self.content, self.job, self.limits = network, content, job, limits
         self.scheduler: ChunkScheduler[int] = ChunkScheduler(job.chunk_count, held.bitmap)
@@ -106,7 +114,7 @@ class Download:
         self.rate_limiter = RateLimiter(rate, CHUNK_BYTES) if rate else None
         self._progress = progress
         self._losses = memory.losses
-        self._connections = [self._build_connection(index, memory) for index in range(len(job.hosts))]
+        self._connections = [self._build_connection(index, memory, sales) for index in range(len(job.hosts))]
         self._is_known = held.manifest is not None
         if held.manifest is not None:
             self._restrict(held.manifest)
@@ -117,10 +125,10 @@ class Download:
         self._shown: list[Outcome] = []
         self._shown_at = 0.0
 
-    def _build_connection(self, index: int, memory: BuyerMemory) -> HostConnection:
+    def _build_connection(self, index: int, memory: BuyerMemory, sales: ChunkSales | None) -> HostConnection:
         host = self.job.hosts[index]
         is_trusted = not memory.losses.get(host.account)
-        return HostConnection(self, index, host, memory.payments, is_trusted=is_trusted)
+        return HostConnection(self, index, host, memory.payments, sales, is_trusted=is_trusted)
 
     async def run(self) -> DownloadResult:
         """Runs until no chunk is missing or no host has more to give."""
@@ -250,4 +258,12 @@ class Download:
             seconds_left=(self._total_bytes - done) // rate if rate else None,
             paid=sum(report.paid for report in reports),
             hosts=reports,
+            unsold_chunks=self.scheduler.postponed_count,
+            unsold_seconds=self._count_unsold_seconds(),
         )
+
+    def _count_unsold_seconds(self) -> int:
+        """Until a host may be asked for a chunk that none sells now; 0 if there is none."""
+        if not self.scheduler.postponed_count:
+            return 0
+        return max(1, math.ceil(min(one.unsold.seconds_left for one in self._connections)))

@@ -13,6 +13,7 @@ from chain.content.tree import check_chunk_node, check_chunk_size, compute_chunk
 from node.content.downloads.context import HostOfStream
 from node.content.downloads.types import HostFailed, Outcome
 from node.content.prepayment import PREPAID_BYTES_MAX
+from node.content.sales import Wait
 from p2p.errors import PeerFault, RefusalCode
 from p2p.network import Stream
 from p2p.notifier import Notifier
@@ -22,6 +23,7 @@ from p2p.wire.messages import (
     ChunkReply,
     ChunksRequest,
     ContentReply,
+    NotForSale,
     Payment,
     Refusal,
     ResendRequest,
@@ -42,15 +44,17 @@ class DownloadStream:
     `_awaited` are the chunks asked for and not answered, in order; the value is True for chunks that are sent
     again. `_open` counts the chunks asked for and not verified. `_due_bytes` are the bytes of those that are
     to be paid, so neither sent again nor cancelled; invariant: the allotment covers them beside all that the
-    host counts as sent.
+    host counts as sent. `_kept` are chunks that the host was paid for and does not sell for now.
     """
 
     def __init__(self, host: HostOfStream, stream: Stream) -> None:
         self._of, self._stream = host, stream
         self._download, self._host, self._payments = host.download, host.index, host.payments
         self._job, self._scheduler = host.download.job, host.download.scheduler
+        self._unsold = host.unsold
         self._awaited: dict[int, bool] = {}
         self._cancelled: dict[int, None] = {}
+        self._kept: dict[int, None] = {}
         self._open = 0
         self._due_bytes = 0
         self._window_bytes = CHUNK_BYTES
@@ -128,15 +132,31 @@ class DownloadStream:
         while self._open or not self._scheduler.is_complete:
             changed = self._changed.next
             await self._cancel_stale()
-            chunks = self._pick_some()
+            self._unsold.resume(self._scheduler)
+            chunks = self._take_kept() or self._pick_some()
             if chunks:
                 await self._request(chunks)
                 continue
             if not self._open:
                 self._check_use()
-            with trio.move_on_after(self._download.limits.takeover_seconds) as patience:
+            takeover_seconds = self._download.limits.takeover_seconds
+            seconds = self._unsold.limit_wait(takeover_seconds)
+            with trio.move_on_after(seconds) as patience:
                 await changed.wait()
-            self._is_impatient = patience.cancelled_caught
+            self._is_impatient = patience.cancelled_caught and seconds == takeover_seconds
+            self._download.on_progress()
+
+    def _take_kept(self) -> list[int]:
+        """The paid chunks that the host sells again."""
+        due = [chunk for chunk in self._kept if not self._scheduler.is_postponed(self._host, chunk)]
+        for chunk in due:
+            del self._kept[chunk]
+            if not self._scheduler.is_missing(chunk):
+                self._scheduler.release(self._host, chunk)
+        chunks = [chunk for chunk in due if self._scheduler.is_missing(chunk)]
+        for chunk in chunks:
+            self._open_chunk(chunk)
+        return chunks
 
     def _pick_some(self) -> list[int]:
         """The chunks to ask for now: none until half of the allowed requests are free, then as many as
@@ -152,7 +172,10 @@ class DownloadStream:
     def _pick(self) -> int | None:
         if self._is_spent or not self._has_room:
             return None
-        chunk = self._scheduler.pick(self._host, work_min=1 if self._is_impatient else TAKEOVER_WORK_MIN)
+        work_min = 1 if self._is_impatient else TAKEOVER_WORK_MIN
+        chunk = self._scheduler.pick(self._host, work_min)
+        while chunk is not None and self._unsold.foresee(self._scheduler, chunk):
+            chunk = self._scheduler.pick(self._host, work_min)
         if chunk is None:
             return None
         if not self._payments.can_pay(self._due_bytes + self._size_of(chunk)):
@@ -227,6 +250,8 @@ class DownloadStream:
                         await self._arrivals_in.send((reply, self._on_answered(chunk)))
                     case ChunkRefusal(chunk, code):
                         self._on_refused(chunk, code, is_again=self._on_answered(chunk))
+                    case NotForSale(chunk, seconds, is_whole):
+                        self._on_unsold(chunk, Wait(seconds, is_whole), is_again=self._on_answered(chunk))
                     case Refusal():
                         raise build_refused(reply)
                     case _:
@@ -255,6 +280,15 @@ class DownloadStream:
             self._scheduler.withdraw(self._host, chunk)
         self._download.on_work()
 
+    def _on_unsold(self, chunk: int, wait: Wait, *, is_again: bool) -> None:
+        """Asks for the chunk again later: of this host, if it is paid; else of any that sells it."""
+        self._close_chunk(chunk, is_again=is_again)
+        left_bytes = self._payments.promised_bytes - self._payments.counted_bytes - self._due_bytes
+        is_paid = left_bytes >= self._size_of(chunk)
+        if self._unsold.take(self._scheduler, chunk, wait, is_paid=is_paid) and is_paid:
+            self._kept[chunk] = None
+        self._download.on_work()
+
     # Verifying and paying.
 
     async def _verify_all(self) -> None:
@@ -276,6 +310,7 @@ class DownloadStream:
         if self._scheduler.is_missing(chunk):
             await self._download.keep(chunk, arrived.content, arrived.proof, node)
         self._scheduler.arrive(self._host, chunk)
+        self._unsold.sell(chunk)
         self._of.count_chunk(len(arrived.content), is_again=is_again)
         self._close_chunk(chunk, is_again=is_again)
         if not is_again:

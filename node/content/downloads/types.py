@@ -93,6 +93,8 @@ class DownloadLimits:
     stall_seconds_max: float = 10.0
     takeover_seconds: float = 1.0
     """How long an idle host leaves the last chunks to the hosts that were asked for them."""
+    unconfirmed_seconds: float = 5.0
+    """Until a chunk is asked for again that a host does not sell, and the buyer's chain knows no reason."""
     closing_seconds_max: float = 3.0
     bytes_per_second_max: int | None = None
 
@@ -129,6 +131,10 @@ class Progress:
     seconds_left: int | None
     paid: Amount
     hosts: tuple[HostReport, ...]
+    unsold_chunks: int
+    """Missing chunks that no host sells now, because they are sampled."""
+    unsold_seconds: int
+    """Until the first of them is sold again."""
 
 
 @dataclass(frozen=True, slots=True)

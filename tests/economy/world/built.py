@@ -2,7 +2,7 @@
 missing. Set one to True with the change that builds it.
 """
 
-IS_SAMPLED_CHUNK_UNSOLD = False
+IS_SAMPLED_CHUNK_UNSOLD = True
 """Hosts do not sell chunks with the sampled leaves of other hosts until the deadline."""
 IS_PAID_AHEAD = False
 """The buyer pays ahead, and hosts remember what a payer owes."""

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from chain.block import Inherents
-from chain.content import Manifest, compute_datum_id, compute_files_hash
-from chain.modules import beacon, catalogue, hosting, membership, sessions, system
-from chain.primitives.codec import Record
+from chain.content import LeafProof, Manifest, compute_datum_id, compute_files_hash
+from chain.modules import beacon, catalogue, hosting, membership, possession, sessions, system
+from chain.modules.hosting import DatumLeaf
+from chain.primitives.codec import Record, replace
 from chain.primitives.keys import KeyPair, is_signed_by
 from chain.primitives.types import Amount, Hash
 from chain.runtime import build_call
@@ -45,14 +46,18 @@ READER = Person(100)
 DUTY_KEY = KeyPair(b"d" * 32)
 VOUCHER_KEY = KeyPair(b"v" * 32)
 QUOTA_BYTES = 2**30
+ReadLeaf = Callable[[Hash, int], tuple[bytes, LeafProof]]
 
 
 class ContentChain:
-    """A ledger that grows on demand."""
+    """A ledger that grows on demand. Data are sold at any time if `unsold_bytes_min` is not lowered."""
 
-    def __init__(self, hosts: int) -> None:
+    def __init__(self, hosts: int, unsold_bytes_min: int = 2**40) -> None:
         self.hosts = [Person(number) for number in range(hosts)]
-        self.ledger = Ledger(MemoryStore(), build_cluster_spec(hosts, guests=(READER,)))
+        spec = build_cluster_spec(hosts, guests=(READER,))
+        proving = replace(spec.possession.parameters, unsold_bytes_min=unsold_bytes_min)
+        spec = replace(spec, possession=replace(spec.possession, parameters=proving))
+        self.ledger = Ledger(MemoryStore(), spec)
         self._certificate: CommitCertificate | None = None
         self._reveals = [Reveals(person.keys.beacon_secret) for person in self.hosts]
 
@@ -103,6 +108,33 @@ class ContentChain:
         """Grows by empty blocks up to a height."""
         while self.ledger.height < height:
             self.grow()
+
+    def go_before_epoch(self, blocks: int = 0) -> None:
+        """Grows to the last block of an epoch, or to so many blocks before it."""
+        epoch_blocks = self.ledger.get_parameters().epoch_blocks
+        self.grow()
+        self.grow_to(-(-(self.ledger.height + blocks) // epoch_blocks) * epoch_blocks - blocks)
+
+    def go_to_deadline(self) -> None:
+        """Grows to the next block that judges an epoch."""
+        epoch_blocks = self.ledger.get_parameters().epoch_blocks
+        deadline = possession.get_parameters(self.ledger.state).deadline_blocks + 1
+        self.grow()
+        self.grow_to(-(-(self.ledger.height - deadline) // epoch_blocks) * epoch_blocks + deadline)
+
+    def list_sampled(self, person: Person) -> tuple[DatumLeaf, ...]:
+        """The leaves that a host owes in the epoch of the head."""
+        state = self.ledger.state
+        epoch = system.compute_epoch(self.ledger.get_parameters(), self.ledger.height)
+        return possession.get_challenges(state, person.address, epoch)
+
+    def prove(self, person: Person, read_leaf: ReadLeaf) -> None:
+        """Makes a block with the host's proof, of leaves that `read_leaf` gives."""
+        epoch = system.compute_epoch(self.ledger.get_parameters(), self.ledger.height + 1)
+        leaves = tuple(
+            possession.ProvenLeaf(*read_leaf(one.datum, one.leaf_index)) for one in self.list_sampled(person)
+        )
+        self.grow(self.sign_duty(possession.Prove(person.address, epoch, leaves)))
 
     def host(self, manifest: Manifest, persons: Iterable[Person] | None = None) -> Hash:
         """Lists a datum and registers persons as its hosts; grows to the first epoch in which they hold

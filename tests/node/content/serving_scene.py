@@ -129,9 +129,9 @@ async def expect_refusal(stream: Stream, code: RefusalCode) -> None:
         await stream.receive()
 
 
-def build_scene(path: Path) -> Scene:
-    """One host of two is in the session; the other holds the datum too."""
+def build_scene(path: Path, hosts: int = 2, **chain_options: int) -> Scene:
+    """The first host is in the session; the others hold the datum too."""
     source = write_source(path, SIZE)
-    manifest, chain = build_datum(source).manifest, ContentChain(2)
+    manifest, chain = build_datum(source).manifest, ContentChain(hosts, **chain_options)
     session = chain.open_session(chain.host(manifest), [VIDYA])
     return Scene(chain, source, manifest, session, path, MemoryHub())

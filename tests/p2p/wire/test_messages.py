@@ -101,6 +101,7 @@ LARGEST: tuple[tuple[ProtocolSpec, Record], ...] = (
     (protocols.CONTENT, messages.ChunkRefusal(2**32 - 1, 255)),
     (protocols.CONTENT, messages.Cancel(2**32 - 1)),
     (protocols.CONTENT, messages.Payment(VOUCHER)),
+    (protocols.CONTENT, messages.NotForSale(2**32 - 1, 2**32 - 1, is_whole=True)),
     (protocols.CONTENT, messages.ResendRequest((2**32 - 1,) * messages.RECENT_CHUNKS_MAX)),
 )
 

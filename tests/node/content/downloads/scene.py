@@ -32,7 +32,11 @@ from tests.node.content.content_world import (
 CHUNKS = 16
 SIZE = (CHUNKS - 1) * CHUNK_BYTES + 777
 QUICK = DownloadLimits(
-    attempts_per_host_max=2, attempt_pause_seconds=0.01, stall_seconds_max=0.2, takeover_seconds=0.02
+    attempts_per_host_max=2,
+    attempt_pause_seconds=0.01,
+    stall_seconds_max=0.2,
+    takeover_seconds=0.02,
+    unconfirmed_seconds=0.05,
 )
 T = TypeVar("T")
 PLENTY = [VIDYA, VIDYA, VIDYA]
@@ -48,6 +52,8 @@ class Scene:
     path: Path
     hub: MemoryHub = field(default_factory=MemoryHub)
     stack: AsyncExitStack = field(default_factory=AsyncExitStack)
+    session: Hash = b""
+    """The session of the reader, once there is one."""
 
     @property
     def datum(self) -> Hash:
@@ -79,10 +85,10 @@ class Scene:
         return await self.open(open_reader(self.hub, self.chain, self.path))
 
 
-def build_scene(path: Path) -> Scene:
+def build_scene(path: Path, **chain_options: int) -> Scene:
     """A datum with three hosts, and no network yet."""
     source = write_source(path, SIZE)
-    manifest, chain = build_datum(source).manifest, ContentChain(3)
+    manifest, chain = build_datum(source).manifest, ContentChain(3, **chain_options)
     chain.host(manifest)
     return Scene(chain, source, manifest, path)
 

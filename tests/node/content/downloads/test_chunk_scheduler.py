@@ -107,13 +107,15 @@ CHUNKS, HOSTS = 12, 4
 
 
 class SchedulerMachine(RuleBasedStateMachine):
-    """Any order of joins, leaves, picks, arrivals and refusals, compared with a plain model."""
+    """Any order of joins, leaves, picks, arrivals, refusals and postponements, beside a plain model."""
 
     def __init__(self) -> None:
         super().__init__()
         self.scheduler: ChunkScheduler[int] = ChunkScheduler(CHUNKS, 0)
         self.work: dict[int, list[int]] = {}
         self.missing = set(range(CHUNKS))
+        self.offers: dict[int, set[int]] = {}
+        self.postponed: dict[int, set[int]] = {}
 
     @rule(host=st.integers(0, HOSTS - 1), offer=st.integers(0, 2**CHUNKS - 1))
     def join_or_leave(self, host: int, offer: int) -> None:
@@ -122,7 +124,17 @@ class SchedulerMachine(RuleBasedStateMachine):
             del self.work[host]
         else:
             self.scheduler.join(host, offer)
-            self.work[host] = []
+            self.work[host], self.postponed[host] = [], set()
+            self.offers[host] = {chunk for chunk in range(CHUNKS) if offer >> chunk & 1}
+
+    @rule(host=st.integers(0, HOSTS - 1), chunk=st.none() | st.integers(0, CHUNKS - 1), is_over=st.booleans())
+    def postpone_or_resume(self, host: int, chunk: int | None, is_over: bool) -> None:
+        if host not in self.work:
+            return
+        chunks = set(range(CHUNKS)) if chunk is None else {chunk}
+        (self.scheduler.resume if is_over else self.scheduler.postpone)(host, chunk)
+        self.postponed[host] = self.postponed[host] - chunks if is_over else self.postponed[host] | chunks
+        assert all(self.scheduler.is_postponed(host, one) != is_over for one in chunks)
 
     @rule(host=st.integers(0, HOSTS - 1))
     def pick(self, host: int) -> None:
@@ -132,6 +144,7 @@ class SchedulerMachine(RuleBasedStateMachine):
         if chunk is not None:
             assert chunk in self.missing
             assert chunk not in self.work[host]
+            assert chunk in self.offers[host] - self.postponed[host]
             self.work[host].append(chunk)
 
     @rule(host=st.integers(0, HOSTS - 1), is_refused=st.booleans())
@@ -150,7 +163,16 @@ class SchedulerMachine(RuleBasedStateMachine):
         assert self.scheduler.missing_count == len(self.missing)
         asked = [chunk for work in self.work.values() for chunk in work if chunk in self.missing]
         assert all(asked.count(chunk) <= COPIES_MAX for chunk in asked)
-        assert self.scheduler.is_endgame == (not self.missing - set(asked))
+        unasked = self.missing - set(asked)
+        blocked = {chunk for chunk in unasked if self.is_blocked(chunk)}
+        assert self.scheduler.is_endgame == (unasked == blocked)
+        kept = {chunk for host, work in self.work.items() for chunk in work if chunk in self.postponed[host]}
+        assert self.scheduler.postponed_count == len(blocked | kept & self.missing)
+
+    def is_blocked(self, chunk: int) -> bool:
+        """Whether hosts offer the chunk, and all of them have postponed it."""
+        hosts = [host for host in self.work if chunk in self.offers[host]]
+        return bool(hosts) and all(chunk in self.postponed[host] for host in hosts)
 
 
 TestSchedulerMachine = SchedulerMachine.TestCase
