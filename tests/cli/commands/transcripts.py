@@ -91,7 +91,8 @@ def _take(golden: Iterator[Step], step: Step) -> Step:
 
 def find_overlong(printed: list[str], width: int) -> list[str]:
     """Lines that a terminal of this width has to break, but for those with a word that cannot be cut."""
-    long = [line for line in printed if len(line) > width]
+    # Commands are printed to be copied, here by the interpreter's path.
+    long = [line for line in printed if len(line) > width and " -m cli.main " not in line]
     return [line for line in long if max(map(len, line.split())) < UNCUT_CHARS_MIN]
 
 
