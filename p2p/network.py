@@ -69,6 +69,10 @@ class Stream(Protocol):
     def peer(self) -> PeerId:
         """The peer at the other end, proved by the handshake."""
 
+    @property
+    def host(self) -> str:
+        """The IP address of the peer."""
+
     async def send(self, frame: bytes) -> None:
         """Hands one frame over; raises PeerGone, MessageTooLarge. A cancelled or failed send ends the
         stream.

@@ -24,6 +24,8 @@ from chain.primitives.codec import encode
 from chain.primitives.types import Hash, Height, PeerId
 from chain.snapshot import (
     DEPTH_MAX,
+    MANIFEST_BYTES_MAX,
+    PART_BYTES_MAX,
     PLACES_MAX,
     Cut,
     InvalidSnapshotManifest,
@@ -39,7 +41,9 @@ from chain.snapshot import (
 from node.ledger.ledger import CommittedBlock, LedgerReader, LedgerView
 from p2p.errors import RefusalCode, Refused
 from p2p.network import Network
+from p2p.wire.answer_budget import AnswerBudget
 from p2p.wire.messages import (
+    LIGHT_BLOCK_BYTES_MAX,
     LightBlockReply,
     LightBlockRequest,
     SnapshotManifestReply,
@@ -63,6 +67,7 @@ PASS_BYTES_MAX = 64 * 2**20
 PAIRS_BETWEEN = 4096
 """Between two looks whether the node is being stopped."""
 REQUESTS_MAX = 8
+OFFERS_BYTES = 1024
 READERS_MAX = 2
 
 T = TypeVar("T")
@@ -83,7 +88,8 @@ class SnapshotService:
         self.ended = 0
         """How many were begun and have ended, made or failed."""
         self._offers = self._find_offers()
-        network.serve(SNAPSHOT, build_answerer(SnapshotRequest, self.answer, REQUESTS_MAX))
+        budget = AnswerBudget(compute_reply_bytes_max)
+        network.serve(SNAPSHOT, build_answerer(SnapshotRequest, self.answer, REQUESTS_MAX, budget))
 
     # Making.
 
@@ -227,3 +233,16 @@ def _collect(pairs: Iterable[Pair], cut: Cut, parts: range) -> list[list[Pair]]:
         if part in parts:
             found[part - parts.start].append(pair)
     return found
+
+
+def compute_reply_bytes_max(message: SnapshotRequest) -> int:
+    """The most bytes that the answer can have, for the budget of answers."""
+    match message:
+        case LightBlockRequest():
+            return LIGHT_BLOCK_BYTES_MAX
+        case SnapshotManifestRequest():
+            return MANIFEST_BYTES_MAX
+        case SnapshotPartRequest():
+            return PART_BYTES_MAX
+        case _:
+            return OFFERS_BYTES

@@ -62,7 +62,7 @@ class PeerStreams(Generic[M]):
         receive: Receive[M],
         *,
         frames_max: int = 4096,
-        bytes_max: int = 32 * 2**20,
+        bytes_max: int = 8 * 2**20,
     ) -> None:
         self._network = network
         self._protocol = protocol

@@ -23,7 +23,7 @@ import structlog
 from chain.block import Block, compute_header_hash, is_whole
 from chain.errors import ChainError
 from chain.primitives.codec import decode, encode
-from chain.primitives.types import Hash, Height, PeerId
+from chain.primitives.types import HASH_BYTES, Hash, Height, PeerId
 from chain.transaction import decode_transaction
 from chain.votes import (
     CommitCertificate,
@@ -83,6 +83,10 @@ ASSEMBLY_MS_MAX = 20_000
 TRANSACTIONS_FRAME_BYTES = 2**20
 BODIES_BYTES_PER_SECOND = 8 * 2**20
 BODIES_BURST_BYTES = 16 * 2**20
+REQUESTS_PER_SECOND = 8
+REQUESTS_BURST = 120
+"""A peer that was not read for a minute sends as many summaries at once."""
+FLOOD_POINTS = 34
 
 
 class _Peer:
@@ -92,7 +96,9 @@ class _Peer:
         self.early_votes: list[SignedVote] = []
         self.early_proposal: CompactProposal | None = None
         self.bodies = TokenBucket(BODIES_BYTES_PER_SECOND, BODIES_BURST_BYTES, now_ms * NS_PER_MS)
-        """Limits the bytes of blocks and transactions that it makes this node send."""
+        """Limits the bytes of proposals, blocks and transactions that it makes this node send."""
+        self.requests = TokenBucket(REQUESTS_PER_SECOND, REQUESTS_BURST, now_ms * NS_PER_MS)
+        """Limits its summaries and requests: each may cost milliseconds when blocks are full."""
 
 
 class Gossip:
@@ -139,19 +145,28 @@ class Gossip:
             case CompactProposal(signed):
                 self._on_proposal(peer, message, signed)
             case Summary(summary):
+                self._charge_request(peer)
                 self._on_summary(peer, _decode(VoteSummary, summary))
             case CommitMessage(certificate) | PolkaMessage(certificate):
                 self._on_certificate(certificate)
             case BlockTransactionsWanted(block_hash, ids):
+                self._charge_request(peer)
                 self._on_transactions_wanted(peer, block_hash, ids)
             case BlockTransactions(block_hash, transactions):
                 self._on_transactions(block_hash, transactions)
             case BlockWanted(height, block_hash):
+                self._charge_request(peer)
                 self._on_block_wanted(peer, height, block_hash)
             case WholeBlock(_, data):
                 self._on_whole_block(data)
             case Refusal():
                 pass
+
+    def _charge_request(self, peer: PeerId) -> None:
+        """Raises PeerFault if the peer asks more often than an honest one can need."""
+        kept = self._peers.get(peer)
+        if kept is not None and not kept.requests.try_spend(1, self._world.elapsed_ms() * NS_PER_MS):
+            raise PeerFault("requests of consensus above the rate", FLOOD_POINTS)
 
     # Called by the replica.
 
@@ -386,7 +401,8 @@ class Gossip:
             elif isinstance(item, SignedProposal):
                 block = self._replica.candidates.get(item.proposal.block_hash)
                 if block is not None:
-                    self._world.post(peer, build_compact(item, block))
+                    compact = build_compact(item, block)
+                    self._post_body(peer, compact, HASH_BYTES * len(compact.transaction_ids))
         if votes:
             self._world.post(peer, Votes(votes))
 
@@ -424,11 +440,13 @@ class Gossip:
                     self._ask_or_finish(assembly)
 
     def _on_block_wanted(self, peer: PeerId, height: Height, block_hash: Hash) -> None:
-        block = self._replica.candidates.get(block_hash)
-        if block is None and height <= self._ledger.height:
-            block = self._ledger.get_block(height)
-        if block is not None and compute_header_hash(block.header) == block_hash:
-            data = encode(block)
+        candidate = self._replica.candidates.get(block_hash)
+        data = None if candidate is None else encode(candidate)
+        if candidate is None and height <= self._ledger.height:
+            header = self._ledger.get_header(height)
+            is_known = header is not None and compute_header_hash(header) == block_hash
+            data = self._ledger.chain.get_block(height) if is_known else None
+        if data is not None:
             self._post_body(peer, WholeBlock(height, data), len(data))
 
     def _on_whole_block(self, data: bytes) -> None:

@@ -18,10 +18,11 @@ from node.clock import Clock
 from node.ledger.lane import Lane
 from node.ledger.ledger import Ledger
 from node.network.peer_streams import PeerStreams
-from node.replica.sync.server import SyncServer
+from node.replica.sync.server import SyncServer, compute_reply_bytes_max
 from p2p.errors import NetworkError, PeerFault
 from p2p.network import Network
 from p2p.notifier import Notifier
+from p2p.wire.answer_budget import AnswerBudget
 from p2p.wire.messages import ConsensusMessage, SyncReply, SyncRequest
 from p2p.wire.protocols import CONSENSUS, SYNC
 from p2p.wire.requests import build_answerer, request
@@ -220,4 +221,6 @@ def serve_sync(network: Network, ledger: Ledger) -> None:
     async def answer(_: PeerId, message: SyncRequest) -> SyncReply:
         return await trio.to_thread.run_sync(server.answer, message, limiter=readers)
 
-    network.serve(SYNC, build_answerer(SyncRequest, answer, REQUESTS_MAX))
+    network.serve(
+        SYNC, build_answerer(SyncRequest, answer, REQUESTS_MAX, AnswerBudget(compute_reply_bytes_max))
+    )

@@ -38,8 +38,11 @@ class Meter:
 class FramedStream:
     """A `network.Stream` over any byte stream."""
 
-    def __init__(self, raw: ByteStream, peer: PeerId, protocol: ProtocolSpec, meter: Meter) -> None:
+    def __init__(
+        self, raw: ByteStream, peer: PeerId, host: str, protocol: ProtocolSpec, meter: Meter
+    ) -> None:
         self.peer = peer
+        self.host = host
         self.protocol = protocol
         self._raw = raw
         self._meter = meter

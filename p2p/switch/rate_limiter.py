@@ -25,6 +25,10 @@ class RateLimiter:
         if wait_ns:
             await trio.sleep(wait_ns / NS_PER_SECOND)
 
+    def give_back(self, count: int) -> None:
+        """Returns tokens that were taken and not needed."""
+        self._bucket.spend(-count, _get_now_ns())
+
 
 def _get_now_ns() -> int:
     return int(trio.current_time() * NS_PER_SECOND)

@@ -129,7 +129,8 @@ class Switch:
     async def open(self, peer: PeerId, protocol: ProtocolSpec) -> Stream:
         raw = await self.open_bytes(peer, protocol.build_id(self.genesis_hash))
         entry = self._peers.get(peer, _Peer())
-        return FramedStream(raw, peer, protocol, self._get_meter(entry, protocol))
+        host = entry.connections[-1].connection.host if entry.connections else ""
+        return FramedStream(raw, peer, host, protocol, self._get_meter(entry, protocol))
 
     async def disconnect(self, peer: PeerId, reason: str) -> None:
         entry = self._peers.get(peer)
@@ -231,7 +232,8 @@ class Switch:
         protocol, handler = self._served[protocol_id]
         peer = opened.connection.peer
         entry = self._peers[peer]
-        stream = FramedStream(raw, peer, protocol, self._get_meter(entry, protocol))
+        host = opened.connection.host
+        stream = FramedStream(raw, peer, host, protocol, self._get_meter(entry, protocol))
         if sum(each.streams[protocol.name] for each in entry.connections) >= protocol.streams_per_peer_max:
             await stream.reset()
             self.blame(peer, PeerFault(f"{protocol.name}: too many streams", STREAM_FLOOD_POINTS))

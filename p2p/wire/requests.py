@@ -15,6 +15,7 @@ from chain.primitives.errors import DecodeError
 from chain.primitives.types import PeerId
 from p2p.errors import PeerFault, PeerSlow, RefusalCode, Refused, StreamEnded
 from p2p.network import Network, ProtocolSpec, Stream, StreamHandler
+from p2p.wire.answer_budget import AnswerBudget
 from p2p.wire.messages import REASON_CHARACTERS_MAX, Refusal
 
 UNDECODABLE_POINTS = 50
@@ -91,12 +92,16 @@ def build_refused(refusal: Refusal) -> Refused | PeerFault:
 
 
 def build_answerer(
-    kind: Any, answer: Callable[[PeerId, Any], Awaitable[Record]], requests_max: int
+    kind: Any,
+    answer: Callable[[PeerId, Any], Awaitable[Record]],
+    requests_max: int,
+    budget: AnswerBudget | None = None,
 ) -> StreamHandler:
     """A handler that answers the requests of a stream one after the other.
 
     `answer` may raise Refused, which is sent. While `requests_max` requests of all peers are under way,
-    further ones are refused as BUSY and not queued.
+    further ones are refused as BUSY and not queued. With a budget they wait, and the most bytes that a
+    request can draw are charged before it does.
     """
     limiter = trio.CapacityLimiter(requests_max)
 
@@ -106,19 +111,34 @@ def build_answerer(
                 message = await receive_message(stream, kind)
             except StreamEnded:
                 return
-            await send_message(stream, await answer_one(stream.peer, message))
+            if budget is None:
+                await send_message(stream, await answer_or_refuse(stream.peer, message))
+            else:
+                await answer_within(budget, stream, message)
 
-    async def answer_one(peer: PeerId, message: Record) -> Record:
+    async def answer_within(budget: AnswerBudget, stream: Stream, message: Record) -> None:
+        """Waits for a place too: the budget lets one request of a group of hosts wait."""
+        async with budget.hold(stream.peer, stream.host, budget.compute_cost(message)) as charge:
+            async with limiter:
+                reply = encode(await answer_one(stream.peer, message))
+            charge.settle(len(reply))
+            await stream.send(reply)
+
+    async def answer_or_refuse(peer: PeerId, message: Record) -> Record:
         slot = object()
         try:
             limiter.acquire_on_behalf_of_nowait(slot)
         except trio.WouldBlock:
             return Refusal(int(RefusalCode.BUSY))
         try:
+            return await answer_one(peer, message)
+        finally:
+            limiter.release_on_behalf_of(slot)
+
+    async def answer_one(peer: PeerId, message: Record) -> Record:
+        try:
             return await answer(peer, message)
         except Refused as refused:
             return build_refusal(refused)
-        finally:
-            limiter.release_on_behalf_of(slot)
 
     return handle

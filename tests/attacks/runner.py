@@ -90,7 +90,8 @@ async def _read_report(process: trio.Process, begun: trio.Event, verdict: Verdic
 
 def _note(line: str, verdict: Verdict) -> None:
     if line.startswith("cut "):
-        verdict.cut_seconds = float(line.split()[1])
+        _, seconds, why = line.split(maxsplit=2)
+        verdict.cut_seconds, verdict.figures["cut"] = float(seconds), why
     elif ": " in line:
         what, _, figure = line.partition(": ")
         verdict.figures[what] = figure

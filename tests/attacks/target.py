@@ -37,9 +37,11 @@ from p2p.tcp.channel import TcpChannel
 from p2p.tcp.connection import Libp2pConnection, Upgrader
 from p2p.tcp.libp2p_setup import prepare_libp2p
 from p2p.tcp.negotiation import propose_protocol
-from p2p.wire.messages import Hello
+from p2p.wire.messages import Hello, PeerRole
 
 SILENCE_SECONDS = 1.0
+LIGHT = int(PeerRole.LIGHT)
+"""A node disconnects a peer that takes no votes, unless it says so."""
 
 
 @dataclass
@@ -112,7 +114,7 @@ class _Dialler(NamedTuple):
 
 @asynccontextmanager
 async def open_peer(
-    genesis_hash: Hash, host: str, *, seed: bytes = b"", roles: int = 0, is_silent: bool = False
+    genesis_hash: Hash, host: str, *, seed: bytes = b"", roles: int = LIGHT, is_silent: bool = False
 ) -> AsyncIterator[Switch]:
     """A peer at that address that keeps the rules: says hello, answers pings. `is_silent`: not even that."""
     try:

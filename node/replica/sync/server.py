@@ -11,6 +11,7 @@ from chain.primitives.types import Height
 from node.ledger.ledger import LedgerReader
 from p2p.errors import RefusalCode, Refused
 from p2p.wire.messages import (
+    BLOCK_BYTES_MAX,
     Blocks,
     BlocksRequest,
     FinalBlock,
@@ -23,7 +24,10 @@ from p2p.wire.messages import (
     SyncRequest,
 )
 
-REPLY_BYTES_MAX = 6 * 2**20
+REPLY_BYTES_MAX = 2 * 2**20
+HEADER_BYTES = 16 * 2**10
+"""Of a header with its certificate, at 100 validators."""
+STATUS_BYTES = 256
 
 
 class SyncServer:
@@ -71,3 +75,14 @@ class SyncServer:
             if header is None or certificate is None:
                 return
             yield FinalHeader(header, certificate)
+
+
+def compute_reply_bytes_max(message: SyncRequest) -> int:
+    """The most bytes that the answer can have, for the budget of answers."""
+    match message:
+        case BlocksRequest(_, count):
+            return min(REPLY_BYTES_MAX, count * BLOCK_BYTES_MAX)
+        case HeadersRequest(_, count):
+            return count * HEADER_BYTES
+        case _:
+            return STATUS_BYTES
