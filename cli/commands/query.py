@@ -240,6 +240,20 @@ def supply(
 
 
 @command(app)
+def price(
+    settings: Settings,
+    why: Annotated[bool, typer.Option("--why", help="Who gets it, and where it comes from.")] = False,
+) -> None:
+    """What a GiB of a download costs now."""
+    from cli.context.network import connect
+    from cli.screens.price import build_price, compute_parts
+
+    network = connect(settings)
+    parts = compute_parts(network.client.get("/v1/params"))
+    settings.emit(build_price(network, parts, why) if settings.format is output.Format.TABLE else parts)
+
+
+@command(app)
 def session(settings: Settings, id: Id) -> None:
     """An open session: what its hosts have claimed, who has not released, when the rest returns."""
     from cli.context.names import parse_id

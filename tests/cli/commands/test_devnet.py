@@ -34,6 +34,7 @@ READ_ONLY = (
     "vidya query account alice",
     "vidya query block",
     "vidya query supply",
+    "vidya query price --why",
     "vidya search",
     "vidya query datum 'Moire patterns'",
     "vidya host list --home demo/nodes/node0",

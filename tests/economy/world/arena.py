@@ -268,9 +268,9 @@ class Arena:
         self.call(who, staking.Bond(bond))
         self.call(who, hosting.RegisterHost(who[:8], (f"/ip4/{network}.1/tcp/1",), 10**6))
 
-    def hold(self, who: Address, datums: Iterable[Hash]) -> None:
-        """Register data."""
-        self.call(who, hosting.RegisterSubset(tuple(datums), ()))
+    def is_holding(self, who: Address, datum: Hash) -> bool:
+        """Whether a host holds a datum in this epoch."""
+        return hosting.is_holding(self.state, who, datum, self.epoch)
 
     def wealth(self, *people: Address) -> int:
         """All that belongs to accounts: free, staked, unbonding, withheld, delegated, locked, bonded."""

@@ -30,7 +30,7 @@ def build_profile(rules: str, scale: int) -> ChainSpec:
         possession=_change(public.possession, **_scale_possession(public, scale)),
         sessions=_change(
             public.sessions,
-            settle_blocks=EPOCH_BLOCKS,
+            settle_blocks=EPOCH_BLOCKS * public.system.parameters.era_epochs // scale,
             lifetime_blocks_max=EPOCH_BLOCKS * public.system.parameters.era_epochs // scale,
         ),
         juries=_change(
