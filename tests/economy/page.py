@@ -20,7 +20,7 @@ class Table(NamedTuple):
 
     rules: str
     commit: str
-    """Of the program that ran."""
+    """Whose rules they were."""
     epochs: int
     """Public ones."""
     scale: int
@@ -32,7 +32,7 @@ class Table(NamedTuple):
 def format_block(table: Table) -> str:
     """What the page shows of a table."""
     seeds = f"{table.seeds} seed{'s' * (table.seeds > 1)}"
-    title = f"{table.epochs:,} public epochs, {seeds}, in VIDYA; run by commit {table.commit}."
+    title = f"{table.epochs:,} public epochs, {seeds}, in VIDYA; by the rules of commit {table.commit}."
     return f"{title}\n\n{format_table(table.outcomes, table.scale)}"
 
 

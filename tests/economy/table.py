@@ -8,7 +8,7 @@ from tests.economy.catalogue import AGENTS
 from tests.economy.world.admission import open_arena
 from tests.economy.world.arena import Arena
 from tests.economy.world.compare import Outcome
-from tests.economy.world.rules import SECOND, VIDYA
+from tests.economy.world.rules import VIDYA
 
 NOTHING = VIDYA // 100
 """A profit below this is rounding."""
@@ -25,8 +25,7 @@ def build_arena(rules: str, seed: int, scale: int) -> Arena:
 def play(job: Job) -> tuple[str, Outcome]:
     """One agent on one seed."""
     rules, name, seed, scale, epochs = job
-    outcome = AGENTS[name](build_arena(rules, seed, scale), epochs // scale)
-    return name, outcome if rules == SECOND else outcome._replace(missing="")
+    return name, AGENTS[name](build_arena(rules, seed, scale), epochs // scale)
 
 
 def play_seed(job: SeedJob) -> list[tuple[str, Outcome]]:
@@ -52,10 +51,8 @@ def judge(outcomes: list[Outcome]) -> str:
     """What the runs of an agent show, by its best seed."""
     best = max(outcomes, key=lambda one: one.profit - one.bound)
     if best.profit <= NOTHING:
-        verdict = "no profit"
-    else:
-        verdict = "within its bound" if best.profit <= best.bound else "PROFITS"
-    return f"{verdict}; rule not built yet: {best.missing}" if best.missing else verdict
+        return "no profit"
+    return "within its bound" if best.profit <= best.bound else "PROFITS"
 
 
 def format_table(outcomes: dict[str, list[Outcome]], scale: int) -> str:

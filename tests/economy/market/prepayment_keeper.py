@@ -1,12 +1,11 @@
 """A host that takes what buyers pay ahead, delivers nothing, and settles it."""
 
-from node.content.downloads.losses import LossBook
-from node.content.prepayment import PREPAID_BYTES_MAX
-
 from chain.content import CHUNK_BYTES
 from chain.modules import rewards, sessions
 from chain.modules.sessions import CloseSession, Release
 from chain.primitives.types import PPM
+from node.content.downloads.losses import LossBook
+from node.content.prepayment import PREPAID_BYTES_MAX
 from tests.economy.world.arena import ATTACKERS, MEMBERS, Arena
 from tests.economy.world.compare import Outcome, compare
 from tests.economy.world.courses import KEY, OWN_NETWORK, host

@@ -1,9 +1,8 @@
 """A payer that cuts its connections, so that what it has paid for is sent again for free."""
 
-from node.content.debts import DEBT_BYTES_MAX, FALL_RATIO
-
 from chain.content import CHUNK_BYTES
 from chain.modules import sessions
+from node.content.debts import DEBT_BYTES_MAX, FALL_RATIO
 from tests.economy.world.accounts import PAYER, open_account, open_debts, pay
 from tests.economy.world.arena import Arena
 from tests.economy.world.compare import Outcome

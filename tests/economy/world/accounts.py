@@ -2,11 +2,10 @@
 
 from typing import TYPE_CHECKING
 
-from node.content.debts import DebtBook
-from node.content.prepayment import PrepaidAccount
-
 from chain.modules import sessions
 from chain.primitives.types import Hash
+from node.content.debts import DebtBook
+from node.content.prepayment import PrepaidAccount
 from node.content.vouchers import Terms
 from storage.kv import MemoryStore
 from tests.economy.world.trade import VOUCHER_KEY

@@ -32,8 +32,6 @@ class Outcome(NamedTuple):
     """Simulated epochs until an event names somebody of the coalition; None: never."""
     bound: int = 0
     """What the rules let pass, if they only bound."""
-    missing: str = ""
-    """The rule that would answer and is not built yet."""
 
 
 def compare(
@@ -44,7 +42,6 @@ def compare(
     *,
     victims: tuple[Address, ...] = HONEST,
     bound: int = 0,
-    missing: str = "",
 ) -> Outcome:
     """Play both on copies of the arena."""
     attacked, calm = run_course(arena, attack), run_course(arena, honest)
@@ -53,7 +50,6 @@ def compare(
         harm=calm.wealth(*victims) - attacked.wealth(*victims),
         detected=find_alarm(attacked, coalition, arena.epoch),
         bound=bound,
-        missing=missing,
     )
 
 

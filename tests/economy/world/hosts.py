@@ -7,8 +7,7 @@ from chain.modules import hosting, possession, staking
 from chain.modules.hosting import DatumLeaf
 from chain.primitives.types import Address, Hash
 from tests.economy.world.arena import HONEST, Arena
-from tests.economy.world.built import IS_SAMPLED_CHUNK_UNSOLD
-from tests.economy.world.rules import SECOND, VIDYA
+from tests.economy.world.rules import FIRST, VIDYA
 from tests.economy.world.trade import buy
 
 BOND_STEP = 20_000 * VIDYA
@@ -34,7 +33,7 @@ def drop(arena: Arena, who: Address, datums: Iterable[Hash]) -> bool:
 
 def find_seller(arena: Arena, leaf: DatumLeaf) -> Address | None:
     """An honest host that may sell the chunk of a leaf now, by the chain's own query; None if nobody may."""
-    if not (arena.rules == SECOND and IS_SAMPLED_CHUNK_UNSOLD):
+    if arena.rules == FIRST:
         return HONEST[0]
     hold, chunk = possession.get_sales_hold(arena.state, leaf.datum), leaf.leaf_index // CHUNK_LEAVES
     return next((host for host in HONEST if hold.get_end(chunk, host) is None), None)
