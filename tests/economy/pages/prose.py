@@ -1,9 +1,12 @@
 """The figures in the prose of attacks.md and in the names of mechanisms.md, each from where it is decided."""
 
 from chain.content.tree import LEAF_BYTES
+from node.content.debts import DEBT_BYTES_MAX, FALL_RATIO
+from node.content.prepayment import PREPAID_BYTES_MAX
 from tests.economy.first_edition import BOND_PER_GIB
 from tests.economy.hosting.junk import TRIAL_ERAS
 from tests.economy.hosting.replicas import KEYS
+from tests.economy.hosting.small_data_ghost import KEYS as GHOSTS
 from tests.economy.market.jury_owner import BRIBED
 from tests.economy.pages.parameters import PPM, PUBLIC, VIDYA, percent
 from tests.economy.pages.tables import compute_loss
@@ -20,6 +23,7 @@ def list_of_attacks() -> list[str]:
     """Phrases of attacks.md, outside its tables."""
     deadline = PUBLIC.possession.parameters.deadline_blocks
     billions = 3**deadline // 10**9
+    assert FALL_RATIO == 8
     return [
         f"{EPOCHS:,} epochs and\n{SEEDS} seeds",
         f"{SUPPLY // VIDYA // 10**6} million VIDYA, {len(HONEST)} honest validator-hosts",
@@ -30,6 +34,10 @@ def list_of_attacks() -> list[str]:
         f"is divided by {SCALE}",
         f"an epoch stands for {SCALE}",
         f"replicas behind {len(KEYS)} networks |",
+        f"what {len(GHOSTS)} keys earn",
+        f"{DEBT_BYTES_MAX >> 20} MiB a host, and an eighth",
+        f"pays ahead: {PREPAID_BYTES_MAX >> 20} MiB once",
+        f"deposits of {len(MEMBERS)} members",
         f"jury grinder, {len(BRIBED)} of {len(HONEST)} bribed |",
         *SEEN,
         f"{BOND_PER_GIB / VIDYA:g} VIDYA per GiB, no bound",
