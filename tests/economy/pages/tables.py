@@ -7,6 +7,7 @@ from chain.content.tree import LEAF_BYTES
 from chain.modules import lockers, offences, rewards, sessions
 from chain.modules.hosting.networks import PREFIX_BYTES_V4, PREFIX_BYTES_V6
 from chain.primitives.fixed_point import mul_ppm
+from node.content.prepayment import PREPAID_BYTES_MAX
 from tests.economy.pages.parameters import PPM, PUBLIC, VIDYA, percent
 from tests.economy.world.arena import DOWN_PPM, HONEST, SUPPLY
 
@@ -151,7 +152,7 @@ def list_phrases(page: str) -> list[str]:
         "downloads": [
             f"which is {percent(compute_loss())} of the amount",
             "/ 2^30",
-            "at most 1 MiB",
+            f"at most {PREPAID_BYTES_MAX >> 20} MiB per host and session",
             "HIP-10",
         ],
     }.get(page, [])
