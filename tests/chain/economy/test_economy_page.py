@@ -102,3 +102,28 @@ def test_worked_example_is_what_the_rules_pay(repository: Path) -> None:
     spec = json.loads((repository / "genesis" / "public.json").read_text())
     page = (repository / "docs" / "economy" / "example.md").read_text()
     assert read_example(page) == compute_example(spec)
+
+
+GIVEN = (
+    "public network (15 minutes)",
+    "was 100,000,000 VIDYA",
+    "40 eras ago",
+    "1,000,000,001 bytes; one other host's sales burned 8 VIDYA",
+    "datum A, 10 GiB, since its first day and with 4 other hosts, and datum B, 4 GiB, for 3 eras",
+    "proven 95 of its last 96 epochs",
+    "weigh 2,000 GiB",
+    "with 2,000 of 100,000 units of power and signed 148 of the epoch's 150 commits. 1,500 VIDYA",
+    "own, 500 delegated; its commission is 10 %",
+    "10^9 are one VIDYA",
+)
+"""What the example assumes: the arguments that are passed above."""
+
+
+def test_the_example_says_what_it_assumes_and_nothing_else(repository: Path) -> None:
+    """Outside the tables each figure is an assumption; the tables name how each row is computed."""
+    page = (repository / "docs" / "economy" / "example.md").read_text()
+    text = " ".join(re.sub(r"^\|.*$", "", page, flags=re.MULTILINE).split())
+    for phrase in GIVEN:
+        assert phrase in text, phrase
+        text = text.replace(phrase, "")
+    assert re.findall(r".{20}\d.{10}", text) == []
