@@ -2,6 +2,7 @@
 
 import pytest
 
+from chain.modules import sessions
 from chain.modules.lockers import LockTokens
 from tests.economy.catalogue import AGENTS
 from tests.economy.page import format_block, get_block, load
@@ -68,6 +69,12 @@ def test_rules_that_only_bound_keep_their_bound(name: str) -> None:
     """What such an attack brings is something, and no more than what the rules let pass."""
     outcome = show(name, SECOND)
     assert 0 < outcome.profit <= outcome.bound
+
+
+def test_the_forger_would_profit_if_signatures_were_not_checked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its vouchers are refused for their signatures alone: without that check it is paid for them."""
+    monkeypatch.setattr(sessions.calls, "_check_signature", lambda ctx, signed, session: None)
+    assert show("receipt forger", SECOND).profit > VIDYA
 
 
 def test_whoever_misses_is_named_at_once() -> None:

@@ -104,6 +104,7 @@ def test_worked_example_is_what_the_rules_pay(repository: Path) -> None:
     assert read_example(page) == compute_example(spec)
 
 
+POOLS = ("hosting", "upload", "validator")
 GIVEN = (
     "public network (15 minutes)",
     "was 100,000,000 VIDYA",
@@ -122,6 +123,11 @@ GIVEN = (
 def test_the_example_says_what_it_assumes_and_nothing_else(repository: Path) -> None:
     """Outside the tables each figure is an assumption; the tables name how each row is computed."""
     page = (repository / "docs" / "economy" / "example.md").read_text()
+    spec = json.loads((repository / "genesis" / "public.json").read_text())
+    sold, paid = spec["sessions"]["parameters"], spec["rewards"]["parameters"]
+    shares = [sold["host_ppm"], sold["lockers_ppm"], *(paid[f"{pool}_ppm"] for pool in POOLS)]
+    for name, ppm in zip(("income", "lockers", *(f"{pool} pool" for pool in POOLS)), shares, strict=True):
+        assert f"| {name} | {ppm // 10_000} % |" in page
     text = " ".join(re.sub(r"^\|.*$", "", page, flags=re.MULTILINE).split())
     for phrase in GIVEN:
         assert phrase in text, phrase
