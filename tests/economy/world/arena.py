@@ -30,10 +30,10 @@ from chain.primitives.hashing import Domain, hash_bytes
 from chain.primitives.keys import KeyPair, is_signed_by
 from chain.primitives.types import Address, Hash
 from chain.spec_builder import GenesisValidator, build_spec
-from chain.state import MemoryState, Overlay
 from chain.votes import CertificateSignature, CommitCertificate, Verify
 from tests.economy.first_edition import CALLS, REPLACED
 from tests.economy.world.content import Monotone
+from tests.economy.world.flat_state import FlatState
 from tests.economy.world.rules import EPOCH_BLOCKS, FIRST, GIB, VIDYA, build_profile, enforce
 from tests.economy.world.wealth import compute_wealth
 
@@ -79,7 +79,7 @@ class Arena:
             self.learn(Monotone(number + 1, datum_bytes))
         spec = self._build_spec(build_profile(rules, scale))
         self.genesis_hash = compute_genesis_hash(spec)
-        self.state = Overlay(MemoryState())
+        self.state = FlatState()
         with enforce(rules):
             self.state.apply(build_genesis_state(spec))
         self.epoch_ms = EPOCH_BLOCKS * spec.system.parameters.block_ms
@@ -127,7 +127,7 @@ class Arena:
     def fork(self) -> "Arena":
         """A copy that changes independently."""
         other = copy(self)
-        other.state, other.random = _copy(self.state), Random(self.seed + self.height)
+        other.state, other.random = self.state.copy(), Random(self.seed + self.height)
         other.events, other.withholders, other.left_out, other.silent_at = [], set(), {}, set()
         other.contents, other.courses = dict(self.contents), {}
         return other
@@ -214,7 +214,7 @@ class Arena:
         balances.check_invariants(self.state)
         if is_era_end:
             schedule.check_invariants(self.state)
-            self.state = _copy(self.state)
+            self.state = self.state.copy()
 
     def get_proposer(self, height: int) -> Address:
         """Who proposes at a height near the current one: validators in turn, one for each two blocks."""
@@ -279,13 +279,6 @@ class Arena:
     def free(self, *people: Address) -> int:
         """What accounts can spend at once."""
         return sum(balances.get_balance(self.state, who) for who in people)
-
-
-def _copy(state: Overlay) -> Overlay:
-    """The same state without what was deleted."""
-    fresh = Overlay(MemoryState())
-    fresh.changes = {key: value for key, value in state.changes.items() if value is not None}
-    return fresh
 
 
 def build_listing(content: Monotone) -> catalogue.ListDatum:
