@@ -119,21 +119,33 @@ def get_bond(network: NetworkContext, account: WalletAccount, *, are_validators:
 
 
 def find_decision(network: NetworkContext, number: int) -> Json | None:
-    """What a verdict did: its block and the events about the case; None if none is found.
+    """What a verdict did: its epoch and the events about the case; None if none is found.
 
     Cases are decided in the order of their numbers, at the start of an epoch.
     """
-    parameters, height = network.spec.system.parameters, network.get_status()["height"]
-    newest = (height - 1) // parameters.epoch_blocks
+    if number >= network.client.get("/v1/juries", limit=1)["opened"]:
+        return None
+    newest = (network.get_status()["height"] - 1) // network.spec.system.parameters.epoch_blocks
     for epoch in range(newest, max(newest - EPOCHS_BACK_MAX, -1), -1):
-        block = get_if_there(network, f"/v1/blocks/{epoch * parameters.epoch_blocks + 1}?limit=1")
-        events = [one for one in (block or {}).get("events_start", ()) if "juries." in one["name"]]
-        decided = [one["fields"]["case"] for one in events if one["name"] == "juries.CaseDecided"]
+        output.show_line(f"looking for the verdict in epoch {epoch}")
+        events = list_jury_events(network, epoch)
+        decided = [one["fields"]["case"] for one in events or () if one["name"] == "juries.CaseDecided"]
+        if events is None or (decided and max(decided) < number):
+            break
         if number in decided:
+            output.end_line()
             return build_decision(epoch, [one for one in events if one["fields"].get("case") == number])
-        if block is None or (decided and max(decided) < number):
-            return None
+    output.end_line()
     return None
+
+
+def list_jury_events(network: NetworkContext, epoch: Epoch) -> list[Json] | None:
+    """What was decided at the start of an epoch; None if the node does not have its first block."""
+    first = epoch * network.spec.system.parameters.epoch_blocks + 1
+    block = get_if_there(network, f"/v1/blocks/{first}", limit=1)
+    if block is None:
+        return None
+    return [one for one in block["events_start"] if one["name"].startswith("juries.")]
 
 
 def build_decision(epoch: Epoch, events: list[Json]) -> Json:

@@ -283,10 +283,13 @@ class Datum(TypedDict):
 
 
 class Cases(TypedDict):
-    """A page of open cases; `seat` is the place in the jury of the account that was asked about."""
+    """A page of open cases; `seat` is the place in the jury of the account that was asked about. `opened`
+    counts all cases ever.
+    """
 
     height: int
     epoch: int
+    opened: int
     cases: list[Json]
     next: str | None
 

@@ -20,6 +20,8 @@ ERA_EPOCHS = 2
 DATUM_BYTES = 4 * 2**20
 JURORS = ("alice", "treasury", "node0", "node2")
 JURY_SIZE = 3
+COMMIT_EPOCHS, REVEAL_EPOCHS = 8, 6
+"""Of 6 seconds: four commands vote, two reveal, on a machine that may be busy."""
 CHANGES = (
     f"catalogue.unpaid_eras={UNPAID_ERAS}",
     f"system.era_epochs={ERA_EPOCHS}",
@@ -27,6 +29,8 @@ CHANGES = (
     f"juries.jury_size={JURY_SIZE}",
     f"juries.jurors_min={len(JURORS)}",
     "juries.juror_eras=1",
+    f"juries.commit_epochs={COMMIT_EPOCHS}",
+    f"juries.reveal_epochs={REVEAL_EPOCHS}",
     "lockers.vesting_eras=40",
 )
 STEP_SECONDS_MAX = 240.0

@@ -35,6 +35,7 @@ from chain.modules.juries.queries import (
     compute_decided_in,
     compute_reveals_from,
     get_case,
+    get_case_count,
     get_juror,
     get_parameters,
     get_seat,

@@ -7,6 +7,7 @@ from chain.modules.juries.queries import (
     compute_commitment,
     compute_reveals_from,
     get_case,
+    get_case_count,
     get_juror,
     get_parameters,
     get_seat,
@@ -127,7 +128,7 @@ def challenge_datum(ctx: Context, sender: Address, call: ChallengeDatum) -> None
 def _open(ctx: Context, sender: Address, datum_id: Hash) -> None:
     bond = compute_challenge_bond(ctx.state, datum_id)
     balances.transfer(ctx, sender, POT, bond)
-    number, drawn_in = CASE_COUNT.get(ctx.state) or 0, ctx.epoch + beacon.DELAY_EPOCHS
+    number, drawn_in = get_case_count(ctx.state), ctx.epoch + beacon.DELAY_EPOCHS
     CASE_COUNT.set(ctx.state, number + 1)
     CASES.set(ctx.state, Case(datum_id, sender, bond, drawn_in), number)
     AGENDA.set(ctx.state, True, drawn_in, number)

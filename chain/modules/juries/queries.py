@@ -3,6 +3,7 @@
 from chain.modules import beacon, catalogue
 from chain.modules.juries.types import (
     AGENDA,
+    CASE_COUNT,
     CASES,
     JURORS,
     PARAMETERS,
@@ -30,6 +31,11 @@ def get_juror(state: StateReader, who: Address) -> Juror | None:
 def get_case(state: StateReader, number: int) -> Case | None:
     """A case that is not decided yet."""
     return CASES.get(state, number)
+
+
+def get_case_count(state: StateReader) -> int:
+    """Cases ever opened: the number of the next one."""
+    return CASE_COUNT.get(state) or 0
 
 
 def get_seat(state: StateReader, number: int, who: Address) -> Seat | None:

@@ -30,7 +30,8 @@ async def list_cases(
     who = api.parse_address(juror) if juror else None
     page = read_page(view, CASES, after=after, limit=limit)
     cases = [_format_case(api, view, int.from_bytes(key, "big"), case, who) for key, case in page.entries]
-    return Cases(height=view.height, epoch=get_epoch(view), cases=cases, next=page.next)
+    opened = juries.get_case_count(view.state)
+    return Cases(height=view.height, epoch=get_epoch(view), opened=opened, cases=cases, next=page.next)
 
 
 @router.get("/{number}")

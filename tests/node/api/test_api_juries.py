@@ -56,7 +56,8 @@ async def test_a_case_is_told_through_its_phases() -> None:
         assert found["seats"] == [{"juror": judge, "commitment": commitment.hex(), "is_junk": True}]
         assert found["sponsors"] == [{"sponsor": name(client, BOB), "amount": 50 * VIDYA, "unlocks_in": None}]
         go_to_epoch(client, juries.compute_decided_in(state, case))
-        assert (await client.get("/v1/juries"))["cases"] == []
+        told = await client.get("/v1/juries")
+        assert (told["cases"], told["opened"]) == ([], 1)
         assert (await client.get("/v1/juries/0", 404))["error"]["code"] == "not_found"
 
 
