@@ -1,4 +1,5 @@
-"""What is wrong with an account as a host, and the next command: jail, misses, content that cannot be read.
+"""What is wrong with an account as a host, and the next command: jail, misses, too little for the next
+election, content that cannot be read.
 
 Used by `status`, `host status`, `doctor` and before `unjail`, so that all of them say the same.
 """
@@ -11,6 +12,7 @@ from cli.content.catalogue import get_if_there
 from cli.context.network import NetworkContext, connect_own
 from cli.errors import CliError
 from cli.terminal import output
+from cli.terminal.amounts import format_size
 from cli.terminal.wording import format_count
 
 SAMPLE_CHUNKS = 8
@@ -51,12 +53,35 @@ def describe_proofs(possession: dict[str, Any]) -> Finding:
     return Finding("proves what it hosts", not row, missed, next_step)
 
 
+def describe_era(era: dict[str, Any]) -> Finding:
+    """Whether a candidate can be elected for the next era, as far as its proofs are concerned."""
+    check, asked = "eligible in the next era", format_size(era["asked_bytes"])
+    if era["is_on_course"]:
+        return Finding(
+            check, True, f"asked to prove {asked}" if era["asked_bytes"] else "nothing is asked", ""
+        )
+    if era["held_bytes"] < era["asked_bytes"]:
+        held = format_size(era["held_bytes"])
+        found = f"not eligible in the next era: proves {held}, less than the {asked} that a validator must"
+        return Finding(check, False, found, "`vidya host add`, with data of `vidya search`")
+    proven, left, needed = era["proven_epochs"], era["left_epochs"], era["needed_epochs"]
+    found = (
+        f"not eligible in the next era: proved {proven} epochs of this one, {left} are left, {needed} needed"
+    )
+    return Finding(
+        check, False, found, "`vidya doctor` on its machine: is the node up, is the content there?"
+    )
+
+
 def check_account(network: NetworkContext, account: str) -> list[Finding]:
     """Jail and proofs, as any node knows them."""
     stored = network.client.get(f"/v1/accounts/{account}")
     host = get_if_there(network, f"/v1/hosts/{account}", limit=1)
     findings = [describe_jail(network, account, stored["standing"])]
-    return findings if host is None else [*findings, describe_proofs(host["possession"])]
+    if host is None:
+        return findings
+    findings.append(describe_proofs(host["possession"]))
+    return findings if host["era"] is None else [*findings, describe_era(host["era"])]
 
 
 def warn_of_account(network: NetworkContext, account: str | None) -> None:

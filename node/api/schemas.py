@@ -214,6 +214,7 @@ class Host(TypedDict):
     effective: Json
     standing: Json
     possession: Json
+    era: Json | None
     duties: list[Json]
     holdings: list[Json]
     next: str | None

@@ -19,12 +19,13 @@ import trio
 
 from chain.errors import InvalidTransaction
 from chain.modules import hosting, offences, possession, sessions, staking, system, validators
-from chain.modules.possession import Duty, Prove, ProvenLeaf
+from chain.modules.possession import Duty, EraStanding, Prove, ProvenLeaf
 from chain.modules.sessions import SignedVoucher
 from chain.primitives.codec import Record, encode
 from chain.primitives.keys import KeyPair
-from chain.primitives.types import Epoch, Hash, Height
+from chain.primitives.types import Address, Epoch, Hash, Height
 from chain.runtime import build_call
+from chain.state import StateReader
 from chain.transaction import Transaction, sign_transaction
 from chain.votes import Evidence, compute_evidence_hash, get_offence_height, get_offender
 from node.content.lane import ContentLane
@@ -73,6 +74,8 @@ class _StateFacts(NamedTuple):
     vouchers: SortedVouchers
     claims: tuple[Claim, ...]
     evidence: tuple[Evidence, ...]
+    era: EraStanding | None
+    """Of a candidate; None if this node's account is none."""
 
 
 class Duties:
@@ -87,6 +90,7 @@ class Duties:
         self._under_way: dict[Key, Height] = {}
         self._alive: dict[Hash, None] = {}
         self._epoch: Epoch | None = None
+        self._is_on_course = True
         self._epoch_vouchers: dict[Hash, SignedVoucher] = {}
         self._wake, self._woken = trio.open_memory_channel[None](1)
 
@@ -118,6 +122,7 @@ class Duties:
     async def work(self) -> None:
         """Sends the open duties that are not under way."""
         facts = await self._gather()
+        self._warn_of_era(facts.era)
         due = tuple(self._list_open(facts))
         keys = frozenset((*(one.key for one in due), *map(_build_release_key, facts.claims)))
         self._under_way = {key: until for key, until in self._under_way.items() if key in keys}
@@ -125,6 +130,13 @@ class Duties:
             if self._is_idle(one.key, facts.height):
                 await self._send(one)
         await self._release(facts)
+
+    def _warn_of_era(self, era: EraStanding | None) -> None:
+        """Logs once that the account cannot be elected for the next era, as soon as that is known."""
+        is_on_course = era is None or era.is_on_course
+        if era is not None and self._is_on_course and not is_on_course:
+            _log.error("not_eligible_in_next_era", **era._asdict(), next="vidya host add, then vidya doctor")
+        self._is_on_course = is_on_course
 
     # Finding open duties.
 
@@ -163,6 +175,7 @@ class Duties:
             vouchers=sort_vouchers(state, vouchers, height, epoch),
             claims=self._list_claims(view, vouchers),
             evidence=tuple(one for one in evidence if _is_punishable(view, one)),
+            era=_get_era(state, host),
         )
 
     def _list_claims(self, view: LedgerView, vouchers: tuple[SignedVoucher, ...]) -> tuple[Claim, ...]:
@@ -251,6 +264,13 @@ class Duties:
 
 def _build_release_key(claim: Claim) -> Key:
     return "release", claim[0].hex(), ""
+
+
+def _get_era(state: StateReader, who: Address | None) -> EraStanding | None:
+    """How the account stands in the era, if it is a candidate."""
+    if who is None or validators.get_candidate(state, who) is None:
+        return None
+    return possession.get_era_standing(state, who)
 
 
 def _is_punishable(view: LedgerView, evidence: Evidence) -> bool:

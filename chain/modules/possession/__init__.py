@@ -19,7 +19,7 @@ Invariants: the pot holds the fees of all demands not yet judged; no window is l
 Not here: jail and slashes (offences), pay (rewards). Not shown: that two hosts of a datum keep two copies.
 
 Files: types, history (of a host's proofs), sampling (the leaves owed), sales (which chunks honest hosts do
-not sell), calls, judging (hooks), genesis (and invariants).
+not sell), standing (of a validator in the era), calls, judging (hooks), genesis (and invariants).
 """
 
 from chain.modules.possession.calls import Prove, ProvenLeaf
@@ -43,4 +43,5 @@ from chain.modules.possession.judging import (
 )
 from chain.modules.possession.sales import SalesHold, get_sales_hold
 from chain.modules.possession.sampling import compute_positions, get_challenges, list_open_duties
+from chain.modules.possession.standing import EraStanding, get_era_standing
 from chain.modules.possession.types import MODULE, Duty, Missed, Proven

@@ -20,6 +20,7 @@ from chain.modules.validators.commits import forfeit, process_last_commit
 from chain.modules.validators.election import end_candidacy, on_era_end, remove
 from chain.modules.validators.genesis import GenesisConfig, build_genesis, check_invariants
 from chain.modules.validators.queries import (
+    get_candidate,
     get_commission,
     get_current,
     get_elected_stake,

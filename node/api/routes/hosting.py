@@ -78,6 +78,7 @@ async def get_host(
         effective=format_record(hosting.get_subset_totals(state, who), api.prefix),
         standing=format_record(staking.get_standing(state, who), api.prefix),
         possession=_format_possession(api, view, who),
+        era=_format_era(view, who),
         duties=[_format_duty(duty) for duty in possession.list_open_duties(state, who)],
         holdings=[
             {"datum": datum.hex(), **format_record(holding, api.prefix)} for datum, holding in page.entries
@@ -106,6 +107,14 @@ def _format_possession(api: Api, view: LedgerView, who: Address) -> Json:
         "misses": possession.count_misses(record),
         "pay_factor": possession.get_pay_factor(view.state, who),
     }
+
+
+def _format_era(view: LedgerView, who: Address) -> Json | None:
+    """What the running era asks of a candidate, and whether it can still be elected for the next one."""
+    if validators.get_candidate(view.state, who) is None:
+        return None
+    standing = possession.get_era_standing(view.state, who)
+    return {**standing._asdict(), "is_on_course": standing.is_on_course}
 
 
 def _format_duty(duty: possession.Duty) -> Json:

@@ -52,11 +52,19 @@ ReadLeaf = Callable[[Hash, int], tuple[bytes, LeafProof]]
 class ContentChain:
     """A ledger that grows on demand. Data are sold at any time if `unsold_bytes_min` is not lowered."""
 
-    def __init__(self, hosts: int, unsold_bytes_min: int = 2**40) -> None:
+    def __init__(
+        self, hosts: int, unsold_bytes_min: int = 2**40, listed: Iterable[catalogue.ListDatum] = ()
+    ) -> None:
+        """`listed`: data of the genesis, which are admitted at once."""
         self.hosts = [Person(number) for number in range(hosts)]
         spec = build_cluster_spec(hosts, guests=(READER,))
         proving = replace(spec.possession.parameters, unsold_bytes_min=unsold_bytes_min)
-        spec = replace(spec, possession=replace(spec.possession, parameters=proving))
+        listings = tuple((READER.address, one) for one in listed)
+        spec = replace(
+            spec,
+            possession=replace(spec.possession, parameters=proving),
+            catalogue=replace(spec.catalogue, listings=listings),
+        )
         self.ledger = Ledger(MemoryStore(), spec)
         self._certificate: CommitCertificate | None = None
         self._reveals = [Reveals(person.keys.beacon_secret) for person in self.hosts]

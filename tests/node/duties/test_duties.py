@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import trio
+from structlog.testing import capture_logs
 
-from chain.content import CHUNK_BYTES, Manifest, compute_datum_id
+from chain.content import CHUNK_BYTES, Manifest, compute_datum_id, compute_files_hash
 from chain.errors import InvalidTransaction
-from chain.modules import possession, sessions, staking
+from chain.modules import catalogue, hosting, possession, sessions, staking
 from chain.modules.schedule import check_invariants
 from chain.modules.sessions import SignedVoucher, Voucher
 from chain.primitives.codec import encode
@@ -370,3 +371,36 @@ async def test_without_hosting_only_evidence_is_a_duty(tmp_path: Path) -> None:
         duties.report(build_evidence(scene.chain, 1, scene.chain.ledger.height))
         await duties.work()
         assert scene.list_pooled() == ["report"]
+
+
+# Warnings.
+
+
+async def test_the_operator_is_told_that_the_next_election_is_lost(tmp_path: Path) -> None:
+    """One admitted KiB that the node does not hold makes it ineligible: one error in the log, until it has
+    registered the datum.
+    """
+    source = write_source(tmp_path, 1024)
+    manifest = build_datum(source).manifest
+    files_hash = compute_files_hash(manifest)
+    listing = catalogue.ListDatum(files_hash, manifest.root, manifest.length, "title", "label", (), "")
+    chain = ContentChain(1, listed=[listing])
+    opening = open_host(MemoryHub(), chain, chain.hosts[0], tmp_path, source)
+    with trio.fail_after(20), capture_logs() as logs:
+        async with opening as host:
+            pool = PoolGossip(host.network, chain.ledger, Mempool(), SignatureMemory())
+            served = Hosting(host.content, host.book, KeyPair(host.person.keys.network_seed))
+            duties = Duties(chain.ledger, Lane(), pool.submit, KeyPair(b"u" * 32), served)
+            for _ in range(3):
+                chain.grow()
+                await duties.work()
+            told = [one for one in logs if one["event"] == "not_eligible_in_next_era"]
+            assert [(one["log_level"], one["asked_bytes"], one["held_bytes"]) for one in told] == [
+                ("error", 1024, 0)
+            ]
+            adding = hosting.RegisterSubset((compute_datum_id(manifest),), ())
+            chain.grow(chain.sign(chain.hosts[0], adding))
+            await duties.work()
+            standing = possession.get_era_standing(chain.ledger.state, chain.hosts[0].address)
+            assert standing.is_on_course
+    assert sum(one["event"] == "not_eligible_in_next_era" for one in logs) == 1
