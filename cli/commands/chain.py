@@ -66,12 +66,16 @@ def check(settings: Settings, file: File) -> None:
 @command(app)
 def seat(
     settings: Settings,
-    bond: Annotated[str, typer.Option(metavar="AMOUNT", help="Its stake at genesis, in tokens.")],
-    p2p_address: Annotated[
-        str, typer.Option(metavar="ADDRESS", help="As others reach it: /ip4/203.0.113.5/tcp/7700.")
+    bond: Annotated[
+        str, typer.Option(metavar="AMOUNT", help="Stake of the validator at genesis, in tokens.")
     ],
-    prefix: Annotated[str, typer.Option(help="Of the network's addresses.")] = "vidya",
-    commission: Annotated[str, typer.Option(metavar="SHARE")] = COMMISSION,
+    p2p_address: Annotated[
+        str, typer.Option(metavar="ADDRESS", help="Where others reach the node: /ip4/203.0.113.5/tcp/7700.")
+    ],
+    prefix: Annotated[str, typer.Option(help="Prefix of the network's addresses.")] = "vidya",
+    commission: Annotated[
+        str, typer.Option(metavar="SHARE", help="Its share of what delegators earn.")
+    ] = COMMISSION,
 ) -> None:
     """Make the keys of a future validator's node in --home, for the account --from; prints its seat."""
     from chain.modules.beacon import compute_chain
@@ -107,17 +111,20 @@ def seat(
 @command(app)
 def new(
     settings: Settings,
-    name: Annotated[str, typer.Option(help="Of the network.")],
+    name: Annotated[str, typer.Option(help="Name of the network.")],
     seat: Annotated[
-        list[Path], typer.Option(exists=True, help="What `chain seat -o json` printed; repeated.")
+        list[Path], typer.Option(exists=True, help="File that `chain seat -o json` printed; may be repeated.")
     ],
     out: Annotated[Path, typer.Option(metavar="FILE", help="The new chain spec; never overwritten.")],
     account: Annotated[
-        list[str] | None, typer.Option(metavar="ADDRESS=AMOUNT", help="Who owns what beside bonds; repeated.")
+        list[str] | None,
+        typer.Option(metavar="ADDRESS=AMOUNT", help="Balance of an account at genesis; may be repeated."),
     ] = None,
-    profile: Annotated[str, typer.Option(help="public, devnet or minimal.")] = "public",
-    prefix: Annotated[str | None, typer.Option(help="Of addresses.")] = None,
-    symbol: Annotated[str | None, typer.Option(help="Of the token.")] = None,
+    profile: Annotated[
+        str, typer.Option(help="Parameters to begin with: public, devnet or minimal.")
+    ] = "public",
+    prefix: Annotated[str | None, typer.Option(help="Prefix of addresses.")] = None,
+    symbol: Annotated[str | None, typer.Option(help="Symbol of the token.")] = None,
 ) -> None:
     """Make a chain spec out of seats and balances."""
     from chain.genesis import build_genesis_state, compute_genesis_hash, format_chain_spec

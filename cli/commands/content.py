@@ -21,9 +21,13 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False)
 def publish(
     settings: Settings,
     path: Annotated[Path, typer.Argument(exists=True, help="File or folder; it is hosted where it lies.")],
-    title: Annotated[str | None, typer.Option(help="The name of the folder by default.")] = None,
-    category: Annotated[str, typer.Option()] = "data",
-    tags: Annotated[list[str] | None, typer.Option("--tag", "--tags", help="May be repeated.")] = None,
+    title: Annotated[
+        str | None, typer.Option(help="Title in the catalogue; the name of the folder by default.")
+    ] = None,
+    category: Annotated[str, typer.Option(help="Category in the catalogue.")] = "data",
+    tags: Annotated[
+        list[str] | None, typer.Option("--tag", "--tags", help="Word to find it by; may be repeated.")
+    ] = None,
     no_host: Annotated[
         bool, typer.Option("--no-host", help="List it only; do not register to host it.")
     ] = False,
@@ -107,8 +111,8 @@ def get_first_epoch(network: "NetworkContext", account: "WalletAccount", datum: 
 def search(
     settings: Settings,
     text: Annotated[str, typer.Argument(help="In title, tags or description; all if empty.")] = "",
-    category: Annotated[str, typer.Option()] = "",
-    limit: Annotated[int, typer.Option(min=1, max=1000)] = 50,
+    category: Annotated[str, typer.Option(help="Only this category.")] = "",
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="Entries at most.")] = 50,
 ) -> None:
     """The catalogue; `vidya get` takes the id."""
     from itertools import islice

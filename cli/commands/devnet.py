@@ -20,7 +20,7 @@ app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, add_completion=Fa
 
 FOLDER = "~/.vidya/devnet"
 START_SECONDS_MAX = 90.0
-Folder = Annotated[Path, typer.Option("--dir", metavar="DIR", help="Where all of it lies.")]
+Folder = Annotated[Path, typer.Option("--dir", metavar="DIR", help="Folder of the devnet.")]
 
 
 @app.callback()
@@ -31,22 +31,33 @@ def devnet() -> None:
 @command(app)
 def up(
     settings: Settings,
-    validators: Annotated[int | None, typer.Option(min=1, max=32, help="Nodes; 4 by default.")] = None,
+    validators: Annotated[
+        int | None, typer.Option(min=1, max=32, help="How many nodes; 4 by default.")
+    ] = None,
     content: Annotated[
-        Path | None, typer.Option(exists=True, help="Folder to publish; else a sample.")
+        Path | None, typer.Option(exists=True, help="Folder to publish; a sample if none.")
     ] = None,
     folder: Folder = Path(FOLDER),
     json_out: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write what is there as JSON.")
+        Path | None, typer.Option(metavar="FILE", help="Write nodes, accounts and datums there as JSON.")
     ] = None,
-    detach: Annotated[bool, typer.Option("--detach", help="Return when it is ready.")] = False,
-    block_ms: Annotated[int | None, typer.Option(min=100, max=60_000, help="Block interval.")] = None,
+    detach: Annotated[
+        bool, typer.Option("--detach", help="Return when the network is ready; the nodes go on running.")
+    ] = False,
+    block_ms: Annotated[
+        int | None, typer.Option(min=100, max=60_000, help="Block interval in milliseconds.")
+    ] = None,
     first_port: Annotated[
-        int | None, typer.Option(min=0, max=65_000, help="Of a new devnet; 7700 by default, 0: any.")
+        int | None,
+        typer.Option(
+            min=0, max=65_000, help="First port of a new devnet; 7700 by default, 0: any free ones."
+        ),
     ] = None,
     changes: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="MODULE.NAME=N", help="Of its chain spec; may be repeated."),
+        typer.Option(
+            "--set", metavar="MODULE.NAME=N", help="Parameter of a new chain spec; may be repeated."
+        ),
     ] = None,
 ) -> None:
     """Start it, or start it again; stays and shows it until Ctrl-C, which stops the nodes it started."""
@@ -89,7 +100,7 @@ def logs(
     settings: Settings,
     name: Annotated[str, typer.Argument(help="node0, node1, ...")] = "node0",
     folder: Folder = Path(FOLDER),
-    lines: Annotated[int, typer.Option("-n", "--lines", min=1, max=10_000)] = 40,
+    lines: Annotated[int, typer.Option("-n", "--lines", min=1, max=10_000, help="How many lines.")] = 40,
 ) -> None:
     """The end of a node's log."""
     from cli.errors import UsageFault

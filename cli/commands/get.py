@@ -33,13 +33,13 @@ def get(
     to: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Folder for the files; else one named by the id.")
     ] = None,
-    max_price: Annotated[str | None, typer.Option(metavar="AMOUNT", help="Per GiB, at most.")] = None,
-    rate: Annotated[
-        str | None, typer.Option("--rate", metavar="SIZE", help="Bytes per second, at most.")
-    ] = None,
+    max_price: Annotated[str | None, typer.Option(metavar="AMOUNT", help="Most that a GiB may cost.")] = None,
+    rate: Annotated[str | None, typer.Option("--rate", metavar="SIZE", help="Most bytes per second.")] = None,
     files: Annotated[
         list[str] | None,
-        typer.Option("--file", metavar="PATH", help="This file or folder of it alone; may be repeated."),
+        typer.Option(
+            "--file", metavar="PATH", help="Only this file or folder of the datum; may be repeated."
+        ),
     ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show price, time and hosts; buy nothing.")

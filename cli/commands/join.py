@@ -31,14 +31,17 @@ CAPACITY = "10MiB"
 COMMISSION = "5%"
 
 
-Stake = Annotated[str, typer.Option("--stake", metavar="AMOUNT", help="To bond in all.")]
+Stake = Annotated[str, typer.Option("--stake", metavar="AMOUNT", help="Bond of the account afterwards.")]
 JoinDisk = Annotated[
-    str | None, typer.Option("--disk", metavar="SIZE", help="For hosted content; 5GiB for a new node.")
+    str | None, typer.Option("--disk", metavar="SIZE", help="Space for hosted content; 5GiB for a new node.")
 ]
-Commission = Annotated[str, typer.Option("--commission", metavar="SHARE", help="Of what delegators earn.")]
+Commission = Annotated[
+    str, typer.Option("--commission", metavar="SHARE", help="Your share of what delegators earn.")
+]
 Capacity = Annotated[str, typer.Option("--capacity", metavar="SIZE", help="Upload per second to declare.")]
 JoinListen = Annotated[
-    str | None, typer.Option("--p2p-listen", metavar="ADDRESS", help="/ip4/0.0.0.0/tcp/7700")
+    str | None,
+    typer.Option("--p2p-listen", metavar="ADDRESS", help="Where peers connect: /ip4/0.0.0.0/tcp/7700."),
 ]
 Reached = Annotated[
     str | None, typer.Option("--p2p-address", metavar="ADDRESS", help="As others reach it, if that differs.")

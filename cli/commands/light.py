@@ -52,7 +52,7 @@ def verify(
     node: NodeUrl = None,
     witness: Witnesses = None,
     trust: Anchor = None,
-    height: Annotated[int | None, typer.Option(min=0, help="The newest if none is given.")] = None,
+    height: Annotated[int | None, typer.Option(min=0, help="Height to verify; the newest if none.")] = None,
 ) -> None:
     """Verify the header of a height by the signatures of the validators; compare it with witnesses."""
     from chain.light import Divergence
@@ -82,7 +82,9 @@ def sample(
     chain: Chain,
     node: NodeUrl = None,
     trust: Anchor = None,
-    epochs: Annotated[int, typer.Option(min=1, max=10_000, help="So many, as each is judged.")] = 1,
+    epochs: Annotated[
+        int, typer.Option(min=1, max=10_000, help="How many epochs, each once it is judged.")
+    ] = 1,
 ) -> None:
     """Check 16 possession proofs of an epoch, drawn at random: that hosts have shown what was asked."""
     from cli.commands.query import show

@@ -19,7 +19,8 @@ app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, add_completion=Fa
 
 Number = Annotated[int, typer.Argument(min=0, max=2**53, help="As `vidya lock list` numbers them.")]
 Weeks = Annotated[
-    int, typer.Option(min=1, max=520, help="Weeks to promise, as long as the network has them.")
+    int,
+    typer.Option(min=1, max=520, help="Weeks to promise; `vidya lock curve` says how long a week is here."),
 ]
 
 

@@ -14,15 +14,20 @@ P2P_PORT = 7700
 LOOPBACK = "127.0.0.1"
 ChainFile = Annotated[Path, typer.Option("--chain", metavar="FILE", help="Chain spec of the network.")]
 AccountOption = Annotated[
-    str | None, typer.Option(metavar="ADDRESS", help="Account it validates and hosts for; none: it observes.")
+    str | None,
+    typer.Option(
+        metavar="ADDRESS", help="Account that the node validates and hosts for; without one it observes."
+    ),
 ]
 Listen = Annotated[
-    str | None, typer.Option("--p2p-listen", metavar="ADDRESS", help="As /ip4/0.0.0.0/tcp/7700.")
+    str | None,
+    typer.Option("--p2p-listen", metavar="ADDRESS", help="Where peers connect: /ip4/0.0.0.0/tcp/7700."),
 ]
 ApiPort = Annotated[
-    int | None, typer.Option("--api-port", metavar="PORT", min=0, max=65535, help="0: any free one.")
+    int | None,
+    typer.Option("--api-port", metavar="PORT", min=0, max=65535, help="Port of the API; 0: any free one."),
 ]
-Disk = Annotated[str | None, typer.Option("--disk", metavar="SIZE", help="For hosted content: 5GB.")]
+Disk = Annotated[str | None, typer.Option("--disk", metavar="SIZE", help="Space for hosted content: 5GB.")]
 
 
 @app.callback()

@@ -207,8 +207,8 @@ def datum(settings: Settings, id: DatumId) -> None:
 @command(app)
 def datums(
     settings: Settings,
-    text: Annotated[str, typer.Option(help="In title, tags or description.")] = "",
-    category: Annotated[str, typer.Option()] = "",
+    text: Annotated[str, typer.Option(help="Text in title, tags or description.")] = "",
+    category: Annotated[str, typer.Option(help="Only this category.")] = "",
     limit: Limit = 100,
 ) -> None:
     """The catalogue."""

@@ -19,14 +19,17 @@ _FIELD = "field_"
 """Keeps fields of calls apart from the options of every transaction: a beacon chain has a `tip` too."""
 
 Tip = Annotated[
-    str | None, typer.Option("--tip", metavar="AMOUNT", help="For the proposer.", rich_help_panel=_PANEL)
+    str | None, typer.Option("--tip", metavar="AMOUNT", help="Tip for the proposer.", rich_help_panel=_PANEL)
 ]
 FeeMax = Annotated[
-    str | None, typer.Option("--fee-max", metavar="AMOUNT", help="Bound of the fee.", rich_help_panel=_PANEL)
+    str | None,
+    typer.Option("--fee-max", metavar="AMOUNT", help="Most that the fee may be.", rich_help_panel=_PANEL),
 ]
 Expiry = Annotated[
     int | None,
-    typer.Option("--expiry", min=1, metavar="BLOCKS", help="Void after so many.", rich_help_panel=_PANEL),
+    typer.Option(
+        "--expiry", min=1, metavar="BLOCKS", help="Void after so many blocks.", rich_help_panel=_PANEL
+    ),
 ]
 GenerateOnly = Annotated[
     bool, typer.Option("--generate-only", help="Print it unsigned.", rich_help_panel=_PANEL)
@@ -34,7 +37,12 @@ GenerateOnly = Annotated[
 NoWait = Annotated[bool, typer.Option("--no-wait", help="Do not wait for finality.", rich_help_panel=_PANEL)]
 Memo = Annotated[
     str | None,
-    typer.Option("--memo", metavar="TEXT", help="Everybody can read it.", rich_help_panel=_PANEL),
+    typer.Option(
+        "--memo",
+        metavar="TEXT",
+        help="A text beside the call; everybody can read it.",
+        rich_help_panel=_PANEL,
+    ),
 ]
 WISHES: dict[str, tuple[Any, Any]] = {
     "tip": (Tip, None),

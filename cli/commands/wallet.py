@@ -4,7 +4,8 @@ A new key is a mnemonic of 24 words; its account is the first of them (docs/spec
 """
 
 import os
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,7 +16,9 @@ from cli.errors import CliError, UsageFault
 from cli.exits import ExitCode
 from cli.terminal import output
 from cli.terminal.cells import Cell
+from cli.terminal.folding import fold_text
 from cli.terminal.options import Settings, command, complete_key
+from cli.terminal.style import get_width
 
 app = typer.Typer(
     no_args_is_help=True, help="Keys: make, import, list, show, export, rename.", rich_markup_mode=None
@@ -23,9 +26,11 @@ app = typer.Typer(
 
 DEFAULT_PREFIX = "vidya"
 SECRET_BYTES_MAX = 2**16
+WORD_CHARS = 18
+"""Columns for a word of a mnemonic with its number."""
 Name = Annotated[str, typer.Argument(help="1-32 of a-z, 0-9, - and _.")]
 ExistingName = Annotated[str, typer.Argument(help="Name of a key.", autocompletion=complete_key)]
-Prefix = Annotated[str | None, typer.Option(help="Of addresses, if no node is asked.")]
+Prefix = Annotated[str | None, typer.Option(help="Prefix of addresses, if no node is asked.")]
 Weak = Annotated[bool, typer.Option("--weak", help="Quick to open and to guess: for devnets and tests.")]
 ROLES = "account, mnemonic, consensus, network or beacon"
 LISTED = ("name", "role", "address")
@@ -67,7 +72,7 @@ def import_key(
     name: Name,
     role: Annotated[str, typer.Option(help=f"Of a secret: {ROLES}.")] = "mnemonic",
     file: Annotated[
-        Path | None, typer.Option(help="Holds the words, the seed in hex, or a key file.")
+        Path | None, typer.Option(help="File with the words, the seed in hex, or a key file.")
     ] = None,
     prefix: Prefix = None,
     weak: Weak = False,
@@ -218,13 +223,17 @@ def show_words(settings: Settings, name: str, words: str) -> None:
             f"the 24 words of {name} are shown on a terminal only: `vidya wallet export {name}{where}`"
         )
         return
-    listed = words.split()
-    output.show_secret(
-        ["Write these words down. With them anybody can restore the key; without them nobody can:", ""]
-    )
-    lines = [f"  {n + 1:2} {word}" for n, word in enumerate(listed)]
-    output.show_secret(["".join(part.ljust(18) for part in lines[row::6]) for row in range(6)])
-    output.show_secret([""])
+    head = "Write these words down. With them anybody can restore the key; without them nobody can:"
+    width = get_width(sys.stdout)
+    output.show_secret([fold_text(head, width), "", *list_word_rows(words.split(), width), ""])
+
+
+def list_word_rows(words: Sequence[str], width: int | None) -> list[str]:
+    """The words with their numbers, column by column, as many columns as fit the screen."""
+    columns = 4 if width is None or width >= 4 * WORD_CHARS else max(width // WORD_CHARS, 1)
+    rows = -(-len(words) // columns)
+    lines = [f"  {number:2} {word}" for number, word in enumerate(words, start=1)]
+    return ["".join(part.ljust(WORD_CHARS) for part in lines[row::rows]).rstrip() for row in range(rows)]
 
 
 def _check_free(folder: Path, name: str) -> None:

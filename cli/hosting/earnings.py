@@ -20,7 +20,7 @@ def explain(
     settings: Settings,
     who: Who = None,
     era: Annotated[
-        int | None, typer.Option(min=0, max=2**40, help="What a past era paid, by epochs.")
+        int | None, typer.Option(min=0, max=2**40, help="Show what this era paid, by epochs.")
     ] = None,
 ) -> None:
     """What the running epoch pays with every factor, and what is withheld until when."""
@@ -64,7 +64,7 @@ def list_epochs(network: "NetworkContext", host: str, era: int) -> list[dict[str
 def earnings(
     settings: Settings,
     who: Who = None,
-    eras: Annotated[int, typer.Option(min=1, max=1_000, help="Newest eras that are read.")] = 5,
+    eras: Annotated[int, typer.Option(min=1, max=1_000, help="How many eras, the newest first.")] = 5,
 ) -> None:
     """What each era has paid, by reason, how much of it was withheld, and when the last part is free."""
     from cli.context.network import connect

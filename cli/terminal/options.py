@@ -27,7 +27,7 @@ from cli.terminal.streams import OutputFailed
 from cli.terminal.tables import Columns
 
 _PANEL = "Everywhere"
-VALUE_NAMES: dict[Any, str] = {int: "NUMBER", float: "NUMBER", Path: "PATH"}
+VALUE_NAMES: dict[Any, str] = {int: "NUMBER", float: "NUMBER", Path: "PATH", str: "TEXT", list[str]: "TEXT"}
 HOME = Path("~/.vidya")
 
 

@@ -54,12 +54,20 @@ def test_every_verb_has_help(verb: str) -> None:
     assert result.exit_code == 0 and "Usage: " in result.output
 
 
-@pytest.mark.parametrize("command", ["devnet up", "devnet logs", "query hosts", "wallet new", "join"])
-def test_help_names_values_in_words(command: str) -> None:
-    """An option takes a NUMBER or a PATH, not an `<int range>`."""
-    result = CliRunner().invoke(app, [*command.split(), "--help"])
-    options = [line for line in result.output.splitlines() if line.startswith("  -")]
-    assert options and not [line for line in options if "<int" in line or "<path" in line]
+@pytest.mark.parametrize(
+    "command",
+    ["devnet up", "devnet logs", "query hosts", "query datums", "wallet new", "join", "search", "chain new"],
+)
+def test_help_explains_each_option_in_words(command: str) -> None:
+    """An option takes a NUMBER, TEXT or a PATH, not an `<int range>`, and says what it is for."""
+    result = CliRunner().invoke(app, [*command.split(), "--help"], terminal_width=200)
+    options = [line.strip() for line in result.output.splitlines() if line.startswith("  -")]
+    own = [line for line in options if not line.startswith(("-o,", "--help"))]
+    assert own and not [
+        line
+        for line in own
+        if "<int" in line or "<str" in line or "<path" in line or not re.search(r"  +[A-Z\d]", line)
+    ]
 
 
 def test_result_and_remarks_have_streams_of_their_own(capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from chain.primitives.addresses import decode_address
 from chain.primitives.keys import KeyPair
+from cli.commands.wallet import list_word_rows
 from cli.context.keys import find_account
 from cli.errors import UsageFault
 from cli.main import app
@@ -84,6 +85,16 @@ def test_the_hint_to_the_words_names_the_home(tmp_path: Path) -> None:
     fixed = ["--home", str(home), "--password-file", str(password)]
     made = CliRunner().invoke(app, ["wallet", "new", "alice", "--weak", *fixed])
     assert f"`vidya wallet export alice --home {home}`" in made.stderr
+
+
+@pytest.mark.parametrize(("width", "columns"), [(None, 4), (120, 4), (60, 3), (40, 2), (5, 1)])
+def test_words_fit_the_screen(width: int | None, columns: int) -> None:
+    """All of them in order, column by column, each with its number."""
+    words = [f"word{number}" for number in range(1, 25)]
+    rows = list_word_rows(words, width)
+    assert len(rows) == 24 // columns and (width is None or width < 20 or max(map(len, rows)) <= width)
+    numbered = [row[start : start + 18].split() for start in range(0, 18 * columns, 18) for row in rows]
+    assert numbered == [[str(number), word] for number, word in enumerate(words, start=1)]
 
 
 def test_words_are_not_shown_where_they_would_stay(run: Run, tmp_path: Path) -> None:
