@@ -1,6 +1,6 @@
-"""What the chain has done to the account of this node: said in its log, with the command that comes next.
+"""Writes to the log what the chain has done to the account of this node, and which command comes next.
 
-Jail and slashes are loud (error level): the node goes on, and its operator may look at nothing but the log.
+Jail and slashes are logged as errors: the node goes on, and its operator may look at nothing but the log.
 """
 
 from typing import Any, cast
@@ -32,7 +32,7 @@ _NEXT: dict[type[Record], str] = {
 }
 """Event -> what its host or validator does about it."""
 _WARNINGS = (Missed,)
-"""What costs nothing yet, if it stays the only one."""
+"""Logged as warnings: one alone costs nothing but the pay of an epoch."""
 _KINDS = {
     (module.index, index): (f"{module.name}.{kind.__name__}", kind)
     for module in MODULES
@@ -55,7 +55,7 @@ class Punishments:
             self.look_at(event, committed.block.header.height)
 
     def look_at(self, event: EventRecord, height: Height) -> None:
-        """Says it if it is about the account."""
+        """Logs the event if it is about the account."""
         name, kind = _KINDS.get((event.module, event.index), ("", None))
         if kind is None:
             return
@@ -68,7 +68,7 @@ class Punishments:
 
 
 def _list_plain(fields: Record) -> dict[str, int | str]:
-    """The numbers and words of an event; whose it is goes without saying."""
+    """The numbers and texts of an event, without its height and account."""
     names = [name for name, *_ in get_fields(cast(Any, type(fields))) if name != "height"]
     values = {name: getattr(fields, name) for name in names}
     return {name: value for name, value in values.items() if isinstance(value, int | str)}

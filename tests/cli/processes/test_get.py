@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from cli.content.purchase import Folder
-from tests.e2e.harness import Json, Network
+from tests.e2e.harness import Json, Network, wait_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.network, pytest.mark.timeout(300)]
 
@@ -30,6 +30,23 @@ def test_a_datum_that_is_there_is_not_bought_again(network: Network, tmp_path: P
     (tmp_path / "almanac" / "README.txt").write_text("changed")
     assert network.try_run(*command).code == "target_not_empty"
     assert get_nonce(network, "alice") == before
+
+
+def test_the_deposit_is_back_within_a_few_blocks(network: Network, tmp_path: Path) -> None:
+    """The command says when at the latest; the host releases at once, so nothing is left in the pot."""
+    datum, node = find_datum(network, "Almanac of Port Lattice"), network.nodes[0]
+    first = node.height
+    got = network.run("get", datum["id"], "--to", str(tmp_path / "got"), "--from", "dave", "-y")
+    assert "the rest of the deposit returns within a few blocks" in got.stderr
+    (opened,) = node.find_events("sessions.SessionOpened", first, payer=network.get_address("dave"))
+    session = opened.fields["session"]
+    found = {"session": session}
+    (ended,) = wait_for("the end", lambda: node.find_events("sessions.SessionEnded", first, **found), 60)
+    (closing,) = node.find_events("sessions.SessionClosing", first, session=session)
+    assert ended.height <= closing.height + 10 < closing.fields["ends_at"]
+    assert ended.fields["refunded"] == opened.fields["deposit"] - got.data["paid"]
+    refused = network.try_run("query", "session", session)
+    assert refused.code == "not_found"
 
 
 def test_a_target_that_cannot_be_written_is_refused_before_anything_is_bought(
