@@ -179,7 +179,6 @@ class HostConnection:
                 await self._close(stream)
             finally:
                 self.stream = None
-                self.payments.save()
 
     async def _close(self, stream: Stream) -> None:
         """Closes the stream and waits for the host to close it: then the last voucher is on its disk."""

@@ -148,6 +148,7 @@ class PaymentAccount:
             size_bytes = min(size_bytes, self.unseen_bytes)
             self.unseen_bytes -= size_bytes
         self.verified_bytes += size_bytes
+        self.save()
 
     def note_lost(self) -> int:
         """Bytes lost to the host since the last call, in any run; negative if it has made up for some."""

@@ -216,8 +216,15 @@ class Download:
             self.scheduler.restrict(compute_bitmap(select_files(manifest, self.job.paths)))
 
     async def keep(self, chunk: int, content: bytes, proof: ChunkProof, node: Hash) -> None:
-        """Queues a verified chunk for the disk; waits while the queue is full."""
-        await self._writes_in.send(_Write(chunk, content, proof, node))
+        """Queues a verified chunk for the disk; waits while the queue is full.
+
+        Without a wait there is no checkpoint, so that the caller counts the chunk before the disk has it.
+        """
+        write = _Write(chunk, content, proof, node)
+        try:
+            self._writes_in.send_nowait(write)
+        except trio.WouldBlock:
+            await self._writes_in.send(write)
 
     def on_work(self) -> None:
         """Makes every stream look at the scheduler again."""

@@ -91,12 +91,13 @@ class DownloadStream:
     async def _ask_again(self, recent: tuple[int, ...]) -> None:
         """Asks once more for the chunks that the host sent and that did not come.
 
-        Replies come in order, so these are the latest ones. They are asked for even if another host delivered
-        them meanwhile: the host shows that it delivers what it counts as sent.
+        Chunks that are missing here come first, then the latest ones, since replies come in order. These are
+        asked for even if they are here: the host shows that it delivers what it counts as sent.
         """
         self._check_recent(recent)
         left, again = self._payments.unseen_bytes, []
-        for chunk in reversed(recent):
+        latest = recent[::-1]
+        for chunk in sorted(latest, key=self._scheduler.is_missing, reverse=True):
             if self._scheduler.claim(self._host, chunk) or left > 0:
                 again.append(chunk)
                 left -= self._size_of(chunk)

@@ -47,6 +47,7 @@ from tests.node.content.downloads.faulty_network import (
     FaultyNetwork,
     do_nothing,
 )
+from tests.node.content.downloads.scene import PLENTY, build_scene, check_same
 
 CHUNKS = 10
 SIZE = (CHUNKS - 1) * CHUNK_BYTES + 777
@@ -214,3 +215,20 @@ def test_whatever_happens_both_stay_within_their_bounds(
     assert sum(trade.sent) <= report.paid_bytes + free
     if not trade.deaths and len(plan) == 1:
         assert (report.paid_bytes, report.lost_bytes) == (SIZE, 0)
+
+
+@pytest.mark.parametrize("event", [8, 14, 20, 26, 32])
+async def test_a_cut_beside_another_host_pays_no_chunk_twice(tmp_path: Path, event: int) -> None:
+    """What was paid to the host that was cut is left to it, so no other host is paid for it, too."""
+    scene = build_scene(tmp_path)
+    async with scene.running():
+        hosts = await scene.open_hosts(0, 1)
+        network, content, store = await scene.open_reader()
+        session = scene.chain.open_session(scene.datum, PLENTY[:2])
+        job = build_job(scene.chain, session, scene.manifest, hosts, PLENTY[:2])
+        faulty: Any = FaultyNetwork(network, Faults({event: do_nothing}))
+        result = await download(faulty, content, job, limits=LIMITS)
+        assert result.is_complete
+        assert [report.lost_bytes for report in result.hosts] == [0, 0]
+        assert sum(report.paid_bytes for report in result.hosts) == scene.manifest.length
+        check_same(scene, store)
