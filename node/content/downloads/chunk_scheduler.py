@@ -165,8 +165,12 @@ class ChunkScheduler(Generic[H]):
         return self._offers[host] & ~self._postponed[host]
 
     def list_stale(self, host: H) -> list[int]:
-        """Chunks asked of the host that came from another one meanwhile."""
-        return [chunk for chunk in self._work[host] if not self.is_missing(chunk)]
+        """Chunks asked of the host that came from another one meanwhile, or that another one took over."""
+        return [
+            chunk
+            for chunk in self._work[host]
+            if self._asked[chunk][-1] != host or not self.is_missing(chunk)
+        ]
 
     def _find_rarest(self, candidates: int) -> int | None:
         if not candidates:

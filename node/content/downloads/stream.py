@@ -219,7 +219,7 @@ class DownloadStream:
             await self._pay()
 
     async def _cancel_stale(self) -> None:
-        """Cancels chunks that came from another host meanwhile, except those that are paid already."""
+        """Cancels chunks that another host has sent or taken over, except those that are paid already."""
         paid = self._list_paid()
         for chunk in self._scheduler.list_stale(self._host):
             if chunk in self._awaited and chunk not in self._cancelled and chunk not in paid:
@@ -295,6 +295,7 @@ class DownloadStream:
     async def _verify_all(self) -> None:
         async for arrived, is_again in self._arrivals:
             await self._verify(arrived, is_again=is_again)
+            await self._cancel_stale()
             await self._pay()
             self._download.on_progress()
             self._download.on_work() if self._scheduler.is_endgame else self.wake()

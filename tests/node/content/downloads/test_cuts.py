@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
@@ -227,7 +228,9 @@ async def test_a_cut_beside_another_host_pays_no_chunk_twice(tmp_path: Path, eve
         session = scene.chain.open_session(scene.datum, PLENTY[:2])
         job = build_job(scene.chain, session, scene.manifest, hosts, PLENTY[:2])
         faulty: Any = FaultyNetwork(network, Faults({event: do_nothing}))
-        result = await download(faulty, content, job, limits=LIMITS)
+        # Hosts that are slow on a busy machine are not taken for stalled ones.
+        patient = replace(LIMITS, takeover_seconds=20.0, stall_seconds_max=20.0)
+        result = await download(faulty, content, job, limits=patient)
         assert result.is_complete
         assert [report.lost_bytes for report in result.hosts] == [0, 0]
         assert sum(report.paid_bytes for report in result.hosts) == scene.manifest.length
