@@ -4,7 +4,7 @@
     python -m tests.node.content.processes.trader buyer FOLDER ADDRESS
 
 Both print a JSON value per line: the host its address and datum, the buyer its progress and its result. The
-chain is the one of the download benchmark: a session that is open for ever.
+chain is the one of the download benchmark: a session that stays open.
 """
 
 import json
