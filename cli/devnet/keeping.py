@@ -1,6 +1,5 @@
 """The nodes of a devnet during `vidya devnet up`: started, shown, and stopped by whoever started them."""
 
-import select
 import sys
 import time
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from cli.errors import CliError
 from cli.nodes.processes import get_url, reap_children, start_node, stop_nodes, try_status
 from cli.signals import uninterrupted
 from cli.terminal import output
+from cli.terminal.streams import is_reader_gone
 from node.home.home import Home
 from node.home.process import find_process
 
@@ -72,7 +72,7 @@ def watch(devnet: Devnet, *, is_own: bool) -> None:
     try:
         # Within the block: whoever reads it may send the signal at once.
         output.say(own if is_own else foreign)
-        while not is_reader_gone():
+        while not is_reader_gone(sys.stderr):
             reap_children()
             rows = describe_nodes(devnet)
             shown = (f"{row['name']} {row['height'] or row['state']}" for row in rows)
@@ -85,10 +85,3 @@ def watch(devnet: Devnet, *, is_own: bool) -> None:
         output.end_line()
         if is_own:
             output.say("stopping the nodes")
-
-
-def is_reader_gone() -> bool:
-    """Whether stderr is a pipe that nobody reads any more."""
-    poll = select.poll()
-    poll.register(sys.stderr.fileno(), 0)
-    return any(events & select.POLLERR for _, events in poll.poll(0))

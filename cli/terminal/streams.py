@@ -5,12 +5,16 @@ remarks: what cannot be written there is dropped, since a remark never changes w
 """
 
 import os
+import select
 import sys
 from contextlib import suppress
 from typing import TextIO
 
 from cli.errors import CliError
 from cli.exits import ExitCode
+
+_left: set[int] = set()
+"""Descriptors whose reader went while something was written."""
 
 
 class OutputFailed(CliError):
@@ -60,8 +64,17 @@ def write_remark(text: str) -> None:
     try:
         sys.stderr.write(text)
         sys.stderr.flush()
-    except OSError:
+    except OSError as error:
+        if isinstance(error, BrokenPipeError):
+            _left.add(sys.stderr.fileno())
         discard(sys.stderr)
+
+
+def is_reader_gone(stream: TextIO) -> bool:
+    """Whether the stream is, or was, a pipe that nobody reads any more."""
+    poll = select.poll()
+    poll.register(stream.fileno(), 0)
+    return stream.fileno() in _left or any(events & select.POLLERR for _, events in poll.poll(0))
 
 
 def discard(stream: TextIO) -> None:

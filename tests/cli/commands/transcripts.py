@@ -37,7 +37,7 @@ UNCUT_CHARS_MIN = 40
 ANYTHING = "..."
 COMMAND_SECONDS_MAX = 240.0
 _FENCE = re.compile(r"^```console\n(.*?)^```\n", re.MULTILINE | re.DOTALL)
-_CUT_ID = re.compile(r"(\w{30,})\n +(\w+)$", re.MULTILINE)
+_CUT_ID = re.compile(r"([\w./]{30,})\n +(\w+)$", re.MULTILINE)
 """The end of one line and all of the next, which is indented."""
 _ENVIRONMENT_FILE = ".environment"
 _FORMS = (
