@@ -19,10 +19,11 @@ from typing import Any
 import trio
 
 from chain.content import CHUNK_BYTES, compute_datum_id
-from chain.modules import catalogue, sessions
+from chain.modules import catalogue, possession, sessions, system
 from chain.primitives.keys import KeyPair
 from chain.primitives.types import Hash
 from chain.state import MemoryState, Overlay
+from node.home.profiles import load_profile
 
 DATUM_BYTES = 256 * 2**20
 RUNS = 3
@@ -44,6 +45,10 @@ class OpenSessions:
 
     def __init__(self, datum: Hash, root: Hash) -> None:
         self.state = Overlay(MemoryState())
+        public = load_profile("public")
+        system.PARAMETERS.set(self.state, public.system.parameters)
+        possession.types.PARAMETERS.set(self.state, public.possession.parameters)
+        system.POSITION.set(self.state, system.Position(self.height, 0, 1))
         listed = catalogue.Datum(root, DATUM_BYTES, "title", "label", (), "", HOST, 1, 0, 0, 0, 0)
         catalogue.DATUMS.set(self.state, listed, datum)
         key = VOUCHER_KEY.public_key

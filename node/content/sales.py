@@ -38,6 +38,7 @@ class ChunkSales:
         self._head, self._clock = head, clock
         self._height: Height | None = None
         self._since = 0.0
+        self._block_ms = 0
         self._holds: dict[Hash, SalesHold] = {}
 
     def get_wait(self, datum: Hash, chunk: int, seller: Address) -> Wait | None:
@@ -55,22 +56,20 @@ class ChunkSales:
 
     def get_seconds_max(self) -> int:
         """The longest wait for a chunk: from the pause of sales to the deadline."""
+        self._follow()
         parameters = possession.get_parameters(self._head.state)
         return self._compute_seconds(parameters.sale_pause_blocks + parameters.deadline_blocks)
 
     def _follow(self) -> None:
         if self._height != self._head.height:
             self._height, self._since = self._head.height, self._clock()
+            self._block_ms = system.get_parameters(self._head.state).block_ms
             self._holds.clear()
 
     @property
     def _is_still(self) -> bool:
         seconds = self._clock() - self._since
         return seconds > max(STILL_BLOCKS_MAX * self._block_ms / MS, STILL_SECONDS_MIN)
-
-    @property
-    def _block_ms(self) -> int:
-        return system.get_parameters(self._head.state).block_ms
 
     def _compute_seconds(self, blocks: int) -> int:
         return max(-(-blocks * self._block_ms // MS), 1)
