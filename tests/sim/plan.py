@@ -1,6 +1,6 @@
 """The plan of a seed: drawn at once, and printed with a failure.
 
-Swarm testing (Groce and others, ISSTA 2012): each seed has some kinds of faults and lacks others, since a
+Swarm testing (Groce and others, ISSTA 2012): each seed has some kinds of faults and not others, since a
 world with all of them at once rarely gets far enough to reach what one of them alone would break.
 """
 

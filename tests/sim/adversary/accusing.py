@@ -1,6 +1,6 @@
 """The forger of evidence: a villain that accuses honest validators of equivocation they did not commit.
 
-Each accusation lacks one thing that makes evidence: the two messages are of different rounds, kinds, heights
+Each accusation fails one condition of evidence: the two messages are of different rounds, kinds, heights
 or validators, are the same message, carry a bad signature, or are too old. Everything else in it holds, so
 that no other check can refuse it. It goes into the forger's own blocks, and to the pools of all peers.
 """

@@ -54,7 +54,7 @@ class Villain(Protocol):
         """Sends a transaction to all peers without checking it first."""
 
     def get_side(self, peer: PeerId) -> int:
-        """The side that the peer is on: 0 or 1, or 2 if it is told what both are told."""
+        """The side that the peer is on: 0 or 1, or 2 if it gets what both sides get."""
 
     def get_block(self, block_hash: Hash) -> Block | None:
         """A block that the villain proposed or saw; None if it has no such block."""

@@ -319,7 +319,7 @@ class Echo(Behaviour):
         self._echoed: set[bytes] = set()
 
     def on_sending(self, peer: PeerId, message: ConsensusMessage) -> list[ConsensusMessage]:
-        """Sends nothing of the replica's."""
+        """Sends none of the replica's own messages."""
         return []
 
     def on_heard(self, peer: PeerId, message: ConsensusMessage) -> None:

@@ -169,8 +169,10 @@ def check_signatures(history: History, honest: Iterable[Address]) -> list[Violat
 def find_unaware(
     history: History, chains: Chains, restored: Mapping[int, tuple[Address, Height]]
 ) -> list[Address]:
-    """Who signed twice after an old disk was put back, and could not know: up to the height before, nothing
-    on its chain was signed by it after the backup. So it is where all peers that it reaches are behind, too.
+    """Validators that signed twice after an old disk was put back, and could not know better.
+
+    Up to the height before, their own chain holds no signature of theirs from after the backup: all peers
+    that they reach are behind as well.
     """
     unaware = []
     for number, (who, backed_up) in restored.items():

@@ -241,7 +241,7 @@ def select(powers: list[int], priorities: list[int]) -> list[int]:
 
 
 def check_punishments(chain: Ledger, villains: Iterable[Address]) -> list[Violation]:
-    """Whoever was slashed for equivocation is a villain, slashed once, before the evidence expired."""
+    """Every validator slashed for equivocation is a villain, slashed once, before the evidence expired."""
     villains = frozenset(villains)
     punished: list[Address] = []
     violations = []

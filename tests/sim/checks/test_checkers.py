@@ -128,7 +128,7 @@ def test_a_lost_transaction_is_seen(sim, chains):
 
 
 def test_blame_among_the_honest_is_seen(sim):
-    """Whoever keeps to the rules is never charged with breaking one."""
+    """A blame of an honest node is a violation; one of a villain is not."""
     sim.history.blames.append((0, 3, "made up"))
     assert get_rules(checkers.check_blames(sim.history, [0, 1, 2, 3])) == ["blame"]
     assert checkers.check_blames(sim.history, [0, 1, 2]) == []

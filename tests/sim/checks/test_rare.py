@@ -82,7 +82,7 @@ def test_histories_are_counted() -> None:
 
 
 def test_many_seeds_without_a_rare_state_are_blind() -> None:
-    """Few seeds are told, and not failed."""
+    """With fewer seeds the missing states are named, and the series does not fail."""
     said: list[str] = []
     summary = Summary()
     summary.seeds = BLIND_SEEDS_MIN

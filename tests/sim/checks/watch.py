@@ -1,4 +1,4 @@
-"""Checks made during the run, because nothing shows afterwards what they need.
+"""Checks made during the run, because what they need is gone afterwards.
 
 - A signed message leaves an honest machine: at this instant its disk must hold, synced, the sign-state that
   forbids another one, and a log out of which a fresh core casts the very same vote. That is what a power loss
@@ -46,7 +46,7 @@ PROPOSAL_STEP = 1
 WAL, SIGN_STATE = Path("wal"), Path("sign-state")
 CHECKSUM_BYTES = 16
 TALK_MAX = 60
-"""Whoever says more at one height need not be listened to (`node.replica.seen_messages`)."""
+"""Votes of one validator at one height; nodes may drop more (`node.replica.seen_messages`)."""
 
 
 def get_step(message: Message) -> tuple[int, int, int]:

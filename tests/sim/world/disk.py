@@ -102,14 +102,14 @@ class SimDisk:
         self.staged = MemoryStore()
         """A store that is being filled by state sync."""
         self.is_damaged = False
-        """A value of the store was damaged: whoever reads it next is told."""
+        """A value of the store was damaged: the next read raises CorruptStore."""
         self.is_flipped = False
         """A bit of a file was changed, which a program may take for damage from then on."""
         self.is_full = False
         self.slow_ms = 0
         """What an operation takes at worst."""
         self.sync_fails_in = 0
-        """The so-manieth sync from now fails; 0: none."""
+        """How many syncs are left until one fails; 0: none fails."""
         self.on_step: Callable[[str], None] = lambda name: None
         self._seen: dict[Path, _Inode] = {}
         self._durable: dict[Path, _Inode] = {}
@@ -158,7 +158,7 @@ class SimDisk:
         return Backup(files, list(self.values.iterate()))
 
     def restore(self, backup: Backup) -> None:
-        """Everything is as it was then, and on disk."""
+        """Puts the files and values of the backup back, as synced."""
         self._held.clear()
         self._pending.clear()
         self._seen = {path: _Inode(data) for path, data in backup.files.items()}

@@ -84,7 +84,7 @@ class Economy:
         self._paid_bytes: dict[Hash, int] = {}
 
     def draw(self, ledger: Ledger, user: KeyPair) -> Record:
-        """What is missing first; then anything."""
+        """First what the user needs for trading (membership, bond, holding), then a random call."""
         state, who = ledger.state, user.public_key
         listing = build_listing(self._random.randrange(DATUMS))
         datum = catalogue.compute_datum_id(listing)

@@ -100,12 +100,12 @@ class Machine:
         self.is_observer = False
         """Log or sign-state are damaged: until the end it takes part without signing."""
         self.is_restored = False
-        """Its disk was put back: the guard must notice, and let nothing be signed for long."""
+        """An old copy of its disk was put back: the guard must notice, and watch before it signs."""
         self.restored_height = 0
         """The height of the last signature in what was put back."""
         self.crashes = 0
         self.crash_at: dict[CrashPoint, int] = {}
-        """Crash at the so-manieth passing of a point from now."""
+        """By crash point: how many passings are left until the crash."""
         self.crash_at_step = 0
         self.is_power_loss = False
         self.restart_ms = RESTART_MS

@@ -81,7 +81,7 @@ class Network:
     # Cuts.
 
     def cut(self, links: Iterable[tuple[int, int]]) -> None:
-        """Nothing passes these links any more; a link may be cut several times."""
+        """Messages on these links vanish from now on; a link may be cut several times."""
         for sender, receiver in links:
             self._cuts[sender, receiver] = self._cuts.get((sender, receiver), 0) + 1
             delay_ms = self._random.randint(*NOTICE_MS)

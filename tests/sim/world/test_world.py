@@ -1,4 +1,4 @@
-"""The parts of the simulated world: they must be as bad as they say, and no worse."""
+"""The parts of the simulated world: each fault does what it says, and nothing beyond it."""
 
 import errno
 from functools import partial
