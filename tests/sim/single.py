@@ -40,14 +40,19 @@ def build_plan(seed: int) -> Plan:
     )
 
 
-def run_villain(name: str, seed: int) -> Sim:
+def build_villain_run(name: str, seed: int) -> Sim:
     """One villain with one behaviour."""
-    silence()
     colluders = Colluders(Random(seed), {VILLAIN: (name,)})
     honest = Random(seed).sample(range(1, len(POWERS)), len(POWERS) - 1)
     # Both sides have a member, or an equivocator would tell everybody the same.
     colluders.split({get_validator_keys(number).peer: place % 2 for place, number in enumerate(honest)})
-    sim = Sim(seed, plan=build_plan(seed), villains=colluders.processes)
+    return Sim(seed, plan=build_plan(seed), villains=colluders.processes)
+
+
+def run_villain(name: str, seed: int) -> Sim:
+    """Such a run, at its end."""
+    silence()
+    sim = build_villain_run(name, seed)
     sim.run()
     return sim
 

@@ -1,6 +1,7 @@
 """Tells which seed sees a planted fault, and by which rule; each fault in a process of its own.
 
-Most faults violate a rule in some of the fixed seeds; those known to are in `seeds.json`. Some faults
+Most faults violate a rule in some of the fixed seeds of `make sim`, or of a family of runs that steers towards
+what the fault needs (`families`, `FAMILY_OF`). Seeds known to see a fault are in `seeds.json`. Some faults
 violate nothing, since other code makes up for them. What they remove is a rare state: a few seeds have the
 state in them without the fault, and must not have it with the fault (`BLINDING`).
 """
@@ -12,13 +13,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.sim.planted.bugs import BLINDING
+from tests.sim.planted.bugs import BLINDING, FAMILY_OF
 from tests.sim.planted.fault import Bug
 from tests.sim.planted.plant import ROOT, plant
 
 SEEDS = range(1, 301)
 """The fixed seeds, those of `make sim`: all of them pass without a fault."""
-SECONDS_MAX = 900
+FAMILY_SEEDS = range(1, 61)
+SECONDS_MAX = 1_800
 SEEDS_KEPT = 3
 """Of one fault: after a change of the code, an older one may see it again."""
 SEEDS_FILE = Path(__file__).with_name("seeds.json")
@@ -34,8 +36,9 @@ class Verdict(NamedTuple):
 
     def describe(self) -> str:
         """A line of the table."""
-        where = "-" if self.seed is None else f"seed {self.seed}"
-        return f"{self.bug.name:<56} {where:<9} {self.caught_by[:100]}"
+        family = FAMILY_OF.get(self.bug.name, "seed")
+        where = "-" if self.seed is None else f"{family} {self.seed}"
+        return f"{self.bug.name:<56} {where:<20} {self.caught_by[:90]}"
 
 
 def load_seeds() -> dict[str, list[int]]:
@@ -56,23 +59,26 @@ def save_seeds(verdicts: Sequence[Verdict]) -> None:
 
 
 def order_seeds(bug: Bug) -> list[int]:
-    """The fixed seeds, those first that are known to see the fault; few seeds for a rare state."""
+    """The seeds, those first that are known to see the fault; few for a rare state."""
+    fixed = FAMILY_SEEDS if bug.name in FAMILY_OF else SEEDS
     if bug.name in BLINDING:
         return list(BLINDING[bug.name].seeds)
-    return list(dict.fromkeys((*load_seeds().get(bug.name, ()), *SEEDS)))
+    return list(dict.fromkeys((*load_seeds().get(bug.name, ()), *fixed)))
 
 
 def run_seeds(bug: Bug, seeds: Sequence[int]) -> tuple[int | None, str, int]:
     """The seed that sees the fault and how; to be called in a process of its own."""
     plant(bug)
     # After the fault is planted:
-    from tests.sim.run import run_seed, silence
+    from tests.sim.planted.families import FAMILIES, GENERAL
+    from tests.sim.run import silence
 
     silence()
+    run = FAMILIES[FAMILY_OF.get(bug.name, GENERAL)]
     occurred = 0
     blinding = BLINDING.get(bug.name)
     for number, seed in enumerate(seeds, 1):
-        outcome = run_seed(seed)
+        outcome = run(seed)
         if outcome.violations:
             first = outcome.violations[0]
             return seed, f"{first.rule}: {first.detail.strip().splitlines()[-1]}", number

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.sim.planted.bugs import BLINDING, BUGS
+from tests.sim.planted.bugs import BLINDING, BUGS, FAMILY_OF
 from tests.sim.planted.fault import Bug, Passage
 from tests.sim.planted.judge import count_state, judge, load_seeds
 from tests.sim.planted.plant import ROOT, PassageMissing, check_passages, edit
@@ -44,6 +44,8 @@ def test_each_fault_has_a_seed_that_sees_it() -> None:
     """Or a rare state that it removes; without a known seed a run takes minutes for the fault."""
     assert load_seeds().keys() | BLINDING.keys() == {bug.name for bug in BUGS}
     assert not load_seeds().keys() & BLINDING.keys()
+    assert all(load_seeds().values())
+    assert FAMILY_OF.keys() <= load_seeds().keys()
 
 
 @pytest.mark.parametrize("name", BLINDING)
