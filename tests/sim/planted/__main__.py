@@ -22,6 +22,7 @@ from tests.sim.planted.judge import (
     SEEDS,
     Verdict,
     count_state,
+    find_unsound,
     judge,
     load_seeds,
     order_seeds,
@@ -50,7 +51,7 @@ def main(arguments: Sequence[str]) -> int:
     verdicts = judge_all(bugs, chosen.workers, chosen.seeds)
     if chosen.note:
         save_seeds(verdicts)
-    is_sound = say_controls(bugs)
+    is_sound = say_controls(bugs, verdicts)
     survivors = sorted(verdict.bug.name for verdict in verdicts if verdict.seed is None)
     print(f"{len(verdicts) - len(survivors)} of {len(verdicts)} planted faults caught")
     print(f"survivors: {', '.join(survivors) or 'none'}")
@@ -70,8 +71,8 @@ def judge_all(bugs: Sequence[Bug], workers: int, seeds_max: int) -> list[Verdict
     return verdicts
 
 
-def say_controls(bugs: Sequence[Bug]) -> bool:
-    """Without a fault, the seeds of `BLINDING` have their states, and more than a third of villains fork."""
+def say_controls(bugs: Sequence[Bug], verdicts: Sequence[Verdict]) -> bool:
+    """Without a fault: the runs that saw one pass, those of `BLINDING` have their states, the controls fork."""
     from tests.sim.control import CONTROLS, run_control
     from tests.sim.run import silence
 
@@ -79,10 +80,13 @@ def say_controls(bugs: Sequence[Bug]) -> bool:
     blind = [one for bug in bugs if (one := BLINDING.get(bug.name)) and not count_state(*one)]
     for state, seeds in blind:
         print(f"without a fault, seeds {seeds} never had: {state}")
+    unsound = find_unsound(verdicts)
+    for family, seed in unsound:
+        print(f"fails without a fault: {family} {seed}")
     forks = [run_control(seed) for seed in range(1, CONTROLS + 1)]
     convicted = sum(fork.is_seen and fork.is_seen_by_light_client for fork in forks)
     print(f"{convicted} of {CONTROLS} controls forked; checkers and light client convicted more than 1/3")
-    return not blind and convicted == CONTROLS
+    return not blind and not unsound and convicted == CONTROLS
 
 
 if __name__ == "__main__":

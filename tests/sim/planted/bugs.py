@@ -324,4 +324,4 @@ FAMILY_OF = {
     "chain not searched for signatures of the own key": "copied key",
     "watch of two heights": "copied key",
 }
-"""Faults that few of the general seeds see, and the family of runs in which they are looked for (`families`)."""
+"""Faults that few general seeds see, and the family of runs in which they are looked for (`families`)."""

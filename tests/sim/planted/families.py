@@ -1,7 +1,7 @@
 """Families of runs that bring about what a planted fault needs; each has numbers of its own.
 
-Among the fixed seeds of `make sim` one in a hundred may have the rare state that shows a fault, and another one
-after each change of the code. In its family most runs have it, so a few numbers see the fault.
+Among the fixed seeds of `make sim` one in a hundred may have the rare state that shows a fault, and another
+one after each change of the code. In its family most runs have it, so a few numbers see the fault.
 """
 
 from collections.abc import Callable

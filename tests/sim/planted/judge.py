@@ -1,8 +1,8 @@
 """Tells which seed sees a planted fault, and by which rule; each fault in a process of its own.
 
-Most faults violate a rule in some of the fixed seeds of `make sim`, or of a family of runs that steers towards
-what the fault needs (`families`, `FAMILY_OF`). Seeds known to see a fault are in `seeds.json`. Some faults
-violate nothing, since other code makes up for them. What they remove is a rare state: a few seeds have the
+Most faults violate a rule in some of the fixed seeds of `make sim`, or of a family of runs that steers
+towards what the fault needs (`families`, `FAMILY_OF`). Seeds known to see a fault are in `seeds.json`. Some
+faults violate nothing, since other code makes up for them. What they remove is a rare state: a few seeds have the
 state in them without the fault, and must not have it with the fault (`BLINDING`).
 """
 
@@ -86,6 +86,16 @@ def run_seeds(bug: Bug, seeds: Sequence[int]) -> tuple[int | None, str, int]:
     if blinding is not None and not occurred:
         return seeds[-1], f"blind: never {blinding.state}", len(seeds)
     return None, "nobody", len(seeds)
+
+
+def find_unsound(verdicts: Sequence[Verdict]) -> list[tuple[str, int]]:
+    """The family runs that saw a fault, and fail without one as well. `make sim` runs the general seeds."""
+    from tests.sim.planted.families import FAMILIES
+    from tests.sim.run import silence
+
+    silence()
+    seen = {(FAMILY_OF[one.bug.name], one.seed) for one in verdicts if one.bug.name in FAMILY_OF and one.seed}
+    return [(family, seed) for family, seed in sorted(seen) if FAMILIES[family](seed).violations]
 
 
 def count_state(state: str, seeds: Sequence[int]) -> int:
