@@ -72,7 +72,7 @@ def judge_all(bugs: Sequence[Bug], workers: int, seeds_max: int) -> list[Verdict
 
 
 def say_controls(bugs: Sequence[Bug], verdicts: Sequence[Verdict]) -> bool:
-    """Without a fault: the runs that saw one pass, those of `BLINDING` have their states, the controls fork."""
+    """Without a fault, runs that saw one pass, those of `BLINDING` have their states, and controls fork."""
     from tests.sim.control import CONTROLS, run_control
     from tests.sim.run import silence
 

@@ -2,8 +2,8 @@
 
 Most faults violate a rule in some of the fixed seeds of `make sim`, or of a family of runs that steers
 towards what the fault needs (`families`, `FAMILY_OF`). Seeds known to see a fault are in `seeds.json`. Some
-faults violate nothing, since other code makes up for them. What they remove is a rare state: a few seeds have the
-state in them without the fault, and must not have it with the fault (`BLINDING`).
+faults violate nothing, since other code makes up for them. What they remove is a rare state: a few seeds have
+the state in them without the fault, and must not have it with the fault (`BLINDING`).
 """
 
 import json
