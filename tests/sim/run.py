@@ -27,6 +27,7 @@ from tests.sim.adversary.colluders import draw_colluders
 from tests.sim.checks import checkers, conduct, rare
 from tests.sim.checks.checkers import Replay, Violation
 from tests.sim.checks.custody import CustodyWatch
+from tests.sim.checks.economy import check_economy
 from tests.sim.checks.history import History
 from tests.sim.checks.light_observer import POLL_MS, LightObserver, check_no_fork
 from tests.sim.checks.rare import CoreWatch
@@ -421,6 +422,7 @@ class Sim:
             *conduct.check_transactions(chain, self.signatures.verify),
             *self.watch.find_unpunished(replayed.final, self.plan.chaos_ms, self._list_crashed()),
             *conduct.check_punishments(chain, villains),
+            *check_economy(chain),
         ]
 
     def _build_outcome(self) -> Outcome:

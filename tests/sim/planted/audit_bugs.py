@@ -88,6 +88,18 @@ LOCK_BUGS = (
 )
 
 GOSSIP_BUGS = (
+    plant_one(
+        "decides only in its own round",
+        CORE,
+        "            if block_hash not in self._verdicts:\n                continue\n",
+        "            if block_hash not in self._verdicts or round != self.round:\n                continue\n",
+    ),
+    plant_one(
+        "timers of the last height go on",
+        REPLICA,
+        "        self._timers.cancel_all()\n        height = self.ledger.height + 1\n",
+        "        height = self.ledger.height + 1\n",
+    ),
     Bug(
         "seen votes told apart by signature",
         (
@@ -128,6 +140,18 @@ GOSSIP_BUGS = (
 )
 
 STORE_BUGS = (
+    plant_one(
+        "state head not in the batch of its block",
+        "storage.state_store",
+        "        entries.append(self._meta.entry(_HEAD_KEY, encode(StateHead(tree.version, tree.root))))\n",
+        "",
+    ),
+    plant_one(
+        "places of transactions off by one height",
+        "storage.chain_store",
+        "encode(TxPlace(stored.height, index))",
+        "encode(TxPlace(stored.height - 1, index))",
+    ),
     plant_one(
         "batch of the chain store not synced",
         LEDGER,
@@ -192,6 +216,18 @@ ECONOMY_BUGS = (
         "chain.modules.sessions.calls",
         "    balances.burn(ctx, POT, parts.burned, balances.BurnCause.DOWNLOADS)\n",
         "",
+    ),
+    plant_one(
+        "unbonding stake paid out at once",
+        "chain.modules.staking.calls",
+        "if chunk.unlocks_in > ctx.era)",
+        "if chunk.unlocks_in > ctx.era + 3)",
+    ),
+    plant_one(
+        "a unit lost in each transfer",
+        BALANCES,
+        "    _give(ctx.state, payee, amount)\n\n\ndef mint",
+        "    _give(ctx.state, payee, amount - 1)\n\n\ndef mint",
     ),
     plant_one(
         "proposer priority off by one",
