@@ -52,6 +52,7 @@ PRODUCT_STATES = (
     "state sync resumed after a crash",
     "own message repeated",
     "missing message sent",
+    "block of a quorum asked for",
     "header followed by the light client",
     "header skipped to by the light client",
     "witness agreed with the light client",

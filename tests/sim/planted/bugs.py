@@ -282,6 +282,7 @@ BLINDING = {
     "own messages never repeated": Blinding("own message repeated", (1, 2, 3, 4)),
     "rounds never skipped": Blinding("round skipped", (29, 65)),
     "summaries never answered": Blinding("missing message sent", (1, 2, 3)),
+    "no wish for a decided block that is not here": Blinding("block of a quorum asked for", (1, 9)),
     "trust of light clients never expires": Blinding("trust of the light client expired", (2, 3)),
 }
 """Faults that violate no rule, since something else makes up for them, by name."""
@@ -298,14 +299,12 @@ FAMILY_OF = {
     "state root not compared": "wrong state root",
     "invalid block prevoted": "wrong state root",
     "invalid candidate taken for valid": "wrong state root",
-    "parent not compared": "wrong parent",
     "no timeliness": "wrong time",
     "time of a proposal unchecked": "wrong time",
     "evidence unchecked": "evidence forger",
     "evidence of two rounds accepted": "evidence forger",
     "evidence of a prevote and a precommit accepted": "evidence forger",
     "seen votes told apart by signature": "resigning voter",
-    "polka of a block proposed again unchecked": "forged pol round",
     "certificate unchecked in sync": "syncing",
     "part of a snapshot unchecked": "joining",
     "snapshot manifest of another height accepted": "joining",
@@ -319,9 +318,11 @@ FAMILY_OF = {
     "valid block not remembered": "locks",
     "valid block proposed again with the polka of round 0": "locks",
     "body of a locked block dropped, with room for two bodies": "locks",
-    "no wish for a decided block that is not here": "locks",
     "messages of the own key from peers ignored": "copied key",
     "chain not searched for signatures of the own key": "copied key",
     "watch of two heights": "copied key",
+    "certificate of another block served to light clients accepted": "changing sets",
+    "announced roster unchecked by light clients": "changing sets",
+    "light client skips without a third of the trusted power": "changing sets",
 }
 """Faults that few general seeds see, and the family of runs in which they are looked for (`families`)."""

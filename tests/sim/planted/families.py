@@ -9,7 +9,14 @@ from random import Random
 
 from tests.sim.adversary.catalogue import BEHAVIOURS, LOCK_BREAKERS, STORE_LIARS, SYNC_LIARS
 from tests.sim.adversary.colluders import draw_colluders
-from tests.sim.plan import Plan, draw_copied_key, draw_hidden_locks, draw_joining, draw_syncing
+from tests.sim.plan import (
+    Plan,
+    draw_changing_sets,
+    draw_copied_key,
+    draw_hidden_locks,
+    draw_joining,
+    draw_syncing,
+)
 from tests.sim.run import Outcome, Sim, finish, run_seed
 from tests.sim.single import build_villain_run
 
@@ -37,6 +44,11 @@ def run_syncing(seed: int) -> Outcome:
     return _run_with_villains(seed, draw_syncing(Random(seed)), SYNC_LIARS)
 
 
+def run_changing_sets(seed: int) -> Outcome:
+    """The set of validators changes all the time, and villains lie to light clients."""
+    return _run_with_villains(seed, draw_changing_sets(Random(seed)), ("light liar",))
+
+
 def run_copied_key(seed: int) -> Outcome:
     """Two processes have one key."""
     return finish(Sim(seed, plan=draw_copied_key(Random(seed))))
@@ -52,6 +64,7 @@ FAMILIES: dict[str, RunNumber] = {
     "locks": run_locks,
     "joining": run_joining,
     "syncing": run_syncing,
+    "changing sets": run_changing_sets,
     "copied key": run_copied_key,
     **{name: _build_run_of(name) for name in BEHAVIOURS},
 }

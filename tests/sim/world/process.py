@@ -29,6 +29,7 @@ from node.replica.sync.sync import Sync
 from node.replica.timing import build_synchrony, build_timeouts
 from p2p.errors import NetworkError, PeerFault, PeerGone, PeerSlow, Refused
 from p2p.wire.messages import (
+    BlockWanted,
     CommitMessage,
     ConsensusMessage,
     LightBlockReply,
@@ -287,6 +288,7 @@ class Process:
 
     def _note_sent(self, message: ConsensusMessage) -> None:
         if self.is_honest:
+            self._context.rare["block of a quorum asked for"] += isinstance(message, BlockWanted)
             self._context.history.note_message(message)
             self._context.watch.on_sent(self, message)
 
