@@ -68,7 +68,7 @@ class Audit:
         self._tell = tell
 
     def note(self, who: object, what: str, data: bytes = b"", text: Callable[[], str] | str = "") -> None:
-        """Adds an event of now to the hash: `who`, `what`, and the data that tells it from similar events."""
+        """Adds an event to the hash: `who`, `what`, and the data that tells it from similar events."""
         head = f"{self._schedule.now_ms}|{who}|{what}|{len(data)}|"
         self._hash.update(head.encode() + data)
         if self._tell is not None:
