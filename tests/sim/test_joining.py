@@ -4,6 +4,7 @@ from random import Random
 
 import pytest
 
+from chain.block import compute_header_hash
 from chain.light import build_rules
 from p2p.errors import PeerSlow
 from p2p.wire.messages import LightBlockRequest, SnapshotOffer, Snapshots
@@ -15,6 +16,7 @@ from tests.sim.control import CONTROLS, run_control
 from tests.sim.plan import draw_joining
 from tests.sim.run import Sim, silence
 from tests.sim.single import run_villain
+from tests.sim.world.accounts import GENESIS_MS
 from tests.sim.world.snapshots import Joining
 
 SEEDS = (1, 2, 3)
@@ -60,13 +62,32 @@ def test_who_does_not_answer_is_no_liar() -> None:
     rules = build_rules(sim.spec)
     staging = Staging(MemoryStore())
     joining = Joining(sim.spec, rules, staging, (4, bytes(32)), [b"peer"])
-    steps = joining.run(0)
+    steps = joining.run(lambda: 0)
     next(steps)
     offers = Snapshots((SnapshotOffer(8, bytes(32), bytes(32)),))
     assert isinstance(steps.send(offers)[1], LightBlockRequest)
     with pytest.raises(StopIteration) as end:
         steps.send(PeerSlow("no answer"))
     assert end.value.value is False
+    assert joining.liars == []
+
+
+def test_headers_are_judged_by_the_time_of_their_arrival() -> None:
+    """A survey of many peers takes long: a header that was made meanwhile is not from the future."""
+    sim = run_joining(1)
+    source = next(one.process for one in sim.honest if one.makes_snapshots and one.process is not None)
+    height = source.ledger.height - 7
+    header = source.ledger.get_header(height)
+    assert header is not None
+    anchor, now_ms = (height, compute_header_hash(header)), [GENESIS_MS]
+    joining = Joining(sim.spec, build_rules(sim.spec), Staging(MemoryStore()), anchor, [b"peer"])
+    steps = joining.run(lambda: now_ms[0])
+    asked = next(steps)
+    now_ms[0] = source.ledger.head.time_ms
+    with pytest.raises(StopIteration) as end:
+        while True:
+            asked = steps.send(source.answer_snapshot(b"peer", asked[1]))
+    assert end.value.value is True
     assert joining.liars == []
 
 

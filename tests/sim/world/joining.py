@@ -71,7 +71,7 @@ class JoiningProcess:
         spec, verify = self._context.spec, self._context.signatures.verify
         peers = self._context.random.sample(list(self._peers), len(self._peers))
         self._joining = Joining(spec, build_rules(spec, verify), self._staging, anchor, peers)
-        self._steps = self._joining.run(self.machine.clock.now_ms())
+        self._steps = self._joining.run(self.machine.clock.now_ms)
         self._go_on(None)
 
     def _go_on(self, reply: Record | NetworkError | None) -> None:

@@ -5,7 +5,7 @@ Here the same code decides (`write_snapshot`, `Bisection`, `decode_for`, `check_
 and a generator takes the place of the tasks: it yields what to ask of whom, and is sent the reply.
 """
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -156,7 +156,7 @@ class Joining:
         self._peers = peers
         self.liars: list[tuple[PeerId, str]] = []
 
-    def run(self, now_ms: TimeMs) -> Steps:
+    def run(self, now_ms: Callable[[], TimeMs]) -> Steps:
         """Returns whether the store is whole; raises nothing that a peer can cause."""
         interrupted = self._staging.get_plan()
         if interrupted is not None:
@@ -190,7 +190,7 @@ class Joining:
                 offers += [(offer, peer) for offer in reply.offers if offer.height >= self._anchor[0]]
         return offers
 
-    def _make_plan(self, peer: PeerId, offer: SnapshotOffer, now_ms: TimeMs) -> Steps:
+    def _make_plan(self, peer: PeerId, offer: SnapshotOffer, now_ms: Callable[[], TimeMs]) -> Steps:
         block = yield from self._follow(peer, offer, now_ms)
         reply = yield peer, SnapshotManifestRequest(offer.manifest_hash)
         manifest = _expect(reply, SnapshotManifestReply).manifest
@@ -201,13 +201,13 @@ class Joining:
         self._staging.begin(encode(plan))
         return plan
 
-    def _follow(self, peer: PeerId, offer: SnapshotOffer, now_ms: TimeMs) -> Steps:
+    def _follow(self, peer: PeerId, offer: SnapshotOffer, now_ms: Callable[[], TimeMs]) -> Steps:
         trusted = yield from self._get_light_block(peer, self._anchor[0])
         check_anchor(self._rules, trusted, *self._anchor)
         if trusted.header.height != offer.height:
             bisection = Bisection(self._rules, trusted, offer.height)
             while bisection.wanted is not None:
-                bisection.supply((yield from self._get_light_block(peer, bisection.wanted)), now_ms)
+                bisection.supply((yield from self._get_light_block(peer, bisection.wanted)), now_ms())
             trusted = bisection.trusted
         if compute_header_hash(trusted.header) != offer.block_hash:
             raise PeerFault("offers another block than it shows", LIE_POINTS)
