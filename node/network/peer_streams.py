@@ -14,11 +14,14 @@ import trio
 
 from chain.primitives.codec import encode
 from chain.primitives.types import PeerId
+from p2p.errors import PeerFault
 from p2p.network import Network, ProtocolSpec, Stream
 from p2p.notifier import Notifier
 from p2p.wire.requests import open_stream, receive_message
 
 M = TypeVar("M")
+GREETING_SECONDS_MAX = 10.0
+UNGREETED_POINTS = 34
 Receive = Callable[[PeerId, M], Awaitable[None]]
 
 
@@ -116,5 +119,8 @@ class PeerStreams(Generic[M]):
                 del self._outboxes[peer]
 
     async def _serve(self, stream: Stream) -> None:
+        """Reads a stream of a peer that has one to it too: one that said hello, and takes part."""
+        if not await self.wait_for(stream.peer, GREETING_SECONDS_MAX):
+            raise PeerFault(f"{self._protocol.name}: without a hello that takes part", UNGREETED_POINTS)
         while True:
             await self._receive(stream.peer, await receive_message(stream, self._messages))

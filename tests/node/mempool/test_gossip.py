@@ -34,6 +34,7 @@ from p2p.wire.protocols import POOL
 from p2p.wire.requests import open_stream, receive_message, send_message
 from tests.node.cluster import VIDYA, Person
 from tests.node.forge import ALICE, BOB, Forge, wait_until
+from tests.p2p.support import taking_part
 
 SEND = balances.Send(BOB.address, 1)
 
@@ -231,7 +232,10 @@ async def speak(hub: MemoryHub, door: Door) -> AsyncIterator[tuple[PeerId, Calla
     """A stranger with a pool stream to the node; what it says is handled when `say` returns."""
     async with hub.open_network(b"\x63" * 32, door.forge.genesis_hash) as network:
         await network.connect(door.network.addresses[0])
-        async with open_stream(network, door.network.peer_id, POOL) as stream:
+        async with (
+            taking_part(door.pool.run_peer, door.network, network, POOL),
+            open_stream(network, door.network.peer_id, POOL) as stream,
+        ):
 
             async def say(message: PoolMessage) -> None:
                 await send_message(stream, message)

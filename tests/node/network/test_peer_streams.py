@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from node.mempool.batches import split_batches
-from node.network.peer_streams import Outbox, PeerStreams
+from node.network.peer_streams import UNGREETED_POINTS, Outbox, PeerStreams
 from p2p.boundary import run_for_peer
 from p2p.errors import PeerGone
 from p2p.memory import MemoryHub
@@ -18,6 +18,7 @@ from p2p.network import ProtocolSpec
 from p2p.switch.switch import Switch
 from p2p.wire.messages import TRANSACTIONS_MAX, PoolMessage, TransactionIds
 from p2p.wire.protocols import POOL
+from p2p.wire.requests import open_stream, send_message
 
 GENESIS = bytes(32)
 
@@ -90,6 +91,8 @@ async def test_messages_go_to_all_or_one_or_all_but_some() -> None:
         center, left, right = Node(one), Node(two), Node(three)
         for other in (left, right):
             await one.connect(other.network.addresses[0])
+            serve_one = partial(other.streams.run_peer, one.peer_id)
+            nursery.start_soon(run_for_peer, one.peer_id, serve_one, other.network.blame)
         assert not await center.streams.wait_for(two.peer_id, 0.0)
         nursery.start_soon(center.streams.run_peer, two.peer_id)
         assert await center.streams.wait_for(two.peer_id, 5.0)
@@ -109,6 +112,20 @@ async def test_messages_go_to_all_or_one_or_all_but_some() -> None:
         await trio.testing.wait_all_tasks_blocked()
         assert center.streams.peers == (two.peer_id,)
         nursery.cancel_scope.cancel()
+
+
+async def test_a_peer_that_does_not_take_part_is_not_heard(autojump_clock: trio.testing.MockClock) -> None:
+    """What a peer sends before its hello, or as a light peer, is not read: it costs points."""
+    hub = MemoryHub()
+    async with hub.open_network(b"1" * 32, GENESIS) as one, hub.open_network(b"2" * 32, GENESIS) as two:
+        node = Node(one)
+        await two.connect(one.addresses[0])
+        async with open_stream(two, one.peer_id, POOL) as stream:
+            await send_message(stream, build_message(1))
+            with pytest.raises(PeerGone):
+                await stream.receive()
+        assert node.received == []
+        assert one.scores.get_score(two.peer_id) == 100 - UNGREETED_POINTS
 
 
 async def test_running_a_peer_ends_with_the_connection() -> None:

@@ -21,6 +21,7 @@ from p2p.wire.messages import BlockWanted, ConsensusMessage, Status, StatusReque
 from p2p.wire.protocols import CONSENSUS
 from p2p.wire.requests import open_stream, send_message
 from tests.node.forge import wait_until
+from tests.p2p.support import taking_part
 
 GENESIS = bytes(32)
 BAD = BlockWanted(13, bytes(32))
@@ -143,7 +144,10 @@ async def test_what_a_peer_says_ends_at_that_peer() -> None:
     """Good messages arrive in order; a bad one costs points and its stream."""
     async with open_scene() as scene:
         good = [BlockWanted(height, bytes(32)) for height in range(3)]
-        async with open_stream(scene.other, scene.network.peer_id, CONSENSUS) as stream:
+        async with (
+            taking_part(scene.world.run_peer, scene.network, scene.other, CONSENSUS),
+            open_stream(scene.other, scene.network.peer_id, CONSENSUS) as stream,
+        ):
             for message in (*good, BAD):
                 await send_message(stream, message)
             await wait_until(lambda: scene.network.scores.get_score(scene.other.peer_id) == 70)
@@ -158,7 +162,10 @@ async def test_peers_are_not_read_while_the_lane_is_full() -> None:
             scene.world.run(lambda: release.wait(20), lambda _: None)
             for _ in range(JOBS_MAX + 2):
                 scene.world.run(lambda: None, done.append)
-            async with open_stream(scene.other, scene.network.peer_id, CONSENSUS) as stream:
+            async with (
+                taking_part(scene.world.run_peer, scene.network, scene.other, CONSENSUS),
+                open_stream(scene.other, scene.network.peer_id, CONSENSUS) as stream,
+            ):
                 await send_message(stream, BlockWanted(1, bytes(32)))
                 await trio.testing.wait_all_tasks_blocked(0.01)
                 assert scene.listener.heard == []
