@@ -99,6 +99,14 @@ def parse_address(text: str) -> PeerAddress:
     return PeerAddress(host, port, parse_peer(peer))
 
 
+def is_unspecified(host: str) -> bool:
+    """Whether it stands for every address of a machine: where to listen, and nowhere to dial."""
+    try:
+        return ipaddress.ip_address(host).is_unspecified
+    except ValueError:
+        return False
+
+
 def _check_host(kind: str, host: str) -> None:
     if kind in ("dns", "dns4", "dns6"):
         labels = host.replace("-", "").replace("_", "").split(".")

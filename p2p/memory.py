@@ -188,7 +188,7 @@ class MemoryHub:
             raise PeerGone(f"nobody answers at {address}")
         switch, nursery = self._nodes[address.peer]
         mine = _MemoryConnection(address.peer, str(address), is_outbound=True)
-        theirs = _MemoryConnection(source, f"/ip4/{_HOST}/tcp/0", is_outbound=False)
+        theirs = _MemoryConnection(source, str(PeerAddress(_HOST, 0, source)), is_outbound=False)
         mine.other, theirs.other = theirs, mine
         await nursery.start(_run_inbound, switch, theirs)
         return mine

@@ -12,7 +12,7 @@ from node.home.home import Home
 from node.ledger.ledger import CommittedBlock, Ledger
 from node.version import SOFTWARE
 from p2p.errors import InvalidPeerAddress, RefusalCode, Refused
-from p2p.identity import parse_address
+from p2p.identity import is_unspecified, parse_address
 from p2p.network import Network
 from p2p.peers.manager import ConnectedPeer, PeerCallbacks
 from p2p.wire.messages import Hello, PeerRole
@@ -92,7 +92,9 @@ class Peering:
             height=self._ledger.height,
             head_hash=self._ledger.head_hash,
             roles=int(roles),
-            listen_addresses=self._network.addresses,
+            listen_addresses=tuple(
+                text for text in self._network.addresses if not is_unspecified(parse_address(text).host)
+            ),
         )
 
     def _check_hello(self, peer: PeerId, hello: Hello) -> None:

@@ -2,7 +2,8 @@
 
 Whoever fills a node's address book chooses its peers. So a full table drops the oldest entry of its fullest
 range (/16 of IPv4, /32 of IPv6, the name for DNS): many addresses of one range replace only each other. An
-address heard of never replaces one that was reached, and one source adds at most PER_SOURCE_MAX.
+address heard of never replaces one that was reached, one source adds at most PER_SOURCE_MAX, and nobody but a
+peer itself replaces its address of another source.
 A file that does not decode counts as an empty book.
 """
 
@@ -24,6 +25,8 @@ NEW_MAX = 1024
 TRIED_MAX = 256
 PER_SOURCE_MAX = 64
 FAILURES_MAX = 8
+UNTRIED_FAILURES_MAX = 3
+"""Fewer for addresses that were never reached: whoever invents them makes this node dial."""
 AddressText = Annotated[str, Meta(max_length=ADDRESS_CHARACTERS_MAX)]
 
 
@@ -92,6 +95,23 @@ class AddressBook:
             if not is_known and self._may_add(source):
                 self._new.put(_Entry(address, source))
 
+    def hear(self, told: Iterable[str], source: PeerId, host: str) -> None:
+        """Adds what a peer at `host` told. What cannot be used is passed over, and is no fault: other
+        implementations list transports that this node does not speak.
+        """
+        for text in told:
+            try:
+                address = parse_address(text)
+            except InvalidPeerAddress:
+                continue
+            if is_plausible(address, host) and self._may_replace(address, source):
+                self.add((text,), source)
+
+    def _may_replace(self, address: PeerAddress, source: PeerId) -> bool:
+        """Only a peer itself changes an address of it that another told."""
+        known = self._new.get(address.peer)
+        return known is None or source in (address.peer, known.source)
+
     def mark_reached(self, address: str) -> None:
         """Moves an address to the table of reached ones."""
         parsed = parse_address(address)
@@ -104,7 +124,7 @@ class AddressBook:
             entry = table.get(peer)
             if entry is not None:
                 entry.failures += 1
-                if entry.failures >= FAILURES_MAX:
+                if entry.failures >= (FAILURES_MAX if table is self._tried else UNTRIED_FAILURES_MAX):
                     table.drop(peer)
 
     def get_candidates(self, count: int) -> tuple[str, ...]:
@@ -144,6 +164,22 @@ class AddressBook:
     def _sample(self, table: _Table, count: int) -> list[str]:
         entries = list(table.values())
         return [str(entry.address) for entry in self.random.sample(entries, min(count, len(entries)))]
+
+
+def is_plausible(address: PeerAddress, host: str) -> bool:
+    """Whether a peer at `host` can know this as an address for others: an IP address that it could reach.
+
+    A stranger on the internet must not make this node dial into its own network, or look up names.
+    """
+    try:
+        told, teller = ip_address(address.host), ip_address(host)
+    except ValueError:
+        return False
+    if told.is_unspecified or told.is_multicast or not address.port:
+        return False
+    if told.is_loopback:
+        return teller.is_loopback
+    return told.is_global or not teller.is_global
 
 
 def compute_range(address: PeerAddress) -> str:

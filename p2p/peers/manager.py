@@ -13,8 +13,8 @@ import trio
 
 from chain.primitives.types import PeerId
 from p2p.boundary import run_for_peer
-from p2p.errors import InvalidPeerAddress, PeerFault, PeerGone, Refused
-from p2p.identity import format_peer
+from p2p.errors import PeerFault, PeerGone, Refused
+from p2p.identity import format_peer, parse_address
 from p2p.network import Network, NetworkEvent, PeerConnected
 from p2p.peers.addresses import AddressBook
 from p2p.peers.dialling import Dialling
@@ -108,14 +108,14 @@ class PeerManager:
     async def _run_connected(self, event: PeerConnected) -> None:
         hello = await self._greet(event.peer)
         connected = ConnectedPeer(event.peer, hello, event.address, event.is_outbound)
-        self._note_addresses(event.peer, hello.listen_addresses)
+        self.book.hear(hello.listen_addresses, event.peer, parse_address(event.address).host)
         self.peers[event.peer] = connected
         _log.info("peer_connected", peer=format_peer(event.peer), height=hello.height)
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(run_pings, self.network, event.peer, self.callbacks.ping_times)
                 if event.is_outbound:
-                    nursery.start_soon(self._ask_addresses, event.peer)
+                    nursery.start_soon(self._ask_addresses, event)
                 await self.callbacks.run_peer(connected)
                 nursery.cancel_scope.cancel()
         finally:
@@ -148,23 +148,17 @@ class PeerManager:
             raise PeerFault("hello of another network", points=100)
         self.callbacks.check_hello(peer, hello)
 
-    async def _ask_addresses(self, peer: PeerId) -> None:
-        message = AddressesRequest(ADDRESSES_COUNT)
+    async def _ask_addresses(self, event: PeerConnected) -> None:
+        peer, message = event.peer, AddressesRequest(ADDRESSES_COUNT)
         try:
             answer = await request(self.network, peer, PEERS, message, Addresses, ADDRESSES_SECONDS_MAX)
         except Refused:
             return
-        self._note_addresses(peer, answer.addresses)
+        self.book.hear(answer.addresses[:ADDRESSES_COUNT], peer, parse_address(event.address).host)
         self.dialling.wake()
 
     async def _answer_addresses(self, peer: PeerId, message: AddressesRequest) -> Addresses:
         return Addresses(self.book.sample_reached(message.count))
-
-    def _note_addresses(self, peer: PeerId, addresses: tuple[str, ...]) -> None:
-        try:
-            self.book.add(addresses, source=peer)
-        except InvalidPeerAddress as error:
-            self.network.blame(peer, PeerFault(f"address: {error}"))
 
     def _note_reason(self, peer: PeerId, reason: str) -> None:
         self.reasons.pop(peer, None)

@@ -112,7 +112,7 @@ def test_failures_forget() -> None:
     book = AddressBook(OWN)
     peer = parse_address(build_address(1)).peer
     for _ in range(3):
-        book.add([build_address(1)])
+        book.mark_reached(build_address(1))
         for _ in range(addresses.FAILURES_MAX - 1):
             book.mark_failed(peer)
         book.mark_reached(build_address(1))
@@ -132,6 +132,68 @@ def test_the_book_survives_its_file_and_forgives_others() -> None:
     assert other.encode() == book.encode()
     for data in (b"", b"\x92\x91\xa1x\x90", bytes(100), book.encode()[:-1]):
         AddressBook(OWN).load(data)
+
+
+TELLER = "93.184.216.34"
+
+
+@pytest.mark.parametrize(
+    ("told", "teller", "is_taken"),
+    [
+        ("8.8.8.8", TELLER, True),
+        ("8.8.8.8", "10.0.0.1", True),
+        ("10.0.0.2", "10.0.0.1", True),
+        ("127.0.0.1", "127.0.0.5", True),
+        ("2001:4860:4860::8888", TELLER, True),
+        ("10.0.0.2", TELLER, False),
+        ("192.168.1.1", TELLER, False),
+        ("169.254.169.254", TELLER, False),
+        ("127.0.0.1", TELLER, False),
+        ("127.0.0.1", "10.0.0.1", False),
+        ("::1", TELLER, False),
+        ("0.0.0.0", "127.0.0.1", False),
+        ("224.0.0.1", TELLER, False),
+        ("intranet.example", TELLER, False),
+    ],
+)
+def test_a_stranger_cannot_make_the_node_dial_where_it_could_not(
+    told: str, teller: str, is_taken: bool
+) -> None:
+    """Loopback is told on loopback only, private addresses on private networks only, names never."""
+    book = AddressBook(OWN)
+    book.hear([build_address(1, told)], OWN, teller)
+    assert len(book) == is_taken
+
+
+def test_what_cannot_be_used_is_passed_over() -> None:
+    """A list with transports that this node does not speak is used as far as it can be."""
+    book, good = AddressBook(OWN), build_address(2, "8.8.8.8")
+    quic = build_address(1, "8.8.4.4").replace("/tcp/", "/udp/").replace("/p2p/", "/quic-v1/p2p/")
+    book.hear([quic, "junk", good], OWN, TELLER)
+    assert book.get_candidates(9) == (good,)
+
+
+def test_nobody_replaces_the_address_of_another() -> None:
+    """An address that one peer told is changed by that peer or by its owner, and by no third one."""
+    book, owner = AddressBook(OWN), parse_address(build_address(1)).peer
+    first, second, third = (build_address(1, f"8.8.8.{number}") for number in range(1, 4))
+    book.hear([first], b"teller", TELLER)
+    book.hear([second], b"other", TELLER)
+    assert book.get_candidates(9) == (first,)
+    book.hear([second], b"teller", TELLER)
+    assert book.get_candidates(9) == (second,)
+    book.hear([third], owner, TELLER)
+    assert book.get_candidates(9) == (third,)
+
+
+def test_an_invented_address_is_dialled_few_times() -> None:
+    """An address that was never reached is forgotten sooner than one that was."""
+    book = AddressBook(OWN)
+    book.hear([build_address(1, "8.8.8.8")], OWN, TELLER)
+    for _ in range(addresses.UNTRIED_FAILURES_MAX):
+        assert len(book) == 1
+        book.mark_failed(parse_address(build_address(1)).peer)
+    assert len(book) == 0
 
 
 def test_ranges() -> None:
