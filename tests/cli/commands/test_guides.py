@@ -4,6 +4,8 @@
 that is wanted, `python -m tests.cli.commands.transcripts WIDTH` records them again.
 """
 
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,13 +19,20 @@ from tests.cli.commands.transcripts import OTHER_WIDTHS, list_blocks, prepare
 pytestmark = [pytest.mark.slow, pytest.mark.network, pytest.mark.timeout(900)]
 
 
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder with a short name, as that of the recording: a narrow screen cuts long paths in two."""
+    with tempfile.TemporaryDirectory(prefix="guide-") as made:
+        yield Path(made)
+
+
 @pytest.mark.parametrize("width", OTHER_WIDTHS)
-def test_guides_work_at_other_widths(tmp_path: Path, width: int) -> None:
+def test_guides_work_at_other_widths(folder: Path, width: int) -> None:
     """All four guides, one after the other on one network, in the order in which a newcomer reads them."""
-    shell, devnet = Shell(tmp_path), Devnet(tmp_path / "demo")
+    shell, devnet = Shell(folder), Devnet(folder / "demo")
     first, *middle, last = list_blocks("first-run", width)
     later = [block for guide in ("wallet", "light", "hosting") for block in list_blocks(guide, width)]
-    prepare(tmp_path)
+    prepare(folder)
     try:
         shell.follow(first, width)
         shell.export(devnet.environment_file)
@@ -31,4 +40,4 @@ def test_guides_work_at_other_widths(tmp_path: Path, width: int) -> None:
             shell.follow(block, width)
     finally:
         homes = devnet.list_homes() if devnet.exists else []
-        stop_nodes([*homes, Home(tmp_path / "fred-home")])
+        stop_nodes([*homes, Home(folder / "fred-home")])
