@@ -184,14 +184,17 @@ def prepare(
 
 def bring_up(network: "Devnet", settings: Settings, content: Path | None) -> None:
     """Nodes running, blocks final, content hosted by all and proven."""
+    from chain.genesis import compute_genesis_hash
     from cli.devnet import seeding
     from cli.nodes import processes
 
-    homes = network.list_homes()
+    homes, own = network.list_homes(), compute_genesis_hash(network.load_spec()).hex()
     heights: dict[str, int] = {}
 
     def is_met() -> bool:
-        found = [processes.try_status(home) for home in homes]
+        # Where a port is taken, the node of another network answers in place of one that has ended.
+        answers = [processes.try_status(home) for home in homes]
+        found = [one if one is not None and one["chain_id"] == own else None for one in answers]
         heights.update({home.path.name: one["height"] for home, one in zip(homes, found, strict=True) if one})
         return all(one is not None and one["height"] >= 2 and not one["syncing"] for one in found)
 

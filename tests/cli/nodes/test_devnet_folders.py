@@ -3,12 +3,17 @@
 from pathlib import Path
 
 import pytest
+import trio
 from typer.testing import CliRunner
 
+from cli.commands.devnet import bring_up
 from cli.devnet.plan import Devnet, Options, create, delete, lock_making
 from cli.errors import CliError, UsageFault
 from cli.main import app
+from cli.terminal.options import build_settings
+from node.home.config import NodeConfig, format_config
 from node.home.profiles import load_profile
+from tests.node.api.test_api_server import open_server
 
 
 @pytest.mark.parametrize("name", ["wallet", "content", "downloads", "nodes"])
@@ -90,3 +95,18 @@ def test_numbers_of_the_chain_spec_can_be_set(tmp_path: Path) -> None:
         with pytest.raises(UsageFault):
             create(Devnet(tmp_path / "other"), Options(validators=1, first_port=0, changes=(wrong,)))
         assert not Devnet(tmp_path / "other").exists
+
+
+@pytest.mark.network
+async def test_the_node_of_another_network_is_not_taken_for_ones_own(tmp_path: Path) -> None:
+    """Where it answers at the port of a node that has ended, `up` says that its own node has stopped."""
+    devnet = Devnet(tmp_path / "demo")
+    create(devnet, Options(validators=1, first_port=0))
+    (home,) = devnet.list_homes()
+    async with open_server() as (world, port):
+        for _ in range(3):
+            world.make_block()
+        home.config_file.write_text(format_config(NodeConfig(api_port=port)))
+        with pytest.raises(CliError) as ended:
+            await trio.to_thread.run_sync(bring_up, devnet, build_settings({}), None)
+    assert ended.value.code == "node_stopped"
