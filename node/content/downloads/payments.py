@@ -69,9 +69,7 @@ class PaymentAccount:
 
     def __init__(self, book: PaymentBook, job: DownloadJob, host: SessionHost, genesis_hash: Hash) -> None:
         self._book, self._job, self._host, self._genesis_hash = book, job, host, genesis_hash
-        known = book.get(job.session, host.account)
-        self._has_memory = known is not None
-        known = known or HostPayments()
+        known = book.get(job.session, host.account) or HostPayments()
         self.promised_bytes, self.verified_bytes = known.promised, known.verified
         self._noted_bytes = known.noted
         self.unseen_bytes = 0
@@ -105,10 +103,9 @@ class PaymentAccount:
         if granted.best is not None:
             self._check_own(granted.best)
             shown_bytes = granted.best.voucher.bytes
-        if not self._has_memory:
-            # Another process of this buyer made the earlier payments: all there is to go by is the host.
+        if not self.promised_bytes:
+            # The first payment, or this buyer has no record of earlier ones: it can only believe the host.
             self.promised_bytes, self.verified_bytes = shown_bytes, min(granted.sent_bytes, shown_bytes)
-            self._has_memory = True
         self.promised_bytes = max(self.promised_bytes, shown_bytes)
         if granted.sent_bytes > self.promised_bytes:
             raise PeerFault("says that it sent more than was paid")
