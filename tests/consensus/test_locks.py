@@ -36,3 +36,12 @@ def test_a_newer_polka_frees_from_a_lock() -> None:
     feed(target, [proposed(1, "y"), *end_round(1), *end_round(2)])
     outputs = feed(target, [votes(PREVOTE, 1, "y", "bcd"), proposed(3, "y", 1)])
     assert "prevote 3 y" in shorts(outputs)
+
+
+def test_a_proposal_does_not_rest_on_a_polka_of_its_own_round() -> None:
+    """Its polka must be of an earlier round (L28): else the proposal is dropped, whoever prevoted the block."""
+    target = core("a")
+    target.start()
+    outputs = feed(target, [*end_round(0), proposed(1, "x", 1), votes(PREVOTE, 1, "x", "bcd")])
+    assert target.proposals.get(1, []) == []
+    assert "prevote 1 x" not in shorts(outputs)
