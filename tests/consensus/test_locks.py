@@ -39,7 +39,7 @@ def test_a_newer_polka_frees_from_a_lock() -> None:
 
 
 def test_a_proposal_does_not_rest_on_a_polka_of_its_own_round() -> None:
-    """Its polka must be of an earlier round (L28): else the proposal is dropped, whoever prevoted the block."""
+    """Its polka must be of an earlier round (L28); else it is dropped, whoever prevoted the block."""
     target = core("a")
     target.start()
     outputs = feed(target, [*end_round(0), proposed(1, "x", 1), votes(PREVOTE, 1, "x", "bcd")])
