@@ -391,6 +391,7 @@ def test_late_precommits_are_counted_for_the_last_commit(scene: Scene) -> None:
     assert last is not None
     certificate = last.build_commit_certificate()
     assert certificate is not None and len(certificate.signatures) == 4
+    assert scene.replica._get_last_commit() == certificate, "what a block of this node would hold"
 
 
 def test_bodies_are_sent_to_who_asks_but_not_without_end(
