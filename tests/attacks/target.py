@@ -28,7 +28,7 @@ from chain.primitives.types import NO_HASH, Hash, PeerId
 from node.version import SOFTWARE
 from p2p.errors import PeerGone, get_first_failure
 from p2p.identity import PeerAddress, compute_peer_id_of_seed, parse_address
-from p2p.network import DEFAULT_LIMITS, NetworkEvent, PeerDisconnected
+from p2p.network import DEFAULT_LIMITS, NetworkEvent, PeerDisconnected, Stream
 from p2p.peers.manager import ConnectedPeer, PeerCallbacks, PeerManager, run_peers
 from p2p.switch.admission import Admission
 from p2p.switch.bans import Bans
@@ -37,11 +37,10 @@ from p2p.tcp.channel import TcpChannel
 from p2p.tcp.connection import Libp2pConnection, Upgrader
 from p2p.tcp.libp2p_setup import prepare_libp2p
 from p2p.tcp.negotiation import propose_protocol
-from p2p.wire.messages import Hello, PeerRole
+from p2p.wire.messages import Hello
+from p2p.wire.protocols import CONSENSUS, POOL
 
 SILENCE_SECONDS = 1.0
-LIGHT = int(PeerRole.LIGHT)
-"""A node disconnects a peer that takes no votes, unless it says so."""
 
 
 @dataclass
@@ -114,9 +113,11 @@ class _Dialler(NamedTuple):
 
 @asynccontextmanager
 async def open_peer(
-    genesis_hash: Hash, host: str, *, seed: bytes = b"", roles: int = LIGHT, is_silent: bool = False
+    genesis_hash: Hash, host: str, *, seed: bytes = b"", roles: int = 0, is_silent: bool = False
 ) -> AsyncIterator[Switch]:
-    """A peer at that address that keeps the rules: says hello, answers pings. `is_silent`: not even that."""
+    """A peer at that address that keeps the rules: says hello, answers pings, takes votes and transactions.
+    `is_silent`: nothing of that.
+    """
     try:
         async with _open_peer(genesis_hash, host, seed, roles, is_silent) as peer:
             yield peer
@@ -138,6 +139,8 @@ async def _open_peer(
         peer = compute_peer_id_of_seed(seed)
         switch = Switch(peer, genesis_hash, DEFAULT_LIMITS, admission, bans, nursery, dialler, ())
         if not is_silent:
+            switch.serve(CONSENSUS, _ignore)
+            switch.serve(POOL, _ignore)
             callbacks = PeerCallbacks(lambda: hello, _accept, _stay, tuple, peers_wanted=0)
             await nursery.start(partial(run_peers, PeerManager(switch, callbacks)))
         try:
@@ -170,6 +173,11 @@ def _trust_host(_: str) -> bool:
 
 def _accept(peer: PeerId, hello: Hello) -> None:
     """Whoever is dialled is the node under attack."""
+
+
+async def _ignore(stream: Stream) -> None:
+    while True:
+        await stream.receive()
 
 
 async def _stay(_: ConnectedPeer) -> None:
