@@ -18,7 +18,8 @@ from cli.terminal import output
 from cli.terminal.cells import Cell
 from cli.terminal.folding import fold_text
 from cli.terminal.options import Settings, command, complete_key
-from cli.terminal.style import get_width
+from cli.terminal.streams import has_unicode
+from cli.terminal.style import get_width, is_coloured
 
 app = typer.Typer(
     no_args_is_help=True, help="Keys: make, import, list, show, export, rename.", rich_markup_mode=None
@@ -108,13 +109,34 @@ def list_keys(settings: Settings, prefix: Prefix = None) -> None:
 
 
 @command(app)
-def show(settings: Settings, name: ExistingName, prefix: Prefix = None) -> None:
+def show(
+    settings: Settings,
+    name: ExistingName,
+    prefix: Prefix = None,
+    qr: Annotated[
+        bool, typer.Option("--qr", help="Draw the address as a QR code, for a phone to read.")
+    ] = False,
+) -> None:
     """What is known of a key without its password."""
     from cli.context.keys import find_key
 
     folder, key = find_key(settings, name)
-    file = str(folder / f"{name}.json")
-    settings.emit({**describe(key, find_prefix(settings, prefix)), "file": file, "path": key.path})
+    record = describe(key, find_prefix(settings, prefix))
+    if qr:
+        show_code(settings, name, record["address"])
+        return
+    settings.emit({**record, "file": str(folder / f"{name}.json"), "path": key.path})
+
+
+def show_code(settings: Settings, name: str, address: str | None) -> None:
+    """The address as a QR code and below it as text; raises UsageFault where it cannot be drawn."""
+    from cli.terminal.qr import draw
+
+    if address is None:
+        raise UsageFault(f"{name} is no account, so it has no address")
+    if settings.format is not output.Format.TABLE or not has_unicode(sys.stdout):
+        raise UsageFault("--qr draws with block characters on a terminal; leave it out to get the address")
+    output.print_record("\n".join([*draw(address, is_coloured=is_coloured(sys.stdout)), address]))
 
 
 @command(app)
