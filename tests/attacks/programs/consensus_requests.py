@@ -15,7 +15,6 @@ from p2p.wire.protocols import CONSENSUS
 from p2p.wire.requests import open_stream, send_message
 from tests.attacks.target import Target, fetch_height, open_peer
 
-HAZARD = "summaries and requests of consensus without end"
 SECONDS = 20.0
 CONNECTIONS = 4
 AT_ONCE = 50

@@ -19,7 +19,6 @@ from p2p.wire.protocols import SYNC
 from p2p.wire.requests import request
 from tests.attacks.target import Target, fetch_height, open_peer
 
-HAZARD = "announcements of changed headers"
 SECONDS = 20.0
 CONNECTIONS = 4
 

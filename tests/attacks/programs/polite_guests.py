@@ -6,7 +6,6 @@ from p2p.errors import NetworkError
 from tests.attacks.target import Target, open_peer, watch_end
 
 BREAKS_RULES = False
-HAZARD = "140 polite guests that never leave"
 SECONDS = 40.0
 GUESTS = 140
 HOSTS = 6

@@ -16,7 +16,6 @@ from p2p.wire.protocols import POOL
 from p2p.wire.requests import open_stream, send_message
 from tests.attacks.target import Target, fetch_height, open_peer
 
-HAZARD = "transactions of accounts without money"
 SECONDS = 25.0
 CONNECTIONS = 4
 BATCH = 1024

@@ -12,7 +12,6 @@ from libp2p.utils.varint import encode_uvarint, encode_varint_prefixed
 from p2p.errors import NetworkError
 from tests.attacks.target import Target, open_peer
 
-HAZARD = "PRUNE and IHAVE about invented topics"
 SECONDS = 25.0
 CONNECTIONS = 4
 TOPICS = 1500

@@ -7,7 +7,6 @@ import trio
 from tests.attacks.target import Target, dial_tcp
 
 BREAKS_RULES = False
-HAZARD = "silent TCP connections of ten hosts"
 SECONDS = 20.0
 CONNECTIONS = 76
 HOSTS = 10

@@ -10,7 +10,6 @@ from p2p.wire.requests import open_stream, send_message
 from tests.attacks.target import Target, open_peer
 
 BREAKS_RULES = False
-HAZARD = "30 peers that ask and do not read"
 SECONDS = 40.0
 CONNECTIONS = 30
 STREAMS = 4

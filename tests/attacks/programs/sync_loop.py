@@ -13,7 +13,6 @@ from p2p.wire.requests import ask, open_stream
 from tests.attacks.target import Target, fetch_height, open_peer
 
 BREAKS_RULES = False
-HAZARD = "sync requests in a loop"
 SECONDS = 20.0
 CONNECTIONS = 6
 STREAMS = 4

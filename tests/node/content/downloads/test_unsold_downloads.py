@@ -179,9 +179,6 @@ async def test_a_pause_in_the_middle_is_waited_for(scene: Scene) -> None:
         assert all(report.lost_bytes < PREPAID_BYTES_MAX for report in buying.over.hosts)
 
 
-WHY = {True: "does not sell the datum, against the rule", False: "has none of what is missing"}
-
-
 class Refuser:
     """A host that offers everything and sells nothing, whatever the rule says."""
 
