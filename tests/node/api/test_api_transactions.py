@@ -45,12 +45,20 @@ async def test_a_batch_is_judged_one_by_one() -> None:
         foreign = replace(good, transaction=replace(good.transaction, genesis_hash=b"o" * 32))
         forged = replace(good, signature=bytes(64))
         old = replace(good, transaction=replace(good.transaction, valid_until=0))
+        # Its signature is wrong too: what costs less to see is looked at first.
         poor = world.sign(BOB, balances.Burn(1))
         poor = replace(poor, transaction=replace(poor.transaction, fee_max=10**6 * VIDYA))
         batch = [encode_hex(one) for one in (foreign, forged, old, poor)] + ["00", encode_hex(good)]
         sent = await client.ask("POST", "/v1/transactions", json=batch)
         codes = [one["error"] and one["error"]["code"] for one in sent["results"]]
-        assert codes == ["other_network", "bad_signature", "expired", "bad_signature", "malformed", None]
+        assert codes == [
+            "other_network",
+            "bad_signature",
+            "expired",
+            "insufficient_balance",
+            "malformed",
+            None,
+        ]
         assert len(world.mempool) == 1
 
 
