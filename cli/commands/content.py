@@ -78,14 +78,13 @@ def try_listing(
 ) -> None:
     """What listing it would cost; the files are read here, and no node gets them."""
     from cli.content.catalogue import build_listing, describe_manifest
-    from cli.context.readable import make_readable
-    from cli.transactions.sending import try_out
+    from cli.transactions.sending import show_trial
     from node.content.private_files import check_public
     from storage.content.tree import build_datum
 
     check_public(path)
     listing = build_listing(describe_manifest(build_datum(path).manifest), title, category, tags)
-    network.settings.emit(make_readable(network, try_out(network, account.address, [listing])))
+    show_trial(network, account.address, [listing])
 
 
 def check_host(network: "NetworkContext", account: "WalletAccount") -> None:

@@ -57,9 +57,8 @@ def drop(
     from cli.context.keys import find_account
     from cli.context.names import find_datum
     from cli.context.network import connect_own
-    from cli.context.readable import make_readable
     from cli.errors import UsageFault
-    from cli.transactions.sending import list_events, send, try_out
+    from cli.transactions.sending import list_events, send, show_trial
 
     network, account = connect_own(settings), find_account(settings)
     names = [find_datum(network, one) for one in ids]
@@ -75,7 +74,7 @@ def drop(
         raise UsageFault("none of these is registered by this account", "`vidya host list`")
     calls = [RegisterSubset((), tuple(map(bytes.fromhex, registered)))]
     if dry_run:
-        settings.emit(make_readable(network, try_out(network, account.address, calls)))
+        show_trial(network, account.address, calls)
         return
     outcome = send(network, account, calls)
     settings.emit(list_events(outcome, "hosting.HoldingDropped"), ("datum", "until_epoch"))

@@ -19,15 +19,14 @@ def leave(settings: Settings, dry_run: DryRun = False) -> None:
     """Stop standing, drop the content, unbond, withdraw: what can be done now, and when the rest can."""
     from cli.context.keys import find_account
     from cli.context.network import connect
-    from cli.context.readable import make_readable
     from cli.hosting.leaving import list_calls, load_position
-    from cli.transactions.sending import send, try_out
+    from cli.transactions.sending import send, show_trial
 
     network, account = connect(settings), find_account(settings)
     text = network.address(account.address)
     calls = list_calls(load_position(network, text))
     if dry_run and calls:
-        settings.emit(make_readable(network, try_out(network, account.address, calls)))
+        show_trial(network, account.address, calls)
         return
     if calls:
         send(network, account, calls)

@@ -87,12 +87,12 @@ def sample(
     ] = 1,
 ) -> None:
     """Check 16 possession proofs of an epoch, drawn at random: that hosts have shown what was asked."""
-    from cli.commands.query import show
     from cli.context.network import load_spec
     from cli.errors import CliError
     from cli.exits import ExitCode
     from cli.light.sampling import describe_chances
     from cli.screens.light import build_sample
+    from cli.screens.showing import show
 
     spec = load_spec(chain)
     client, (api,) = open_client(settings, spec, node, [], trust)

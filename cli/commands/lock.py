@@ -131,17 +131,16 @@ def find_lock(network: "NetworkContext", number: int) -> dict[str, Any]:
 def send_one(network: "NetworkContext", call: Any, event: str, *, is_dry_run: bool) -> None:
     """Signs and sends a call; shows the event that it leaves. A dry run shows what it would cost and do."""
     from cli.context.keys import find_account
-    from cli.context.readable import Reader, make_readable
     from cli.screens.lockers import build_lock
-    from cli.transactions.sending import list_events, send, try_out
+    from cli.screens.showing import show
+    from cli.transactions.sending import list_events, send, show_trial
 
-    settings, account = network.settings, find_account(network.settings)
+    account = find_account(network.settings)
     if is_dry_run:
-        settings.emit(make_readable(network, try_out(network, account.address, [call])))
+        show_trial(network, account.address, [call])
         return
     (fields,) = list_events(send(network, account, [call]), event)
-    is_table = settings.format is output.Format.TABLE
-    settings.emit(build_lock(Reader(network), network.number, fields) if is_table else fields)
+    show(network, fields, lambda reader, found: build_lock(reader, network.number, found))
 
 
 def say_promise(network: "NetworkContext", amount: int, weeks: int) -> None:

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from cli.screens.showing import show
 from cli.terminal import output
 from cli.terminal.options import Settings, command
 
@@ -37,14 +38,6 @@ def ask(settings: Settings, path: str, **parameters: Any) -> None:
 
     network = connect(settings)
     settings.emit(make_readable(network, network.client.get(path, **parameters)))
-
-
-def show(network: Any, found: Any, build: Any, columns: Any = ()) -> None:
-    """An answer as the screen that `build` makes of it; as it is for programs."""
-    from cli.context.readable import Reader
-
-    is_table = network.settings.format is output.Format.TABLE
-    network.settings.emit(build(Reader(network), found) if is_table else found, columns)
 
 
 def show_list(

@@ -158,8 +158,8 @@ def run_calls(network: "NetworkContext", calls: list[Any], values: dict[str, Any
 
 def show_outcome(network: "NetworkContext", found: dict[str, Any]) -> None:
     """What became of a transaction."""
-    from cli.commands.query import show
     from cli.screens.blocks import build_outcome
+    from cli.screens.showing import show
 
     show(network, found, build_outcome)
 

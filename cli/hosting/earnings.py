@@ -25,16 +25,15 @@ def explain(
 ) -> None:
     """What the running epoch pays with every factor, and what is withheld until when."""
     from cli.context.network import connect
-    from cli.context.readable import Reader
     from cli.screens.earnings import build_pay
+    from cli.screens.showing import show
 
     network = connect(settings)
     if era is not None:
         explain_era(network, find_host(network, who), era)
         return
     found = network.client.get(f"/v1/hosts/{find_host(network, who)}/pay")
-    is_table = settings.format is output.Format.TABLE
-    settings.emit(build_pay(network, Reader(network), found) if is_table else found)
+    show(network, found, lambda reader, one: build_pay(network, reader, one))
 
 
 def explain_era(network: "NetworkContext", host: str | None, era: int) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cli.screens.showing import show as show_screen
 from cli.terminal import output
 from cli.terminal.options import Settings, command
 
@@ -108,9 +109,9 @@ def show(settings: Settings, case: Case, wait: Wait = False) -> None:
         wait_for_epoch(network, found["case"]["decided_in"], f"verdict in case {case}")
         found = None
     if found is not None:
-        emit_screen(network, found, build_case)
+        show_screen(network, found, build_case)
     elif (decided := find_decision(network, case)) is not None:
-        emit_screen(network, decided, build_decision)
+        show_screen(network, decided, build_decision)
     else:
         message = f"case {case} is not open, and no verdict is found in the blocks of this node"
         raise CliError("not_found", message, "`vidya jury list`", ExitCode.NOT_FOUND)
@@ -195,21 +196,13 @@ def send_calls(network: "NetworkContext", calls: list[Any], event: str) -> list[
     return list_events(send(network, find_account(network.settings), calls), f"juries.{event}")
 
 
-def emit_screen(network: "NetworkContext", found: Any, build: Any) -> None:
-    """The screen that `build` makes for people; for programs what was found."""
-    from cli.context.readable import Reader
-
-    is_table = network.settings.format is output.Format.TABLE
-    network.settings.emit(build(Reader(network), found) if is_table else found)
-
-
 def emit_fields(network: "NetworkContext", fields: dict[str, Any]) -> None:
     """The fields of an event."""
-    emit_screen(network, fields, lambda reader, found: reader.read(found))
+    show_screen(network, fields, lambda reader, found: reader.read(found))
 
 
 def emit_revealed(network: "NetworkContext", revealed: list[dict[str, Any]]) -> None:
     """A row per vote that is revealed."""
     from cli.screens.juries import build_revealed
 
-    emit_screen(network, revealed, build_revealed)
+    show_screen(network, revealed, build_revealed)

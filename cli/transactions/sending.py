@@ -23,6 +23,7 @@ from chain.transaction import (
 )
 from cli.context.keys import WalletAccount
 from cli.context.network import NetworkContext
+from cli.context.readable import make_readable
 from cli.errors import CliError, OutcomeUnknown, RequestRefused
 from cli.exits import ExitCode
 from cli.terminal import output
@@ -111,6 +112,11 @@ def try_out(
     }
     told = {"fee": made.fee, "weight": made.weight, "nonce": made.transaction.nonce}
     return {**told, "error": error, "events": made.events}
+
+
+def show_trial(network: NetworkContext, account: bytes, calls: Sequence[Any]) -> None:
+    """What `try_out` tells, as the result of the command."""
+    network.settings.emit(make_readable(network, try_out(network, account, calls)))
 
 
 def is_duty_call(call: Any) -> bool:

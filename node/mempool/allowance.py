@@ -9,11 +9,8 @@ free for the peer. Two kinds of refusals are told apart:
   peer above the rate is read more slowly.
 """
 
-from collections import OrderedDict
-
 import trio
 
-from chain.primitives.types import PeerId
 from p2p.switch.rate_limiter import RateLimiter
 from p2p.switch.token_bucket import NS_PER_SECOND, TokenBucket
 
@@ -22,6 +19,7 @@ HOPELESS_PER_SECOND, HOPELESS_BURST = 4, 128
 LATE_PER_SECOND, LATE_BURST = 1_000, 4_096
 WANTED_BYTES_PER_SECOND, WANTED_BYTES_BURST = 4 * 2**20, 16 * 2**20
 PEERS_MAX = 1_024
+"""Whose allowance is remembered; a peer that was forgotten has a full one again."""
 
 
 class Allowance:
@@ -44,21 +42,6 @@ class Allowance:
     async def pay_late(self, count: int) -> None:
         """Waits if too many transactions of the peer were late."""
         await self._late.take(count)
-
-
-class Allowances:
-    """Of all peers; those that have not been heard of for longest are forgotten."""
-
-    def __init__(self) -> None:
-        self._by_peer: OrderedDict[PeerId, Allowance] = OrderedDict()
-
-    def get(self, peer: PeerId) -> Allowance:
-        """The peer's; a new peer has a full one."""
-        allowance = self._by_peer.pop(peer, None) or Allowance()
-        self._by_peer[peer] = allowance
-        if len(self._by_peer) > PEERS_MAX:
-            self._by_peer.popitem(last=False)
-        return allowance
 
 
 def _get_now_ns() -> int:

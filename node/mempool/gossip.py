@@ -17,12 +17,13 @@ from chain.transaction import compute_transaction_id, decode_identified
 from node.ledger.ledger import Ledger
 from node.ledger.signatures import SignatureMemory
 from node.mempool.admission import PoolAdmission
-from node.mempool.allowance import HOPELESS_CODES, Allowances
+from node.mempool.allowance import HOPELESS_CODES, PEERS_MAX, Allowance
 from node.mempool.batches import split_batches
 from node.mempool.pool import Mempool, Pooled
 from node.network.peer_streams import PeerStreams
 from p2p.errors import PeerFault
 from p2p.network import Network
+from p2p.recent import RecentTable
 from p2p.wire.messages import IDS_MAX, PoolMessage, TransactionIds, Transactions, TransactionsWanted
 from p2p.wire.protocols import POOL
 
@@ -60,7 +61,7 @@ class PoolGossip:
         self._signatures = signatures
         self._blame = network.blame
         self._seen: OrderedDict[Hash, None] = OrderedDict()
-        self._allowances = Allowances()
+        self._allowances = RecentTable[PeerId, Allowance](Allowance, PEERS_MAX)
         self._turns = trio.Lock()
         """One peer's transactions are checked at a time: many peers hold up the loop no longer than one."""
         self._check = PoolAdmission(ledger, signatures.verify)

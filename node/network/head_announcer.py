@@ -55,7 +55,8 @@ class HeadAnnouncer:
             nursery.start_soon(self._announce, topic)
             task_status.started()
             async for announcement in topic.received:
-                if decode_announcement(announcement).height > self._get_height() + 1:
+                header, _ = decode_announcement(announcement)
+                if header.height > self._get_height() + 1:
                     self._note_behind()
 
     async def _announce(self, topic: HeadTopic) -> None:
@@ -73,8 +74,7 @@ class HeadJudge:
     def judge(self, announcement: bytes) -> HeadVerdict:
         """Whether the announcement is passed on, kept, or a fault of its sender."""
         try:
-            header = decode_announcement(announcement)
-            certificate = decode(FinalHeader, announcement, HEAD_BYTES_MAX).certificate
+            header, certificate = decode_announcement(announcement)
         except DecodeError:
             return HeadVerdict.WRONG
         if (certificate.height, certificate.block_hash) != (header.height, compute_header_hash(header)):
@@ -98,6 +98,7 @@ class HeadJudge:
         return HeadVerdict.RELAYED
 
 
-def decode_announcement(announcement: bytes) -> Header:
-    """The announced header; raises DecodeError."""
-    return decode(Header, decode(FinalHeader, announcement, HEAD_BYTES_MAX).header)
+def decode_announcement(announcement: bytes) -> tuple[Header, CommitCertificate]:
+    """The announced header and its certificate; raises DecodeError."""
+    final = decode(FinalHeader, announcement, HEAD_BYTES_MAX)
+    return decode(Header, final.header), final.certificate

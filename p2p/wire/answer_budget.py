@@ -7,15 +7,15 @@ the other, and an answer lasts until it is read: so a stranger with many identit
 wait for one of its answers at most, and its slow readers hold the memory of one.
 """
 
-from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
 import trio
 
 from chain.primitives.types import PeerId
+from p2p.recent import RecentTable
 from p2p.switch.bans import compute_group
 from p2p.switch.rate_limiter import RateLimiter
 
@@ -26,9 +26,6 @@ CHEAP_BYTES = 4 * 2**10
 """Up to here a request costs what it is charged; it does not wait for others."""
 BURST_SECONDS = 2
 ENTRIES_MAX = 1024
-
-K = TypeVar("K")
-V = TypeVar("V")
 
 
 def _build_limiter(rate: int) -> RateLimiter:
@@ -61,20 +58,22 @@ class AnswerBudget:
     def __init__(self, compute_cost: Callable[[Any], int]) -> None:
         """`compute_cost` tells the most bytes that a request can draw. Needs a running loop."""
         self.compute_cost = compute_cost
-        self._peers: OrderedDict[PeerId, RateLimiter] = OrderedDict()
-        self._groups: OrderedDict[str, _Group] = OrderedDict()
+        self._peers = RecentTable[PeerId, RateLimiter](
+            lambda: _build_limiter(PEER_BYTES_PER_SECOND), ENTRIES_MAX
+        )
+        self._groups = RecentTable[str, _Group](_Group, ENTRIES_MAX)
         self._node = _build_limiter(NODE_BYTES_PER_SECOND)
 
     @asynccontextmanager
     async def hold(self, peer: PeerId, host: str, cost_bytes: int) -> AsyncIterator[Charge]:
         """Waits until the peer may have an answer of that size; the block builds and sends it."""
-        of_peer = _touch(self._peers, peer, lambda: _build_limiter(PEER_BYTES_PER_SECOND))
+        of_peer = self._peers.get(peer)
         charge = Charge(cost_bytes)
         if cost_bytes <= CHEAP_BYTES:
             await of_peer.take(cost_bytes)
             yield charge
             return
-        group = _touch(self._groups, compute_group(host), _Group)
+        group = self._groups.get(compute_group(host))
         async with group.turn:
             limiters = (of_peer, group.bytes, self._node)
             for limiter in limiters:
@@ -84,12 +83,3 @@ class AnswerBudget:
             finally:
                 for limiter in limiters:
                     limiter.give_back(cost_bytes - charge.used_bytes)
-
-
-def _touch(table: OrderedDict[K, V], key: K, build: Callable[[], V]) -> V:
-    """The entry, made if it is missing, as the newest; the oldest one leaves a full table."""
-    entry = table.pop(key, None) or build()
-    table[key] = entry
-    if len(table) > ENTRIES_MAX:
-        table.popitem(last=False)
-    return entry

@@ -6,7 +6,7 @@ their own network, honest strangers those of another: a node must tell them apar
 
 import secrets
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -26,7 +26,7 @@ from libp2p.stream_muxer.yamux.yamux import PROTOCOL_ID as YAMUX
 from chain.modules import system
 from chain.primitives.types import NO_HASH, Hash, PeerId
 from node.version import SOFTWARE
-from p2p.errors import PeerGone, get_first_failure
+from p2p.errors import NetworkError, PeerGone, get_first_failure
 from p2p.identity import PeerAddress, compute_peer_id_of_seed, parse_address
 from p2p.network import DEFAULT_LIMITS, NetworkEvent, PeerDisconnected, Stream
 from p2p.peers.manager import ConnectedPeer, PeerCallbacks, PeerManager, run_peers
@@ -41,6 +41,8 @@ from p2p.wire.messages import Hello
 from p2p.wire.protocols import CONSENSUS, POOL
 
 SILENCE_SECONDS = 1.0
+PAUSE_SECONDS = 0.1
+"""Before an attacker that was cut connects again."""
 
 
 @dataclass
@@ -149,6 +151,18 @@ async def _open_peer(
             with trio.move_on_after(SILENCE_SECONDS, shield=True):
                 await switch.close_all("done")
             nursery.cancel_scope.cancel()
+
+
+async def keep_coming(target: Target, host: str, act: Callable[[Switch], Awaitable[None]]) -> None:
+    """Connects and acts without end; when the connection is cut, comes back under a new identity."""
+    while True:
+        try:
+            async with open_peer(target.genesis_hash, host) as peer:
+                await peer.connect(target.address)
+                await act(peer)
+        except* NetworkError as group:
+            target.note_cut(get_first_failure(group))
+        await trio.sleep(PAUSE_SECONDS)
 
 
 def watch_end(peer: Switch) -> trio.Event:

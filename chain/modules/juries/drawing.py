@@ -8,6 +8,7 @@ from chain.modules import catalogue, membership, validators
 from chain.modules.juries.types import JURORS, PARAMETERS, Case
 from chain.primitives.hashing import Domain, hash_record
 from chain.primitives.types import Address, Era, Hash, Uint
+from chain.primitives.uniform import reduce_word
 from chain.state import StateReader
 
 WORD_BYTES = 16
@@ -52,8 +53,7 @@ def draw(
 ) -> tuple[Address, ...]:
     """Up to `count` different accounts, one after the other, each with a chance in proportion to its weight.
 
-    A word of 128 bits at or above the largest multiple of the total weight is discarded (the simple discard
-    method of NIST SP 800-90A), so that no unit of weight is more likely. Accounts without weight are never
+    A word has 128 bits, and no unit of weight is more likely (`uniform`). Accounts without weight are never
     drawn.
     """
     left, counter = [one for one in weighted if one[1] > 0], 0
@@ -61,9 +61,8 @@ def draw(
     while left and len(drawn) < count:
         ends = list(accumulate(weight for _, weight in left))
         digest = hash_record(Domain.JURY, (seed, case, counter))
-        word, counter = int.from_bytes(digest[:WORD_BYTES], "big"), counter + 1
-        bound = 2 ** (8 * WORD_BYTES) - 2 ** (8 * WORD_BYTES) % ends[-1]
-        if word < bound:
-            who, _ = left.pop(bisect_right(ends, word % ends[-1]))
+        ticket, counter = reduce_word(digest[:WORD_BYTES], ends[-1]), counter + 1
+        if ticket is not None:
+            who, _ = left.pop(bisect_right(ends, ticket))
             drawn.append(who)
     return tuple(drawn)

@@ -7,7 +7,10 @@ from chain.modules.possession.history import get_parameters, get_round, is_prove
 from chain.modules.possession.types import DEMANDS, Duty
 from chain.primitives.hashing import Domain, hash_record
 from chain.primitives.types import Address, Epoch, Hash
+from chain.primitives.uniform import reduce_word
 from chain.state import StateReader
+
+WORD_BYTES = 8
 
 
 def compute_positions(
@@ -15,17 +18,15 @@ def compute_positions(
 ) -> tuple[int, ...]:
     """`count` independent positions below `total`, uniformly distributed.
 
-    Each counter value gives a 64-bit word. A word at or above the largest multiple of `total` is discarded
-    (the simple discard method of NIST SP 800-90A), so that no position is more likely.
+    Each counter value gives a 64-bit word; no position is more likely (`uniform`).
     """
-    bound = 2**64 - 2**64 % total
     positions: list[int] = []
     counter = 0
     while len(positions) < count:
         digest = hash_record(Domain.SAMPLE, (seed, epoch, host, demanded, counter))
-        word = int.from_bytes(digest[:8], "big")
-        if word < bound:
-            positions.append(word % total)
+        position = reduce_word(digest[:WORD_BYTES], total)
+        if position is not None:
+            positions.append(position)
         counter += 1
     return tuple(positions)
 

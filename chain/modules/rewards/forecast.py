@@ -9,12 +9,13 @@ from typing import NamedTuple
 
 from chain.modules import hosting, system
 from chain.modules.catalogue import GIB
-from chain.modules.rewards.division import compute_cap, divide
+from chain.modules.rewards.division import compute_cap
 from chain.modules.rewards.payments import (
+    compute_available,
+    divide_pool,
     get_epoch_end_ms,
-    get_hosting_bound,
-    get_payments,
-    get_weight_min,
+    get_pools,
+    get_uploads,
 )
 from chain.modules.rewards.types import PARAMETERS, DatumForecast, Parameters
 from chain.modules.rewards.weights import (
@@ -58,15 +59,14 @@ def survey(state: StateReader, epoch: Epoch) -> HostingSurvey:
     subsets = tuple(list_subsets(state, epoch, terms))
     copies = count_copies(subsets)
     weighed = [(subset, weigh(parameters, subset, copies, terms)) for subset in subsets]
-    payments = get_payments(state, epoch, get_epoch_end_ms(state))
-    matched = sum(upload.amount for upload in payments.uploads)
+    pools = get_pools(state, get_epoch_end_ms(state))
     era_epochs = system.get_parameters(state).era_epochs
     return HostingSurvey(
         parameters=parameters,
         epoch=epoch,
         era=epoch // era_epochs,
         era_epochs=era_epochs,
-        available=payments.pools.hosting + payments.pools.uploads - matched,
+        available=compute_available(pools, get_uploads(state, epoch, pools.uploads)),
         weight=sum_weights(weighed),
         lister_weights=sum_by_lister(weighed, terms),
         copies=copies,
@@ -86,10 +86,8 @@ def forecast_datum(
     terms = get_terms(state, parameters, datum_id, found.era)
     networks = found.copies.get(datum_id, {})
     copy = networks.get(_get_network(state, parameters, who))
-    copies, sharers = (
-        len(networks) + (copy is None),
-        count_sharers(copy, _get_since(state, found, who, datum_id)),
-    )
+    copies = len(networks) + (copy is None)
+    sharers = count_sharers(copy, _get_since(state, found, who, datum_id))
     scarcity = compute_scarcity(parameters, copies)
     tenure = compute_tenure(parameters, _count_tenure_eras(state, who, datum_id))
     demand = 0 if terms is None else terms.demand_ppm
@@ -146,13 +144,10 @@ def _pay(state: StateReader, found: HostingSurvey, lister: Address | None, weigh
     """`lister`: whose data share a bound with what is added, if any."""
     if weight == 0:
         return _Pay(PPM, 0)
-    parameters, total = found.parameters, found.weight + weight
     listers = dict(found.lister_weights)
     if lister is not None:
         listers[lister] = listers.get(lister, 0) + weight
-    pool = min(found.available, get_hosting_bound(state, parameters, total))
-    weight_min = get_weight_min(state, parameters, pool, total)
-    division = divide(parameters.subtree_ppm, total, listers.values(), weight_min)
+    pool, division = divide_pool(state, found.weight + weight, listers.values(), found.available)
     capped = PPM if lister is None else compute_cap(division, listers[lister])
     amount = mul_div(pool, mul_ppm(weight, capped), division.weight_total)
     return _Pay(capped, amount * found.era_epochs)

@@ -4,10 +4,11 @@ The payments are the events themselves: `on_epoch_end` pays and emits them, `exp
 the epoch ends. Every division rounds down; the remainder is not minted.
 """
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from chain.modules import balances, catalogue, possession, sessions, staking, system, validators
-from chain.modules.rewards.division import divide
+from chain.modules.rewards.division import Division, divide
 from chain.modules.rewards.types import (
     PAID_UNTIL_MS,
     PARAMETERS,
@@ -59,8 +60,8 @@ class Payments(NamedTuple):
 def get_payments(state: StateReader, epoch: Epoch, now_ms: TimeMs) -> Payments:
     """The payments of the current epoch, if it ended at `now_ms`."""
     pools = get_pools(state, now_ms)
-    uploads = _get_uploads(state, epoch, pools.uploads)
-    available = pools.hosting + pools.uploads - sum(payment.amount for payment in uploads)
+    uploads = get_uploads(state, epoch, pools.uploads)
+    available = compute_available(pools, uploads)
     hosting_ = _get_hosting(state, epoch, available)
     payable = _get_payable(hosting_)
     return Payments(
@@ -132,7 +133,13 @@ def get_era_pay(state: StateReader, who: Address) -> Amount:
     return mul_div(pool, member.power, compute_total_power(members))
 
 
-def _get_uploads(state: StateReader, epoch: Epoch, pool: Amount) -> tuple[UploadRewarded, ...]:
+def compute_available(pools: Pools, uploads: tuple[UploadRewarded, ...]) -> Amount:
+    """What an epoch has for hosting before it is bounded by price: its pool, and what uploads leave."""
+    return pools.hosting + pools.uploads - sum(payment.amount for payment in uploads)
+
+
+def get_uploads(state: StateReader, epoch: Epoch, pool: Amount) -> tuple[UploadRewarded, ...]:
+    """What uploads earn in the running epoch, so far."""
     match_ppm = PARAMETERS.require(state).match_ppm
     burned = sessions.get_burned(state, epoch)
     total = sum(amount for _, amount in burned)
@@ -174,12 +181,19 @@ class HostingShares(NamedTuple):
 
 def share_pool(state: StateReader, weighed: Weighed, terms: TermsOf, available: Amount) -> HostingShares:
     """Divide what an epoch has for hosting among the weights, bounded by price and by lister."""
-    parameters = PARAMETERS.require(state)
-    weight, listers = sum_weights(weighed), sum_by_lister(weighed, terms)
-    pool = min(available, get_hosting_bound(state, parameters, weight))
-    weight_min = get_weight_min(state, parameters, pool, weight)
-    division = divide(parameters.subtree_ppm, weight, listers.values(), weight_min)
+    listers = sum_by_lister(weighed, terms)
+    pool, division = divide_pool(state, sum_weights(weighed), listers.values(), available)
     return HostingShares(pool, division.weight_total, cap(weighed, terms, listers, division))
+
+
+def divide_pool(
+    state: StateReader, weight: Uint, lister_weights: Iterable[Uint], available: Amount
+) -> tuple[Amount, Division]:
+    """The pool that `weight` may be paid of what is available, and its division."""
+    parameters = PARAMETERS.require(state)
+    pool = min(available, _get_hosting_bound(state, parameters, weight))
+    weight_min = _get_weight_min(state, parameters, pool, weight)
+    return pool, divide(parameters.subtree_ppm, weight, lister_weights, weight_min)
 
 
 def _get_hosting(state: StateReader, epoch: Epoch, available: Amount) -> tuple[HostingRewarded, ...]:
@@ -210,7 +224,7 @@ def _get_hosting(state: StateReader, epoch: Epoch, available: Amount) -> tuple[H
     return tuple(payments)
 
 
-def get_hosting_bound(state: StateReader, parameters: Parameters, weight: Uint) -> Amount:
+def _get_hosting_bound(state: StateReader, parameters: Parameters, weight: Uint) -> Amount:
     """The most that hosting may pay in an epoch for `weight`, at the current price of a download."""
     if parameters.hosting_price_ppm == 0:
         return INTEGER_MAX if weight else 0
@@ -218,7 +232,7 @@ def get_hosting_bound(state: StateReader, parameters: Parameters, weight: Uint) 
     return compute_hosting_bound(parameters.hosting_price_ppm, price, weight, epochs)
 
 
-def get_weight_min(state: StateReader, parameters: Parameters, pool: Amount, weight: Uint) -> Uint:
+def _get_weight_min(state: StateReader, parameters: Parameters, pool: Amount, weight: Uint) -> Uint:
     """The least weight among which a pool may be divided: with less, the bound by price would be exceeded."""
     if parameters.hosting_price_ppm == 0:
         return 0

@@ -1,6 +1,7 @@
 """Duties that nobody signed: a node that executes before it verifies works for free."""
 
 import secrets
+from functools import partial
 
 import trio
 
@@ -9,11 +10,11 @@ from chain.primitives.codec import encode
 from chain.primitives.keys import KeyPair
 from chain.runtime import build_call
 from chain.transaction import SignedTransaction, Transaction
-from p2p.errors import NetworkError
+from p2p.switch.switch import Switch
 from p2p.wire.messages import Transactions
 from p2p.wire.protocols import POOL
 from p2p.wire.requests import open_stream, send_message
-from tests.attacks.target import Target, fetch_height, open_peer
+from tests.attacks.target import Target, fetch_height, keep_coming
 
 SECONDS = 25.0
 CONNECTIONS = 4
@@ -25,7 +26,7 @@ async def attack(target: Target) -> None:
     height = await fetch_height(target)
     async with trio.open_nursery() as nursery:
         for number in range(CONNECTIONS):
-            nursery.start_soon(_send, target, target.get_host(number), height)
+            nursery.start_soon(keep_coming, target, target.get_host(number), partial(_send, target, height))
 
 
 def build_batch(target: Target, height: int) -> Transactions:
@@ -40,14 +41,7 @@ def build_batch(target: Target, height: int) -> Transactions:
     return Transactions(tuple(batch))
 
 
-async def _send(target: Target, host: str, height: int) -> None:
-    while True:
-        try:
-            async with open_peer(target.genesis_hash, host) as peer:
-                await peer.connect(target.address)
-                async with open_stream(peer, target.place.peer, POOL) as stream:
-                    while True:
-                        await send_message(stream, build_batch(target, height))
-        except NetworkError as error:
-            target.note_cut(error)
-            await trio.sleep(0.1)
+async def _send(target: Target, height: int, peer: Switch) -> None:
+    async with open_stream(peer, target.place.peer, POOL) as stream:
+        while True:
+            await send_message(stream, build_batch(target, height))

@@ -3,6 +3,7 @@ them on makes every other node carry them.
 """
 
 import secrets
+from functools import partial
 
 import trio
 from libp2p.crypto.ed25519 import create_new_key_pair
@@ -13,11 +14,11 @@ from libp2p.utils.varint import encode_varint_prefixed
 
 from chain.block import Header
 from chain.primitives.codec import decode, encode, replace
-from p2p.errors import NetworkError
+from p2p.switch.switch import Switch
 from p2p.wire.messages import FinalHeader, Headers, HeadersRequest
 from p2p.wire.protocols import SYNC
 from p2p.wire.requests import request
-from tests.attacks.target import Target, fetch_height, open_peer
+from tests.attacks.target import Target, fetch_height, keep_coming
 
 SECONDS = 20.0
 CONNECTIONS = 4
@@ -27,7 +28,7 @@ async def attack(target: Target) -> None:
     """Takes the newest header, changes its time, and announces that, from all connections."""
     async with trio.open_nursery() as nursery:
         for number in range(CONNECTIONS):
-            nursery.start_soon(_announce, target, target.get_host(number))
+            nursery.start_soon(keep_coming, target, target.get_host(number), partial(_announce, target))
 
 
 def build_rpc(topic: str, final: FinalHeader, height: int) -> bytes:
@@ -42,18 +43,11 @@ def build_rpc(topic: str, final: FinalHeader, height: int) -> bytes:
     return encode_varint_prefixed(rpc_pb2.RPC(publish=[message]).SerializeToString())
 
 
-async def _announce(target: Target, host: str) -> None:
+async def _announce(target: Target, peer: Switch) -> None:
     topic = f"/vidya/{target.genesis_hash[:4].hex()}/heads/1"
+    height = await fetch_height(target)
+    message = HeadersRequest(height, 1)
+    answer = await request(peer, target.place.peer, SYNC, message, Headers, 10.0)
+    stream = await peer.open_bytes(target.place.peer, PROTOCOL_ID_V11)
     while True:
-        try:
-            async with open_peer(target.genesis_hash, host) as peer:
-                await peer.connect(target.address)
-                height = await fetch_height(target)
-                message = HeadersRequest(height, 1)
-                answer = await request(peer, target.place.peer, SYNC, message, Headers, 10.0)
-                stream = await peer.open_bytes(target.place.peer, PROTOCOL_ID_V11)
-                while True:
-                    await stream.write(build_rpc(topic, answer.headers[0], height + 1))
-        except NetworkError as error:
-            target.note_cut(error)
-            await trio.sleep(0.1)
+        await stream.write(build_rpc(topic, answer.headers[0], height + 1))

@@ -1,6 +1,7 @@
 """Well-signed transactions of accounts that own nothing: each costs a node a check, the sender nothing."""
 
 import secrets
+from functools import partial
 from itertools import count
 
 import trio
@@ -10,11 +11,11 @@ from chain.primitives.codec import encode
 from chain.primitives.keys import KeyPair
 from chain.runtime import build_call
 from chain.transaction import Transaction, sign_transaction
-from p2p.errors import NetworkError
+from p2p.switch.switch import Switch
 from p2p.wire.messages import Transactions
 from p2p.wire.protocols import POOL
 from p2p.wire.requests import open_stream, send_message
-from tests.attacks.target import Target, fetch_height, open_peer
+from tests.attacks.target import Target, fetch_height, keep_coming
 
 SECONDS = 25.0
 CONNECTIONS = 4
@@ -29,7 +30,8 @@ async def attack(target: Target) -> None:
     batches = [build_batch(target, height) for _ in range(BATCHES)]
     async with trio.open_nursery() as nursery:
         for number in range(CONNECTIONS):
-            nursery.start_soon(_send, target, target.get_host(number), batches, number)
+            act = partial(_send, target, batches, number)
+            nursery.start_soon(keep_coming, target, target.get_host(number), act)
 
 
 def build_batch(target: Target, height: int) -> Transactions:
@@ -44,14 +46,7 @@ def build_batch(target: Target, height: int) -> Transactions:
     return Transactions(tuple(encode(sign_transaction(key, one)) for one in unsigned))
 
 
-async def _send(target: Target, host: str, batches: list[Transactions], first: int) -> None:
-    while True:
-        try:
-            async with open_peer(target.genesis_hash, host) as peer:
-                await peer.connect(target.address)
-                async with open_stream(peer, target.place.peer, POOL) as stream:
-                    for number in count(first):
-                        await send_message(stream, batches[number % BATCHES])
-        except NetworkError as error:
-            target.note_cut(error)
-            await trio.sleep(0.1)
+async def _send(target: Target, batches: list[Transactions], first: int, peer: Switch) -> None:
+    async with open_stream(peer, target.place.peer, POOL) as stream:
+        for number in count(first):
+            await send_message(stream, batches[number % BATCHES])

@@ -4,13 +4,14 @@ Full RPCs of PRUNE and IHAVE with new topic names, as fast as the node reads the
 """
 
 import secrets
+from functools import partial
 
 import trio
 from libp2p.pubsub.gossipsub import PROTOCOL_ID_V11
 from libp2p.utils.varint import encode_uvarint, encode_varint_prefixed
 
-from p2p.errors import NetworkError
-from tests.attacks.target import Target, open_peer
+from p2p.switch.switch import Switch
+from tests.attacks.target import Target, keep_coming
 
 SECONDS = 25.0
 CONNECTIONS = 4
@@ -38,17 +39,10 @@ async def attack(target: Target) -> None:
     """All connections at once; a cut one comes back under a new identity."""
     async with trio.open_nursery() as nursery:
         for number in range(CONNECTIONS):
-            nursery.start_soon(_send, target, target.get_host(number))
+            nursery.start_soon(keep_coming, target, target.get_host(number), partial(_send, target))
 
 
-async def _send(target: Target, host: str) -> None:
+async def _send(target: Target, peer: Switch) -> None:
+    stream = await peer.open_bytes(target.place.peer, PROTOCOL_ID_V11)
     while True:
-        try:
-            async with open_peer(target.genesis_hash, host) as peer:
-                await peer.connect(target.address)
-                stream = await peer.open_bytes(target.place.peer, PROTOCOL_ID_V11)
-                while True:
-                    await stream.write(build_rpc())
-        except NetworkError as error:
-            target.note_cut(error)
-            await trio.sleep(0.1)
+        await stream.write(build_rpc())

@@ -1,13 +1,14 @@
 """Peers that ask for as much as they may and read none of it: what waits for them fills memory."""
 
+from functools import partial
+
 import trio
 
-from p2p.errors import NetworkError
 from p2p.switch.switch import Switch
 from p2p.wire.messages import BlocksRequest
 from p2p.wire.protocols import SYNC
 from p2p.wire.requests import open_stream, send_message
-from tests.attacks.target import Target, open_peer
+from tests.attacks.target import Target, keep_coming
 
 BREAKS_RULES = False
 SECONDS = 40.0
@@ -20,20 +21,13 @@ async def attack(target: Target) -> None:
     """All connections at once."""
     async with trio.open_nursery() as nursery:
         for number in range(CONNECTIONS):
-            nursery.start_soon(_visit, target, target.get_host(number, number))
+            nursery.start_soon(keep_coming, target, target.get_host(number, number), partial(_visit, target))
 
 
-async def _visit(target: Target, host: str) -> None:
-    while True:
-        try:
-            async with open_peer(target.genesis_hash, host) as peer:
-                await peer.connect(target.address)
-                async with trio.open_nursery() as nursery:
-                    for _ in range(STREAMS):
-                        nursery.start_soon(_ask, peer, target)
-        except* NetworkError as group:
-            target.note_cut(group)
-        await trio.sleep(0.1)
+async def _visit(target: Target, peer: Switch) -> None:
+    async with trio.open_nursery() as nursery:
+        for _ in range(STREAMS):
+            nursery.start_soon(_ask, peer, target)
 
 
 async def _ask(peer: Switch, target: Target) -> None:

@@ -3,14 +3,16 @@
 The devnet's chain is short, so the same blocks are asked for again and again, on every stream there is.
 """
 
+from functools import partial
+
 import trio
 
-from p2p.errors import NetworkError, Refused
+from p2p.errors import Refused
 from p2p.switch.switch import Switch
 from p2p.wire.messages import Blocks, BlocksRequest
 from p2p.wire.protocols import SYNC
 from p2p.wire.requests import ask, open_stream
-from tests.attacks.target import Target, fetch_height, open_peer
+from tests.attacks.target import Target, fetch_height, keep_coming
 
 BREAKS_RULES = False
 SECONDS = 20.0
@@ -26,7 +28,8 @@ async def attack(target: Target) -> None:
     drawn = [0]
     async with trio.open_nursery() as nursery:
         for number in range(CONNECTIONS):
-            nursery.start_soon(_draw, target, target.get_host(number, number), first, drawn)
+            act = partial(_draw, target, first, drawn)
+            nursery.start_soon(keep_coming, target, target.get_host(number, number), act)
         begun = trio.current_time()
         while True:
             await trio.sleep(REPORT_SECONDS)
@@ -34,17 +37,10 @@ async def attack(target: Target) -> None:
             print(f"drawn: {drawn[0] / 2**20:.0f} MiB, {rate:.1f} MiB/s", flush=True)
 
 
-async def _draw(target: Target, host: str, first: int, drawn: list[int]) -> None:
-    while True:
-        try:
-            async with open_peer(target.genesis_hash, host) as peer:
-                await peer.connect(target.address)
-                async with trio.open_nursery() as nursery:
-                    for _ in range(STREAMS):
-                        nursery.start_soon(_ask, peer, target, first, drawn)
-        except* NetworkError as group:
-            target.note_cut(group)
-        await trio.sleep(0.1)
+async def _draw(target: Target, first: int, drawn: list[int], peer: Switch) -> None:
+    async with trio.open_nursery() as nursery:
+        for _ in range(STREAMS):
+            nursery.start_soon(_ask, peer, target, first, drawn)
 
 
 async def _ask(peer: Switch, target: Target, first: int, drawn: list[int]) -> None:

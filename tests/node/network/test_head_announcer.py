@@ -48,7 +48,7 @@ async def test_an_observer_hears_final_headers(tmp_path: Path) -> None:
             with trio.fail_after(30):
                 while len(heard) < 3:
                     announcement = await topic.received.receive()
-                    heard.append(decode_announcement(announcement).height)
+                    heard.append(decode_announcement(announcement)[0].height)
             nursery.cancel_scope.cancel()
     assert heard == sorted(heard)
 
